@@ -1,0 +1,105 @@
+//! Names of things: runs, workers, calls. Plain values that any room may use.
+
+use std::fmt;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// One life of one supervisor: 128 random bits, written as 32 hexadecimal characters.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RunId(u128);
+
+impl RunId {
+    /// A new one. Falls back to time and pid if the kernel has no randomness to give, which Linux documents as
+    /// impossible after boot.
+    pub(crate) fn random() -> RunId {
+        RunId((u128::from(random_u64()) << 64) | u128::from(random_u64()))
+    }
+
+    /// The first seven characters, enough for people.
+    pub fn short(&self) -> String {
+        self.to_string()[..7].to_owned()
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A worker's name: its pool's and a number that is never used twice in a run, like `default-3`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WorkerId(std::sync::Arc<str>);
+
+impl WorkerId {
+    pub(crate) fn new(pool: &str, number: u64) -> WorkerId {
+        WorkerId(format!("{pool}-{number}").into())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A call's number on the wire: rises, never used twice in a pool.
+pub(crate) type CallId = u64;
+
+/// 16 hexadecimal characters, unique in this process and unlikely elsewhere: a random start and a counter, mixed
+/// (splitmix64), so that making one costs no system call.
+pub(crate) fn new_correlation_id() -> String {
+    static START: OnceLock<u64> = OnceLock::new();
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let n = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let mut z = START.get_or_init(random_u64).wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    format!("{:016x}", z ^ (z >> 31))
+}
+
+/// 64 bits from the kernel.
+pub(crate) fn random_u64() -> u64 {
+    let mut bytes = [0u8; 8];
+    match rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()) {
+        Ok(8) => u64::from_ne_bytes(bytes),
+        // Cannot happen on Linux for 8 bytes; std's hasher seeds are random per process and need no fallible call.
+        _ => std::hash::BuildHasher::hash_one(&std::collections::hash_map::RandomState::new(), std::process::id()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn correlation_ids_are_sixteen_characters_and_distinct() {
+        let ids: std::collections::HashSet<String> = (0..1000).map(|_| new_correlation_id()).collect();
+        assert_eq!(ids.len(), 1000);
+        assert!(ids.iter().all(|id| id.len() == 16));
+    }
+
+    #[test]
+    fn a_run_is_shown_by_its_first_seven_characters() {
+        let run = RunId::random();
+        assert_eq!(run.short(), run.to_string()[..7]);
+        assert_eq!(run.to_string().len(), 32);
+    }
+}

@@ -1,0 +1,157 @@
+//! What happened, as plain data. Rooms emit; whoever subscribed reads. Emitting never waits and never fails: a slow
+//! reader loses events and is told how many.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+
+use crate::id::WorkerId;
+
+/// Everything that a running [`Hatchery`](crate::Hatchery) reports, grouped by the room that reports it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A worker started, became ready, wrote a line, ended.
+    Worker(WorkerEvent),
+    /// A tool reported its progress.
+    Progress(Progress),
+    /// A tool emitted a telemetry event of its own.
+    Tool(ToolEvent),
+}
+
+/// The life of one worker.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum WorkerEvent {
+    /// The process exists.
+    Started {
+        /// Which worker.
+        worker: WorkerId,
+        /// Its process id.
+        pid: i32,
+    },
+    /// It loaded its app and takes calls.
+    Ready {
+        /// Which worker.
+        worker: WorkerId,
+        /// From the start of the process to its READY.
+        took: Duration,
+    },
+    /// It wrote a line.
+    Log(Log),
+    /// It is gone and reaped.
+    Gone {
+        /// Which worker.
+        worker: WorkerId,
+        /// How it ended, for people: "exit status 0", "killed by signal 9 (SIGKILL)".
+        how: String,
+        /// Whether that was asked for.
+        expected: bool,
+    },
+    /// Another will be started in its place.
+    Restarting {
+        /// The pool.
+        pool: String,
+        /// How long it waits before it does (backoff).
+        after: Duration,
+        /// Why the last one is no more.
+        reason: String,
+    },
+}
+
+/// A line from a worker: a `print`, `ctx.log`, or a stray write to descriptor 1 or 2.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// Which worker.
+    pub worker: WorkerId,
+    /// How important.
+    pub level: Level,
+    /// Where it came from.
+    pub source: LogSource,
+    /// The line, without its end, cut at 8 KiB.
+    pub message: String,
+    /// The correlation id of the call that wrote it, if it is known.
+    pub correlation_id: Option<String>,
+}
+
+/// The importance of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// For those who look for a fault.
+    Debug,
+    /// For the record.
+    Info,
+    /// Worth a look.
+    Warning,
+    /// Something failed.
+    Error,
+}
+
+/// Where a log line came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogSource {
+    /// Descriptor 1, or `print`.
+    Stdout,
+    /// Descriptor 2.
+    Stderr,
+    /// `ctx.log`.
+    Log,
+    /// hatchery's own words about the worker, such as how many lines were dropped.
+    Host,
+}
+
+/// `ctx.progress(fraction, message)`.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// Which worker.
+    pub worker: WorkerId,
+    /// 0 to 1, if the tool knows.
+    pub fraction: Option<f64>,
+    /// What it does now.
+    pub message: Option<String>,
+    /// The call.
+    pub correlation_id: String,
+}
+
+/// A telemetry event that a tool emitted.
+#[derive(Clone, Debug)]
+pub struct ToolEvent {
+    /// Which worker.
+    pub worker: WorkerId,
+    /// Dotted words, like `model.loaded`.
+    pub name: String,
+    /// Numbers by name.
+    pub measurements: serde_json::Map<String, serde_json::Value>,
+    /// Facts by name.
+    pub metadata: serde_json::Map<String, serde_json::Value>,
+    /// The call that emitted it, if one did.
+    pub correlation_id: Option<String>,
+}
+
+/// Where rooms put events.
+#[derive(Clone, Debug)]
+pub(crate) struct Emitter(Arc<broadcast::Sender<Event>>);
+
+impl Emitter {
+    /// `capacity` is how far a subscriber may fall behind, in events, before it loses the oldest.
+    pub(crate) fn new(capacity: usize) -> Emitter {
+        Emitter(Arc::new(broadcast::Sender::new(capacity)))
+    }
+
+    /// Never waits. Without a subscriber the event is dropped.
+    pub(crate) fn emit(&self, event: Event) {
+        let _nobody_listens = self.0.send(event);
+    }
+
+    /// Whether making an event is worth the while.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.0.receiver_count() > 0
+    }
+
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.0.subscribe()
+    }
+}
