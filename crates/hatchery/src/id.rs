@@ -33,13 +33,15 @@ impl fmt::Debug for RunId {
     }
 }
 
-/// A worker's name: its pool's and a number that is never used twice in a run, like `default-3`.
+/// A worker's name: its pool's and the number of its seat from 1, like `default-3`. A worker that replaces another takes
+/// over its name; its generation tells them apart.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WorkerId(std::sync::Arc<str>);
 
 impl WorkerId {
-    pub(crate) fn new(pool: &str, number: u64) -> WorkerId {
-        WorkerId(format!("{pool}-{number}").into())
+    /// `seat` counts from 0.
+    pub(crate) fn new(pool: &str, seat: usize) -> WorkerId {
+        WorkerId(format!("{pool}-{}", seat + 1).into())
     }
 
     /// The text.

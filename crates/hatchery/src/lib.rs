@@ -1,10 +1,71 @@
-//! Run functions that live in other processes, through pools of supervised workers.
+//! Run functions that live in other processes - Python first, any language second - through pools of supervised
+//! workers.
+//!
+//! ```no_run
+//! use std::collections::BTreeMap;
+//! use hatchery::{Hatchery, PythonApp};
+//! use serde_json::json;
+//!
+//! # async fn example() -> hatchery::Result<()> {
+//! let hatchery = Hatchery::builder().pool("default", PythonApp::file("app.py")).workers(4).start().await?;
+//! let pool = hatchery.pool("default")?;
+//! let counts: BTreeMap<String, u64> = pool.call("word_count", json!({ "text": "a b a" })).await?;
+//! let mut ticks = pool.stream::<u64>("countdown", json!({ "n": 3 })).await?;
+//! while let Some(tick) = ticks.next().await {
+//!     println!("{}", tick?);
+//! }
+//! hatchery.shutdown().await?;
+//! # Ok(()) }
+//! ```
+//!
+//! # Theory of operation
+//!
+//! A [`Pool`] has seats. In each sits a worker: a process in a session of its own, which speaks the wire of
+//! `docs/design/wire.md` over three inherited descriptors. There is no port and no path that another process could
+//! connect to.
+//!
+//! **A call** is checked against the tools that the workers named, given to the least loaded worker or put into a FIFO
+//! queue, and written to the worker's pipe by the caller's own thread. The worker's reader completes the caller's
+//! future and writes the next queued call. JSON passes through unparsed until it reaches your type; [`Array`] and
+//! [`Binary`] travel beside it without being encoded.
+//!
+//! **A deadline** is one absolute point in time, set when the call is made. The error says in which stage it passed.
+//!
+//! **A dropped future** cancels its call: a queued one never runs; the worker of a running one is told, and replaced
+//! if it does not stop within a grace. A dropped stream likewise.
+//!
+//! **A worker that dies** takes its own calls down, each with a typed error that carries the worker's last output, and
+//! no others. Another one takes its seat, at once the first time, then with growing pauses. One that breaks the
+//! protocol is cut off and treated the same.
+//!
+//! **The end.** [`Hatchery::shutdown`] asks, then sends SIGTERM, then SIGKILL, to whole process groups. Dropping the
+//! [`Hatchery`] kills at once. If this process dies, workers see their control channel close and exit.
 #![warn(missing_docs)]
 
 // A module uses only modules listed below it; `cargo xtask tidy` checks that.
+mod hatchery;
+mod doctor;
+mod config;
+mod pool;
+mod worker;
+mod pyenv;
+mod app;
+mod host;
+mod transport;
+mod wire;
+mod tool;
+mod process;
+mod telemetry;
+mod call;
+mod value;
 mod error;
 mod id;
-mod telemetry;
 
+pub use crate::hatchery::{Builder, Events, Hatchery, PoolBuilder};
+pub use call::CallOptions;
 pub use error::{Error, ErrorKind, Result};
 pub use id::{RunId, WorkerId};
+pub use pool::{PayloadStream, Pool, ReplyStream, Timeouts, WorkerStatus};
+pub use telemetry::{Event, Level, Log, LogSource, Progress, ToolEvent, WorkerEvent};
+pub use tool::{Parameter, ToolSpec};
+pub use wire::{Limits, Telemetry};

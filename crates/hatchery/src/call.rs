@@ -1,0 +1,140 @@
+//! What travels with a call: its options, its deadline, and the names of the stages that a deadline may pass in.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, ErrorKind};
+
+/// Options of one call. `CallOptions::default()` takes everything from the pool.
+///
+/// ```
+/// use std::time::Duration;
+/// let options = hatchery::CallOptions::new().timeout(Duration::from_secs(2)).correlation_id("order-4711");
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct CallOptions {
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) correlation_id: Option<String>,
+    pub(crate) session: Option<String>,
+}
+
+impl CallOptions {
+    /// Nothing set.
+    pub fn new() -> CallOptions {
+        CallOptions::default()
+    }
+
+    /// How long the call may take from now until its result is here, all stages together. For a stream, until its
+    /// last chunk. Beats the app's and the pool's.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> CallOptions {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// The id under which the call appears in `ctx`, logs, errors and events. Without one, hatchery makes one.
+    #[must_use]
+    pub fn correlation_id(mut self, id: impl Into<String>) -> CallOptions {
+        self.correlation_id = Some(id.into());
+        self
+    }
+
+    /// The session that the tool sees as `ctx.session_id`.
+    #[must_use]
+    pub fn session(mut self, id: impl Into<String>) -> CallOptions {
+        self.session = Some(id.into());
+        self
+    }
+}
+
+/// Where a call, or a start, was when its deadline passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Waiting for the worker to say that it is ready.
+    Start,
+    /// Waiting for a free worker.
+    Queue,
+    /// In the worker.
+    Run,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stage::Start => "while the worker was starting",
+            Stage::Queue => "while waiting in the queue",
+            Stage::Run => "while the worker ran it",
+        })
+    }
+}
+
+/// One absolute point in time, set once when the call is made; stages only look at it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline {
+    allowed: Duration,
+    at: Instant,
+}
+
+impl Deadline {
+    /// `None` when the timeout is so long that the clock cannot express it, which is as good as none.
+    pub(crate) fn after(now: Instant, allowed: Duration) -> Option<Deadline> {
+        Some(Deadline { allowed, at: now.checked_add(allowed)? })
+    }
+
+    pub(crate) fn at(&self) -> Instant {
+        self.at
+    }
+
+    /// What is left at `now`; zero once it has passed.
+    pub(crate) fn left(&self, now: Instant) -> Duration {
+        self.at.saturating_duration_since(now)
+    }
+
+    /// The earlier of two, either of which may be absent.
+    pub(crate) fn earlier(a: Option<Deadline>, b: Option<Deadline>) -> Option<Deadline> {
+        match (a, b) {
+            (Some(a), Some(b)) => Some(if b.at < a.at { b } else { a }),
+            (one, other) => one.or(other),
+        }
+    }
+
+    pub(crate) fn error(&self, stage: Stage) -> Error {
+        Error::new(ErrorKind::Deadline, format!("deadline of {:?} passed {stage}", self.allowed))
+    }
+}
+
+/// Waits until the deadline, for ever if there is none.
+pub(crate) async fn passed(deadline: Option<Deadline>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_earlier_deadline_wins_and_none_never_does() {
+        let now = Instant::now();
+        let soon = Deadline::after(now, Duration::from_secs(1));
+        let late = Deadline::after(now, Duration::from_secs(2));
+        assert_eq!(Deadline::earlier(late, soon).unwrap().allowed, Duration::from_secs(1));
+        assert_eq!(Deadline::earlier(None, late).unwrap().allowed, Duration::from_secs(2));
+        assert!(Deadline::earlier(None, None).is_none());
+    }
+
+    #[test]
+    fn a_timeout_past_the_end_of_time_is_none() {
+        assert!(Deadline::after(Instant::now(), Duration::MAX).is_none());
+    }
+
+    #[test]
+    fn the_error_names_the_stage() {
+        let deadline = Deadline::after(Instant::now(), Duration::from_millis(250)).unwrap();
+        let error = deadline.error(Stage::Queue);
+        assert_eq!(error.to_string(), "deadline of 250ms passed while waiting in the queue");
+        assert_eq!(error.kind(), ErrorKind::Deadline);
+    }
+}

@@ -1,0 +1,305 @@
+//! `Hatchery` and its builders: wiring only.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::{Mutex, broadcast, watch};
+use tokio::task::JoinSet;
+
+use crate::app::App;
+use crate::doctor;
+use crate::error::{Error, ErrorKind, Result};
+use crate::host::HostTools;
+use crate::id::RunId;
+use crate::pool::{self, Keeper, Pool, Shared, Starts, Timeouts};
+use crate::process::Escalation;
+use crate::telemetry::{Emitter, Event};
+use crate::tool::{ToolSpec, near_match};
+
+/// Events that a subscriber may fall behind before it loses the oldest.
+const EVENT_BACKLOG: usize = 4096;
+
+/// What [`Hatchery::shutdown`] gives a worker to finish its calls before SIGTERM.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+/// How long after SIGTERM comes SIGKILL.
+const TERM_GRACE: Duration = Duration::from_secs(2);
+
+/// Running pools and the workers in them.
+///
+/// Dropping it sends SIGKILL to every process before the drop returns, and reaps them in the background;
+/// [`Hatchery::shutdown`] lets calls finish and apps clean up.
+pub struct Hatchery {
+    run: RunId,
+    pools: BTreeMap<String, Pool>,
+    shared: Vec<Arc<Shared>>,
+    emitter: Emitter,
+    stop: watch::Sender<Option<Escalation>>,
+    /// One task per seat. Emptied by the shutdown.
+    keepers: Mutex<JoinSet<()>>,
+}
+
+/// Configures a [`Hatchery`]. Nothing is started, or checked, before `start`.
+#[derive(Default)]
+pub struct Builder {
+    pools: Vec<(String, Arc<dyn App>, pool::Config)>,
+    host_tools: HostTools,
+    /// The first mistake; told by `start`, so that building reads as one chain.
+    mistake: Option<Error>,
+    emitter: Option<Emitter>,
+}
+
+/// Configures one pool of a [`Builder`], the one named last.
+pub struct PoolBuilder {
+    builder: Builder,
+    name: String,
+    app: Arc<dyn App>,
+    config: pool::Config,
+}
+
+/// A subscription to events.
+pub struct Events(broadcast::Receiver<Event>);
+
+impl Events {
+    /// The next event; `None` once the hatchery is gone. Events that were lost because this reader was too slow are
+    /// skipped. Cancel safe.
+    pub async fn next(&mut self) -> Option<Event> {
+        loop {
+            match self.0.recv().await {
+                Ok(event) => return Some(event),
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
+}
+
+impl Hatchery {
+    /// Begins a configuration.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The pool of this name.
+    ///
+    /// # Errors
+    /// `not_found`, with the near match.
+    pub fn pool(&self, name: &str) -> Result<Pool> {
+        self.pools.get(name).cloned().ok_or_else(|| {
+            let near = near_match(name, self.pools.keys().map(String::as_str));
+            Error::new(ErrorKind::NotFound, format!("no such pool: {name}{near}"))
+        })
+    }
+
+    /// This run's id.
+    pub fn run_id(&self) -> RunId {
+        self.run
+    }
+
+    /// Everything that happens from now on.
+    pub fn events(&self) -> Events {
+        Events(self.emitter.subscribe())
+    }
+
+    /// Ends every pool: no new calls, those that wait fail with `unavailable`, those that run have 5 s to finish; then
+    /// SIGTERM, and 2 s later SIGKILL. Returns when every process is gone and reaped. Doing it twice is fine.
+    pub async fn shutdown(&self) -> Result<()> {
+        self.shutdown_within(SHUTDOWN_GRACE).await
+    }
+
+    /// [`Hatchery::shutdown`] with another time to finish.
+    pub async fn shutdown_within(&self, grace: Duration) -> Result<()> {
+        for shared in &self.shared {
+            shared.close();
+        }
+        self.stop.send_if_modified(|stop| {
+            let is_first = stop.is_none();
+            stop.get_or_insert(Escalation { ask: grace, term: TERM_GRACE.min(grace) });
+            is_first
+        });
+        let mut keepers = self.keepers.lock().await;
+        while let Some(kept) = keepers.join_next().await {
+            kept.map_err(|error| Error::new(ErrorKind::Internal, format!("shut down: a keeper failed: {error}")))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Hatchery {
+    fn drop(&mut self) {
+        for shared in &self.shared {
+            shared.close();
+            shared.kill();
+        }
+    }
+}
+
+impl Builder {
+    /// Adds a pool of one worker; the returned builder configures it.
+    pub fn pool(self, name: &str, app: impl App) -> PoolBuilder {
+        PoolBuilder { builder: self, name: name.to_owned(), app: Arc::new(app), config: pool::Config::default() }
+    }
+
+    /// A function of this process that workers may call as `ctx.call(name, **arguments)`. The arguments object is
+    /// deserialized into `A`.
+    #[must_use]
+    pub fn host_tool<A, R, F, Fut>(mut self, spec: impl Into<ToolSpec>, run: F) -> Builder
+    where
+        A: DeserializeOwned,
+        R: Serialize,
+        F: Fn(A) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<R>> + Send + 'static,
+    {
+        if let Err(error) = self.host_tools.insert(spec.into(), run) {
+            self.mistake.get_or_insert(error);
+        }
+        self
+    }
+
+    /// Events from the very start, before there is a [`Hatchery`] to ask: how a start fails is seen here.
+    pub fn events(&mut self) -> Events {
+        Events(self.emitter.get_or_insert_with(|| Emitter::new(EVENT_BACKLOG)).subscribe())
+    }
+
+    /// Starts all workers and waits until they are ready.
+    ///
+    /// Dropping the future ends what was started.
+    ///
+    /// # Errors
+    /// `validation` for a mistake in the configuration, an app that does not load, a missing interpreter; `deadline`
+    /// if a worker is not ready in time; `worker_died` or `protocol` if it ends before. The first error ends the
+    /// others. The worker's last output is in the error.
+    pub async fn start(self) -> Result<Hatchery> {
+        self.check()?;
+        let run = RunId::random();
+        let emitter = self.emitter.unwrap_or_else(|| Emitter::new(EVENT_BACKLOG));
+        let host_tools = Arc::new(self.host_tools);
+        let (stop, stopped) = watch::channel(None);
+        let (starts, mut started) = Starts::new();
+
+        let mut keepers = JoinSet::new();
+        let mut shared_pools = Vec::new();
+        let mut seats = 0;
+        for (name, app, config) in self.pools {
+            let workers = config.workers;
+            seats += workers;
+            let shared = Arc::new(Shared::new(&name, app, config, starts.clone()));
+            for seat in 0..workers {
+                let keeper = Keeper {
+                    shared: Arc::clone(&shared),
+                    run,
+                    emitter: emitter.clone(),
+                    host_tools: Arc::clone(&host_tools),
+                    stop: stopped.clone(),
+                };
+                keepers.spawn(keeper.keep(seat));
+            }
+            shared_pools.push(shared);
+        }
+        let pools = shared_pools.iter().map(|shared| (shared.name.to_string(), Pool::new(Arc::clone(shared)))).collect();
+        // Exists before the first wait: dropping this future drops it, and it ends what was started.
+        let hatchery = Hatchery { run, pools, shared: shared_pools, emitter, stop, keepers: Mutex::new(keepers) };
+        for _ in 0..seats {
+            if let Some(Err(error)) = started.recv().await {
+                hatchery.shutdown_within(Duration::ZERO).await?;
+                return Err(error);
+            }
+        }
+        Ok(hatchery)
+    }
+
+    fn check(&self) -> Result<()> {
+        if let Some(mistake) = &self.mistake {
+            return Err(mistake.clone());
+        }
+        let wrong = |message: String| Err(Error::new(ErrorKind::Validation, message));
+        for (n, (name, _, config)) in self.pools.iter().enumerate() {
+            let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            if name.is_empty() || name.len() > 64 || !name.chars().all(is_word) {
+                return wrong(format!("pool name {name:?}: expected 1 to 64 letters, digits, `-` or `_`"));
+            }
+            if self.pools[..n].iter().any(|(other, _, _)| other == name) {
+                return wrong(format!("there are two pools named {name}"));
+            }
+            if config.workers == 0 || config.workers > 1024 {
+                return wrong(format!("pool {name}: expected 1 to 1024 workers, found {}", config.workers));
+            }
+        }
+        doctor::gate()
+    }
+}
+
+impl PoolBuilder {
+    /// How many workers. Default: 1.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> PoolBuilder {
+        self.config.workers = workers;
+        self
+    }
+
+    /// How many calls may wait for a free worker before others are refused with `saturated`. Default: 1000.
+    #[must_use]
+    pub fn max_queue(mut self, calls: usize) -> PoolBuilder {
+        self.config.max_queue = calls;
+        self
+    }
+
+    /// How long things may take.
+    #[must_use]
+    pub fn timeouts(mut self, timeouts: Timeouts) -> PoolBuilder {
+        self.config.worker.start = timeouts.start;
+        self.config.timeouts = timeouts;
+        self
+    }
+
+    /// How long a cancelled call may go on before its worker is replaced. Default: 2 s.
+    #[must_use]
+    pub fn cancel_grace(mut self, grace: Duration) -> PoolBuilder {
+        self.config.worker.cancel_grace = grace;
+        self
+    }
+
+    /// What frames to and from the workers may weigh.
+    #[must_use]
+    pub fn limits(mut self, limits: crate::wire::Limits) -> PoolBuilder {
+        self.config.worker.limits = limits;
+        self
+    }
+
+    /// Adds another pool.
+    pub fn pool(self, name: &str, app: impl App) -> PoolBuilder {
+        self.finish().pool(name, app)
+    }
+
+    /// See [`Builder::host_tool`].
+    #[must_use]
+    pub fn host_tool<A, R, F, Fut>(mut self, spec: impl Into<ToolSpec>, run: F) -> PoolBuilder
+    where
+        A: DeserializeOwned,
+        R: Serialize,
+        F: Fn(A) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<R>> + Send + 'static,
+    {
+        self.builder = self.builder.host_tool(spec, run);
+        self
+    }
+
+    /// See [`Builder::events`].
+    pub fn events(&mut self) -> Events {
+        self.builder.events()
+    }
+
+    /// See [`Builder::start`].
+    pub async fn start(self) -> Result<Hatchery> {
+        self.finish().start().await
+    }
+
+    fn finish(mut self) -> Builder {
+        self.builder.pools.push((self.name, self.app, self.config));
+        self.builder
+    }
+}

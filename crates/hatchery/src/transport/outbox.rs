@@ -1,0 +1,210 @@
+//! Writing. A frame leaves in the thread that sends it, in one system call, unless the channel is full; what did not
+//! fit waits in order for the flushing task.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::{Buf, Bytes};
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+use tokio::sync::Notify;
+
+use crate::wire::Encoded;
+
+/// At most this many pieces go into one write (the kernel's limit is 1024).
+const PIECES: usize = 64;
+
+/// A non-blocking descriptor that can be written from any thread.
+pub(crate) trait Writable {
+    fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
+    fn writable(&self) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+impl Writable for pipe::Sender {
+    fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        pipe::Sender::try_write_vectored(self, pieces)
+    }
+    async fn writable(&self) -> io::Result<()> {
+        pipe::Sender::writable(self).await
+    }
+}
+
+impl Writable for UnixStream {
+    fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        UnixStream::try_write_vectored(self, pieces)
+    }
+    async fn writable(&self) -> io::Result<()> {
+        UnixStream::writable(self).await
+    }
+}
+
+/// The sending half of a channel. Frames leave in the order of `send`.
+pub(crate) struct Outbox<W> {
+    state: Mutex<State<W>>,
+    more: Notify,
+}
+
+enum State<W> {
+    Open { writer: Arc<W>, backlog: VecDeque<Bytes> },
+    Closed,
+}
+
+/// The channel is closed, by us or because nobody reads it any more.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Closed;
+
+impl<W: Writable> Outbox<W> {
+    pub(crate) fn new(writer: Arc<W>) -> Outbox<W> {
+        Outbox { state: Mutex::new(State::Open { writer, backlog: VecDeque::new() }), more: Notify::new() }
+    }
+
+    /// Sends, or queues what the channel does not take now. Never waits.
+    pub(crate) fn send(&self, frame: Encoded) -> Result<(), Closed> {
+        let mut state = self.lock();
+        let State::Open { writer, backlog } = &mut *state else { return Err(Closed) };
+        let was_flushed = backlog.is_empty();
+        backlog.push_back(frame.head);
+        backlog.extend(frame.data);
+        if was_flushed {
+            match write_some(&**writer, backlog) {
+                Ok(()) if backlog.is_empty() => {}
+                Ok(()) => self.more.notify_one(),
+                Err(_) => {
+                    *state = State::Closed;
+                    return Err(Closed);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes our end now; what has not left yet is dropped, and the peer reads end of file.
+    pub(crate) fn close(&self) {
+        *self.lock() = State::Closed;
+        self.more.notify_one();
+    }
+
+    /// Writes what `send` had to leave, until the channel is closed. One task per outbox runs it.
+    pub(crate) async fn flush(&self) {
+        loop {
+            self.more.notified().await;
+            loop {
+                let writer = match &*self.lock() {
+                    State::Open { backlog, .. } if backlog.is_empty() => break,
+                    State::Open { writer, .. } => Arc::clone(writer),
+                    State::Closed => return,
+                };
+                let is_writable = writer.writable().await;
+                drop(writer);
+                let mut state = self.lock();
+                let State::Open { writer, backlog } = &mut *state else { return };
+                if is_writable.and_then(|()| write_some(&**writer, backlog)).is_err() {
+                    *state = State::Closed;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<W>> {
+        // A panic inside these short sections cannot leave a half-made state that matters: the bytes are either in
+        // the backlog or written.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes until the backlog is empty or the channel is full.
+fn write_some(writer: &impl Writable, backlog: &mut VecDeque<Bytes>) -> io::Result<()> {
+    while !backlog.is_empty() {
+        let mut pieces = [IoSlice::new(&[]); PIECES];
+        let mut n = 0;
+        for piece in backlog.iter().take(PIECES) {
+            pieces[n] = IoSlice::new(piece);
+            n += 1;
+        }
+        match writer.try_write_vectored(&pieces[..n]) {
+            Ok(written) => advance(backlog, written),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn advance(backlog: &mut VecDeque<Bytes>, mut written: usize) {
+    while let Some(first) = backlog.front_mut() {
+        if written < first.len() {
+            first.advance(written);
+            return;
+        }
+        written -= first.len();
+        backlog.pop_front();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    fn pair() -> (Arc<Outbox<pipe::Sender>>, OwnedFd) {
+        let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+        (Arc::new(Outbox::new(Arc::new(pipe::Sender::from_owned_fd(write).unwrap()))), read)
+    }
+
+    fn frame(byte: u8, length: usize) -> Encoded {
+        Encoded { head: Bytes::from(vec![byte; 10]), data: vec![Bytes::from(vec![byte; length]), Bytes::new()] }
+    }
+
+    #[tokio::test]
+    async fn frames_leave_whole_and_in_order_through_a_pipe_that_is_often_full() {
+        let (outbox, read) = pair();
+        let flusher = tokio::spawn({
+            let outbox = Arc::clone(&outbox);
+            async move { outbox.flush().await }
+        });
+        let reader = tokio::task::spawn_blocking(move || {
+            let mut got = Vec::new();
+            io::Read::read_to_end(&mut std::fs::File::from(read), &mut got).unwrap();
+            got
+        });
+        let sizes = [0, 5, 70_000, 1, 300_000, 64, 0];
+        let mut expected = Vec::new();
+        for (n, size) in sizes.into_iter().enumerate() {
+            outbox.send(frame(n as u8, size)).unwrap();
+            expected.extend(vec![n as u8; size + 10]);
+        }
+        while matches!(&*outbox.lock(), State::Open { backlog, .. } if !backlog.is_empty()) {
+            tokio::task::yield_now().await;
+        }
+        outbox.close();
+        flusher.await.unwrap();
+        assert!(reader.await.unwrap() == expected);
+    }
+
+    #[tokio::test]
+    async fn a_channel_that_nobody_reads_is_closed_and_says_so() {
+        let (outbox, read) = pair();
+        drop(read);
+        // The first write may find that readiness is not known yet; a later one finds the broken pipe.
+        while outbox.send(frame(0, 1)).is_ok() {
+            tokio::select! { () = outbox.flush() => {}, () = tokio::task::yield_now() => {} }
+        }
+        assert_eq!(outbox.send(frame(0, 1)), Err(Closed));
+    }
+
+    #[tokio::test]
+    async fn closing_ends_the_flushing_task() {
+        let (outbox, _read) = pair();
+        let flush = tokio::spawn({
+            let outbox = Arc::clone(&outbox);
+            async move { outbox.flush().await }
+        });
+        outbox.close();
+        flush.await.unwrap();
+    }
+}

@@ -1,0 +1,241 @@
+//! The open calls of one worker: who waits for what, and how much a stream may still send.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::Line;
+use crate::error::{Error, Result};
+use crate::id::CallId;
+use crate::value::Payload;
+
+/// Where the answer of a call goes.
+pub(crate) enum Sink {
+    /// One answer.
+    Unary(oneshot::Sender<Result<Payload>>),
+    /// Chunks, then an end. Unbounded, because credit bounds it.
+    Stream(mpsc::UnboundedSender<Item>),
+}
+
+/// What a stream's reader gets.
+pub(crate) enum Item {
+    /// A worker has it; credit is granted there.
+    Begun(Arc<Line>),
+    Chunk {
+        payload: Payload,
+        cost: u64,
+    },
+    End(Result<()>),
+}
+
+impl Sink {
+    pub(crate) fn fail(self, error: Error) {
+        // Nobody listening is fine: the caller gave up.
+        match self {
+            Sink::Unary(caller) => drop(caller.send(Err(error))),
+            Sink::Stream(caller) => drop(caller.send(Item::End(Err(error)))),
+        }
+    }
+}
+
+struct Open {
+    sink: Sink,
+    correlation_id: Arc<str>,
+    /// What a stream may still send, in bytes; one chunk may take it below zero.
+    credit: i64,
+}
+
+/// The table. Once closed, it takes no more calls.
+#[derive(Default)]
+pub(crate) struct Inflight(Mutex<Table>);
+
+#[derive(Default)]
+struct Table {
+    open: HashMap<CallId, Open>,
+    is_closed: bool,
+}
+
+/// What the worker sent cannot be about this call.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Mismatch {
+    NotOpen,
+    NotAStream,
+    IsAStream,
+    NoCredit,
+}
+
+impl std::fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Mismatch::NotOpen => "which is not open",
+            Mismatch::NotAStream => "which is not a stream",
+            Mismatch::IsAStream => "which is a stream",
+            Mismatch::NoCredit => "which has no credit left",
+        })
+    }
+}
+
+impl Inflight {
+    /// Takes a call in, before it is written to the worker. Gives the sink back if the worker is on its way out.
+    pub(crate) fn open(&self, id: CallId, sink: Sink, correlation_id: Arc<str>, credit: u32) -> Result<(), Sink> {
+        let mut table = self.lock();
+        if table.is_closed {
+            return Err(sink);
+        }
+        table.open.insert(id, Open { sink, correlation_id, credit: credit.into() });
+        Ok(())
+    }
+
+    /// A RESULT came.
+    pub(crate) fn result(&self, id: CallId, payload: Payload) -> Result<(), Mismatch> {
+        match self.remove(id, |sink| matches!(sink, Sink::Unary(_)), Mismatch::IsAStream)? {
+            Sink::Unary(caller) => drop(caller.send(Ok(payload))),
+            Sink::Stream(_) => {}
+        }
+        Ok(())
+    }
+
+    /// A CHUNK came.
+    pub(crate) fn chunk(&self, id: CallId, payload: Payload, cost: u64) -> Result<(), Mismatch> {
+        let mut table = self.lock();
+        let open = table.open.get_mut(&id).ok_or(Mismatch::NotOpen)?;
+        let Sink::Stream(caller) = &open.sink else { return Err(Mismatch::NotAStream) };
+        if open.credit <= 0 {
+            return Err(Mismatch::NoCredit);
+        }
+        open.credit = open.credit.saturating_sub_unsigned(cost);
+        let _given_up = caller.send(Item::Chunk { payload, cost });
+        Ok(())
+    }
+
+    /// An END came.
+    pub(crate) fn end(&self, id: CallId) -> Result<(), Mismatch> {
+        match self.remove(id, |sink| matches!(sink, Sink::Stream(_)), Mismatch::NotAStream)? {
+            Sink::Stream(caller) => drop(caller.send(Item::End(Ok(())))),
+            Sink::Unary(_) => {}
+        }
+        Ok(())
+    }
+
+    /// An ERROR came.
+    pub(crate) fn error(&self, id: CallId, error: Error) -> Result<(), Mismatch> {
+        self.remove(id, |_| true, Mismatch::NotOpen).map(|sink| sink.fail(error))
+    }
+
+    /// More credit for a stream. False if it has ended.
+    pub(crate) fn grant(&self, id: CallId, bytes: u32) -> bool {
+        match self.lock().open.get_mut(&id) {
+            Some(open) => {
+                open.credit += i64::from(bytes);
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(crate) fn is_open(&self, id: CallId) -> bool {
+        self.lock().open.contains_key(&id)
+    }
+
+    pub(crate) fn correlation_id(&self, id: CallId) -> Option<Arc<str>> {
+        self.lock().open.get(&id).map(|open| Arc::clone(&open.correlation_id))
+    }
+
+    /// The worker is gone: takes no more calls, and fails those that are open.
+    pub(crate) fn close(&self, error: &Error) {
+        let open = {
+            let mut table = self.lock();
+            table.is_closed = true;
+            std::mem::take(&mut table.open)
+        };
+        for call in open.into_values() {
+            call.sink.fail(error.clone());
+        }
+    }
+
+    fn remove(&self, id: CallId, fits: impl Fn(&Sink) -> bool, otherwise: Mismatch) -> Result<Sink, Mismatch> {
+        let mut table = self.lock();
+        match table.open.get(&id) {
+            None => return Err(Mismatch::NotOpen),
+            Some(open) if !fits(&open.sink) => return Err(otherwise),
+            Some(_) => {}
+        }
+        table.open.remove(&id).map(|open| open.sink).ok_or(Mismatch::NotOpen)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        // Every section leaves the table whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Inflight {
+    /// A worker that is dropped without an end, as when a runtime shuts down, still answers its callers.
+    fn drop(&mut self) {
+        self.close(&Error::new(crate::error::ErrorKind::Unavailable, "the pool was dropped"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn unary(inflight: &Inflight, id: CallId) -> oneshot::Receiver<Result<Payload>> {
+        let (sink, reply) = oneshot::channel();
+        assert!(inflight.open(id, Sink::Unary(sink), "c".into(), 0).is_ok());
+        reply
+    }
+
+    fn stream(inflight: &Inflight, id: CallId, credit: u32) -> mpsc::UnboundedReceiver<Item> {
+        let (sink, items) = mpsc::unbounded_channel();
+        assert!(inflight.open(id, Sink::Stream(sink), "c".into(), credit).is_ok());
+        items
+    }
+
+    fn payload() -> Payload {
+        Payload::encode(&1).unwrap()
+    }
+
+    #[test]
+    fn an_answer_comes_once() {
+        let inflight = Inflight::default();
+        let mut reply = unary(&inflight, 1);
+        assert_eq!(inflight.result(1, payload()), Ok(()));
+        assert!(reply.try_recv().unwrap().is_ok());
+        assert_eq!(inflight.result(1, payload()), Err(Mismatch::NotOpen));
+    }
+
+    #[test]
+    fn frames_that_do_not_fit_the_call_are_mismatches() {
+        let inflight = Inflight::default();
+        let _reply = unary(&inflight, 1);
+        let _items = stream(&inflight, 2, 10);
+        assert_eq!(inflight.chunk(1, payload(), 1), Err(Mismatch::NotAStream));
+        assert_eq!(inflight.end(1), Err(Mismatch::NotAStream));
+        assert_eq!(inflight.result(2, payload()), Err(Mismatch::IsAStream));
+        assert_eq!(inflight.chunk(3, payload(), 1), Err(Mismatch::NotOpen));
+        assert!(inflight.is_open(1) && inflight.is_open(2));
+    }
+
+    #[test]
+    fn a_stream_may_overdraw_its_credit_once() {
+        let inflight = Inflight::default();
+        let _items = stream(&inflight, 1, 10);
+        assert_eq!(inflight.chunk(1, payload(), 100), Ok(()));
+        assert_eq!(inflight.chunk(1, payload(), 1), Err(Mismatch::NoCredit));
+        assert!(inflight.grant(1, 91));
+        assert_eq!(inflight.chunk(1, payload(), 1), Ok(()));
+    }
+
+    #[test]
+    fn closing_fails_what_is_open_and_refuses_the_rest() {
+        let inflight = Inflight::default();
+        let mut reply = unary(&inflight, 1);
+        inflight.close(&Error::new(ErrorKind::WorkerDied, "died"));
+        assert_eq!(reply.try_recv().unwrap().unwrap_err().kind(), ErrorKind::WorkerDied);
+        let (sink, _reply) = oneshot::channel();
+        assert!(inflight.open(2, Sink::Unary(sink), "c".into(), 0).is_err());
+    }
+}

@@ -1,0 +1,201 @@
+//! Reads *data out* of one worker and brings each frame to where it belongs, without a hop to another task.
+
+use std::sync::Arc;
+
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+
+use super::Inflight;
+use super::inflight::Mismatch;
+use super::life::Seat;
+use super::voice::Voice;
+use crate::error::{Error, ErrorBody, ErrorKind};
+use crate::telemetry::{Event, Progress, ToolEvent};
+use crate::transport::{Inbox, Outbox, Received};
+use crate::value::Payload;
+use crate::wire::{self, Capabilities, Capability, EventBody, Frame, FrameError, HostCall, Kind, Limits, LogBody, ProgressBody};
+
+/// Host calls that one worker may have open.
+const MAX_HOST_CALLS: usize = 1024;
+
+/// Why the reading ended.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// End of file, or told to stop and read what was there.
+    End,
+    /// The worker broke the protocol; what it did, as a fragment after the worker's name.
+    Breach(String),
+}
+
+pub(super) struct Reader {
+    pub(super) seat: Arc<Seat>,
+    pub(super) data: Inbox<pipe::Receiver>,
+    pub(super) inflight: Arc<Inflight>,
+    pub(super) control: Arc<Outbox<UnixStream>>,
+    pub(super) voice: Arc<Voice>,
+    /// What the handshake settles, once it has.
+    pub(super) agreed: watch::Receiver<Option<(Capabilities, Limits)>>,
+    pub(super) host_calls: JoinSet<()>,
+}
+
+impl Reader {
+    /// Until the end of file, a breach, or `finish`: then what is there already is read, and no more is waited for (a
+    /// grandchild may hold the pipe open for ever).
+    pub(super) async fn run(mut self, mut finish: oneshot::Receiver<()>) -> Verdict {
+        loop {
+            let frame = tokio::select! {
+                frame = self.data.next() => frame,
+                _told = &mut finish => return self.rest().await,
+            };
+            match self.take(frame).await {
+                Ok(true) => {}
+                Ok(false) => return Verdict::End,
+                Err(breach) => return Verdict::Breach(breach),
+            }
+        }
+    }
+
+    async fn rest(mut self) -> Verdict {
+        loop {
+            let frame = match self.data.look() {
+                Ok(Received::Frame(frame)) => Ok(Some(frame)),
+                Ok(Received::Empty | Received::End) => return Verdict::End,
+                Err(error) => Err(error),
+            };
+            if let Err(breach) = self.take(frame).await {
+                return Verdict::Breach(breach);
+            }
+        }
+    }
+
+    /// False at the end of file.
+    async fn take(&mut self, frame: Result<Option<Frame>, FrameError>) -> Result<bool, String> {
+        let Some(frame) = frame.map_err(|error| error.to_string())? else { return Ok(false) };
+        if let Some(needed) = frame.kind.needs() {
+            self.check(frame.kind, needed).await?;
+        }
+        if !frame.attachments.is_empty() {
+            self.check(frame.kind, Capability::Attachments).await?;
+        }
+        self.bring(frame)?;
+        Ok(true)
+    }
+
+    /// LOG may come before READY; everything else only once the capability is agreed. The READY of a quick worker may
+    /// still be on its way to us when its first EVENT is here, hence the wait.
+    async fn check(&mut self, kind: Kind, needed: Capability) -> Result<(), String> {
+        if kind == Kind::Log && self.agreed.borrow().is_none() {
+            return Ok(());
+        }
+        match self.agreed.wait_for(Option::is_some).await.ok().and_then(|settled| *settled) {
+            Some((agreed, _)) if agreed.contains(needed) => Ok(()),
+            Some(_) => Err(format!("sent {kind:?} without the capability `{}`", needed.name())),
+            None => Err(format!("sent {kind:?} before it was ready")),
+        }
+    }
+
+    fn bring(&mut self, frame: Frame) -> Result<(), String> {
+        let (kind, id) = (frame.kind, frame.id);
+        let fits = match kind {
+            Kind::Result => self.ended(id, self.inflight.result(id, payload(frame))),
+            Kind::End => self.ended(id, self.inflight.end(id)),
+            Kind::Error => {
+                let error = self.call_error(&frame)?;
+                self.ended(id, self.inflight.error(id, error))
+            }
+            Kind::Chunk => {
+                let cost = frame.weight();
+                self.inflight.chunk(id, payload(frame), cost)
+            }
+            Kind::Log => return self.log(&frame),
+            Kind::Progress => return self.progress(&frame),
+            Kind::Event => return self.event(&frame),
+            Kind::HostCall | Kind::HostTools => return self.host_call(frame),
+            other => return Err(format!("sent {other:?} on its data channel")),
+        };
+        fits.map_err(|mismatch| format!("sent {kind:?} for call {id}, {mismatch}"))
+    }
+
+    fn ended(&self, id: u64, fits: Result<(), Mismatch>) -> Result<(), Mismatch> {
+        if fits.is_ok() {
+            self.seat.owner.done(id);
+        }
+        fits
+    }
+
+    fn call_error(&self, frame: &Frame) -> Result<Error, String> {
+        let body: ErrorBody = parse(frame)?;
+        Ok(body.into())
+    }
+
+    fn log(&self, frame: &Frame) -> Result<(), String> {
+        let body: LogBody = parse(frame)?;
+        self.voice.said(body.level, body.source, body.message, body.correlation_id);
+        Ok(())
+    }
+
+    fn progress(&self, frame: &Frame) -> Result<(), String> {
+        let body: ProgressBody = parse(frame)?;
+        let Some(correlation_id) = self.inflight.correlation_id(frame.id) else { return Ok(()) };
+        self.seat.emitter.emit(Event::Progress(Progress {
+            worker: self.seat.id.clone(),
+            fraction: body.fraction,
+            message: body.message,
+            correlation_id: correlation_id.to_string(),
+        }));
+        Ok(())
+    }
+
+    fn event(&self, frame: &Frame) -> Result<(), String> {
+        let body: EventBody = parse(frame)?;
+        self.seat.emitter.emit(Event::Tool(ToolEvent {
+            worker: self.seat.id.clone(),
+            name: body.name,
+            measurements: body.measurements,
+            metadata: body.metadata,
+            correlation_id: body.correlation_id,
+        }));
+        Ok(())
+    }
+
+    fn host_call(&mut self, frame: Frame) -> Result<(), String> {
+        while self.host_calls.try_join_next().is_some() {}
+        if self.host_calls.len() >= MAX_HOST_CALLS {
+            return Err(format!("has more than {MAX_HOST_CALLS} host calls open"));
+        }
+        let limits = self.agreed.borrow().map_or(self.seat.config.limits, |(_, limits)| limits);
+        let (id, seat, control) = (frame.id, Arc::clone(&self.seat), Arc::clone(&self.control));
+        let request = if frame.kind == Kind::HostTools { None } else { Some(parse::<HostCall>(&frame)?) };
+        self.host_calls.spawn(async move {
+            let answer = match request {
+                None => Payload::encode(&seat.host_tools.specs()),
+                Some(call) => {
+                    let arguments = Payload::from_wire(call.args_json(), frame.attachments);
+                    seat.host_tools.call(&call.tool, arguments).await
+                }
+            };
+            let answer = answer.and_then(|value| wire::encode_value(Kind::HostResult, id, &value, &limits).map_err(too_large));
+            let frame = answer.or_else(|error| {
+                wire::encode_message(Kind::HostError, id, &ErrorBody::from(&error), &limits)
+            });
+            if let Ok(frame) = frame {
+                let _dying = control.send(frame);
+            }
+        });
+        Ok(())
+    }
+}
+
+fn too_large(error: FrameError) -> Error {
+    Error::new(ErrorKind::Limit, format!("answer of a host tool: {error}"))
+}
+
+fn payload(frame: Frame) -> Payload {
+    Payload::from_wire(frame.body, frame.attachments)
+}
+
+fn parse<'a, T: serde::Deserialize<'a>>(frame: &'a Frame) -> Result<T, String> {
+    serde_json::from_slice(&frame.body).map_err(|error| format!("sent {:?} with a body that cannot be read: {error}", frame.kind))
+}
