@@ -1,0 +1,37 @@
+//! What the targets in `fuzz/` call.
+
+use bytes::BufMut;
+
+use crate::wire::{Capabilities, Channel, Decoder, Limits, Terms};
+
+/// The most that a decoder may hold beyond what it was given.
+const SLACK: usize = 8 << 20;
+
+/// Feeds bytes to a decoder, in pieces. The first two bytes say to which decoder and in which pieces.
+///
+/// # Panics
+/// If the decoder takes memory that the bytes it has seen do not warrant, or reports no more room for them.
+pub fn decode(input: &[u8]) {
+    let [which, piece, bytes @ ..] = input else { return };
+    let terms = Terms { limits: Limits::default(), capabilities: Capabilities::all() };
+    let channel = if which & 1 == 0 { Channel::Data } else { Channel::Control };
+    let decoder = if which & 2 == 0 { Decoder::new(channel, terms) } else { Decoder::at_worker(channel, terms) };
+    let _refusal = drain(decoder, bytes, usize::from(*piece).max(1));
+}
+
+fn drain(mut decoder: Decoder, mut bytes: &[u8], piece: usize) -> Result<(), crate::wire::FrameError> {
+    while !bytes.is_empty() {
+        let mut spare = decoder.spare();
+        let room = spare.chunk_mut().len();
+        assert!(room > 0, "a read into an empty buffer looks like the end of file");
+        let (now, later) = bytes.split_at(bytes.len().min(piece).min(room));
+        spare.put_slice(now);
+        bytes = later;
+        while let Some(frame) = decoder.next()? {
+            let payload = crate::Payload::received(frame.body, frame.attachments);
+            let _value_or_error = (payload.to_json(), payload.to_json_text());
+        }
+        assert!(decoder.capacity() <= SLACK, "{} bytes are held", decoder.capacity());
+    }
+    decoder.finish()
+}

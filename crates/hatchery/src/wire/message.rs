@@ -1,0 +1,262 @@
+//! The JSON bodies of the kinds (`docs/design/wire.md` sections 4 to 8), and the frames that are made of them. The body of
+//! ERROR is [`crate::error::ErrorBody`].
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::telemetry::{Level, LogSource};
+use crate::tool::ToolSpec;
+use crate::value::{Attachments, Payload};
+use crate::wire::codec::{Encoded, Frame, Head, encode};
+use crate::wire::{Capabilities, FrameError, Kind, Limits, Terms};
+
+/// The version of the wire that this host speaks.
+pub(crate) const VERSION: u32 = 1;
+const MAX_TOOLS: usize = 10_000;
+const MAX_NAME: usize = 256;
+
+impl Encoded {
+    /// A frame without a body: PING, CANCEL.
+    pub(crate) fn bare(kind: Kind, id: u64, terms: &Terms) -> Result<Encoded, FrameError> {
+        encode(Head::new(kind, id), &Attachments::default(), terms, |_| Ok(()))
+    }
+
+    /// CREDIT: `bytes` more may be sent of the stream of call `id`.
+    pub(crate) fn credit(id: u64, bytes: u32, terms: &Terms) -> Result<Encoded, FrameError> {
+        let head = Head { extra: bytes, ..Head::new(Kind::Credit, id) };
+        encode(head, &Attachments::default(), terms, |_| Ok(()))
+    }
+
+    /// A frame whose body is one of the messages of this module, or an error.
+    pub(crate) fn message(kind: Kind, id: u64, body: &impl Serialize, terms: &Terms) -> Result<Encoded, FrameError> {
+        encode(Head::new(kind, id), &Attachments::default(), terms, |out| serde_json::to_writer(out, body))
+    }
+
+    /// A frame whose body is a value: HOST_RESULT, RESULT, CHUNK, END.
+    pub(crate) fn value(kind: Kind, id: u64, value: &Payload, terms: &Terms) -> Result<Encoded, FrameError> {
+        encode(Head::new(kind, id), value.attachments(), terms, |out| {
+            out.extend_from_slice(value.json());
+            Ok(())
+        })
+    }
+
+    /// CALL. `credit` asks for a stream and is its first grant.
+    pub(crate) fn call(
+        id: u64,
+        credit: Option<u32>,
+        body: &CallBody<'_>,
+        terms: &Terms,
+    ) -> Result<Encoded, FrameError> {
+        let head = Head::new(Kind::Call, id);
+        let head = credit.map_or(head, |credit| head.streaming(credit));
+        encode(head, body.args.attachments(), terms, |out| body.write(out))
+    }
+}
+
+/// What the host says first.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    pub(crate) versions: Vec<u32>,
+    pub(crate) host: String,
+    pub(crate) run: String,
+    pub(crate) worker: String,
+    pub(crate) app: String,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) limits: Limits,
+}
+
+/// What the worker answers when it has loaded its app.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Ready {
+    pub(crate) version: u32,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) app: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) runtime: Option<Runtime>,
+    pub(crate) capabilities: Capabilities,
+    /// What the worker accepts. Without it, the host's own limits hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) limits: Option<Limits>,
+    pub(crate) tools: Vec<ToolSpec>,
+}
+
+/// What the worker is written in, for people.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Runtime {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) language: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) version: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) json: String,
+}
+
+impl Ready {
+    /// Reads READY and holds it to what the page says of it.
+    pub(crate) fn read(frame: &Frame) -> Result<Ready, FrameError> {
+        let ready: Ready = frame.parse()?;
+        match ready.problem() {
+            Some(problem) => Err(frame.wrong_body(problem)),
+            None => Ok(ready),
+        }
+    }
+
+    /// The terms on which frames are sent to this worker, by a host with `ours`.
+    pub(crate) fn terms(&self, ours: &Terms) -> Terms {
+        Terms {
+            limits: self.limits.map_or(ours.limits, |limits| limits.narrowed(ours.limits)),
+            capabilities: self.capabilities.intersect(ours.capabilities),
+        }
+    }
+
+    fn problem(&self) -> Option<String> {
+        if self.version != VERSION {
+            return Some(format!("chooses version {}, and only {VERSION} was offered", self.version));
+        }
+        if self.tools.len() > MAX_TOOLS {
+            return Some(format!("lists {} tools, and {MAX_TOOLS} is the most", self.tools.len()));
+        }
+        let mut seen = HashSet::with_capacity(self.tools.len());
+        self.tools.iter().find_map(|tool| match tool.name.as_str() {
+            "" => Some("lists a tool whose name is empty".to_owned()),
+            name if name.len() > MAX_NAME => Some(format!(
+                "lists a tool whose name is {} bytes long, and {MAX_NAME} is the most: \"{}…\"",
+                name.len(),
+                name.chars().take(40).collect::<String>()
+            )),
+            name if !seen.insert(name) => Some(format!("lists the tool \"{name}\" twice")),
+            _ => None,
+        })
+    }
+}
+
+/// What a call says. Written by hand around arguments that are JSON already.
+#[derive(Debug)]
+pub(crate) struct CallBody<'a> {
+    pub(crate) tool: &'a str,
+    /// An object.
+    pub(crate) args: &'a Payload,
+    pub(crate) correlation_id: &'a str,
+    pub(crate) timeout_us: Option<u64>,
+    pub(crate) session: Option<&'a str>,
+}
+
+impl CallBody<'_> {
+    fn write(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        out.reserve(self.args.json().len() + self.tool.len() + 128);
+        out.extend_from_slice(b"{\"tool\":");
+        serde_json::to_writer(&mut *out, self.tool)?;
+        out.extend_from_slice(b",\"args\":");
+        out.extend_from_slice(self.args.json());
+        out.extend_from_slice(b",\"correlation_id\":");
+        serde_json::to_writer(&mut *out, self.correlation_id)?;
+        if let Some(timeout) = self.timeout_us {
+            out.extend_from_slice(b",\"timeout_us\":");
+            serde_json::to_writer(&mut *out, &timeout)?;
+        }
+        if let Some(session) = self.session {
+            out.extend_from_slice(b",\"session\":");
+            serde_json::to_writer(&mut *out, session)?;
+        }
+        out.push(b'}');
+        Ok(())
+    }
+}
+
+/// The host is about to end the worker, and will wait this long before SIGTERM.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Shutdown {
+    pub(crate) grace_us: u64,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ProgressBody {
+    pub(crate) fraction: Option<f64>,
+    pub(crate) message: Option<String>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LogBody {
+    pub(crate) level: Level,
+    pub(crate) message: String,
+    pub(crate) source: LogSource,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) correlation_id: Option<String>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct EventBody {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) measurements: Map<String, Value>,
+    #[serde(default)]
+    pub(crate) metadata: Map<String, Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) correlation_id: Option<String>,
+}
+
+impl EventBody {
+    /// Reads EVENT. A measurement that was NaN comes as null and is left out.
+    pub(crate) fn read(frame: &Frame) -> Result<EventBody, FrameError> {
+        let mut event: EventBody = frame.parse()?;
+        event.measurements.retain(|_, value| !value.is_null());
+        match event.measurements.iter().find(|(_, value)| !value.is_number()) {
+            Some((name, value)) => {
+                Err(frame.wrong_body(format!("has a measurement {name} that is no number: {value}")))
+            }
+            None => Ok(event),
+        }
+    }
+}
+
+/// A worker asks for one of the host's tools.
+#[derive(Debug, PartialEq)]
+pub(crate) struct HostCall {
+    /// The call on whose behalf, or 0.
+    pub(crate) call: u64,
+    pub(crate) tool: String,
+    pub(crate) args: Payload,
+    pub(crate) correlation_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct HostCallBody<'a> {
+    #[serde(default)]
+    call: u64,
+    tool: String,
+    #[serde(borrow)]
+    args: &'a RawValue,
+    #[serde(default)]
+    correlation_id: Option<String>,
+}
+
+impl HostCall {
+    /// Reads HOST_CALL. The arguments stay a slice of the frame.
+    pub(crate) fn read(frame: &Frame) -> Result<HostCall, FrameError> {
+        let body: HostCallBody<'_> = frame.parse()?;
+        let args: Bytes = frame.body.slice_ref(body.args.get().as_bytes());
+        if !args.starts_with(b"{") {
+            return Err(frame.wrong_body(format!("has args that are no object, for tool \"{}\"", body.tool)));
+        }
+        let args = Payload::received(args, frame.attachments.clone());
+        Ok(HostCall { call: body.call, tool: body.tool, args, correlation_id: body.correlation_id })
+    }
+}
+
+/// What the worker sends from now on; what is `None` stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Telemetry {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) enabled: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sampling: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) allow: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) deny: Option<Vec<String>>,
+}
