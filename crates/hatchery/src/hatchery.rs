@@ -19,6 +19,7 @@ use crate::pool::{self, Keeper, Pool, Shared, Starts, Timeouts};
 use crate::process::Escalation;
 use crate::telemetry::{Emitter, Event};
 use crate::tool::{ToolSpec, near_match};
+use crate::wire::Limits;
 
 /// Events that a subscriber may fall behind before it loses the oldest.
 const EVENT_BACKLOG: usize = 4096;
@@ -265,7 +266,7 @@ impl PoolBuilder {
 
     /// What frames to and from the workers may weigh.
     #[must_use]
-    pub fn limits(mut self, limits: crate::wire::Limits) -> PoolBuilder {
+    pub fn limits(mut self, limits: Limits) -> PoolBuilder {
         self.config.worker.limits = limits;
         self
     }

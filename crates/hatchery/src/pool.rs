@@ -22,6 +22,7 @@ use crate::id::{CallId, WorkerId, new_correlation_id};
 use crate::process::Terminator;
 use crate::tool::{ToolSpec, near_match};
 use crate::value::Payload;
+use crate::wire::Telemetry;
 use crate::worker::{self, Call, Line, Owner, Sink};
 
 pub(crate) use keeper::{Keeper, Starts};
@@ -219,7 +220,7 @@ impl Pool {
     ///
     /// # Errors
     /// `unavailable` if a worker does not have the capability.
-    pub fn set_telemetry(&self, settings: &crate::wire::Telemetry) -> Result<()> {
+    pub fn set_telemetry(&self, settings: &Telemetry) -> Result<()> {
         let lines: Vec<Arc<Line>> = {
             let roster = self.shared.roster();
             (0..self.shared.config.workers).filter_map(|seat| roster.seat(seat)).map(|(line, _)| Arc::clone(line)).collect()
@@ -304,7 +305,7 @@ impl Shared {
         let timeouts = &self.config.timeouts;
         let timeout = options
             .timeout
-            .or_else(|| args.raw().and_then(|args| self.app.timeout(&tool, args)))
+            .or_else(|| args.as_raw().and_then(|args| self.app.timeout(&tool, args)))
             .or(if stream { timeouts.stream } else { timeouts.call });
         Ok(Call {
             tool,

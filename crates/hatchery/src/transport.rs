@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::wire::Channel;
+use crate::wire::{Channel, Decoder, Terms};
 
 /// The host's ends.
 pub(crate) struct HostEnds {
@@ -28,7 +28,7 @@ pub(crate) struct HostEnds {
 
 /// Makes the channels of one worker: the host's ends, and the three that the worker inherits, in the order of
 /// `HATCHERY_WIRE`. Everything is close-on-exec from its first moment, so that no other worker inherits it.
-pub(crate) fn channels() -> Result<(HostEnds, Vec<OwnedFd>)> {
+pub(crate) fn channels(offered: Terms) -> Result<(HostEnds, Vec<OwnedFd>)> {
     let (calls_read, calls_write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(failed("make a pipe"))?;
     let (replies_read, replies_write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(failed("make a pipe"))?;
     let (ours, theirs) =
@@ -43,9 +43,9 @@ pub(crate) fn channels() -> Result<(HostEnds, Vec<OwnedFd>)> {
 
     let host = HostEnds {
         data_out: Outbox::new(Arc::new(data_out)),
-        data_in: Inbox::new(Arc::new(data_in), Channel::Data),
+        data_in: Inbox::new(Arc::new(data_in), Decoder::new(Channel::Data, offered)),
         control_out: Outbox::new(Arc::clone(&control)),
-        control_in: Inbox::new(control, Channel::Control),
+        control_in: Inbox::new(control, Decoder::new(Channel::Control, offered)),
     };
     Ok((host, vec![calls_read, replies_write, theirs]))
 }

@@ -24,7 +24,7 @@ use crate::process::{Escalation, Terminator};
 use crate::tool::ToolSpec;
 use crate::transport::Outbox;
 use crate::value::Payload;
-use crate::wire::{self, Capabilities, Capability, Kind, Limits};
+use crate::wire::{CallBody, Capability, Encoded, Kind, Limits, Telemetry, Terms};
 
 /// How a worker is started and ended.
 #[derive(Clone, Debug)]
@@ -82,9 +82,8 @@ pub(crate) struct Line {
     pub(crate) generation: u64,
     pub(crate) started_at: SystemTime,
     pub(crate) tools: Arc<[ToolSpec]>,
-    agreed: Capabilities,
     /// What the worker accepts.
-    limits: Limits,
+    terms: Terms,
     data: Arc<Outbox<pipe::Sender>>,
     control: Arc<Outbox<UnixStream>>,
     inflight: Arc<Inflight>,
@@ -97,8 +96,8 @@ impl Line {
     #[must_use]
     pub(crate) fn send(self: &Arc<Line>, id: CallId, call: Call) -> bool {
         let is_stream = matches!(call.sink, Sink::Stream(_));
-        let credit = if is_stream { STREAM_WINDOW } else { 0 };
-        let frame = match self.frame(id, &call, is_stream, credit) {
+        let credit = is_stream.then_some(STREAM_WINDOW);
+        let frame = match self.frame(id, &call, credit) {
             Ok(frame) => frame,
             Err(error) => {
                 call.sink.fail(error);
@@ -108,7 +107,7 @@ impl Line {
         if let Sink::Stream(caller) = &call.sink {
             let _given_up = caller.send(Item::Begun(Arc::clone(self)));
         }
-        match self.inflight.open(id, call.sink, call.correlation_id, credit) {
+        match self.inflight.open(id, call.sink, call.correlation_id, credit.unwrap_or(0)) {
             // A closed channel means a dying worker; its burial fails what is in flight.
             Ok(()) => drop(self.data.send(frame)),
             Err(sink) => sink.fail(self.gone()),
@@ -118,51 +117,54 @@ impl Line {
 
     /// Asks the worker to give the call up, and sees to it that the worker ends if it does not.
     pub(crate) fn cancel(&self, id: CallId) {
-        if self.agreed.contains(Capability::Cancel) {
-            let _dying = self.control.send(wire::encode_signal(Kind::Cancel, id, 0));
+        // Without the capability there is no such frame; the grace runs all the same.
+        if let Ok(frame) = Encoded::bare(Kind::Cancel, id, &self.terms) {
+            let _dying = self.control.send(frame);
         }
         let _dying = self.cancelled.send(id);
     }
 
     /// Lets a stream send this many bytes more.
     pub(crate) fn credit(&self, id: CallId, bytes: u32) {
-        if self.inflight.grant(id, bytes) {
-            let _dying = self.control.send(wire::encode_signal(Kind::Credit, id, bytes));
+        if self.inflight.grant(id, bytes)
+            && let Ok(frame) = Encoded::credit(id, bytes, &self.terms)
+        {
+            let _dying = self.control.send(frame);
         }
     }
 
     /// Sets what telemetry the worker sends from now on.
-    pub(crate) fn telemetry(&self, settings: &wire::Telemetry) -> Result<()> {
+    pub(crate) fn telemetry(&self, settings: &Telemetry) -> Result<()> {
         self.needs(Capability::TelemetryControl)?;
-        let frame = wire::encode_message(Kind::Telemetry, 0, settings, &self.limits)
+        let frame = Encoded::message(Kind::Telemetry, 0, settings, &self.terms)
             .map_err(|error| Error::new(ErrorKind::Limit, error.to_string()))?;
         self.control.send(frame).map_err(|_| self.gone())
     }
 
-    fn frame(&self, id: CallId, call: &Call, is_stream: bool, credit: u32) -> Result<wire::Encoded> {
-        if is_stream {
+    fn frame(&self, id: CallId, call: &Call, credit: Option<u32>) -> Result<Encoded> {
+        if credit.is_some() {
             self.needs(Capability::Streams)?;
         }
         if !call.arguments.attachments().is_empty() {
             self.needs(Capability::Attachments)?;
         }
-        let timeout = call.deadline.map(|deadline| deadline.left(Instant::now()));
-        let body = wire::call_body(
-            &call.tool,
-            call.arguments.json(),
-            &call.correlation_id,
-            timeout,
-            call.session.as_deref(),
-        );
-        wire::encode_call(id, is_stream, credit, body, call.arguments.attachments(), &self.limits)
+        let left = call.deadline.map(|deadline| deadline.left(Instant::now()));
+        let body = CallBody {
+            tool: &call.tool,
+            args: &call.arguments,
+            correlation_id: &call.correlation_id,
+            timeout_us: left.map(|left| u64::try_from(left.as_micros()).unwrap_or(u64::MAX)),
+            session: call.session.as_deref(),
+        };
+        Encoded::call(id, credit, &body, &self.terms)
             .map_err(|error| Error::new(ErrorKind::Limit, format!("{}: arguments: {error}", call.tool)))
     }
 
     fn needs(&self, capability: Capability) -> Result<()> {
-        if self.agreed.contains(capability) {
+        if self.terms.capabilities.contains(capability) {
             return Ok(());
         }
-        let message = format!("worker {} cannot do `{}`", self.id, capability.name());
+        let message = format!("worker {} cannot do `{capability}`", self.id);
         Err(Error::new(ErrorKind::Unavailable, message).with_retryable(false))
     }
 

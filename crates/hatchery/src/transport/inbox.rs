@@ -4,20 +4,20 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::BufMut;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 
-use crate::wire::{Channel, Decoder, Frame, FrameError};
+use crate::wire::{Decoder, Frame, FrameError};
 
 /// A non-blocking descriptor that can be read.
 pub(crate) trait Readable {
-    fn try_read_buf(&self, buffer: &mut BytesMut) -> io::Result<usize>;
+    fn try_read_buf(&self, buffer: &mut impl BufMut) -> io::Result<usize>;
     fn readable(&self) -> impl Future<Output = io::Result<()>> + Send;
 }
 
 impl Readable for pipe::Receiver {
-    fn try_read_buf(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+    fn try_read_buf(&self, buffer: &mut impl BufMut) -> io::Result<usize> {
         pipe::Receiver::try_read_buf(self, buffer)
     }
     async fn readable(&self) -> io::Result<()> {
@@ -26,7 +26,7 @@ impl Readable for pipe::Receiver {
 }
 
 impl Readable for UnixStream {
-    fn try_read_buf(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+    fn try_read_buf(&self, buffer: &mut impl BufMut) -> io::Result<usize> {
         UnixStream::try_read_buf(self, buffer)
     }
     async fn readable(&self) -> io::Result<()> {
@@ -50,13 +50,8 @@ pub(crate) enum Received {
 }
 
 impl<R: Readable> Inbox<R> {
-    pub(crate) fn new(reader: Arc<R>, channel: Channel) -> Inbox<R> {
-        Inbox { reader, decoder: Decoder::new(channel) }
-    }
-
-    /// For the limits and capabilities that the handshake settles.
-    pub(crate) fn decoder(&mut self) -> &mut Decoder {
-        &mut self.decoder
+    pub(crate) fn new(reader: Arc<R>, decoder: Decoder) -> Inbox<R> {
+        Inbox { reader, decoder }
     }
 
     /// The next frame, or `None` at the end of file. Cancel safe: what was read stays in the decoder.
@@ -77,7 +72,7 @@ impl<R: Readable> Inbox<R> {
             if let Some(frame) = self.decoder.next()? {
                 return Ok(Received::Frame(frame));
             }
-            match self.reader.try_read_buf(self.decoder.spare()) {
+            match self.reader.try_read_buf(&mut self.decoder.spare()) {
                 Ok(0) => return Ok(Received::End),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Received::Empty),

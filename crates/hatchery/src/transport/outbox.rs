@@ -65,7 +65,7 @@ impl<W: Writable> Outbox<W> {
         let mut state = self.lock();
         let State::Open { writer, backlog } = &mut *state else { return Err(Closed) };
         let was_flushed = backlog.is_empty();
-        backlog.push_back(frame.head);
+        backlog.push_back(frame.head.into());
         backlog.extend(frame.data);
         if was_flushed {
             match write_some(&**writer, backlog) {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     fn frame(byte: u8, length: usize) -> Encoded {
-        Encoded { head: Bytes::from(vec![byte; 10]), data: vec![Bytes::from(vec![byte; length]), Bytes::new()] }
+        Encoded { head: vec![byte; 10], data: vec![Bytes::from(vec![byte; length]), Bytes::new()] }
     }
 
     #[tokio::test]

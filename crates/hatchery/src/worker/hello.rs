@@ -5,39 +5,34 @@ use tokio::net::UnixStream;
 use super::life::{Ending, Seat};
 use crate::error::{Error, ErrorBody, ErrorKind};
 use crate::transport::{Inbox, Outbox, Received};
-use crate::wire::{self, Capabilities, Frame, Hello, Kind, Limits, Ready};
-
-/// What was settled.
-pub(super) struct Settled {
-    pub(super) ready: Ready,
-    pub(super) agreed: Capabilities,
-    /// What the worker accepts: the lower of what both said.
-    pub(super) limits: Limits,
-}
+use crate::wire::{Encoded, Frame, Hello, Kind, Ready, VERSION};
 
 pub(super) fn offer(seat: &Seat, control: &Outbox<UnixStream>) -> Result<(), Ending> {
+    let ours = seat.offered();
     let hello = Hello {
-        versions: vec![wire::VERSION],
+        versions: vec![VERSION],
         host: concat!("hatchery ", env!("CARGO_PKG_VERSION")).to_owned(),
         run: seat.run.to_string(),
         worker: seat.id.to_string(),
         app: seat.app.describe(),
-        capabilities: Capabilities::all(),
-        limits: seat.config.limits,
+        capabilities: ours.capabilities,
+        limits: ours.limits,
     };
-    let frame = wire::encode_message(Kind::Hello, 0, &hello, &seat.config.limits)
-        .map_err(|error| Ending::Refused(Error::new(ErrorKind::Internal, format!("write HELLO: {error}"))))?;
+    let frame = Encoded::message(Kind::Hello, 0, &hello, &ours)
+        .map_err(|error| Ending::Refused(Error::new(ErrorKind::Limit, format!("write HELLO: {error}"))))?;
     // A worker that is dead already is found out by its exit.
     let _dying = control.send(frame);
     Ok(())
 }
 
 /// Waits for the worker's answer. Cancel safe.
-pub(super) async fn answer(seat: &Seat, control: &mut Inbox<UnixStream>) -> Result<Settled, Ending> {
+pub(super) async fn answer(control: &mut Inbox<UnixStream>) -> Result<Ready, Ending> {
     match control.next().await {
-        Ok(Some(frame)) if frame.kind == Kind::Ready => settle(seat, &frame),
+        Ok(Some(frame)) if frame.kind == Kind::Ready => {
+            Ready::read(&frame).map_err(|error| Ending::Breach(error.to_string()))
+        }
         Ok(Some(frame)) if frame.kind == Kind::Error => Err(Ending::Refused(own_error(&frame))),
-        Ok(Some(frame)) => Err(Ending::Breach(format!("sent {:?} before READY", frame.kind))),
+        Ok(Some(frame)) => Err(Ending::Breach(format!("sent {} before READY", frame.kind))),
         Ok(None) => Err(Ending::Hung("closed its control channel before it was ready")),
         Err(error) => Err(Ending::Breach(error.to_string())),
     }
@@ -49,13 +44,6 @@ pub(super) fn last_words(control: &mut Inbox<UnixStream>) -> Option<Ending> {
         Ok(Received::Frame(frame)) if frame.kind == Kind::Error => Some(Ending::Refused(own_error(&frame))),
         _ => None,
     }
-}
-
-fn settle(seat: &Seat, frame: &Frame) -> Result<Settled, Ending> {
-    let ready = Ready::parse(&frame.body).map_err(|error| Ending::Breach(format!("READY: {error}")))?;
-    let agreed = Capabilities::all().intersect(&ready.capabilities);
-    let limits = ready.limits.unwrap_or(seat.config.limits).at_most(&seat.config.limits);
-    Ok(Settled { ready, agreed, limits })
 }
 
 /// The error that the worker has about itself: the app does not load, the versions do not fit.

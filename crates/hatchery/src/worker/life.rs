@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-use super::hello::{self, Settled};
+use super::hello;
 use super::reader::{Reader, Verdict};
 use super::voice::Voice;
 use super::{Config, Inflight, Line, Owner, Stop};
@@ -21,7 +21,7 @@ use crate::id::{CallId, RunId, WorkerId};
 use crate::process::{self, Child, Death, Escalation, Spawned, Spec};
 use crate::telemetry::{Emitter, Event, Level, LogSource, WorkerEvent};
 use crate::transport::{self, HostEnds, Inbox, Outbox};
-use crate::wire::{self, Capabilities, Kind, Limits};
+use crate::wire::{Capabilities, Encoded, Kind, Ready, Shutdown, Terms};
 
 /// The place that a worker fills, and everything that its life needs to know.
 pub(crate) struct Seat {
@@ -35,6 +35,13 @@ pub(crate) struct Seat {
     pub(crate) emitter: Emitter,
     pub(crate) host_tools: Arc<HostTools>,
     pub(crate) owner: Arc<dyn Owner>,
+}
+
+impl Seat {
+    /// What this host can and takes; a worker may agree to less.
+    pub(super) fn offered(&self) -> Terms {
+        Terms { limits: self.config.limits, capabilities: Capabilities::all() }
+    }
 }
 
 /// How a life went.
@@ -73,8 +80,8 @@ pub(crate) async fn run(seat: Arc<Seat>, mut stop: Stop) -> Exit {
         Err(error) => return Exit::NeverReady(error.context(format_args!("start worker {}", seat.id))),
     };
     let (was_ready, ending) = match life.handshake(&mut stop).await {
-        Ok(settled) => {
-            life.open(settled);
+        Ok(ready) => {
+            life.open(ready);
             (true, life.serve(&mut stop).await)
         }
         Err(ending) => (false, ending),
@@ -97,7 +104,7 @@ struct Life {
     data_out: Arc<Outbox<tokio::net::unix::pipe::Sender>>,
     inflight: Arc<Inflight>,
     voice: Arc<Voice>,
-    settled: watch::Sender<Option<(Capabilities, Limits)>>,
+    agreed: watch::Sender<Option<Terms>>,
     reading: JoinHandle<Verdict>,
     finish_reading: oneshot::Sender<()>,
     /// Those of descriptors 1 and 2; they end with the process.
@@ -113,7 +120,7 @@ struct Life {
 
 impl Life {
     async fn begin(seat: Arc<Seat>) -> Result<Life> {
-        let (ends, inherited) = transport::channels()?;
+        let (ends, inherited) = transport::channels(seat.offered())?;
         let (launch, spawned) = {
             let seat = Arc::clone(&seat);
             tokio::task::spawn_blocking(move || spawn(&seat, inherited)).await
@@ -151,7 +158,7 @@ impl Life {
         });
 
         let inflight = Arc::new(Inflight::default());
-        let (settled, agreed) = watch::channel(None);
+        let (agreed, when_agreed) = watch::channel(None);
         let (finish_reading, finish) = oneshot::channel();
         let reader = Reader {
             seat: Arc::clone(&seat),
@@ -159,7 +166,7 @@ impl Life {
             inflight: Arc::clone(&inflight),
             control: Arc::clone(&control_out),
             voice: Arc::clone(&voice),
-            agreed,
+            agreed: when_agreed,
             host_calls: JoinSet::new(),
         };
         let (tell_cancelled, cancelled) = mpsc::unbounded_channel();
@@ -173,7 +180,7 @@ impl Life {
             data_out,
             inflight,
             voice,
-            settled,
+            agreed,
             reading: tokio::spawn(reader.run(finish)),
             finish_reading,
             draining,
@@ -185,13 +192,13 @@ impl Life {
         }
     }
 
-    async fn handshake(&mut self, stop: &mut Stop) -> Result<Settled, Ending> {
+    async fn handshake(&mut self, stop: &mut Stop) -> Result<Ready, Ending> {
         let answer = match hello::offer(&self.seat, &self.control_out) {
             Ok(()) => self.answer(stop).await,
             Err(ending) => Err(ending),
         };
         match answer {
-            Ok(settled) => Ok(settled),
+            Ok(ready) => Ok(ready),
             Err(ending) => match self.unless_dying(ending).await {
                 // A worker that says why it cannot serve ends right after; it may have said so since we last looked.
                 Ending::Died => Err(hello::last_words(&mut self.control_in).unwrap_or(Ending::Died)),
@@ -200,14 +207,14 @@ impl Life {
         }
     }
 
-    async fn answer(&mut self, stop: &mut Stop) -> Result<Settled, Ending> {
+    async fn answer(&mut self, stop: &mut Stop) -> Result<Ready, Ending> {
         let allowed = self.seat.config.start;
         let deadline = allowed.and_then(|allowed| Deadline::after(self.born.into_std(), allowed));
         tokio::select! {
             biased;
             // A pool that ends need not wait for its workers to come up.
             how = told(stop) => Err(Ending::Asked(how)),
-            answer = hello::answer(&self.seat, &mut self.control_in) => answer,
+            answer = hello::answer(&mut self.control_in) => answer,
             // Most often garbage from a program that is no worker at all.
             verdict = &mut self.reading => Err(unasked(verdict)),
             () = self.child.exited() => Err(Ending::Died),
@@ -216,17 +223,17 @@ impl Life {
     }
 
     /// The worker is ready: calls may come.
-    fn open(&mut self, settled: Settled) {
-        self.settled.send_replace(Some((settled.agreed, settled.limits)));
+    fn open(&mut self, ready: Ready) {
         let seat = &self.seat;
+        let terms = ready.terms(&seat.offered());
+        self.agreed.send_replace(Some(terms));
         let line = Arc::new(Line {
             id: seat.id.clone(),
             pid: self.child.pid(),
             generation: seat.generation,
             started_at: SystemTime::now(),
-            tools: settled.ready.tools.into(),
-            agreed: settled.agreed,
-            limits: settled.limits,
+            tools: ready.tools.into(),
+            terms,
             data: Arc::clone(&self.data_out),
             control: Arc::clone(&self.control_out),
             inflight: Arc::clone(&self.inflight),
@@ -250,7 +257,7 @@ impl Life {
                 frame = self.control_in.next() => match frame {
                     Ok(Some(frame)) if frame.kind == Kind::Pong => {}
                     Ok(Some(frame)) if frame.kind == Kind::Error => return Ending::Breach(format!("gave up: {}", String::from_utf8_lossy(&frame.body))),
-                    Ok(Some(frame)) => return Ending::Breach(format!("sent {:?} on its control channel", frame.kind)),
+                    Ok(Some(frame)) => return Ending::Breach(format!("sent {} on its control channel", frame.kind)),
                     Ok(None) => return self.unless_dying(Ending::Hung("closed its control channel")).await,
                     Err(error) => return Ending::Breach(error.to_string()),
                 },
@@ -275,10 +282,10 @@ impl Life {
         self.seat.owner.retired(self.seat.number);
         let escalation = ending.escalation();
         let (control, data) = (Arc::clone(&self.control_out), Arc::clone(&self.data_out));
-        let limits = self.seat.config.limits;
+        let terms = self.seat.offered();
         let ask = move || {
             let grace_us = u64::try_from(escalation.ask.as_micros()).unwrap_or(u64::MAX);
-            if let Ok(frame) = wire::encode_message(Kind::Shutdown, 0, &wire::Shutdown { grace_us }, &limits) {
+            if let Ok(frame) = Encoded::message(Kind::Shutdown, 0, &Shutdown { grace_us }, &terms) {
                 let _dying = control.send(frame);
             }
             data.close();

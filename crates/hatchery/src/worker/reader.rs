@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorBody, ErrorKind};
 use crate::telemetry::{Event, Progress, ToolEvent};
 use crate::transport::{Inbox, Outbox, Received};
 use crate::value::Payload;
-use crate::wire::{self, Capabilities, Capability, EventBody, Frame, FrameError, HostCall, Kind, Limits, LogBody, ProgressBody};
+use crate::wire::{Capability, Encoded, EventBody, Frame, FrameError, HostCall, Kind, LogBody, ProgressBody, Terms};
 
 /// Host calls that one worker may have open.
 const MAX_HOST_CALLS: usize = 1024;
@@ -35,8 +35,8 @@ pub(super) struct Reader {
     pub(super) inflight: Arc<Inflight>,
     pub(super) control: Arc<Outbox<UnixStream>>,
     pub(super) voice: Arc<Voice>,
-    /// What the handshake settles, once it has.
-    pub(super) agreed: watch::Receiver<Option<(Capabilities, Limits)>>,
+    /// What the handshake agrees on, once it has.
+    pub(super) agreed: watch::Receiver<Option<Terms>>,
     pub(super) host_calls: JoinSet<()>,
 }
 
@@ -73,7 +73,7 @@ impl Reader {
     /// False at the end of file.
     async fn take(&mut self, frame: Result<Option<Frame>, FrameError>) -> Result<bool, String> {
         let Some(frame) = frame.map_err(|error| error.to_string())? else { return Ok(false) };
-        if let Some(needed) = frame.kind.needs() {
+        if let Some(needed) = frame.kind.rules().needs {
             self.check(frame.kind, needed).await?;
         }
         if !frame.attachments.is_empty() {
@@ -89,10 +89,10 @@ impl Reader {
         if kind == Kind::Log && self.agreed.borrow().is_none() {
             return Ok(());
         }
-        match self.agreed.wait_for(Option::is_some).await.ok().and_then(|settled| *settled) {
-            Some((agreed, _)) if agreed.contains(needed) => Ok(()),
-            Some(_) => Err(format!("sent {kind:?} without the capability `{}`", needed.name())),
-            None => Err(format!("sent {kind:?} before it was ready")),
+        match self.agreed.wait_for(Option::is_some).await.ok().and_then(|agreed| *agreed) {
+            Some(agreed) if agreed.capabilities.contains(needed) => Ok(()),
+            Some(_) => Err(format!("sent {kind} without the capability `{needed}`")),
+            None => Err(format!("sent {kind} before it was ready")),
         }
     }
 
@@ -106,16 +106,16 @@ impl Reader {
                 self.ended(id, self.inflight.error(id, error))
             }
             Kind::Chunk => {
-                let cost = frame.weight();
+                let cost = frame.cost;
                 self.inflight.chunk(id, payload(frame), cost)
             }
             Kind::Log => return self.log(&frame),
             Kind::Progress => return self.progress(&frame),
             Kind::Event => return self.event(&frame),
             Kind::HostCall | Kind::HostTools => return self.host_call(frame),
-            other => return Err(format!("sent {other:?} on its data channel")),
+            other => return Err(format!("sent {other} on its data channel")),
         };
-        fits.map_err(|mismatch| format!("sent {kind:?} for call {id}, {mismatch}"))
+        fits.map_err(|mismatch| format!("sent {kind} for call {id}, {mismatch}"))
     }
 
     fn ended(&self, id: u64, fits: Result<(), Mismatch>) -> Result<(), Mismatch> {
@@ -149,7 +149,7 @@ impl Reader {
     }
 
     fn event(&self, frame: &Frame) -> Result<(), String> {
-        let body: EventBody = parse(frame)?;
+        let body = EventBody::read(frame).map_err(|error| error.to_string())?;
         self.seat.emitter.emit(Event::Tool(ToolEvent {
             worker: self.seat.id.clone(),
             name: body.name,
@@ -165,21 +165,20 @@ impl Reader {
         if self.host_calls.len() >= MAX_HOST_CALLS {
             return Err(format!("has more than {MAX_HOST_CALLS} host calls open"));
         }
-        let limits = self.agreed.borrow().map_or(self.seat.config.limits, |(_, limits)| limits);
+        let terms = self.agreed.borrow().unwrap_or_else(|| self.seat.offered());
+        let request = match frame.kind {
+            Kind::HostTools => None,
+            _ => Some(HostCall::read(&frame).map_err(|error| error.to_string())?),
+        };
         let (id, seat, control) = (frame.id, Arc::clone(&self.seat), Arc::clone(&self.control));
-        let request = if frame.kind == Kind::HostTools { None } else { Some(parse::<HostCall>(&frame)?) };
         self.host_calls.spawn(async move {
             let answer = match request {
                 None => Payload::encode(&seat.host_tools.specs()),
-                Some(call) => {
-                    let arguments = Payload::from_wire(call.args_json(), frame.attachments);
-                    seat.host_tools.call(&call.tool, arguments).await
-                }
+                Some(call) => seat.host_tools.call(&call.tool, call.args).await,
             };
-            let answer = answer.and_then(|value| wire::encode_value(Kind::HostResult, id, &value, &limits).map_err(too_large));
-            let frame = answer.or_else(|error| {
-                wire::encode_message(Kind::HostError, id, &ErrorBody::from(&error), &limits)
-            });
+            let frame = answer
+                .and_then(|value| Encoded::value(Kind::HostResult, id, &value, &terms).map_err(too_large))
+                .or_else(|error| Encoded::message(Kind::HostError, id, &ErrorBody::from(&error), &terms));
             if let Ok(frame) = frame {
                 let _dying = control.send(frame);
             }
@@ -193,9 +192,9 @@ fn too_large(error: FrameError) -> Error {
 }
 
 fn payload(frame: Frame) -> Payload {
-    Payload::from_wire(frame.body, frame.attachments)
+    Payload::received(frame.body, frame.attachments)
 }
 
 fn parse<'a, T: serde::Deserialize<'a>>(frame: &'a Frame) -> Result<T, String> {
-    serde_json::from_slice(&frame.body).map_err(|error| format!("sent {:?} with a body that cannot be read: {error}", frame.kind))
+    frame.parse().map_err(|error| error.to_string())
 }
