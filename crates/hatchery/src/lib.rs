@@ -4,6 +4,7 @@
 // A module uses only modules listed below it; `cargo xtask tidy` checks that.
 mod error;
 mod id;
+mod process;
 mod telemetry;
 
 pub use error::{Error, ErrorKind, Result};
