@@ -206,16 +206,27 @@ mod tests {
     use super::super::{Spec, spawn};
     use super::*;
 
+    fn sleeper() -> Child {
+        let (program, args) = ("/bin/sleep".into(), vec!["60".into()]);
+        spawn(Spec { program, args, env: Vec::new(), cwd: None, fds: Vec::new() }).unwrap().child
+    }
+
     /// A kernel before 6.9, as far as this file can tell.
     #[test]
     fn by_number_a_group_is_signalled_only_while_its_leader_is_our_child() {
-        let spec =
-            Spec { program: "/bin/sleep".into(), args: vec!["60".into()], env: Vec::new(), cwd: None, fds: Vec::new() };
-        let child = spawn(spec).unwrap().child;
+        let child = sleeper();
         assert!(child.leader.signal_group_by_number(Signal::KILL));
         assert!(child.leader.has_ended_within(Duration::from_secs(60)));
         assert!(child.leader.signal_group_by_number(Signal::KILL), "an un-reaped leader keeps its number");
         assert_eq!(child.reap(), Some(Status::Signaled { signal: libc::SIGKILL, core: false }));
         assert!(!child.leader.signal_group_by_number(Signal::KILL));
+    }
+
+    #[test]
+    fn one_that_could_not_be_taken_hold_of_is_ended() {
+        let child = sleeper();
+        abandon(child.identity().pid());
+        assert!(child.has_exited());
+        assert_eq!(child.reap(), Some(Status::Unknown), "it was reaped, and not by the child");
     }
 }

@@ -113,6 +113,18 @@ async fn run(spec: Spec) -> Vec<String> {
     written
 }
 
+/// Runs one ignored test of these modules in a process of its own: this test binary, started again.
+async fn run_alone(name: &str) {
+    let name = format!("{}::{name}", module_path!().split_once("::").unwrap().1);
+    let args = ["--exact", &name, "--ignored", "--test-threads=1"].map(OsString::from);
+    let (child, mut lines) = start(spec(std::env::current_exe().unwrap(), args));
+    let written = lines.rest().await;
+    bounded(child.exited()).await;
+    let death = end(child, &AT_ONCE, || ()).await;
+    assert_eq!(death.status, Status::Exited(0), "{written:#?}");
+    assert!(written.iter().any(|line| line.contains("1 passed")), "{written:#?}");
+}
+
 /// A pipe from which the given text can be read, and then its end.
 fn pipe_with_text(text: &str) -> OwnedFd {
     let (reader, mut writer) = std::io::pipe().unwrap();

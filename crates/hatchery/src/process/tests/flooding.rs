@@ -14,6 +14,12 @@ fn resident_bytes() -> u64 {
 
 #[tokio::test]
 async fn a_gibibyte_passes_through_bounded_memory() {
+    run_alone("flooding::alone_with_a_gibibyte").await;
+}
+
+#[tokio::test]
+#[ignore = "run alone by a_gibibyte_passes_through_bounded_memory, as memory is counted by process"]
+async fn alone_with_a_gibibyte() {
     let before = resident_bytes();
     let Spawned { child, stdout, .. } = spawn(fixture("flood.py")).unwrap();
     let (mut bytes, mut n_lines, mut peak) = (0, 0u64, 0);
@@ -28,7 +34,7 @@ async fn a_gibibyte_passes_through_bounded_memory() {
     };
     bounded(drain(stdout, std::future::pending(), sink)).await.unwrap();
     assert_eq!((bytes, n_lines, tail.lines().len()), (1024 * MIB, 8 * MIB, 50));
-    assert!(peak < before + 32 * MIB, "grew from {before} to {peak} bytes");
+    assert!(peak < before + 8 * MIB, "grew from {before} to {peak} bytes");
     bounded(child.exited()).await;
     assert_eq!(end(child, &AT_ONCE, || ()).await.status, Status::Exited(0));
 }

@@ -117,7 +117,8 @@ async fn an_identity_is_its_process_s_until_it_is_reaped() {
 async fn a_bare_name_is_looked_up_on_the_path_of_the_spec() {
     let folder = tempfile::tempdir().unwrap();
     let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
-    [&first, &second].map(|folder| fs::create_dir(folder).unwrap());
+    fs::create_dir(&first).unwrap();
+    fs::create_dir(&second).unwrap();
     file(&first, "tool", "#!/bin/sh\necho never", 0o644);
     file(&second, "tool", "#!/bin/sh\necho $0", 0o755);
     let path = std::env::join_paths([&first, &second]).unwrap();
