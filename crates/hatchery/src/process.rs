@@ -1,0 +1,33 @@
+//! The only room that starts or ends a process.
+//!
+//! [`spawn`] gives a [`Child`] that owns what it started: dropped, it kills and reaps. [`end`] is the whole ladder from a
+//! friendly word to SIGKILL, and tells how the process died. Nothing else in this crate sends a signal or waits for
+//! a pid.
+//!
+//! What holds here, whatever the child does and whatever else the host program does:
+//!
+//! - A signal goes only to a process group whose leader is our own child, and through its pidfd: the number is never
+//!   trusted by itself, so a number that the kernel gave to somebody else is never hit.
+//! - The leader is reaped last, after its group was killed.
+//! - Nothing of the host changes: no fork, no signal handler, no `prctl`, no `wait` for any child but ours. A host
+//!   that ignores SIGCHLD, or waits for every child, costs us the exit status ([`Status::Unknown`]) and nothing else.
+//! - A child holds the descriptors that were listed for it and no others.
+//!
+//! A process that leaves its group (a daemon that calls `setsid`) leaves our reach too; that is the guardian's part.
+//!
+//! Linux 5.4 or newer; from 6.9 on the kernel itself closes the last race between a foreign `wait` and a signal.
+
+mod child;
+mod identity;
+mod kill;
+mod output;
+mod raw;
+mod spawn;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use child::{Child, Terminator};
+pub(crate) use identity::{Found, Identity, Pid};
+pub(crate) use kill::{Death, Escalation, Rung, Status, end};
+pub(crate) use output::{Admission, Dropped, LineSplitter, Tail, Throttle, drain};
+pub(crate) use spawn::{SpawnError, Spawned, Spec, spawn};

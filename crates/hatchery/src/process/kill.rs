@@ -1,0 +1,166 @@
+//! How a process is ended, and how it died. The ladder is one function.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Signal, WaitIdStatus};
+
+use super::Child;
+
+/// How long SIGKILL may take before the process counts as unkillable.
+const KILL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The graces of [`end`]. Zero skips the wait, not the rung.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Escalation {
+    /// From asking to SIGTERM.
+    pub(crate) ask: Duration,
+    /// From SIGTERM to SIGKILL.
+    pub(crate) term: Duration,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Death {
+    pub(crate) status: Status,
+    pub(crate) rung: Rung,
+    pub(crate) took: Duration,
+}
+
+/// What the kernel says about the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    Exited(i32),
+    Signaled {
+        signal: i32,
+        core: bool,
+    },
+    /// It is gone, but another part of the host program reaped it.
+    Unknown,
+    /// SIGKILL was sent and it is still there: the kernel holds it. It is reaped when that ends; until then it must not
+    /// be taken for gone.
+    Unkillable,
+}
+
+/// The rung of the ladder on which it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rung {
+    /// It had ended before anybody asked.
+    Itself,
+    Ask,
+    Term,
+    Kill,
+}
+
+/// Ends the process and its group: asks, then SIGTERM, then SIGKILL. Each rung waits for the leader only as long as
+/// `escalation` says; one that has already ended goes through without a wait. `ask` is then not called.
+///
+/// In any case the rest of the group is killed, and the leader is reaped last. Dropped half-way, the child is killed
+/// at once.
+pub(crate) async fn end(child: Child, escalation: &Escalation, ask: impl FnOnce()) -> Death {
+    let began = Instant::now();
+    let rung = descend(&child, escalation, ask).await;
+    child.kill_now();
+    let status = child.reap().unwrap_or(Status::Unkillable);
+    Death { status, rung, took: began.elapsed() }
+}
+
+async fn descend(child: &Child, escalation: &Escalation, ask: impl FnOnce()) -> Rung {
+    if child.has_exited() {
+        return Rung::Itself;
+    }
+    ask();
+    if exits_within(child, escalation.ask).await {
+        return Rung::Ask;
+    }
+    child.signal_group(Signal::TERM);
+    // A stopped process would not see it.
+    child.signal_group(Signal::CONT);
+    if exits_within(child, escalation.term).await {
+        return Rung::Term;
+    }
+    child.kill_now();
+    exits_within(child, KILL_PATIENCE).await;
+    Rung::Kill
+}
+
+async fn exits_within(child: &Child, grace: Duration) -> bool {
+    tokio::time::timeout(grace, child.exited()).await.is_ok()
+}
+
+impl From<&WaitIdStatus> for Status {
+    fn from(status: &WaitIdStatus) -> Status {
+        match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) => Status::Exited(code),
+            (None, Some(signal)) => Status::Signaled { signal, core: status.dumped() },
+            (None, None) => Status::Unknown,
+        }
+    }
+}
+
+impl fmt::Display for Death {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.status.fmt(f)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Status::Exited(code) => write!(f, "exit status {code}"),
+            Status::Signaled { signal, core } => {
+                write!(f, "killed by signal {signal}")?;
+                if let Some(name) = signal_name(signal) {
+                    write!(f, " ({name})")?;
+                }
+                f.write_str(if core { ", core dumped" } else { "" })
+            }
+            Status::Unknown => f.write_str("ended, and another part of this program took its exit status"),
+            Status::Unkillable => f.write_str("still there after SIGKILL: the kernel holds it"),
+        }
+    }
+}
+
+fn signal_name(signal: i32) -> Option<&'static str> {
+    const NAMES: [(i32, &str); 24] = [
+        (libc::SIGHUP, "SIGHUP"),
+        (libc::SIGINT, "SIGINT"),
+        (libc::SIGQUIT, "SIGQUIT"),
+        (libc::SIGILL, "SIGILL"),
+        (libc::SIGTRAP, "SIGTRAP"),
+        (libc::SIGABRT, "SIGABRT"),
+        (libc::SIGBUS, "SIGBUS"),
+        (libc::SIGFPE, "SIGFPE"),
+        (libc::SIGKILL, "SIGKILL"),
+        (libc::SIGUSR1, "SIGUSR1"),
+        (libc::SIGSEGV, "SIGSEGV"),
+        (libc::SIGUSR2, "SIGUSR2"),
+        (libc::SIGPIPE, "SIGPIPE"),
+        (libc::SIGALRM, "SIGALRM"),
+        (libc::SIGTERM, "SIGTERM"),
+        (libc::SIGXCPU, "SIGXCPU"),
+        (libc::SIGXFSZ, "SIGXFSZ"),
+        (libc::SIGVTALRM, "SIGVTALRM"),
+        (libc::SIGPROF, "SIGPROF"),
+        (libc::SIGIO, "SIGIO"),
+        (libc::SIGPWR, "SIGPWR"),
+        (libc::SIGSYS, "SIGSYS"),
+        (libc::SIGSTKFLT, "SIGSTKFLT"),
+        (libc::SIGSTOP, "SIGSTOP"),
+    ];
+    NAMES.iter().find(|(number, _)| *number == signal).map(|(_, name)| *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_reads_as_a_person_would_say_it() {
+        let text = |status: Status| status.to_string();
+        assert_eq!(text(Status::Exited(3)), "exit status 3");
+        assert_eq!(text(Status::Signaled { signal: 9, core: false }), "killed by signal 9 (SIGKILL)");
+        assert_eq!(text(Status::Signaled { signal: 11, core: true }), "killed by signal 11 (SIGSEGV), core dumped");
+        assert_eq!(text(Status::Signaled { signal: 40, core: false }), "killed by signal 40");
+    }
+}

@@ -1,0 +1,77 @@
+//! What a process writes to descriptors 1 and 2: read for as long as it lives, in bounded memory, however fast it writes.
+
+mod lines;
+mod tail;
+mod throttle;
+
+use std::future::Future;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::pin::pin;
+
+use rustix::io::Errno;
+use rustix::pipe::fcntl_getpipe_size;
+use tokio::net::unix::pipe::Receiver;
+
+pub(crate) use lines::LineSplitter;
+pub(crate) use tail::Tail;
+pub(crate) use throttle::{Admission, Dropped, Throttle};
+
+/// The capacity of a pipe: more than this, one `read` cannot get.
+const READ_SIZE: usize = 64 * 1024;
+
+/// Reads lines from a non-blocking pipe until its end, and hands each to `sink` without its line end.
+///
+/// A grandchild may hold the other end open for ever. So `ended` says that the process itself is gone: then what it has
+/// left in the pipe is read, and that is all.
+pub(crate) async fn drain(
+    pipe: OwnedFd,
+    ended: impl Future<Output = ()>,
+    mut sink: impl FnMut(&str),
+) -> io::Result<()> {
+    let pipe = Receiver::from_owned_fd(pipe)?;
+    let mut lines = LineSplitter::default();
+    let mut buffer = vec![0; READ_SIZE];
+    let mut ended = pin!(ended);
+    let outcome = loop {
+        let read = tokio::select! {
+            // First, lest a grandchild that never stops writing keep us for ever.
+            biased;
+            () = &mut ended => break read_what_is_left(&pipe, &mut buffer, |bytes| lines.push(bytes, &mut sink)),
+            read = read(&pipe, &mut buffer) => read,
+        };
+        match read {
+            Ok(0) => break Ok(()),
+            Ok(n) => lines.push(&buffer[..n], &mut sink),
+            Err(error) => break Err(error),
+        }
+    };
+    lines.finish(&mut sink);
+    outcome
+}
+
+async fn read(pipe: &Receiver, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        pipe.readable().await?;
+        match pipe.try_read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            read => return read,
+        }
+    }
+}
+
+/// Reads no more than the pipe can hold: what comes beyond that, the process cannot have written.
+fn read_what_is_left(pipe: &Receiver, buffer: &mut [u8], mut take: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut left = fcntl_getpipe_size(pipe)?;
+    while left > 0 {
+        match rustix::io::read(pipe, &mut *buffer) {
+            Ok(0) | Err(Errno::AGAIN) => break,
+            Ok(n) => {
+                take(&buffer[..n]);
+                left = left.saturating_sub(n);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

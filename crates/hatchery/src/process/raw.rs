@@ -1,0 +1,175 @@
+//! The system calls that no safe wrapper offers: `posix_spawn` with a session and exact descriptors, and a signal to the
+//! group behind a pidfd. And one of tokio's that takes the word of its caller.
+#![allow(unsafe_code, reason = "the one unsafe room of the library; each block says why it is sound")]
+
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::{io, ptr};
+
+use rustix::io::Errno;
+use rustix::process::Signal;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// A program to start, every part in the form that the kernel takes.
+pub(super) struct Plan<'a> {
+    /// Found by the kernel after the change of directory, so it had better be absolute.
+    pub(super) program: &'a CStr,
+    pub(super) args: &'a [CString],
+    pub(super) env: &'a [CString],
+    pub(super) cwd: Option<&'a CStr>,
+    /// The n-th becomes descriptor n; there are no others. All must lie above the last target, lest one be overwritten
+    /// before it is copied.
+    pub(super) fds: &'a [OwnedFd],
+}
+
+/// Starts the program in a session of its own, with every signal at its default and none blocked. Returns after the
+/// `exec`, so a failure of it is this function's error. The caller's memory is not copied, whatever its size.
+pub(super) fn posix_spawn(plan: &Plan<'_>) -> io::Result<i32> {
+    let actions = actions(plan)?;
+    let attributes = attributes()?;
+    let (args, env) = (pointers(plan.args), pointers(plan.env));
+    let mut pid = 0;
+    // SAFETY: the path is NUL-terminated, the two arrays are NULL-terminated and point to such strings, all borrowed
+    // from `plan` beyond the call; actions and attributes are initialised. The function writes only through `pid`.
+    check(unsafe {
+        let (program, actions, attributes) = (plan.program.as_ptr(), &raw const actions.0, &raw const attributes.0);
+        libc::posix_spawn(&raw mut pid, program, actions, attributes, args.as_ptr(), env.as_ptr())
+    })?;
+    Ok(pid)
+}
+
+/// Sends to every member of the group that the pidfd's process leads. Unlike `killpg`, it cannot hit a group that
+/// got the number later. `EINVAL` before Linux 6.9.
+pub(super) fn signal_group(leader: BorrowedFd<'_>, signal: Signal) -> Result<(), Errno> {
+    const PIDFD_SIGNAL_PROCESS_GROUP: libc::c_uint = 1 << 2;
+    let (fd, signal, no_info) = (leader.as_raw_fd(), signal.as_raw(), ptr::null::<libc::siginfo_t>());
+    // SAFETY: the arguments are plain numbers and a null pointer, which asks for the siginfo that `kill` would send.
+    let rc = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, no_info, PIDFD_SIGNAL_PROCESS_GROUP) };
+    match rc {
+        0 => Ok(()),
+        _ => Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL)),
+    }
+}
+
+/// The pidfd, known to the current runtime: readable when the process has ended.
+pub(super) fn watch(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` is open, is always the same descriptor, and stays so until the `AsyncFd` that owns it is dropped.
+    Ok(unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }?)
+}
+
+fn actions(plan: &Plan<'_>) -> io::Result<Actions> {
+    let mut actions = Actions::new()?;
+    for (target, fd) in (0..).zip(plan.fds) {
+        actions.copy(fd, target)?;
+    }
+    if let Some(cwd) = plan.cwd {
+        actions.change_directory(cwd)?;
+    }
+    actions.close_from(plan.fds.len() as c_int)?;
+    Ok(actions)
+}
+
+fn attributes() -> io::Result<Attributes> {
+    let mut attributes = Attributes::new()?;
+    attributes.set_signals()?;
+    attributes
+        .set_flags(libc::POSIX_SPAWN_SETSID as c_int | libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK)?;
+    Ok(attributes)
+}
+
+/// What the child does to its descriptors before the `exec`. Copied strings and numbers: it borrows nothing.
+struct Actions(libc::posix_spawn_file_actions_t);
+
+impl Actions {
+    fn new() -> io::Result<Actions> {
+        let mut raw = MaybeUninit::uninit();
+        // SAFETY: `init` initialises what it is given when it returns 0. Both C libraries hold a heap pointer in it and
+        // nothing that points into itself, so it may move.
+        unsafe {
+            check(libc::posix_spawn_file_actions_init(raw.as_mut_ptr()))?;
+            Ok(Actions(raw.assume_init()))
+        }
+    }
+
+    fn copy(&mut self, fd: &OwnedFd, target: c_int) -> io::Result<()> {
+        // SAFETY: initialised by `new`; the rest are numbers.
+        check(unsafe { libc::posix_spawn_file_actions_adddup2(&raw mut self.0, fd.as_raw_fd(), target) })
+    }
+
+    fn change_directory(&mut self, path: &CStr) -> io::Result<()> {
+        // SAFETY: initialised by `new`; the path is NUL-terminated and is copied.
+        check(unsafe { libc::posix_spawn_file_actions_addchdir_np(&raw mut self.0, path.as_ptr()) })
+    }
+
+    /// Hosts have descriptors that are not close-on-exec; no child of ours shall have them.
+    #[cfg(target_env = "gnu")]
+    fn close_from(&mut self, first: c_int) -> io::Result<()> {
+        // SAFETY: initialised by `new`; the rest is a number.
+        check(unsafe { libc::posix_spawn_file_actions_addclosefrom_np(&raw mut self.0, first) })
+    }
+
+    /// musl has no such action: there a child gets what the host did not mark close-on-exec.
+    #[cfg(not(target_env = "gnu"))]
+    fn close_from(&mut self, _first: c_int) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Actions {
+    fn drop(&mut self) {
+        // SAFETY: initialised by `new` and destroyed once.
+        unsafe { libc::posix_spawn_file_actions_destroy(&raw mut self.0) };
+    }
+}
+
+/// What the child is apart from its descriptors.
+struct Attributes(libc::posix_spawnattr_t);
+
+impl Attributes {
+    fn new() -> io::Result<Attributes> {
+        let mut raw = MaybeUninit::uninit();
+        // SAFETY: `init` initialises what it is given when it returns 0; it is plain data, so it may move.
+        unsafe {
+            check(libc::posix_spawnattr_init(raw.as_mut_ptr()))?;
+            Ok(Attributes(raw.assume_init()))
+        }
+    }
+
+    /// Both would be inherited: a blocked SIGTERM would make the worker deaf, an ignored SIGPIPE would surprise it.
+    fn set_signals(&mut self) -> io::Result<()> {
+        let mut all = MaybeUninit::uninit();
+        let mut none = MaybeUninit::uninit();
+        // SAFETY: the two set functions initialise what they are given and cannot fail on a valid pointer;
+        // the attributes were initialised by `new` and copy the sets.
+        unsafe {
+            libc::sigfillset(all.as_mut_ptr());
+            libc::sigemptyset(none.as_mut_ptr());
+            check(libc::posix_spawnattr_setsigdefault(&raw mut self.0, all.as_ptr()))?;
+            check(libc::posix_spawnattr_setsigmask(&raw mut self.0, none.as_ptr()))
+        }
+    }
+
+    fn set_flags(&mut self, flags: c_int) -> io::Result<()> {
+        // SAFETY: initialised by `new`; the rest is a number, whose bits all lie in a short.
+        check(unsafe { libc::posix_spawnattr_setflags(&raw mut self.0, flags as libc::c_short) })
+    }
+}
+
+impl Drop for Attributes {
+    fn drop(&mut self) {
+        // SAFETY: initialised by `new` and destroyed once.
+        unsafe { libc::posix_spawnattr_destroy(&raw mut self.0) };
+    }
+}
+
+/// The array of pointers that C wants, with NULL at its end. C's prototype says `*mut`, POSIX that nothing is written.
+fn pointers(strings: &[CString]) -> Vec<*mut c_char> {
+    strings.iter().map(|string| string.as_ptr().cast_mut()).chain([ptr::null_mut()]).collect()
+}
+
+/// These functions return their error and leave `errno` alone.
+fn check(rc: c_int) -> io::Result<()> {
+    if rc == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(rc)) }
+}

@@ -1,0 +1,116 @@
+//! Host programs with habits of their own. Those that concern the whole process run in one of their own: this test
+//! binary, started again for one test.
+
+use rustix::process::{WaitOptions, wait};
+
+use super::*;
+
+#[tokio::test]
+async fn a_host_that_ignores_sigchld() {
+    run_alone("foreign_hosts::alone_with_sigchld_ignored").await;
+}
+
+#[tokio::test]
+#[ignore = "run alone by a_host_that_ignores_sigchld"]
+#[allow(unsafe_code, reason = "no safe wrapper sets dispositions")]
+async fn alone_with_sigchld_ignored() {
+    // It is asked for with a `wait` of the standard library's, which would fail below.
+    python();
+    // SAFETY: SIG_IGN runs no code of ours.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    let (child, mut lines) = start(fixture("leave_grandchild.sh"));
+    let grandchild = lines.next_pid().await;
+    bounded(child.exited()).await;
+    let death = bounded(end(child, &PATIENT, || ())).await;
+    assert_eq!((death.status, death.rung), (Status::Unknown, Rung::Itself));
+    assert_ends(grandchild).await;
+
+    let (child, mut lines) = start(fixture("ignore_sigterm.py"));
+    lines.next().await;
+    let death = bounded(end(child, &AT_ONCE, || ())).await;
+    assert_eq!((death.status, death.rung), (Status::Unknown, Rung::Kill));
+
+    let (child, mut lines) = start(fixture("fork_tree.py"));
+    let (member, identity) = (lines.next_pid().await, *child.identity());
+    drop(child);
+    assert_gone(&identity);
+    assert_ends(member).await;
+}
+
+#[tokio::test]
+async fn a_host_that_waits_for_every_child() {
+    run_alone("foreign_hosts::alone_with_a_wait_for_every_child").await;
+}
+
+#[tokio::test]
+#[ignore = "run alone by a_host_that_waits_for_every_child"]
+async fn alone_with_a_wait_for_every_child() {
+    let (child, mut lines) = start(fixture("leave_grandchild.sh"));
+    let grandchild = lines.next_pid().await;
+    let (reaped, _) = wait(WaitOptions::empty()).unwrap().unwrap();
+    assert_eq!(reaped, child.identity().pid().raw());
+    bounded(child.exited()).await;
+    let death = bounded(end(child, &PATIENT, || ())).await;
+    assert_eq!((death.status, death.rung), (Status::Unknown, Rung::Itself));
+    assert_ends(grandchild).await;
+}
+
+#[tokio::test]
+async fn a_host_that_forks() {
+    run_alone("foreign_hosts::alone_with_a_fork").await;
+}
+
+#[tokio::test]
+#[ignore = "run alone by a_host_that_forks"]
+#[allow(unsafe_code, reason = "no safe wrapper forks")]
+async fn alone_with_a_fork() {
+    let (child, mut lines) = start(fixture("ignore_sigterm.py"));
+    lines.next().await;
+    // SAFETY: the copy drops a value, which takes no lock that another thread may have held, and leaves.
+    let copy = unsafe { libc::fork() };
+    if copy == 0 {
+        child.terminator().kill();
+        drop(child);
+        // SAFETY: runs nothing of the copied program.
+        unsafe { libc::_exit(0) }
+    }
+    let copy = rustix::process::Pid::from_raw(copy).unwrap();
+    rustix::process::waitpid(Some(copy), WaitOptions::empty()).unwrap();
+    assert!(!child.has_exited(), "the copy ended what it does not own");
+    assert_eq!(end(child, &AT_ONCE, || ()).await.rung, Rung::Kill);
+}
+
+#[tokio::test]
+async fn a_host_without_descriptors() {
+    run_alone("foreign_hosts::alone_without_descriptors").await;
+}
+
+fn take_every_descriptor() -> Vec<fs::File> {
+    std::iter::from_fn(|| fs::File::open("/dev/null").ok()).collect()
+}
+
+#[tokio::test]
+#[ignore = "run alone by a_host_without_descriptors"]
+async fn alone_without_descriptors() {
+    let mut taken = take_every_descriptor();
+    // From none to enough: the start fails at every step in turn.
+    let mut failures = Vec::new();
+    let child = loop {
+        match spawn(spec("/bin/sleep", ["60".into()])) {
+            Ok(Spawned { child, .. }) => break child,
+            Err(error) => failures.push(error.to_string()),
+        }
+        assert!(wait(WaitOptions::NOHANG).is_err(), "no child is left after {failures:?}");
+        taken.pop().unwrap();
+    };
+    let steps = ["open /dev/null", "make a pipe for its output", "copy its descriptors"];
+    for step in steps {
+        let expected = format!("{step}: Too many open files (os error 24)");
+        assert!(failures.contains(&expected), "{expected}: {failures:?}");
+    }
+
+    taken.extend(take_every_descriptor());
+    child.kill_now();
+    let death = bounded(end(child, &PATIENT, || ())).await;
+    assert_eq!(death.to_string(), "killed by signal 9 (SIGKILL)");
+}
