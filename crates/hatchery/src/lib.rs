@@ -2,9 +2,13 @@
 #![warn(missing_docs)]
 
 // A module uses only modules listed below it; `cargo xtask tidy` checks that.
+mod pyenv;
+mod app;
+mod telemetry;
 mod error;
 mod id;
-mod telemetry;
 
+pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{RunId, WorkerId};
+pub use pyenv::{FoundBy, Interpreter, Probe, PythonApp, PythonVersion, runtime_dir};
