@@ -9,7 +9,10 @@ use crate::venv;
 pub(crate) fn run(root: &Path, options: &[String]) -> Result<ExitCode, String> {
     let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["run", "--release", "--quiet", "-p", "hatchery-bench", "--"]).current_dir(root);
-    succeed(cargo.args(options).arg("--python").arg(python(root)))?;
+    let python = python(root);
+    // The library looks there for its interpreter; the floors and the peers are told by option.
+    cargo.args(options).arg("--python").arg(&python).env("HATCHERY_PYTHON", &python);
+    succeed(&mut cargo)?;
     Ok(ExitCode::SUCCESS)
 }
 
