@@ -1,1 +1,42 @@
-fn main() {}
+//! The repository's own tools: `cargo xtask test`, `cargo xtask tidy` and `cargo xtask bench`.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to its user")]
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+mod bench;
+mod child;
+mod test;
+mod tidy;
+mod venv;
+
+const USAGE: &str = "usage: cargo xtask test                                    every test, Rust and Python
+       cargo xtask tidy                                    the repository's own rules
+       cargo xtask bench [w1 w2 w4] [--quick] [--json]     the workloads, with floors and peers";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    run(&arguments).unwrap_or_else(|message| {
+        eprintln!("xtask: {message}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(arguments: &[String]) -> Result<ExitCode, String> {
+    match arguments.split_first() {
+        Some((task, [])) if task == "test" => test::run(&root()),
+        Some((task, [])) if task == "tidy" => tidy::run(&root()),
+        Some((task, options)) if task == "bench" => bench::run(&root(), options),
+        _ => Err(format!("no such task: `{}`\n{USAGE}", arguments.join(" "))),
+    }
+}
+
+/// The root of the repository: the folder above this crate's.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+/// Where cargo puts what it builds; the test environment lives there too.
+fn target(root: &Path) -> PathBuf {
+    root.join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}

@@ -1,0 +1,28 @@
+//! `cargo xtask bench`: builds the benchmarks for release and runs them with the environment's interpreter.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::child::{command, succeed};
+use crate::venv;
+
+pub(crate) fn run(root: &Path, options: &[String]) -> Result<ExitCode, String> {
+    let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["run", "--release", "--quiet", "-p", "hatchery-bench", "--"]).current_dir(root);
+    let python = python(root);
+    // The library looks there for its interpreter; the floors and the peers are told by option.
+    cargo.args(options).arg("--python").arg(&python).env("HATCHERY_PYTHON", &python);
+    succeed(&mut cargo)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The environment's interpreter, which has the fast JSON libraries; the one on PATH measures too, and is said to.
+fn python(root: &Path) -> PathBuf {
+    match venv::ensure(root) {
+        Ok(home) => venv::python(&home),
+        Err(reason) => {
+            eprintln!("xtask: measuring with the python3 on PATH: {reason}");
+            PathBuf::from("python3")
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! `unsafe` has a few rooms, and each is named here.
+
+use super::Finding;
+use super::code::{code_only, line_of, words};
+use super::tree::Tree;
+
+/// The files that may hold unsafe code.
+const ROOMS: [&str; 1] = ["crates/hatchery/src/process/spawn.rs"];
+
+pub(super) fn rooms(tree: &Tree) -> Vec<Finding> {
+    let outside = tree.with_extension(&["rs"]).filter(|file| !ROOMS.contains(&file.path.as_str()));
+    outside
+        .flat_map(|file| {
+            let code = code_only(&file.text);
+            let lines: Vec<usize> = words(&code, "unsafe").map(|at| line_of(&code, at)).collect();
+            lines.into_iter().map(|line| {
+                let what = format!("unsafe code lives in {} only; use a safe call of rustix or std", ROOMS.join(", "));
+                Finding::new(&file.path, line, "unsafe", what)
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::places;
+    use super::*;
+
+    #[test]
+    fn unsafe_outside_of_its_rooms() {
+        let text = "// unsafe is a word here\n#![deny(unsafe_code)]\nlet x = unsafe { f() };\n";
+        let files = [(ROOMS[0], text), ("crates/hatchery/src/pool.rs", text), ("a.md", text)];
+        assert_eq!(places(rooms, &files), ["crates/hatchery/src/pool.rs:3"]);
+    }
+}
