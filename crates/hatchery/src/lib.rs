@@ -44,8 +44,6 @@
 
 // A module uses only modules listed below it; `cargo xtask tidy` checks that.
 mod hatchery;
-mod doctor;
-mod config;
 mod pool;
 mod worker;
 mod pyenv;
@@ -62,10 +60,13 @@ mod error;
 mod id;
 
 pub use crate::hatchery::{Builder, Events, Hatchery, PoolBuilder};
+pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::CallOptions;
 pub use error::{Error, ErrorKind, Result};
 pub use id::{RunId, WorkerId};
 pub use pool::{PayloadStream, Pool, ReplyStream, Timeouts, WorkerStatus};
+pub use pyenv::{FoundBy, Interpreter, Probe, PythonApp, PythonVersion, runtime_dir};
 pub use telemetry::{Event, Level, Log, LogSource, Progress, ToolEvent, WorkerEvent};
 pub use tool::{Parameter, ToolSpec};
+pub use value::{Array, Binary, Element, Payload, UnserializableInfo, is_unserializable, unserializable_info};
 pub use wire::{Limits, Telemetry};

@@ -223,7 +223,10 @@ impl Pool {
     pub fn set_telemetry(&self, settings: &Telemetry) -> Result<()> {
         let lines: Vec<Arc<Line>> = {
             let roster = self.shared.roster();
-            (0..self.shared.config.workers).filter_map(|seat| roster.seat(seat)).map(|(line, _)| Arc::clone(line)).collect()
+            (0..self.shared.config.workers)
+                .filter_map(|seat| roster.seat(seat))
+                .map(|(line, _)| Arc::clone(line))
+                .collect()
         };
         lines.iter().try_for_each(|line| line.telemetry(settings))
     }
@@ -325,7 +328,9 @@ impl Shared {
             return Err(Error::new(ErrorKind::NotFound, format!("no such tool: {name}{near}")));
         };
         match (*is_streaming, stream) {
-            (true, false) => Err(Error::new(ErrorKind::Validation, format!("{name} is a streaming tool: use `stream`"))),
+            (true, false) => {
+                Err(Error::new(ErrorKind::Validation, format!("{name} is a streaming tool: use `stream`")))
+            }
             (false, true) => Err(Error::new(ErrorKind::Validation, format!("{name} returns once: use `call`"))),
             _ => Ok(Arc::clone(name)),
         }
@@ -386,7 +391,7 @@ impl Shared {
     /// SIGKILL to every worker, now, in this thread.
     pub(crate) fn kill(&self) {
         for terminator in self.lock_terminators().values() {
-            terminator.kill_now();
+            terminator.kill();
         }
     }
 

@@ -19,6 +19,30 @@ pub struct ToolSpec {
     pub parameters: Vec<Parameter>,
 }
 
+impl ToolSpec {
+    /// A unary tool of this name, without documentation and parameters.
+    pub fn new(name: impl Into<String>) -> ToolSpec {
+        ToolSpec { name: name.into(), doc: String::new(), streaming: false, parameters: Vec::new() }
+    }
+}
+
+impl From<&str> for ToolSpec {
+    fn from(name: &str) -> ToolSpec {
+        ToolSpec::new(name)
+    }
+}
+
+/// ` (did you mean …?)` if one of `known` looks like a slip of `name`, else nothing: to be put behind a message.
+pub(crate) fn near_match<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let closeness = |candidate: &&str| strsim::jaro_winkler(name, candidate);
+    known
+        .into_iter()
+        .max_by(|a, b| closeness(a).total_cmp(&closeness(b)))
+        .filter(|candidate| closeness(candidate) > 0.8)
+        .map(|candidate| format!(" (did you mean `{candidate}`?)"))
+        .unwrap_or_default()
+}
+
 /// One parameter of a tool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Parameter {
@@ -44,6 +68,14 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slip_is_recognised_and_a_stranger_is_not() {
+        let known = ["word_count", "countdown"];
+        assert_eq!(near_match("word_cuont", known), " (did you mean `word_count`?)");
+        assert_eq!(near_match("embed", known), "");
+        assert_eq!(near_match("", []), "");
+    }
 
     #[test]
     fn a_default_of_null_is_not_the_absence_of_a_default() {

@@ -31,9 +31,8 @@ pub(crate) struct HostEnds {
 pub(crate) fn channels(offered: Terms) -> Result<(HostEnds, Vec<OwnedFd>)> {
     let (calls_read, calls_write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(failed("make a pipe"))?;
     let (replies_read, replies_write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(failed("make a pipe"))?;
-    let (ours, theirs) =
-        rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-            .map_err(failed("make a socket pair"))?;
+    let (ours, theirs) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+        .map_err(failed("make a socket pair"))?;
 
     let data_out = pipe::Sender::from_owned_fd(calls_write).map_err(failed("watch a pipe"))?;
     let data_in = pipe::Receiver::from_owned_fd(replies_read).map_err(failed("watch a pipe"))?;

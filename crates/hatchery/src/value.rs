@@ -113,6 +113,11 @@ impl Payload {
         self.json.trim_ascii_start().starts_with(b"{")
     }
 
+    /// The JSON text as serde knows it, marks and all. `None` if it is not JSON.
+    pub(crate) fn as_raw(&self) -> Option<&RawValue> {
+        serde_json::from_slice(&self.json).ok()
+    }
+
     /// The JSON, in which marks stand for the attachments.
     pub(crate) fn json(&self) -> &Bytes {
         &self.json

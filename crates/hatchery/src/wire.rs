@@ -12,10 +12,12 @@ use std::fmt;
 pub(crate) use capability::{Capabilities, Capability};
 pub(crate) use codec::{Decoder, Encoded, Frame, Head, encode};
 pub(crate) use header::FrameError;
-pub(crate) use limits::{Limits, Terms};
-pub(crate) use message::{
-    CallBody, EventBody, Hello, HostCall, LogBody, ProgressBody, Ready, Runtime, Shutdown, Telemetry, VERSION,
-};
+pub use limits::Limits;
+pub(crate) use limits::Terms;
+#[cfg(test)]
+pub(crate) use message::Runtime;
+pub use message::Telemetry;
+pub(crate) use message::{CallBody, EventBody, Hello, HostCall, LogBody, ProgressBody, Ready, Shutdown, VERSION};
 
 /// The two lanes between host and worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

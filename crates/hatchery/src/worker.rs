@@ -39,11 +39,7 @@ pub(crate) struct Config {
 
 impl Default for Config {
     fn default() -> Config {
-        Config {
-            start: Some(Duration::from_secs(60)),
-            cancel_grace: Duration::from_secs(2),
-            limits: Limits::default(),
-        }
+        Config { start: Some(Duration::from_secs(60)), cancel_grace: Duration::from_secs(2), limits: Limits::default() }
     }
 }
 

@@ -45,7 +45,10 @@ struct Seat<W> {
 enum State<W> {
     /// No worker, or one that is not ready yet, or one that is on its way out.
     Out,
-    Ready { worker: W, load: usize },
+    Ready {
+        worker: W,
+        load: usize,
+    },
 }
 
 /// "Write this call to this worker."

@@ -161,9 +161,11 @@ impl<T: DeserializeOwned> ReplyStream<T> {
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<T>>> {
         let chunk = ready!(self.chunks.poll(context));
-        Poll::Ready(chunk.map(|chunk| {
-            chunk?.decode().map_err(|error: Error| error.context(format_args!("{}: a chunk", self.tool)))
-        }))
+        Poll::Ready(
+            chunk.map(|chunk| {
+                chunk?.decode().map_err(|error: Error| error.context(format_args!("{}: a chunk", self.tool)))
+            }),
+        )
     }
 }
 

@@ -4,13 +4,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire::Capabilities;
 
-/// The most bytes that one side accepts in each section of a frame.
+/// The most bytes that one side accepts in each section of a frame. What is over them is refused with
+/// [`ErrorKind::Limit`](crate::ErrorKind::Limit), on either side, and hurts no other call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Limits {
-    pub(crate) max_body: usize,
-    pub(crate) max_table: usize,
-    pub(crate) max_data: u64,
+pub struct Limits {
+    /// Of the JSON of a call, a result or a chunk. Default: 64 MiB.
+    pub max_body: usize,
+    /// Of the table that describes binary values. Default: 1 MiB, which is some ten thousand of them.
+    pub max_table: usize,
+    /// Of all binary values of a call, a result or a chunk together. Default: 1 GiB.
+    pub max_data: u64,
 }
 
 impl Default for Limits {

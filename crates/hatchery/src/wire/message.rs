@@ -248,15 +248,19 @@ impl HostCall {
     }
 }
 
-/// What the worker sends from now on; what is `None` stays as it is.
+/// Which telemetry events workers send from now on; what is `None` stays as it is. A worker begins with all.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Telemetry {
+pub struct Telemetry {
+    /// Whether any are sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) enabled: Option<bool>,
+    pub enabled: Option<bool>,
+    /// The share of events that is sent, from 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) sampling: Option<f64>,
+    pub sampling: Option<f64>,
+    /// Patterns (`*` any run of characters, `?` one); empty allows all names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) allow: Option<Vec<String>>,
+    pub allow: Option<Vec<String>>,
+    /// Patterns; a name that one of them matches is not sent, whatever `allow` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) deny: Option<Vec<String>>,
+    pub deny: Option<Vec<String>>,
 }

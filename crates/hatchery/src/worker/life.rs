@@ -70,6 +70,8 @@ pub(super) enum Ending {
     Refused(Error),
 }
 
+const AT_ONCE: Escalation = Escalation { ask: Duration::ZERO, term: Duration::ZERO };
+
 /// A process that hung up its channels is given this long to end by itself, so that the reason is its own.
 const LAST_BREATH: Duration = Duration::from_secs(1);
 
@@ -133,7 +135,8 @@ impl Life {
     fn around(seat: Arc<Seat>, launch: Launch, spawned: Spawned, ends: HostEnds) -> Life {
         let Spawned { child, stdout, stderr } = spawned;
         seat.owner.started(seat.number, child.terminator());
-        seat.emitter.emit(Event::Worker(WorkerEvent::Started { worker: seat.id.clone(), pid: child.pid() }));
+        seat.emitter
+            .emit(Event::Worker(WorkerEvent::Started { worker: seat.id.clone(), pid: child.identity().pid().get() }));
 
         let voice = Arc::new(Voice::new(seat.id.clone(), seat.emitter.clone()));
         let (finish_draining, leader_is_gone) = watch::channel(false);
@@ -142,7 +145,13 @@ impl Life {
             [(stdout, Level::Info, LogSource::Stdout), (stderr, Level::Warning, LogSource::Stderr)]
         {
             let voice = Arc::clone(&voice);
-            draining.spawn(process::drain(fd, leader_is_gone.clone(), move |line| voice.said(level, source, line, None)));
+            let mut ended = leader_is_gone.clone();
+            draining.spawn(async move {
+                let ended = async move { drop(ended.wait_for(|is_gone| *is_gone).await) };
+                if let Err(error) = process::drain(fd, ended, |line| voice.said(level, source, line, None)).await {
+                    voice.said(Level::Warning, LogSource::Host, &format!("reading its output failed: {error}"), None);
+                }
+            });
         }
 
         let control_out = Arc::new(ends.control_out);
@@ -229,7 +238,7 @@ impl Life {
         self.agreed.send_replace(Some(terms));
         let line = Arc::new(Line {
             id: seat.id.clone(),
-            pid: self.child.pid(),
+            pid: self.child.identity().pid().get(),
             generation: seat.generation,
             started_at: SystemTime::now(),
             tools: ready.tools.into(),
@@ -314,7 +323,7 @@ impl Life {
 
 /// Builds the launch and starts the process. Blocks for a millisecond or so.
 fn spawn(seat: &Seat, inherited: Vec<std::os::fd::OwnedFd>) -> Result<(Launch, Spawned)> {
-    let launch = seat.app.launch(&LaunchContext::new(&seat.id, &seat.run, &seat.pool))?;
+    let launch = seat.app.launch(&LaunchContext::new(&seat.id, seat.run, &seat.pool))?;
     let mut env: std::collections::BTreeMap<_, _> = std::env::vars_os().collect();
     env.extend(launch.env.iter().cloned());
     env.insert("HATCHERY_WIRE".into(), "3,4,5".into());
@@ -326,15 +335,16 @@ fn spawn(seat: &Seat, inherited: Vec<std::os::fd::OwnedFd>) -> Result<(Launch, S
         env: env.into_iter().collect(),
         cwd: launch.cwd.clone(),
         fds: inherited,
-    })?;
+    })
+    .map_err(|error| Error::new(ErrorKind::Validation, error.to_string()))?;
     Ok((launch, spawned))
 }
 
 /// Waits for the pool's word. A pool that is gone means: at once.
 async fn told(stop: &mut Stop) -> Escalation {
     match stop.wait_for(Option::is_some).await {
-        Ok(how) => how.unwrap_or(Escalation::NOW),
-        Err(_) => Escalation::NOW,
+        Ok(how) => how.unwrap_or(AT_ONCE),
+        Err(_) => AT_ONCE,
     }
 }
 
@@ -359,7 +369,7 @@ impl Ending {
             Ending::Asked(how) => *how,
             // It said its last word; let it leave by itself, for its exit handlers' sake.
             Ending::Refused(_) => Escalation { ask: LAST_BREATH, term: LAST_BREATH },
-            _ => Escalation::NOW,
+            _ => AT_ONCE,
         }
     }
 }

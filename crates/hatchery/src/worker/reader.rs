@@ -132,7 +132,7 @@ impl Reader {
 
     fn log(&self, frame: &Frame) -> Result<(), String> {
         let body: LogBody = parse(frame)?;
-        self.voice.said(body.level, body.source, body.message, body.correlation_id);
+        self.voice.said(body.level, body.source, &body.message, body.correlation_id);
         Ok(())
     }
 

@@ -5,8 +5,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::id::WorkerId;
-use crate::process::{Tail, Throttle, cut};
+use crate::process::{Admission, Dropped, Tail, Throttle};
 use crate::telemetry::{Emitter, Event, Level, Log, LogSource, WorkerEvent};
+
+/// Lines that get through in a second on end, and at once.
+const LINES_PER_SECOND: u32 = 1000;
+const BURST: u32 = 5000;
+
+/// A line of LOG is cut here; the lines of descriptors come cut.
+const MAX_LINE: usize = 8 << 10;
 
 pub(super) struct Voice {
     worker: WorkerId,
@@ -14,7 +21,6 @@ pub(super) struct Voice {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     tail: Tail,
     throttle: Throttle,
@@ -22,22 +28,23 @@ struct State {
 
 impl Voice {
     pub(super) fn new(worker: WorkerId, emitter: Emitter) -> Voice {
-        Voice { worker, emitter, state: Mutex::default() }
+        let throttle = Throttle::new(LINES_PER_SECOND, BURST, Instant::now());
+        Voice { worker, emitter, state: Mutex::new(State { tail: Tail::default(), throttle }) }
     }
 
-    pub(super) fn said(&self, level: Level, source: LogSource, message: String, correlation_id: Option<String>) {
-        let message = cut(message);
-        let (passes, dropped) = {
+    pub(super) fn said(&self, level: Level, source: LogSource, message: &str, correlation_id: Option<String>) {
+        let message = &message[..message.floor_char_boundary(MAX_LINE)];
+        let admission = {
             let mut state = self.lock();
-            state.tail.push(&message);
+            state.tail.push(message);
             state.throttle.admit(Instant::now())
         };
-        if let Some(lines) = dropped {
-            self.emit(Level::Warning, LogSource::Host, format!("{lines} lines of log were dropped: too many a second"), None);
+        match admission {
+            Admission::Drop => return,
+            Admission::PassAfter(dropped) => self.confess(dropped),
+            Admission::Pass => {}
         }
-        if passes {
-            self.emit(level, source, message, correlation_id);
-        }
+        self.emit(level, source, message, correlation_id);
     }
 
     /// The last lines, oldest first.
@@ -45,16 +52,20 @@ impl Voice {
         self.lock().tail.lines()
     }
 
-    /// Says how many lines were dropped at the very end.
+    /// Says at the very end how many lines were dropped since the last that passed.
     pub(super) fn fell_silent(&self) {
-        if let Some(lines) = self.lock().throttle.rest() {
-            self.emit(Level::Warning, LogSource::Host, format!("{lines} lines of log were dropped: too many a second"), None);
+        if let Some(dropped) = self.lock().throttle.take_dropped() {
+            self.confess(dropped);
         }
     }
 
-    fn emit(&self, level: Level, source: LogSource, message: String, correlation_id: Option<String>) {
+    fn confess(&self, dropped: Dropped) {
+        self.emit(Level::Warning, LogSource::Host, &dropped.to_string(), None);
+    }
+
+    fn emit(&self, level: Level, source: LogSource, message: &str, correlation_id: Option<String>) {
         if self.emitter.is_heard() {
-            let log = Log { worker: self.worker.clone(), level, source, message, correlation_id };
+            let log = Log { worker: self.worker.clone(), level, source, message: message.to_owned(), correlation_id };
             self.emitter.emit(Event::Worker(WorkerEvent::Log(log)));
         }
     }

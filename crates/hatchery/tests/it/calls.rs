@@ -47,7 +47,12 @@ async fn mistakes_in_the_call_are_named() {
         let error = rig.pool.call::<Value>(tool, args).await.unwrap_err();
         assert_eq!(error.kind(), *kind, "{tool} {args}: {error}");
         assert!(error.message().contains(part), "{tool} {args}: {error}");
-        assert!(error.correlation_id().is_some() || *kind == ErrorKind::NotFound || error.message().ends_with("object") || error.message().ends_with("`stream`"));
+        assert!(
+            error.correlation_id().is_some()
+                || *kind == ErrorKind::NotFound
+                || error.message().ends_with("object")
+                || error.message().ends_with("`stream`")
+        );
     }
     let error = rig.pool.stream::<Value>("word_count", json!({"text": ""})).await.err().unwrap();
     assert_eq!(error.message(), "word_count returns once: use `call`");
@@ -86,11 +91,16 @@ async fn the_correlation_id_shows_in_context_logs_events_and_errors() {
     rig.pool.call_with::<()>("say", json!({"text": "hello"}), &options).await.unwrap();
     let mut logs = Vec::new();
     while logs.len() < 2 {
-        logs.push(rig.event(|event| if let Event::Worker(WorkerEvent::Log(log)) = event { Some(log) } else { None }).await);
+        logs.push(
+            rig.event(|event| if let Event::Worker(WorkerEvent::Log(log)) = event { Some(log) } else { None }).await,
+        );
     }
     assert!(logs.iter().all(|log| log.correlation_id.as_deref() == Some("order-4711")), "{logs:?}");
     assert_eq!((logs[0].message.as_str(), logs[0].source, logs[0].level), ("hello", LogSource::Stdout, Level::Info));
-    assert_eq!((logs[1].message.as_str(), logs[1].source, logs[1].level), ("logged hello", LogSource::Log, Level::Warning));
+    assert_eq!(
+        (logs[1].message.as_str(), logs[1].source, logs[1].level),
+        ("logged hello", LogSource::Log, Level::Warning)
+    );
     let said = rig.event(|event| if let Event::Tool(said) = event { Some(said) } else { None }).await;
     assert_eq!((said.name.as_str(), said.correlation_id.as_deref()), ("test.said", Some("order-4711")));
 
@@ -117,7 +127,8 @@ async fn stray_writes_are_worker_log_and_never_protocol() {
     let mut lines = HashSet::new();
     while !(lines.contains("straight to descriptor 1") && lines.contains("from a child")) {
         lines.insert(
-            rig.event(|event| if let Event::Worker(WorkerEvent::Log(log)) = event { Some(log.message) } else { None }).await,
+            rig.event(|event| if let Event::Worker(WorkerEvent::Log(log)) = event { Some(log.message) } else { None })
+                .await,
         );
     }
     rig.pool.call::<()>("echo", json!({"value": null})).await.unwrap();

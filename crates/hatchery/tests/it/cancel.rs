@@ -32,7 +32,8 @@ async fn a_dropped_call_that_waits_never_runs() {
         async move { pool.call::<bool>("wait_for_file", json!({"path": gate})).await }
     });
     eventually("the worker is busy", || rig.pool.workers()[0].state == "busy").await;
-    let mut waiting = Box::pin(rig.pool.call::<()>("touch_when_cancelled", json!({"path": "/nowhere", "started": mark})));
+    let mut waiting =
+        Box::pin(rig.pool.call::<()>("touch_when_cancelled", json!({"path": "/nowhere", "started": mark})));
     assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(waiting.as_mut().poll(cx))).await.is_pending());
     drop(waiting);
     std::fs::write(&gate, "").unwrap();

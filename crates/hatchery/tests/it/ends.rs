@@ -99,7 +99,10 @@ async fn a_worker_exits_by_itself_when_its_host_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let pid_file = dir.path().join("pid");
     let mut host = host(&pid_file);
-    eventually("the worker wrote its pid", || std::fs::read_to_string(&pid_file).is_ok_and(|text| text.ends_with('\n'))).await;
+    eventually("the worker wrote its pid", || {
+        std::fs::read_to_string(&pid_file).is_ok_and(|text| text.ends_with('\n'))
+    })
+    .await;
     let worker: i32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
     host.kill().unwrap();
     host.wait().unwrap();

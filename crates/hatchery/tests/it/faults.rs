@@ -41,7 +41,9 @@ async fn a_second_answer_cuts_the_worker_off_but_the_first_counts() {
     let pid = rig.pids()[0];
     assert_eq!(rig.pool.call::<u64>("echo", json!({})).await.unwrap(), 1);
     let reason = rig
-        .event(|event| if let Event::Worker(WorkerEvent::Restarting { reason, .. }) = event { Some(reason) } else { None })
+        .event(
+            |event| if let Event::Worker(WorkerEvent::Restarting { reason, .. }) = event { Some(reason) } else { None },
+        )
         .await;
     assert!(reason.contains("which is not open"), "{reason}");
     eventually_gone(pid).await;
@@ -82,7 +84,10 @@ async fn a_worker_that_exits_takes_only_its_own_call_down() {
     assert_eq!(error.last_output(), ["these are my last words"]);
     std::fs::write(&gate, "").unwrap();
     assert!(other.await.unwrap().unwrap());
-    let gone = rig.event(|event| if let Event::Worker(WorkerEvent::Gone { expected, .. }) = event { Some(expected) } else { None });
+    let gone =
+        rig.event(
+            |event| if let Event::Worker(WorkerEvent::Gone { expected, .. }) = event { Some(expected) } else { None },
+        );
     assert!(!gone.await);
     rig.end().await;
 }

@@ -77,7 +77,12 @@ async fn an_app_that_does_not_load_shows_its_traceback_and_output() {
     let dir = tempfile::tempdir().unwrap();
     let cases = [
         ("syntax.py", "def f(:\n    pass\n", "SyntaxError", None),
-        ("raises.py", "print('loading the model')\nraise RuntimeError('no such model')\n", "no such model", Some("loading the model")),
+        (
+            "raises.py",
+            "print('loading the model')\nraise RuntimeError('no such model')\n",
+            "no such model",
+            Some("loading the model"),
+        ),
         ("empty.py", "x = 1\n", "no tools", None),
     ];
     for (name, source, part, output) in cases {

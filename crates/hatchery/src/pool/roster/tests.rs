@@ -12,14 +12,14 @@ use super::*;
 fn check(script: &str, expected: &str) {
     let mut told = String::new();
     let mut ids: BTreeMap<String, CallId> = BTreeMap::new();
-    let mut roster: Roster<String, usize> =
-        Roster::new(Config { seats: 2, per_worker: 1, max_queue: usize::MAX });
+    let mut roster: Roster<String, usize> = Roster::new(Config { seats: 2, per_worker: 1, max_queue: usize::MAX });
     for order in script.split(';').map(str::trim) {
         let words: Vec<&str> = order.split_whitespace().collect();
         let mut sends = Vec::new();
         match words[..] {
             ["workers", n, "each", k] => {
-                let config = Config { seats: n.parse().unwrap(), per_worker: k.parse().unwrap(), max_queue: usize::MAX };
+                let config =
+                    Config { seats: n.parse().unwrap(), per_worker: k.parse().unwrap(), max_queue: usize::MAX };
                 roster = Roster::new(config);
             }
             ["queue", n] => roster.config.max_queue = n.parse().unwrap(),
