@@ -1,0 +1,163 @@
+"""Loads an app: its module, its tools, and the objects that hold their state."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+from typing import Any, Callable, Optional
+
+from .report import message_of, traceback_of, type_of
+from .tools import ATTRIBUTE, Options, Tool
+
+_MOST_TOOLS = 10_000
+_LONGEST_NAME = 256
+
+
+class Stopped(BaseException):
+    """The host ended the worker while its app was loading. Raised into the main thread from outside."""
+
+
+class LoadError(Exception):
+    """The app does not load. The message names the app; `traceback` shows the app's own frames."""
+
+    def __init__(self, message: str, traceback: Optional[str] = None):
+        super().__init__(message)
+        self.traceback = traceback
+
+
+class App:
+    """A loaded app: its tools by name, and the objects made for them."""
+
+    def __init__(self, name: str, attribute: Optional[str] = None):
+        self.name = name
+        self.tools: dict[str, Tool] = {}
+        self.objects: list[Any] = []
+        self._attribute = attribute
+
+    def load(self) -> "App":
+        """Imports the app and finds its tools; classes with tools are made objects of."""
+        module = self._attempt("", lambda: import_app(self.name))
+        if self._attribute is None:
+            self._add_module(module)
+        else:
+            self._add_attribute(module, self._attribute)
+        if not self.tools:
+            raise self._error("it has no tools: put @tool above a function or method")
+        return self
+
+    def describe(self) -> list[dict[str, Any]]:
+        return [tool.describe() for tool in self.tools.values()]
+
+    def _add_module(self, module: Any) -> None:
+        found = list({id(value): value for value in vars(module).values()}.values())
+        classes = [value for value in found if inspect.isclass(value)]
+        for value in found:
+            if inspect.isclass(value):
+                # The tools of a class that another one extends come with that other one.
+                extended = any(value in other.__mro__[1:] for other in classes)
+                if not extended and not inspect.isabstract(value) and _tools_of(value):
+                    self._add_class(value)
+            elif _options(value) is not None and inspect.isroutine(value):
+                self._add_tool(value)
+
+    def _add_attribute(self, module: Any, attribute: str) -> None:
+        value = module
+        for name in attribute.split("."):
+            if not hasattr(value, name):
+                raise self._error(f"there is no `{attribute}` in it{_near(attribute, module)}")
+            value = getattr(value, name)
+        if inspect.isclass(value):
+            self._add_class(value)
+        elif inspect.isroutine(value):
+            if _options(value) is None:
+                raise self._error(f"`{attribute}` is no tool: put @tool above it")
+            self._add_tool(value)
+        else:
+            self._add_object(value)
+        if not self.tools:
+            raise self._error(f"`{attribute}` has no tools: put @tool above a method")
+
+    def _add_class(self, kind: type) -> None:
+        self._add_object(self._attempt(f"{kind.__qualname__}(): ", kind))
+
+    def _add_object(self, value: Any) -> None:
+        self.objects.append(value)
+        for name in _tools_of(type(value)):
+            self._add_tool(getattr(value, name))
+
+    def _add_tool(self, function: Callable) -> None:
+        tool = self._attempt("", lambda: Tool(function, _options(function)))
+        other = self.tools.get(tool.name)
+        if other is not None:
+            raise self._error(f"two tools are called `{tool.name}`: {other.place} and {tool.place}")
+        if not tool.name or len(tool.name.encode("utf-8", "replace")) > _LONGEST_NAME:
+            raise self._error(f"a tool's name has 1 to {_LONGEST_NAME} bytes: {tool.place}")
+        if len(self.tools) == _MOST_TOOLS:
+            raise self._error(f"it has more than {_MOST_TOOLS} tools")
+        self.tools[tool.name] = tool
+
+    def _attempt(self, what: str, action: Callable[[], Any]) -> Any:
+        """Runs code of the app; whatever it raises is why the app does not load."""
+        try:
+            return action()
+        except (LoadError, Stopped):
+            raise
+        except BaseException as error:
+            raise self._error(what + _in_words(error), traceback_of(error)) from None
+
+    def _error(self, problem: str, traceback: Optional[str] = None) -> LoadError:
+        return LoadError(f"load app {self.name}: {problem}", traceback)
+
+
+def import_app(name: str) -> Any:
+    """The module of an app: the path of a .py file, or the name of a module."""
+    if not (name.endswith(".py") or os.sep in name):
+        sys.path.insert(0, os.getcwd())
+        return importlib.import_module(name)
+    if not os.path.isfile(name):
+        raise LoadError(f"load app {name}: no such file")
+    sys.path.insert(0, os.path.dirname(os.path.abspath(name)))
+    return _import_file(name)
+
+
+def _import_file(path: str) -> Any:
+    """Runs a file as the module of its name. It is compiled here, not by the import system, which would
+    leave a __pycache__ beside the user's file."""
+    stem = os.path.splitext(os.path.basename(path))[0]
+    # A name that is in use already, of this package or the standard library, stays what it is.
+    name = f"{stem}_app" if stem in sys.modules else stem
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    with open(path, "rb") as file:
+        code = compile(file.read(), path, "exec", dont_inherit=True)
+    sys.modules[name] = module
+    exec(code, module.__dict__)
+    return module
+
+
+def _options(value: Any) -> Optional[Options]:
+    options = getattr(value, ATTRIBUTE, None)
+    return options if isinstance(options, Options) else None
+
+
+def _tools_of(kind: type) -> list[str]:
+    """The names of a class's tools: those of its bases first, each in the order of the source."""
+    names = {name: None for base in reversed(kind.__mro__) for name in vars(base)}
+    return [name for name in names if _options(inspect.getattr_static(kind, name, None)) is not None
+            or _options(getattr(inspect.getattr_static(kind, name, None), "__func__", None)) is not None]  # fmt: skip
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, SyntaxError):
+        return f"{type_of(error)}: {error.msg} (line {error.lineno})"
+    return f"{type_of(error)}: {message_of(error)}"
+
+
+def _near(attribute: str, module: Any) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(attribute, [name for name in vars(module) if name[0] != "_"], 1)
+    return f" (did you mean `{near[0]}`?)" if near else ""

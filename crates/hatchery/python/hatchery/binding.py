@@ -1,0 +1,129 @@
+"""Arguments from the wire, fitted to a function: made once per tool when the app loads."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Callable, Optional, get_args
+
+from .annotations import hints, text_of, written
+from .checkers import ANY, Mismatch, checker, exact_type
+from .context import Context
+from .errors import ValidationError
+from .jsonlib import is_plain, write_plain
+
+_NONE = inspect.Parameter.empty
+_VIEWS = (memoryview, bytearray)
+
+
+class Parameter:
+    """One parameter that callers give."""
+
+    __slots__ = ("name", "written", "annotation", "default", "check", "exact")
+
+    def __init__(self, name: str, written: Any, annotation: Any, default: Any):
+        self.name = name
+        self.written = written
+        self.annotation = annotation
+        self.default = default
+        self.exact = exact_type(annotation)
+        self.check = checker(annotation)
+
+    @property
+    def required(self) -> bool:
+        return self.default is _NONE
+
+    def describe(self) -> dict[str, Any]:
+        """The parameter as READY lists it; a default that JSON cannot say is left out."""
+        made = {"name": self.name, "type": text_of(self.written), "required": self.required}
+        if not self.required and _json_can_say(self.default):
+            made["default"] = self.default
+        return made
+
+
+class Binding:
+    """Checks and converts the arguments of one tool."""
+
+    def __init__(self, tool: str, function: Callable):
+        self.tool = tool
+        self.context_name: Optional[str] = None
+        self.takes_any = False
+        self.parameters: list[Parameter] = []
+        self._read(function)
+        # Whose bytes are wanted as a view of the received buffer.
+        self.views = [p.name for p in self.parameters if any(v in _members(p.annotation) for v in _VIEWS)]
+        self._plan = [(p.name, p.exact, p.check, p.required) for p in self.parameters]
+
+    def bind(self, arguments: dict[str, Any], call: Any) -> dict[str, Any]:
+        """The keyword arguments for the function: `arguments` itself, checked and converted in place."""
+        given = 0
+        for name, exact, check, required in self._plan:
+            if name in arguments:
+                given += 1
+                value = arguments[name]
+                if type(value) is not exact:
+                    try:
+                        arguments[name] = check(value)
+                    except Mismatch as mismatch:
+                        raise self._mismatch(name, mismatch) from None
+            elif required:
+                raise self._error(f"missing argument `{name}`", name)
+        if given != len(arguments) and not self.takes_any:
+            raise self._unknown(arguments)
+        if self.context_name is not None:
+            arguments[self.context_name] = Context(call)
+        return arguments
+
+    def _read(self, function: Callable) -> None:
+        annotations, texts = hints(function), written(function)
+        for name, parameter in inspect.signature(function).parameters.items():
+            annotation = annotations.get(name, ANY)
+            if parameter.kind is parameter.VAR_KEYWORD:
+                self.takes_any = True
+            elif parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
+                raise TypeError(_positional(function, parameter))
+            elif _is_context(annotation):
+                self.context_name = name
+            else:
+                self.parameters.append(Parameter(name, texts.get(name, ANY), annotation, parameter.default))
+
+    def _mismatch(self, name: str, mismatch: Mismatch) -> ValidationError:
+        path = name + "".join(mismatch.path)
+        return self._error(f"argument `{path}` {mismatch.problem}", name)
+
+    def _unknown(self, arguments: dict[str, Any]) -> ValidationError:
+        import difflib
+
+        names = [parameter.name for parameter in self.parameters]
+        name = next(name for name in arguments if name not in names)
+        near = difflib.get_close_matches(name, names, 1)
+        hint = f" (did you mean `{near[0]}`?)" if near else ""
+        return self._error(f"unknown argument `{name}`{hint}", name)
+
+    def _error(self, problem: str, parameter: str) -> ValidationError:
+        return ValidationError(f"{self.tool}: {problem}", {"tool": self.tool, "parameter": parameter})
+
+
+def _positional(function: Callable, parameter: inspect.Parameter) -> str:
+    star = "*" if parameter.kind is parameter.VAR_POSITIONAL else ""
+    return (
+        f"tool {function.__qualname__}: the parameter {star}{parameter.name} can only be given by position,"
+        " but arguments of tools are given by name"
+    )
+
+
+def _members(annotation: Any) -> tuple:
+    """The annotation itself and, of a union, its members."""
+    return (annotation, *get_args(annotation))
+
+
+def _is_context(annotation: Any) -> bool:
+    if type(annotation) is str:
+        return annotation.strip("'\" ").rpartition(".")[2] == "Context"
+    return Context in _members(annotation)
+
+
+def _json_can_say(value: Any) -> bool:
+    try:
+        return is_plain(value) and bool(write_plain(value))
+    except (ValueError, RecursionError):
+        return False

@@ -1,0 +1,100 @@
+"""`print` and `sys.stderr` of user code, as log lines of the call that they belong to."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import threading
+from typing import Any
+
+from .channel import Gone
+from .context import CURRENT
+from .port import LONGEST_LINE, Port
+
+
+class LineSink(io.RawIOBase):
+    """Takes bytes and sends whole lines as LOG; as they are to the descriptor where the host takes none."""
+
+    def __init__(self, port: Port, source: str, level: str, fd: int):
+        super().__init__()
+        self._port = port
+        self._source = source
+        self._level = level
+        self._fd = fd
+        # User code may print from several threads, and from a finaliser in the midst of a print.
+        self._lock = threading.RLock()
+        self.rest = b""
+        self.direct = "log" not in port.agreed
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def write(self, data: Any) -> int:
+        data = bytes(data)
+        if self.direct:
+            return _write_through(self._fd, data)
+        with self._lock:
+            *lines, self.rest = (self.rest + data).split(b"\n")
+            while len(self.rest) >= LONGEST_LINE:
+                lines.append(self.rest[:LONGEST_LINE])
+                self.rest = self.rest[LONGEST_LINE:]
+        for line in lines:
+            self._send(line)
+        return len(data)
+
+    def end_line(self) -> None:
+        """Sends the line that has no end yet."""
+        if self.rest:
+            with self._lock:
+                line, self.rest = self.rest, b""
+            self._send(line)
+
+    def abandon(self) -> None:
+        """In a forked child: what it writes goes to the descriptor."""
+        self._lock = threading.RLock()
+        self.rest = b""
+        self.direct = True
+
+    def _send(self, line: bytes) -> None:
+        for start in range(0, len(line) or 1, LONGEST_LINE):
+            text = line[start : start + LONGEST_LINE].decode("utf-8", "replace").rstrip("\r")
+            try:
+                self._port.log_line(CURRENT.get(), self._level, text, self._source)
+            except Gone:  # A line must not hurt the code that printed it.
+                _write_through(self._fd, line + b"\n")
+
+
+def _write_through(fd: int, data: bytes) -> int:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+    return len(data)
+
+
+class Capture:
+    """The two streams that stand in for `sys.stdout` and `sys.stderr`."""
+
+    def __init__(self, port: Port):
+        self._sinks = [
+            LineSink(port, "stdout", "info", 1),
+            LineSink(port, "stderr", "warning", 2),
+        ]
+        streams = [
+            io.TextIOWrapper(sink, "utf-8", "backslashreplace", write_through=True)
+            for sink in self._sinks
+        ]
+        sys.stdout, sys.stderr = streams
+
+    def end_lines(self) -> None:
+        """At the end of a call: a line that was begun is the call's own."""
+        for sink in self._sinks:
+            if sink.rest:
+                sink.end_line()
+
+    def abandon(self) -> None:
+        for sink in self._sinks:
+            sink.abandon()

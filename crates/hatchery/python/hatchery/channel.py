@@ -1,0 +1,202 @@
+"""Frames over the inherited descriptors: `Reader` and `Writer`."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from typing import Any, NamedTuple, Optional
+
+from .wire import CALL, CONTROL, DATA, HEADER, HEADER_LENGTH, MAGIC, Breach, Header, Limits, check_header, parse_header
+
+# The read that usually takes a whole frame, or many. Half of a pipe: larger ones cost more to allocate.
+_READ = 32768
+_MOST_PARTS = 256
+
+
+class Gone(Exception):
+    """The other end of the descriptor is closed, in the midst of something."""
+
+
+class Frame(NamedTuple):
+    kind: int
+    flags: int
+    id: int
+    extra: int
+    body: Any
+    table: Any = None
+    data: Any = b""
+
+
+class Reader:
+    """Reads checked frames from one descriptor. One thread reads; `stop` may come from another."""
+
+    def __init__(self, fd: int, channel: str, limits: Limits = Limits(), agreed: Any = frozenset()):
+        self.fd = fd
+        self.limits = limits
+        self.agreed = agreed
+        self._channel = channel
+        self._buffer = b""
+        self._position = 0
+        self._kept: Optional[int] = None
+        self._draining = False
+
+    @property
+    def has_more(self) -> bool:
+        """Whether a frame, or the beginning of one, has been read that `next` has not given yet."""
+        return self._position < len(self._buffer)
+
+    def next(self) -> Optional[Frame]:
+        """The next frame, or None at a clean end."""
+        buffer, start = self._buffer, self._position
+        if start == len(buffer):
+            buffer, start = os.read(self.fd, _READ), 0
+            self._buffer, self._position = buffer, 0
+            if not buffer and not self._resume():
+                return None
+            buffer = self._buffer
+        if len(buffer) - start >= HEADER_LENGTH:
+            magic, kind, flags, length, id, table, extra, data = HEADER.unpack_from(buffer, start)
+            end = start + HEADER_LENGTH + length
+            # The common case, a call without attachments that is all there, needs no other check than these.
+            if end <= len(buffer) and kind == CALL and not table and not data and flags <= 1 \
+                    and length and magic == MAGIC and self._channel is DATA \
+                    and length <= self.limits.max_body:
+                self._position = end
+                return Frame(kind, flags, id, extra, buffer[start + HEADER_LENGTH : end])
+        return self._assemble()
+
+    def stop(self) -> None:
+        """Makes `next` return what has been sent so far and then None, whether it is blocked in a read
+        or about to be. Called from any thread, which then interrupts the reading one with a signal: the read is
+        then tried again, on a descriptor that is now at its end. Nothing that was sent is lost, and there is
+        no moment at which the order could be missed."""
+        if self._kept is None:
+            self._kept = os.dup(self.fd)
+            empty = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(empty, self.fd, inheritable=False)
+            os.close(empty)
+
+    def _resume(self) -> bool:
+        """At the end of the file: whether there is more to read all the same, as the end was made by `stop`."""
+        if self._kept is None:
+            return False
+        if not self._draining:
+            os.dup2(self._kept, self.fd, inheritable=False)
+            self._draining = True
+        if not select.select([self.fd], [], [], 0)[0]:
+            return False
+        self._buffer = os.read(self.fd, _READ)
+        return bool(self._buffer)
+
+    def _assemble(self) -> Frame:
+        """A frame that is not all in the buffer, or not of the common kind."""
+        header = parse_header(self._take(HEADER_LENGTH))
+        check_header(header, self._channel, self.limits, self.agreed)
+        body = self._take(header.body)
+        table = self._take(header.table) if header.table else None
+        data = self._take_writable(header.data) if header.table else b""
+        return Frame(header.kind, header.flags, header.id, header.extra, body, table, data)
+
+    def _take(self, length: int):
+        start, end = self._position, self._position + length
+        if end <= len(self._buffer):
+            self._position = end
+            return self._buffer[start:end]
+        return self._take_writable(length)
+
+    def _take_writable(self, length: int) -> bytearray:
+        """Exactly so many bytes, in one buffer that is made once and read into."""
+        taken = bytearray(length)
+        start = self._position
+        have = min(length, len(self._buffer) - start)
+        taken[:have] = self._buffer[start : start + have]
+        self._position = start + have
+        view = memoryview(taken)
+        while have < length:
+            count = os.readv(self.fd, [view[have:]])
+            if not count and not self._midway():
+                raise Gone(f"end of file after {have} of {length} bytes")
+            have += count
+        return taken
+
+    def _midway(self) -> bool:
+        """In the midst of a frame, the end that `stop` made is none: the rest of the frame is waited for."""
+        if self._kept is None or self._draining:
+            return False
+        os.dup2(self._kept, self.fd, inheritable=False)
+        self._draining = True
+        return True
+
+
+class Writer:
+    """Writes whole frames to one descriptor, from any thread.
+
+    A frame that a signal handler or a finaliser wants to send while its own thread is in the midst of another is
+    sent right after that one.
+    """
+
+    def __init__(self, fd: int):
+        self.fd = fd
+        self._lock = threading.RLock()
+        self._busy = False
+        self._deferred: list[list] = []
+
+    def send(self, frame: bytes, call: Any = None) -> bool:
+        """Sends a frame, unless the call on whose behalf it comes has been answered."""
+        with self._lock:
+            if call is not None and call.ended:
+                return False
+            self._write([frame])
+            return True
+
+    def send_parts(self, parts: list, call: Any = None) -> bool:
+        with self._lock:
+            if call is not None and call.ended:
+                return False
+            self._write(parts)
+            return True
+
+    def finish(self, parts: list, call: Any) -> None:
+        """Sends the frame that ends a call: no other of the call's comes after it."""
+        with self._lock:
+            call.ended = True
+            self._write(parts)
+
+    def abandon(self) -> None:
+        """In a forked child: the descriptor is its parent's."""
+        self._lock = threading.RLock()
+        self._deferred.clear()
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def _write(self, parts: list) -> None:
+        if self._busy:
+            self._deferred.append(parts)
+            return
+        self._busy = True
+        try:
+            _write_all(self.fd, parts)
+            while self._deferred:
+                _write_all(self.fd, self._deferred.pop(0))
+        except OSError as error:
+            raise Gone(f"write: {error}") from None
+        finally:
+            self._busy = False
+
+
+def _write_all(fd: int, parts: list) -> None:
+    if len(parts) == 1:
+        frame = parts[0]
+        count = os.write(fd, frame)
+        if count == len(frame):
+            return
+        parts = [memoryview(frame)[count:]]
+    rest = [memoryview(part) for part in parts]
+    while rest:
+        count = os.writev(fd, rest[:_MOST_PARTS])
+        while rest and count >= len(rest[0]):
+            count -= len(rest.pop(0))
+        if count:
+            rest[0] = rest[0][count:]

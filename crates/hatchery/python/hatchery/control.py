@@ -1,0 +1,170 @@
+"""What comes beside the calls: the thread that reads the control channel, and the signals.
+
+The thread is idle in `poll` while nothing comes. At the end of the control channel the host is gone, and so is the
+worker, at once.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+from typing import Any, Callable, Optional
+
+from . import wire
+from .app import Stopped
+from .calls import Calls
+from .channel import Frame, Gone, Reader, Writer
+from .port import Port
+from .wire import Breach
+
+EX_BREACH = 70
+
+# Ignored by default, so harmless should it come when its handler is gone. It only interrupts the
+# main thread's system calls, which Python tries again.
+WAKE = signal.SIGURG
+
+
+def die_of_breach(breach: Breach) -> None:
+    """The host broke the contract: say so and go."""
+    os.write(2, f"hatchery worker: protocol breach: {breach}\n".encode())
+    os._exit(EX_BREACH)
+
+
+class Control:
+    """Reads control frames in a thread of its own. `port` is set when the worker is ready to serve."""
+
+    def __init__(self, reader: Reader, writer: Writer, calls: Calls, data: Reader):
+        self.reader = reader
+        self.writer = writer
+        self.port: Optional[Port] = None
+        self.stopping = False
+        self._calls = calls
+        self._data = data
+        self._on_stop: Optional[Callable[[], None]] = None
+        self._signals, self._signals_in = os.pipe()
+        for fd in (self._signals, self._signals_in):
+            os.set_blocking(fd, False)
+        self._orders = {
+            wire.PING: lambda frame: self.writer.send(wire.frame(wire.PONG, frame.id)),
+            wire.CANCEL: lambda frame: self._calls.cancel(frame.id),
+            wire.CREDIT: lambda frame: self._calls.grant(frame.id, frame.extra),
+            wire.SHUTDOWN: lambda frame: self.stop(),
+            wire.HOST_RESULT: self._answer,
+            wire.HOST_ERROR: self._answer,
+            wire.TELEMETRY: self._set_telemetry,
+        }
+
+    def start(self) -> None:
+        """Takes the signals over and starts the thread. Called from the main thread."""
+        signal.signal(WAKE, self._wake)
+        self.take_signals()
+        threading.Thread(target=self._run, name="hatchery-control", daemon=True).start()
+
+    def take_signals(self) -> None:
+        """Signals that ask for the end reach the thread through a pipe, as a Python handler would not run
+        while the main thread is about to block in a read. The handlers do nothing, rather than being
+        SIG_IGN, which programs that the app starts would inherit."""
+        signal.set_wakeup_fd(self._signals_in, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, _nothing)
+        signal.signal(signal.SIGINT, _nothing)
+
+    def stop(self) -> None:
+        """Ends the worker when what has been sent to it is done."""
+        if not self.stopping:
+            self.stopping = True
+            self._data.stop()
+        signal.pthread_kill(threading.main_thread().ident, WAKE)
+
+    def abandon(self) -> None:
+        """In a forked child: nothing here is its own."""
+        signal.set_wakeup_fd(-1)
+        for fd in (self._signals, self._signals_in, self.reader.fd):
+            os.close(fd)
+        self.reader.fd = self._signals = self._signals_in = -1
+        self.writer.fd = -1
+        for number, handler in _HANDLERS_OF_CHILDREN.items():
+            if signal.getsignal(number) in (_nothing, self._wake):
+                signal.signal(number, handler)
+
+    def _wake(self, number: int, stack: Any) -> None:
+        """In the main thread. While the app loads there is nothing to finish; afterwards the loop sees
+        for itself that its input has ended."""
+        if self.port is None:
+            raise Stopped
+
+    def _run(self) -> None:
+        try:
+            poll = select.poll()
+            poll.register(self.reader.fd, select.POLLIN)
+            poll.register(self._signals, select.POLLIN)
+            while True:
+                for fd, _ in poll.poll():
+                    if fd == self._signals:
+                        self._take_signals()
+                    else:
+                        self._take_frames()
+        except Breach as breach:
+            die_of_breach(breach)
+        except (Gone, OSError):
+            os._exit(0)
+
+    def _take_signals(self) -> None:
+        if signal.SIGTERM in os.read(self._signals, 4096):
+            self.stop()
+
+    def _take_frames(self) -> None:
+        """All frames that one read brings."""
+        while True:
+            frame = self.reader.next()
+            if frame is None:
+                os._exit(0)
+            self._obey(frame)
+            if not self.reader.has_more:
+                return
+
+    def _obey(self, frame: Frame) -> None:
+        order = self._orders.get(frame.kind)
+        if order is None or (self.port is None and frame.kind != wire.SHUTDOWN):
+            raise Breach(f"state: {wire.NAMES[frame.kind]} came when it may not")
+        order(frame)
+
+    def _answer(self, frame: Frame) -> None:
+        if frame.kind == wire.HOST_ERROR:
+            body = self._object(frame)
+            if type(body.get("kind")) is not str or type(body.get("message")) is not str:
+                raise Breach("body: HOST_ERROR must have a `kind` and a `message`")
+        self.port.answer(frame)
+
+    def _set_telemetry(self, frame: Frame) -> None:
+        try:
+            self.port.events = self.port.events.changed(self._object(frame))
+        except TypeError as error:
+            raise Breach(f"body: TELEMETRY: {error}") from None
+
+    def _object(self, frame: Frame) -> dict:
+        return read_object(frame, self.port.codec.loads)
+
+
+def read_object(frame: Frame, loads: Callable[[Any], Any]) -> dict[str, Any]:
+    """The body of a frame that must be a JSON object."""
+    name = wire.NAMES[frame.kind]
+    try:
+        body = loads(frame.body)
+    except (ValueError, RecursionError) as error:
+        raise Breach(f"body: {name} is no JSON: {error}") from None
+    if type(body) is not dict:
+        raise Breach(f"body: {name} must be an object, got {type(body).__name__}")
+    return body
+
+
+def _nothing(number: int, stack: Any) -> None:
+    pass
+
+
+_HANDLERS_OF_CHILDREN = {
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGINT: signal.default_int_handler,
+    WAKE: signal.SIG_DFL,
+}

@@ -1,0 +1,151 @@
+"""The loop of a worker: read a call, run it, write what it came to. One thread, one call at a time."""
+
+from __future__ import annotations
+
+from types import CoroutineType
+from typing import Any, AsyncIterator, Optional
+
+from . import wire
+from .calls import Call, Calls, raise_if_cancelled
+from .capture import Capture
+from .channel import Frame, Gone, Reader
+from .context import CURRENT
+from .control import read_object
+from .errors import HatcheryError, LimitExceeded, NotFound, ValidationError
+from .port import Port
+from .report import report
+from .tools import Tool
+from .wire import Breach
+
+
+class Loop:
+    """Serves calls from `reader` until it has no more."""
+
+    def __init__(self, reader: Reader, port: Port, calls: Calls, tools: dict[str, Tool], capture: Capture):
+        self._reader = reader
+        self._port = port
+        self._calls = calls
+        self._tools = tools
+        self._capture = capture
+        self._runner: Any = None
+
+    def serve(self) -> None:
+        while True:
+            frame = self._reader.next()
+            if frame is None:
+                return
+            self._answer(frame)
+
+    def runner(self) -> Any:
+        """The event loop's runner; asyncio is not imported before the first coroutine needs it."""
+        if self._runner is None:
+            from .runner import Runner
+
+            self._runner = Runner()
+        return self._runner
+
+    def close(self) -> None:
+        if self._runner is not None:
+            self._runner.close()
+
+    def _answer(self, frame: Frame) -> None:
+        """Answers one call by exactly one frame that ends it."""
+        request = _read_request(frame, self._port.codec.loads)
+        call = Call(self._port, frame.id, request, frame.extra)
+        CURRENT.set(call)
+        self._calls.begin(call)
+        try:
+            parts = self._run(frame, call, request)
+        except (Breach, Gone):
+            raise
+        except BaseException as error:
+            parts = self._failure(call, error)
+        self._capture.end_lines()
+        self._port.writer.finish(parts, call)
+        self._calls.end(call)
+        CURRENT.set(None)
+
+    def _run(self, frame: Frame, call: Call, request: dict[str, Any]) -> list:
+        """The parts of the RESULT or END of a call that goes well."""
+        if call.cancelled:
+            raise_if_cancelled(call)
+        tool = self._tools.get(request["tool"])
+        if tool is None or tool.streaming != frame.flags:
+            raise self._mismatch(request["tool"], tool)
+        arguments = request["args"]
+        if frame.table is not None:
+            arguments = self._port.codec.attach(arguments, frame.table, frame.data, tool.binding.views)
+        arguments = tool.bind(arguments, call)
+        if tool.streaming:
+            return self._port.frame(wire.END, call.id, self._stream(call, tool, arguments))
+        value = tool.function(**arguments)
+        if type(value) is CoroutineType:
+            value = self.runner().run(call, value)
+        return self._port.frame(wire.RESULT, call.id, value)
+
+    def _mismatch(self, name: str, tool: Optional[Tool]) -> HatcheryError:
+        if tool is None:
+            return NotFound(f"no such tool: {name}")
+        problem = "streams, and was called for one result" if tool.streaming else "gives one result, not a stream"
+        return ValidationError(f"{name}: the tool {problem}", {"tool": name})
+
+    def _stream(self, call: Call, tool: Tool, arguments: dict[str, Any]) -> Any:
+        """Sends what a generator yields and gives what it returned."""
+        items = tool.function(**arguments)
+        if type(items) is CoroutineType:
+            items = self.runner().run(call, items)
+        if hasattr(items, "__anext__") or hasattr(items, "__aiter__"):
+            return self.runner().run(call, self._send_async(call, items))
+        return self._send(call, iter(items))
+
+    def _send(self, call: Call, items: Any) -> Any:
+        port, wait = self._port, self._calls.wait_for_credit
+        try:
+            while True:
+                try:
+                    item = next(items)
+                except StopIteration as end:
+                    return end.value
+                wait(call)
+                port.writer.send_parts(port.chunk(call, item))
+        finally:
+            close = getattr(items, "close", None)
+            if close is not None:
+                close()
+
+    async def _send_async(self, call: Call, items: AsyncIterator) -> None:
+        port, runner = self._port, self.runner()
+        items = items.__aiter__()
+        try:
+            async for item in items:
+                await runner.wait_for_credit(call)
+                raise_if_cancelled(call)
+                port.writer.send_parts(port.chunk(call, item))
+        finally:
+            close = getattr(items, "aclose", None)
+            if close is not None:
+                await close()
+
+    def _failure(self, call: Call, error: BaseException) -> list:
+        """The parts of the ERROR of a call."""
+        body = report(error, call.correlation_id)
+        for attempt in (body, {key: value for key, value in body.items() if key != "details"}):
+            try:
+                parts = self._port.frame(wire.ERROR, call.id, attempt)
+            except Exception:
+                continue
+            if len(parts) == 1:  # Details that are binary cannot travel in an ERROR.
+                return parts
+        limit = LimitExceeded("the error of the call is larger than the host takes")
+        return self._port.frame(wire.ERROR, call.id, report(limit, call.correlation_id))
+
+
+def _read_request(frame: Frame, loads: Any) -> dict[str, Any]:
+    """The body of a CALL."""
+    try:
+        request = loads(frame.body)
+        if type(request["tool"]) is str and type(request["args"]) is dict:
+            return request
+    except (ValueError, TypeError, KeyError, RecursionError):
+        read_object(frame, loads)
+    raise Breach("body: CALL must have a `tool` and an object `args`")

@@ -1,0 +1,95 @@
+"""Exceptions as the bodies of ERROR frames."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Optional
+
+from .errors import Cancelled, HatcheryError
+
+RUNTIME = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_LONGEST_TEXT = 64 << 10
+
+
+def report(error: BaseException, correlation_id: Optional[str] = None) -> dict[str, Any]:
+    """The body of the ERROR that answers a call whose tool ended with `error`."""
+    message = message_of(error)
+    body = {
+        "kind": error.kind if isinstance(error, HatcheryError) else "remote",
+        "message": message,
+        "retryable": bool(getattr(error, "retryable", False)) if isinstance(error, HatcheryError) else False,
+    }
+    trace = traceback_of(error)
+    if trace is not None:
+        body["python_type"] = type_of(error)
+        body["traceback"] = trace
+    details = _details(error, message)
+    if details:
+        body["details"] = details
+    if correlation_id is not None:
+        body["correlation_id"] = correlation_id
+    return body
+
+
+def report_cancelled(correlation_id: Optional[str]) -> dict[str, Any]:
+    return report(Cancelled("the call was cancelled"), correlation_id)
+
+
+def message_of(error: BaseException) -> str:
+    try:
+        return _cut(str(error))
+    except Exception:
+        return f"<the message of {type_of(error)} cannot be read: its __str__ raises>"
+
+
+def type_of(error: BaseException) -> str:
+    """`ValueError` for the builtin ones, `module.Class` for others."""
+    kind = type(error)
+    if kind.__module__ == "builtins":
+        return kind.__qualname__
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def traceback_of(error: BaseException) -> Optional[str]:
+    """The traceback as Python prints it, causes included, without the frames of this package. None for
+    an error that no frame but this package's saw, like an argument that does not fit."""
+    import traceback
+
+    made = traceback.TracebackException(type(error), error, error.__traceback__)
+    _drop_runtime(made, set())
+    if not made.stack and isinstance(error, HatcheryError):
+        return None
+    return _cut("".join(made.format()))
+
+
+def _drop_runtime(made: Any, seen: set) -> None:
+    """Removes this package's frames here and in all that led to it."""
+    if made is None or id(made) in seen:
+        return
+    seen.add(id(made))
+    made.stack[:] = [frame for frame in made.stack if not _is_runtime(frame.filename)]
+    for other in (made.__cause__, made.__context__, *(getattr(made, "exceptions", None) or ())):
+        _drop_runtime(other, seen)
+
+
+def _is_runtime(filename: str) -> bool:
+    return filename.startswith(RUNTIME) or filename == os.path.join(os.path.dirname(RUNTIME[:-1]), "boot.py") \
+        or filename.startswith("<frozen importlib")
+
+
+def _details(error: BaseException, message: str) -> dict[str, Any]:
+    if isinstance(error, HatcheryError):
+        return error.details if isinstance(error.details, dict) else {}
+    from .facts import facts
+
+    return facts(message)
+
+
+def _cut(text: str) -> str:
+    """At most 64 KiB of text: its beginning and, as the last lines of a traceback say most, its end."""
+    if len(text) <= _LONGEST_TEXT // 4 or len(text.encode("utf-8", "replace")) <= _LONGEST_TEXT:
+        return text
+    data = text.encode("utf-8", "replace")
+    half = _LONGEST_TEXT // 2 - 32
+    head, tail = data[:half].decode("utf-8", "ignore"), data[-half:].decode("utf-8", "ignore")
+    return f"{head}\n… ({len(data) - 2 * half} bytes left out) …\n{tail}"

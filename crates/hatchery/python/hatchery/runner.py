@@ -1,0 +1,72 @@
+"""The one event loop of a worker. It runs in the main thread, while a call of a coroutine does."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any, Coroutine, Optional
+
+from .calls import Call, raise_if_cancelled
+
+
+class Runner:
+    """Runs coroutines to their end, one call at a time, on a loop that is kept across calls."""
+
+    def __init__(self):
+        self._loop = _main_loop()
+        self._credit: Optional[asyncio.Event] = None
+
+    def run(self, call: Call, coroutine: Coroutine) -> Any:
+        """What the coroutine returns. A cancelled call cancels its task."""
+        loop = self._loop
+        task = loop.create_task(coroutine)
+        call.interrupt = lambda: loop.call_soon_threadsafe(self._interrupt, call, task)
+        if call.cancelled:
+            task.cancel()
+        try:
+            return loop.run_until_complete(task)
+        except asyncio.CancelledError:
+            raise_if_cancelled(call)
+            raise
+        finally:
+            call.interrupt = None
+
+    async def wait_for_credit(self, call: Call) -> None:
+        """Returns when a chunk may be sent, while the loop goes on; a cancelled call's task is cancelled instead."""
+        while call.granted <= call.spent:
+            self._credit = asyncio.Event()
+            # A grant from before the event was there is seen here, a later one sets it.
+            if call.granted <= call.spent:
+                await self._credit.wait()
+
+    def finish(self, value: Any) -> Any:
+        """Runs a coroutine of the app outside of calls."""
+        return self._loop.run_until_complete(value)
+
+    def close(self) -> None:
+        """Ends what still runs on the loop, as `asyncio.run` does."""
+        loop = self._loop
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+    def _interrupt(self, call: Call, task: asyncio.Task) -> None:
+        """On the loop: the call was cancelled, or got credit."""
+        if call.cancelled:
+            task.cancel()
+        elif self._credit is not None:
+            self._credit.set()
+
+
+def _main_loop() -> asyncio.AbstractEventLoop:
+    # Until 3.9, locks made while the app was loading belong to the loop that asyncio made for them then.
+    if sys.version_info < (3, 10):
+        return asyncio.get_event_loop()
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    return loop

@@ -1,0 +1,34 @@
+"""Which telemetry events are sent, as the host ordered."""
+
+from __future__ import annotations
+
+import random
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+
+class Filter(NamedTuple):
+    enabled: bool = True
+    sampling: float = 1.0
+    allow: tuple = ()
+    deny: tuple = ()
+
+    def changed(self, order: dict[str, Any]) -> "Filter":
+        """The filter after an order; what it does not name stays."""
+        known = {name: order[name] for name in self._fields if order.get(name) is not None}
+        for name in ("allow", "deny"):
+            if name in known:
+                known[name] = tuple(map(str, known[name]))
+        return self._replace(**known)
+
+    def passes(self, name: str) -> bool:
+        if not self.enabled or any(_matches(name, pattern) for pattern in self.deny):
+            return False
+        if self.allow and not any(_matches(name, pattern) for pattern in self.allow):
+            return False
+        return self.sampling >= 1.0 or random.random() < self.sampling
+
+
+def _matches(name: str, pattern: str) -> bool:
+    # The wire knows `*` and `?` only; fnmatch has sets in brackets besides.
+    return fnmatchcase(name, pattern.replace("[", "[[]"))

@@ -1,0 +1,75 @@
+"""The decorator `tool`, and what the host is told about a tool."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Callable, NamedTuple, Optional
+
+from .binding import Binding
+
+ATTRIBUTE = "__hatchery_tool__"
+
+
+class Options(NamedTuple):
+    """What `@tool(...)` was given."""
+
+    name: Optional[str] = None
+    stream: Optional[bool] = None
+
+
+def tool(function: Optional[Callable] = None, *, name: Optional[str] = None, stream: Optional[bool] = None):
+    """Makes a function or method a tool. It stays the function it was.
+
+    `name` is what callers say, by default the function's own name. Generators and async generators stream; a plain
+    function that returns an iterator does so with `stream=True`.
+    """
+    if function is None:
+        return lambda decorated: tool(decorated, name=name, stream=stream)
+    plain = getattr(function, "__func__", function)  # of a staticmethod or classmethod
+    if not callable(plain):
+        raise TypeError(f"@tool decorates functions and methods, not {type(function).__name__}")
+    if stream is False and is_generator(plain):
+        raise TypeError(f"{plain.__qualname__} is a generator, so it streams: @tool(stream=False) cannot be")
+    setattr(plain, ATTRIBUTE, Options(name, stream))
+    return function
+
+
+class Tool:
+    """One callable of an app: its function, how arguments are bound to it, and where it stands."""
+
+    __slots__ = ("name", "function", "bind", "binding", "streaming", "doc", "place")
+
+    def __init__(self, function: Callable, options: Options):
+        self.name = options.name or function.__name__
+        self.function = function
+        self.binding = Binding(self.name, function)
+        self.bind = self.binding.bind
+        self.streaming = bool(options.stream) or is_generator(function)
+        self.doc = first_paragraph(function)
+        self.place = place_of(function)
+
+    def describe(self) -> dict[str, Any]:
+        """The tool as READY lists it."""
+        return {
+            "name": self.name,
+            "doc": self.doc,
+            "streaming": self.streaming,
+            "parameters": [parameter.describe() for parameter in self.binding.parameters],
+        }
+
+
+def is_generator(function: Callable) -> bool:
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+
+def first_paragraph(function: Callable) -> str:
+    text = inspect.getdoc(function) or ""
+    return " ".join(text.strip().split("\n\n")[0].split())
+
+
+def place_of(function: Callable) -> str:
+    """Where the function is written: `app.py:12 (Embedder.embed)`."""
+    plain = inspect.unwrap(getattr(function, "__func__", function))
+    code = getattr(plain, "__code__", None)
+    where = f"{code.co_filename}:{code.co_firstlineno} " if code else ""
+    return f"{where}({getattr(plain, '__qualname__', plain)})"

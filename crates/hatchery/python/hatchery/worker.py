@@ -1,0 +1,197 @@
+"""The life of a worker: take the wire, shake hands, load the app, serve, end."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import platform
+import sys
+from typing import Any, Optional
+
+from . import wire
+from .app import App, LoadError, Stopped
+from .calls import Calls
+from .capture import Capture
+from .channel import Gone, Reader, Writer
+from .control import Control, die_of_breach, read_object
+from .jsonlib import choose
+from .loop import Loop
+from .port import Port
+from .report import traceback_of
+from .values import Codec
+from .wire import CONTROL, DATA, Breach, Limits
+
+VERSION = 1
+EX_USAGE = 64
+EX_CONFIG = 78
+
+
+def main(arguments: list[str]) -> None:
+    """Runs the worker that `boot.py` was started as. Does not return while the host lives and has calls."""
+    name, attribute = _parse(arguments)
+    faulthandler.enable(2)
+    try:
+        worker = Worker(_take_wire())
+        worker.shake_hands()
+        if worker.load(App(name, attribute)):
+            worker.serve()
+            worker.end()
+    except Breach as breach:
+        die_of_breach(breach)
+    except Gone:
+        os._exit(0)
+
+
+class Worker:
+    def __init__(self, descriptors: tuple[int, int, int]):
+        data_in, data_out, control = descriptors
+        self._calls = Calls()
+        self._codec = Codec(choose(), self._met_marker)
+        self._data = Reader(data_in, DATA)
+        self._writer = Writer(data_out)
+        self._control_writer = Writer(control)
+        self._control = Control(Reader(control, CONTROL), self._control_writer, self._calls, self._data)
+        self._port: Any = None
+        self._capture: Any = None
+        self._app: Any = None
+        self._loop: Any = None
+        self._marked: set[type] = set()
+
+    def shake_hands(self) -> None:
+        """Reads HELLO and puts in force what it states."""
+        frame = self._control.reader.next()
+        if frame is None:
+            raise Gone("the host closed the control channel before HELLO")
+        if frame.kind != wire.HELLO:
+            raise Breach(f"state: HELLO must come first, got {wire.NAMES[frame.kind]}")
+        hello = read_object(frame, self._codec.loads)
+        agreed, limits = _agree(hello), _limits(hello)
+        for reader in (self._data, self._control.reader):
+            reader.agreed, reader.limits = agreed, limits
+        self._port = Port(self._writer, self._codec, self._calls, agreed, limits)
+        if VERSION not in hello.get("versions", ()):
+            offered = hello.get("versions")
+            self._fail("protocol", f"this worker knows version {VERSION} of the wire, the host offers {offered}")
+
+    def load(self, app: App) -> bool:
+        """Loads the app and says READY, or what is wrong; False if the host ended the worker meanwhile."""
+        self._app = app
+        self._capture = Capture(self._port)
+        os.register_at_fork(after_in_child=self._abandon)
+        self._control.start()
+        try:
+            app.load()
+            self._capture.end_lines()
+            ready = self._codec.encode(self._ready(app))[0]
+            if self._control.stopping:
+                raise Stopped
+            self._control.port = self._port
+        except LoadError as error:
+            self._capture.end_lines()
+            self._fail("validation", str(error), error.traceback)
+        except Stopped:
+            return False
+        self._control.take_signals()
+        self._control_writer.send(wire.frame(wire.READY, 0, ready))
+        return True
+
+    def serve(self) -> None:
+        """Answers calls until no more come."""
+        self._loop = Loop(self._data, self._port, self._calls, self._app.tools, self._capture)
+        self._loop.serve()
+
+    def end(self) -> None:
+        """Lets the app clean up. What its `close` raises is printed, and ends nothing else's cleaning."""
+        for value in reversed(self._app.objects):
+            close = getattr(value, "close", None)
+            if callable(close):
+                self._attempt(lambda: self._close(close))
+        self._attempt(self._loop.close)
+        self._capture.end_lines()
+
+    def _close(self, close: Any) -> None:
+        result = close()
+        if hasattr(result, "__await__"):
+            self._loop.runner().finish(_awaited(result))
+
+    def _attempt(self, action: Any) -> None:
+        try:
+            action()
+        except Exception as error:
+            print(traceback_of(error), file=sys.stderr)
+
+    def _ready(self, app: App) -> dict[str, Any]:
+        runtime = {"language": "python", "version": platform.python_version(), "json": self._codec.name}
+        return {
+            "version": VERSION,
+            "app": app.name,
+            "runtime": runtime,
+            "capabilities": wire.CAPABILITIES,
+            "tools": app.describe(),
+        }
+
+    def _fail(self, kind: str, message: str, traceback: Optional[str] = None) -> None:
+        """Answers ERROR instead of READY, and ends."""
+        body = {"kind": kind, "message": message}
+        if traceback:
+            body["traceback"] = traceback
+        self._control_writer.send(wire.frame(wire.ERROR, 0, self._codec.encode(body)[0]))
+        sys.exit(EX_CONFIG)
+
+    def _met_marker(self, value: Any) -> None:
+        """Tells the host of each class whose objects have no JSON form, once."""
+        kind = type(value)
+        if kind in self._marked or len(self._marked) >= 10_000 or "telemetry" not in self._port.agreed:
+            return
+        self._marked.add(kind)
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        call = self._calls.current
+        self._port.emit(call, "serialization.unserializable_marker", {"first_seen": 1}, {"type": name})
+
+    def _abandon(self) -> None:
+        """In a forked child: nothing of the wire is its own, and it must not be able to write there."""
+        os.close(self._data.fd)
+        self._data.fd = -1
+        self._writer.abandon()
+        self._control.abandon()
+        self._capture.abandon()
+
+
+async def _awaited(value: Any) -> Any:
+    return await value
+
+
+def _parse(arguments: list[str]) -> tuple[str, Optional[str]]:
+    if len(arguments) == 1:
+        return arguments[0], None
+    if len(arguments) == 3 and arguments[1] == "--attr":
+        return arguments[0], arguments[2]
+    sys.stderr.write("usage: boot.py APP [--attr ATTR]; hatchery starts it\n")
+    sys.exit(EX_USAGE)
+
+
+def _take_wire() -> tuple[int, int, int]:
+    """The three descriptors, which no program that the app starts shall hold or hear of."""
+    text = os.environ.pop("HATCHERY_WIRE", "")
+    try:
+        data_in, data_out, control = (int(part) for part in text.split(","))
+        for fd in (data_in, data_out, control):
+            os.set_inheritable(fd, False)
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"HATCHERY_WIRE={text!r} does not name three open descriptors: {error}\n")
+        sys.exit(EX_USAGE)
+    return data_in, data_out, control
+
+
+def _agree(hello: dict[str, Any]) -> frozenset:
+    offered = hello.get("capabilities", [])
+    if type(offered) is not list:
+        raise Breach("body: HELLO must have a list of `capabilities`")
+    return frozenset(wire.CAPABILITIES) & {name for name in offered if type(name) is str}
+
+
+def _limits(hello: dict[str, Any]) -> Limits:
+    stated = hello.get("limits") or {}
+    if type(stated) is not dict or any(type(value) is not int for value in stated.values()):
+        raise Breach("body: HELLO has `limits` that are no numbers")
+    return Limits(**{name: stated[name] for name in Limits._fields if name in stated})
