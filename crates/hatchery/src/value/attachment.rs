@@ -126,7 +126,7 @@ impl Attachments {
 
 /// An item must not begin inside the one before it, and what lies between them is zeros.
 fn check_start(index: usize, end: usize, start: usize, data: &[u8]) -> Result<(), TableError> {
-    if start as u64 % ALIGNMENT != 0 {
+    if !(start as u64).is_multiple_of(ALIGNMENT) {
         return Err(TableError::Unaligned { index, offset: start });
     }
     if start < end {
