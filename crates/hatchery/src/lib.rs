@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 // A module uses only modules listed below it; `cargo xtask tidy` checks that.
+mod config;
 mod pyenv;
 mod app;
 mod telemetry;
@@ -9,6 +10,10 @@ mod error;
 mod id;
 
 pub use app::{App, CommandApp, Launch, LaunchContext};
+pub use config::{
+    AppConfig, Config, InstanceConfig, PoolConfig, PoolTimeouts, data_dir, format_duration, format_size,
+    parse_duration, parse_size,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{RunId, WorkerId};
 pub use pyenv::{FoundBy, Interpreter, Probe, PythonApp, PythonVersion, runtime_dir};
