@@ -44,6 +44,7 @@
 
 // A module uses only modules listed below it; `cargo xtask tidy` checks that.
 mod hatchery;
+mod config;
 mod pool;
 mod worker;
 mod pyenv;
