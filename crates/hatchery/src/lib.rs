@@ -63,6 +63,9 @@ mod id;
 pub use crate::hatchery::{Builder, Events, Hatchery, PoolBuilder};
 pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::CallOptions;
+pub use config::{
+    Config, InstanceConfig, PoolConfig, PoolTimeouts, data_dir, format_duration, format_size, parse_duration, parse_size,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{RunId, WorkerId};
 pub use pool::{PayloadStream, Pool, ReplyStream, Timeouts, WorkerStatus};

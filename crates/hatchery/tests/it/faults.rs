@@ -153,7 +153,7 @@ async fn what_a_worker_cannot_do_is_a_typed_error_and_the_worker_lives() {
     let error = stream.next().await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.message().contains("`streams`"), "{error}");
-    let array = hatchery::Array::from_slice(&[1.0f32], &[1]).unwrap();
+    let array = hatchery::Array::from_slice(&[1], &[1.0f32]).unwrap();
     let error = rig.pool.call::<Value>("echo", json!({"a": 1, "array": null})).await;
     assert!(error.is_ok());
     let error = rig.pool.call::<Value>("echo", std::collections::BTreeMap::from([("a", array)])).await.unwrap_err();

@@ -11,7 +11,7 @@ async fn bytes_travel_beside_the_json_in_both_directions() {
     let data: Vec<u8> = (0..=255).cycle().take(3_000_000).collect();
     let args = std::collections::BTreeMap::from([("data", Binary::from(data.clone()))]);
     let reversed: Binary = rig.pool.call("reverse", args).await.unwrap();
-    assert!(reversed.iter().rev().eq(data.iter()));
+    assert!(reversed.0.iter().rev().eq(data.iter()));
     rig.end().await;
 }
 
