@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 // A module uses only modules listed below it; `cargo xtask tidy` checks that.
+mod doctor;
 mod config;
 mod pyenv;
 mod app;
@@ -14,6 +15,7 @@ pub use config::{
     AppConfig, Config, InstanceConfig, PoolConfig, PoolTimeouts, data_dir, format_duration, format_size,
     parse_duration, parse_size,
 };
+pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{RunId, WorkerId};
 pub use pyenv::{FoundBy, Interpreter, Probe, PythonApp, PythonVersion, runtime_dir};
