@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, broadcast, watch};
 use tokio::task::JoinSet;
 
 use crate::app::App;
+use crate::doctor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::HostTools;
 use crate::id::RunId;
@@ -230,7 +231,7 @@ impl Builder {
                 return wrong(format!("pool {name}: expected 1 to 1024 workers, found {}", config.workers));
             }
         }
-        Ok(())
+        doctor::require_critical()
     }
 }
 

@@ -44,6 +44,7 @@
 
 // A module uses only modules listed below it; `cargo xtask tidy` checks that.
 mod hatchery;
+mod doctor;
 mod config;
 mod pool;
 mod worker;
@@ -64,8 +65,10 @@ pub use crate::hatchery::{Builder, Events, Hatchery, PoolBuilder};
 pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::CallOptions;
 pub use config::{
-    Config, InstanceConfig, PoolConfig, PoolTimeouts, data_dir, format_duration, format_size, parse_duration, parse_size,
+    AppConfig, Config, InstanceConfig, PoolConfig, PoolTimeouts, data_dir, format_duration, format_size,
+    parse_duration, parse_size,
 };
+pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{RunId, WorkerId};
 pub use pool::{PayloadStream, Pool, ReplyStream, Timeouts, WorkerStatus};

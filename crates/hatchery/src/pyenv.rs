@@ -1,7 +1,7 @@
 //! Python apps: which interpreter runs them ([`Interpreter`]), and the runtime that ships inside this library and is
 //! unpacked on first use ([`runtime_dir`]).
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::app::program::{Environment, Host};
@@ -15,6 +15,10 @@ mod runtime;
 pub use interpreter::{FoundBy, Interpreter};
 pub use probe::{Probe, PythonVersion};
 pub use runtime::runtime_dir;
+
+/// What to do about an interpreter that is missing or will not do.
+pub(crate) const ADVICE: &str =
+    "install Python 3.9 or newer, or name one with --python, `python` in hatchery.toml or HATCHERY_PYTHON";
 
 /// A Python file or importable module with tools in it.
 ///
@@ -134,8 +138,13 @@ impl PythonApp {
         Launch { env: self.env.clone(), ..launch }
     }
 
+    /// Asks the interpreter what it is, with the variables that a worker would have.
+    pub(crate) fn probe(&self, interpreter: &Interpreter) -> Result<Probe> {
+        interpreter.probe_with(&self.env)
+    }
+
     /// What the boot script is told to load.
-    fn target(&self) -> Result<OsString> {
+    pub(crate) fn target(&self) -> Result<OsString> {
         let path = match &self.source {
             Source::Module(name) => return Ok(name.into()),
             Source::File(path) => path,
@@ -146,7 +155,8 @@ impl PythonApp {
             return Ok(absolute.into_os_string());
         }
         let fact = if absolute.exists() { "not a file" } else { "no such file" };
-        Err(Error::new(ErrorKind::Validation, format!("{fact}: {} (in {})", path.display(), here.display())))
+        let place = if path.is_absolute() { String::new() } else { format!(" (in {})", here.display()) };
+        Err(Error::new(ErrorKind::Validation, format!("{fact}: {}{place}", path.display())))
     }
 }
 
@@ -195,11 +205,6 @@ fn is_dotted_name(text: &str) -> bool {
     text.split('.').all(is_name)
 }
 
-/// The interpreter for no app in particular, as `hatchery doctor` without `--app` sees it.
-pub(crate) fn interpreter_here(python: Option<&OsStr>) -> Result<Interpreter> {
-    interpreter::find(python, &Host.folder(), &Host)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,7 +251,9 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Validation);
         assert_eq!(error.message(), format!("no such file: no-such-app.py (in {})", here.display()));
         let error = launch(&PythonApp::file("src")).unwrap_err();
-        assert!(error.message().starts_with("not a file: src"), "{error}");
+        assert!(error.message().starts_with("not a file: src (in /"), "{error}");
+        let error = launch(&PythonApp::file("/no/app.py")).unwrap_err();
+        assert_eq!(error.message(), "no such file: /no/app.py");
     }
 
     #[test]

@@ -34,11 +34,11 @@ impl From<&str> for ToolSpec {
 
 /// ` (did you mean …?)` if one of `known` looks like a slip of `name`, else nothing: to be put behind a message.
 pub(crate) fn near_match<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let closeness = |candidate: &&str| strsim::jaro_winkler(name, candidate);
+    let closeness = |candidate: &&str| strsim::jaro(name, candidate);
     known
         .into_iter()
         .max_by(|a, b| closeness(a).total_cmp(&closeness(b)))
-        .filter(|candidate| closeness(candidate) > 0.8)
+        .filter(|candidate| closeness(candidate) > 0.7)
         .map(|candidate| format!(" (did you mean `{candidate}`?)"))
         .unwrap_or_default()
 }

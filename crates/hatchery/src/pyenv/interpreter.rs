@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::ADVICE;
 use super::probe::{self, Probe};
 use crate::app::program::{self, Environment, Sight};
 use crate::error::{Error, ErrorKind, Result};
@@ -136,13 +137,10 @@ fn none_found(folder: &Path, environment: &impl Environment, passed_over: &[Stri
     });
     looked.push("PATH (python3, python)".to_owned());
     let mut message = format!("no Python interpreter found; looked at {}", looked.join(", "));
-    for fact in passed_over {
+    for fact in passed_over.iter().map(String::as_str).chain([ADVICE]) {
         message.push_str("; ");
         message.push_str(fact);
     }
-    message.push_str(
-        "; install Python 3.9 or newer, or name one with --python, `python` in hatchery.toml or HATCHERY_PYTHON",
-    );
     Error::new(ErrorKind::Validation, message)
 }
 
@@ -212,14 +210,12 @@ mod tests {
 
     #[test]
     fn where_there_is_none_all_places_are_named() {
-        let advice =
-            "install Python 3.9 or newer, or name one with --python, `python` in hatchery.toml or HATCHERY_PYTHON";
         let looked = "no Python interpreter found; looked at /srv/app/.venv, /srv/.venv";
-        check("PATH=/bin", None, &format!("{looked}, VIRTUAL_ENV (not set), PATH (python3, python); {advice}"));
+        check("PATH=/bin", None, &format!("{looked}, VIRTUAL_ENV (not set), PATH (python3, python); {ADVICE}"));
         check(
             "VIRTUAL_ENV=/v /v/bin/python?",
             None,
-            &format!("{looked}, VIRTUAL_ENV=/v, PATH (python3, python); a link to nowhere: /v/bin/python; {advice}"),
+            &format!("{looked}, VIRTUAL_ENV=/v, PATH (python3, python); a link to nowhere: /v/bin/python; {ADVICE}"),
         );
     }
 

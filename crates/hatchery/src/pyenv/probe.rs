@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::ADVICE;
 use super::interpreter::Interpreter;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -46,7 +47,7 @@ impl PythonVersion {
     pub(crate) fn refusal(self, interpreter: &Interpreter) -> Option<Error> {
         let oldest = PythonVersion::OLDEST;
         let message = format!(
-            "{interpreter} is Python {self}, hatchery needs {}.{} or newer; name another with --python, `python` in hatchery.toml or HATCHERY_PYTHON",
+            "{interpreter} is Python {self}, hatchery needs {}.{} or newer; {ADVICE}",
             oldest.major, oldest.minor
         );
         (self < oldest).then(|| Error::new(ErrorKind::Validation, message))
@@ -158,7 +159,7 @@ mod tests {
 
     #[test]
     fn the_python_of_this_machine_answers() {
-        let probe = super::super::interpreter_here(None).unwrap().probe().unwrap();
+        let probe = crate::pyenv::PythonApp::module("any").interpreter().unwrap().probe().unwrap();
         assert!(probe.version >= PythonVersion::OLDEST, "{probe:?}");
         assert!(probe.prefix.is_absolute());
     }

@@ -170,13 +170,6 @@ impl Inflight {
     }
 }
 
-impl Drop for Inflight {
-    /// A worker that is dropped without an end, as when a runtime shuts down, still answers its callers.
-    fn drop(&mut self) {
-        self.close(&Error::new(crate::error::ErrorKind::Unavailable, "the pool was dropped"));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -96,6 +96,15 @@ pub(crate) async fn run(seat: Arc<Seat>, mut stop: Stop) -> Exit {
     Exit::NeverReady(error.context(format_args!("start worker {}", seat.id)))
 }
 
+/// The open calls, answered even if their worker's life is dropped half-way, as when a runtime ends.
+struct OpenCalls(Arc<Inflight>);
+
+impl Drop for OpenCalls {
+    fn drop(&mut self) {
+        self.0.close(&Error::new(ErrorKind::Unavailable, "the pool was dropped"));
+    }
+}
+
 struct Life {
     seat: Arc<Seat>,
     launch: Launch,
@@ -104,7 +113,7 @@ struct Life {
     control_in: Inbox<UnixStream>,
     control_out: Arc<Outbox<UnixStream>>,
     data_out: Arc<Outbox<tokio::net::unix::pipe::Sender>>,
-    inflight: Arc<Inflight>,
+    open_calls: OpenCalls,
     voice: Arc<Voice>,
     agreed: watch::Sender<Option<Terms>>,
     reading: JoinHandle<Verdict>,
@@ -187,7 +196,7 @@ impl Life {
             control_in: ends.control_in,
             control_out,
             data_out,
-            inflight,
+            open_calls: OpenCalls(inflight),
             voice,
             agreed,
             reading: tokio::spawn(reader.run(finish)),
@@ -245,7 +254,7 @@ impl Life {
             terms,
             data: Arc::clone(&self.data_out),
             control: Arc::clone(&self.control_out),
-            inflight: Arc::clone(&self.inflight),
+            inflight: Arc::clone(&self.open_calls.0),
             cancelled: self.tell_cancelled.clone(),
         });
         seat.emitter.emit(Event::Worker(WorkerEvent::Ready { worker: seat.id.clone(), took: self.born.elapsed() }));
@@ -271,7 +280,7 @@ impl Life {
                     Err(error) => return Ending::Breach(error.to_string()),
                 },
                 Some(id) = self.cancelled.recv() => self.graces.push_back((Instant::now() + self.seat.config.cancel_grace, id)),
-                () = until(grace) => if let Some((_, id)) = self.graces.pop_front() && self.inflight.is_open(id) {
+                () = until(grace) => if let Some((_, id)) = self.graces.pop_front() && self.open_calls.0.is_open(id) {
                     return Ending::Deaf(id);
                 },
             }
@@ -311,7 +320,7 @@ impl Life {
         self.voice.fell_silent();
 
         let error = explain(&self.seat.id, &ending, &death).with_last_output(self.voice.last_lines());
-        self.inflight.close(&error);
+        self.open_calls.0.close(&error);
         self.seat.emitter.emit(Event::Worker(WorkerEvent::Gone {
             worker: self.seat.id.clone(),
             how: death.to_string(),

@@ -178,10 +178,10 @@ async fn arguments_over_the_workers_limit_are_refused_and_the_next_call_runs() {
 
 #[tokio::test]
 async fn a_result_over_the_limit_is_a_typed_error_and_the_worker_lives() {
-    let limits = hatchery::Limits { max_body: 1000, ..hatchery::Limits::default() };
+    let limits = hatchery::Limits { max_body: 20_000, ..hatchery::Limits::default() };
     let rig = Rig::of(Hatchery::builder().pool("default", crate::app("basics.py")).limits(limits)).await;
     let pid = rig.pids()[0];
-    let error = rig.pool.call::<String>("oversized", json!({"size": 5000})).await.unwrap_err();
+    let error = rig.pool.call::<String>("oversized", json!({"size": 50_000})).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Limit);
     assert_eq!(rig.pool.call::<String>("oversized", json!({"size": 10})).await.unwrap().len(), 10);
     assert_eq!(rig.pids(), [pid]);

@@ -55,7 +55,7 @@ async fn a_version_that_nobody_offered_is_refused() {
 #[tokio::test]
 async fn a_tool_named_twice_is_refused() {
     let error = failing(of("same_tool_twice")).await;
-    assert!(error.message().contains("`echo`"), "{error}");
+    assert!(error.message().contains("\"echo\" twice"), "{error}");
 }
 
 #[tokio::test]
