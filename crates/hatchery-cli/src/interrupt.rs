@@ -83,6 +83,8 @@ impl Signals {
             }
         };
         let kind = tokio::select! {
+            // Of several that came at once, the same one is always told of.
+            biased;
             _ = self.interrupt.recv() => SignalKind::interrupt(),
             _ = self.terminate.recv() => SignalKind::terminate(),
             _ = self.quit.recv() => SignalKind::quit(),
