@@ -43,9 +43,16 @@ impl Writer {
         let failure = Arc::new(OnceLock::new());
         let told = failure.clone();
         std::thread::Builder::new().name("writer".into()).spawn(move || {
-            // The reason stands before the queue closes, so that whoever finds it closed finds the reason.
-            if let Err(error) = write_all(&mut items, Output { file: output, bar }) {
-                let _first_one_stays = told.set(error.into());
+            let mut output = BufWriter::with_capacity(64 * 1024, Output { file: output, bar });
+            while let Some(item) = items.blocking_recv() {
+                // The reason stands before the item and the queue are dropped: whoever finds them gone finds the reason.
+                if let Err(error) = carry_out(&item, items.is_empty(), &mut output) {
+                    let _first_one_stays = told.set(error.into());
+                    return;
+                }
+                if let Item::Flush(done) = item {
+                    let _gave_up = done.send(());
+                }
             }
         })?;
         Ok(Writer { queue, failure })
@@ -68,22 +75,12 @@ impl Writer {
     }
 }
 
-fn write_all(items: &mut mpsc::Receiver<Item>, output: Output) -> io::Result<()> {
-    let mut output = BufWriter::with_capacity(64 * 1024, output);
-    while let Some(item) = items.blocking_recv() {
-        match item {
-            Item::Text(text) => output.write_all(&text)?,
-            Item::Flush(done) => {
-                output.flush()?;
-                let _gave_up = done.send(());
-            }
-        }
-        // Texts that already wait go out in one write; the last of them never stays behind.
-        if items.is_empty() {
-            output.flush()?;
-        }
+/// Texts that wait together go out in one write; the `last` of them never stays behind.
+fn carry_out(item: &Item, last: bool, output: &mut impl Write) -> io::Result<()> {
+    if let Item::Text(text) = item {
+        output.write_all(text)?;
     }
-    output.flush()
+    if last || matches!(item, Item::Flush(_)) { output.flush() } else { Ok(()) }
 }
 
 struct Output {
