@@ -1,1 +1,28 @@
-fn main() {}
+//! The `hatchery` command. This file is its table of contents; what a command does is in `commands/`.
+
+mod arguments;
+mod cli;
+mod colour;
+mod commands;
+mod configuration;
+mod exit;
+mod interrupt;
+mod invocation;
+mod json_input;
+mod json_layout;
+mod logs;
+mod printer;
+mod private_pool;
+mod progress;
+mod standard_input;
+mod stdout_watch;
+mod writer;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::parse(std::env::args_os()) {
+        Ok(cli) => commands::run(cli).into(),
+        Err(answer) => cli::answer(&answer).into(),
+    }
+}

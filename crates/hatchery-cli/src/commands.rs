@@ -1,0 +1,66 @@
+//! The commands: one file each, one function each.
+
+pub(crate) mod bench;
+pub(crate) mod call;
+pub(crate) mod completions;
+pub(crate) mod doctor;
+pub(crate) mod man;
+pub(crate) mod map;
+pub(crate) mod new;
+mod python_path;
+pub(crate) mod stream;
+pub(crate) mod test;
+pub(crate) mod tools;
+
+use std::io;
+
+use hatchery::ErrorKind;
+
+use crate::cli::{Cli, Command};
+use crate::exit::{Exit, Failure};
+use crate::interrupt::Interrupt;
+use crate::invocation::Invocation;
+
+/// Runs the command to its end, or to the second signal.
+pub(crate) fn run(cli: Cli) -> Exit {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime.and_then(|runtime| runtime.block_on(watched(cli))) {
+        Ok(exit) => exit,
+        Err(why) => {
+            let _stderr_may_be_closed =
+                io::Write::write_all(&mut io::stderr(), format!("error: start: {why}\n").as_bytes());
+            Exit::Failed(ErrorKind::Internal)
+        }
+    }
+}
+
+async fn watched(cli: Cli) -> io::Result<Exit> {
+    let interrupt = Interrupt::listen()?;
+    let invocation = Invocation::new(cli.global, interrupt.clone())?;
+    tokio::select! {
+        exit = concluded(cli.command, &invocation) => Ok(exit),
+        // Everything is dropped, and with it every process ends.
+        number = interrupt.second() => Ok(Exit::Signal(number)),
+    }
+}
+
+async fn concluded(command: Command, invocation: &Invocation) -> Exit {
+    let outcome = dispatch(command, invocation).await;
+    invocation.conclude(outcome).await
+}
+
+async fn dispatch(command: Command, invocation: &Invocation) -> Result<Exit, Failure> {
+    match command {
+        Command::Call(args) => call::call(args, invocation).await,
+        Command::Stream(args) => stream::stream(args, invocation).await,
+        Command::Map(args) => map::map(args, invocation).await,
+        Command::Tools(args) => tools::tools(args, invocation).await,
+        Command::New(args) => new::new(args, invocation).await,
+        Command::Test(args) => test::test(args, invocation).await,
+        Command::Doctor(args) => doctor::doctor(args, invocation).await,
+        Command::Bench(args) => bench::bench(args, invocation).await,
+        Command::Completions(args) => completions::completions(args, invocation).await,
+        Command::Man(args) => man::man(args, invocation).await,
+        Command::PythonPath => python_path::python_path(invocation).await,
+    }
+}

@@ -1,0 +1,85 @@
+use hatchery::{Check, CheckStatus, DoctorOptions};
+use serde_json::json;
+
+use crate::colour::Paint;
+use crate::exit::{Exit, Failure};
+use crate::invocation::Invocation;
+use crate::private_pool::AppOptions;
+
+/// Look at this machine, and say what is in the way and how to mend it
+#[derive(clap::Args, Debug)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    app: AppOptions,
+}
+
+/// A line per check; an error among them is the exit status.
+pub(crate) async fn doctor(args: DoctorArgs, invocation: &Invocation) -> Result<Exit, Failure> {
+    let app = match args.app.app {
+        Some(_) => Some(args.app.resolve(invocation.global.config.as_deref())?.0),
+        None => None,
+    };
+    let python = args.app.python.map(|path| path.to_string_lossy().into_owned());
+    let checks = hatchery::doctor(&DoctorOptions { python, app, data_dir: invocation.global.data_dir.clone() });
+    let printer = &invocation.printer;
+    if printer.json() {
+        printer.document(&checks.iter().map(json_form).collect::<Vec<_>>()).await?;
+    } else {
+        printer.text(&table(&checks, printer.result_paint())).await?;
+    }
+    let sick = checks.iter().any(|check| check.status == CheckStatus::Error);
+    Ok(if sick { Exit::Unhealthy } else { Exit::Success })
+}
+
+fn json_form(check: &Check) -> serde_json::Value {
+    json!({
+        "name": check.name,
+        "status": word(check.status),
+        "message": check.message,
+        "hint": check.hint,
+        "critical": check.critical,
+    })
+}
+
+fn word(status: CheckStatus) -> &'static str {
+    match status {
+        CheckStatus::Ok => "ok",
+        CheckStatus::Warning => "warning",
+        CheckStatus::Error => "error",
+    }
+}
+
+fn table(checks: &[Check], paint: Paint) -> String {
+    let width = checks.iter().map(|check| check.name.chars().count()).max().unwrap_or(0);
+    checks.iter().map(|check| row(check, width, paint)).collect::<Vec<_>>().join("\n")
+}
+
+fn row(check: &Check, width: usize, paint: Paint) -> String {
+    let status = format!("{:7}", word(check.status));
+    let status = match check.status {
+        CheckStatus::Ok => paint.green(&status),
+        CheckStatus::Warning => paint.yellow(&status),
+        CheckStatus::Error => paint.red(&status),
+    };
+    let hint = check.hint.as_ref().map(|hint| format!("\n{}  {}", " ".repeat(7 + 2 + width), paint.cyan(hint)));
+    format!("{status}  {:width$}  {}{}", check.name, check.message, hint.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_stands_under_its_message() {
+        let check = |name: &str, status, hint: Option<&str>| Check {
+            name: name.into(),
+            status,
+            message: "m".into(),
+            hint: hint.map(Into::into),
+            critical: false,
+        };
+        let checks = [check("python", CheckStatus::Ok, None), check("data dir", CheckStatus::Error, Some("mend it"))];
+        let expected = "ok       python    m\nerror    data dir  m\n                   mend it";
+        assert_eq!(table(&checks, Paint::PLAIN), expected);
+    }
+}

@@ -1,0 +1,130 @@
+//! Why the command ends, and the exit status that says so. This is the only place that knows the numbers.
+
+use std::process::ExitCode;
+
+use hatchery::ErrorKind;
+
+use crate::writer::WriteError;
+
+/// How the command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// All is well, or nobody is left to read the result.
+    Success,
+    /// The work is done, but some calls of it failed: they are among the results.
+    SomeFailed,
+    /// `doctor` has found an error.
+    Unhealthy,
+    /// It failed, for this reason.
+    Failed(ErrorKind),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+/// Why a command gave up before its end.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Something to tell the user.
+    Error(hatchery::Error),
+    /// The first signal came.
+    Signal(i32),
+    /// Whoever read stdout is gone.
+    StdoutClosed,
+}
+
+impl Failure {
+    /// The status that tells of it.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Failure::Error(error) => Exit::Failed(error.kind()),
+            Failure::Signal(number) => Exit::Signal(*number),
+            Failure::StdoutClosed => Exit::Success,
+        }
+    }
+}
+
+impl From<hatchery::Error> for Failure {
+    fn from(error: hatchery::Error) -> Failure {
+        Failure::Error(error)
+    }
+}
+
+impl From<WriteError> for Failure {
+    fn from(error: WriteError) -> Failure {
+        match error {
+            WriteError::Closed => Failure::StdoutClosed,
+            WriteError::Failed(why) => {
+                hatchery::Error::new(ErrorKind::Internal, format!("write to stdout: {why}")).into()
+            }
+        }
+    }
+}
+
+impl Exit {
+    /// The exit status, as `surface.md` section 2 has it.
+    fn code(self) -> u8 {
+        match self {
+            Exit::Success => 0,
+            Exit::SomeFailed => 1,
+            Exit::Unhealthy => 6,
+            Exit::Failed(kind) => failed(kind),
+            Exit::Signal(number) => u8::try_from(128 + number).unwrap_or(u8::MAX),
+        }
+    }
+}
+
+fn failed(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::Remote => 1,
+        ErrorKind::Validation | ErrorKind::NotFound => 2,
+        ErrorKind::Deadline => 3,
+        ErrorKind::Saturated | ErrorKind::Unavailable | ErrorKind::Conflict | ErrorKind::Limit => 4,
+        ErrorKind::WorkerDied | ErrorKind::Protocol => 5,
+        ErrorKind::Cancelled => 130,
+        // `Internal`, and kinds that a newer library may have: both are ours to explain, not the user's.
+        _ => 70,
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_status() {
+        let expected = [
+            (ErrorKind::Validation, 2),
+            (ErrorKind::NotFound, 2),
+            (ErrorKind::Remote, 1),
+            (ErrorKind::Deadline, 3),
+            (ErrorKind::Cancelled, 130),
+            (ErrorKind::Saturated, 4),
+            (ErrorKind::Unavailable, 4),
+            (ErrorKind::WorkerDied, 5),
+            (ErrorKind::Protocol, 5),
+            (ErrorKind::Limit, 4),
+            (ErrorKind::Conflict, 4),
+            (ErrorKind::Internal, 70),
+        ];
+        for (kind, status) in expected {
+            assert_eq!(Exit::Failed(kind).code(), status, "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_signal_is_told_as_shells_tell_it() {
+        assert_eq!(Exit::Signal(2).code(), 130);
+        assert_eq!(Exit::Signal(15).code(), 143);
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_failure() {
+        assert_eq!(Failure::from(WriteError::Closed).exit().code(), 0);
+    }
+}

@@ -1,0 +1,103 @@
+//! SIGINT, SIGTERM, SIGHUP and SIGQUIT, handled the same: the first asks for an orderly end, the second for an immediate one.
+
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+/// Knows which signals came. From its making on, none of the four ends the process by itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Interrupt {
+    seen: watch::Receiver<Seen>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Seen {
+    Nothing,
+    First(i32),
+    Second(i32),
+}
+
+impl Interrupt {
+    /// Listens from now on, by a task on the current runtime.
+    pub(crate) fn listen() -> io::Result<Interrupt> {
+        let (sender, seen) = watch::channel(Seen::Nothing);
+        let signals = Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            quit: signal(SignalKind::quit())?,
+            hangup: if is_ignored(SignalKind::hangup()) { None } else { Some(signal(SignalKind::hangup())?) },
+        };
+        tokio::spawn(count(signals, sender));
+        Ok(Interrupt { seen })
+    }
+
+    /// The first signal's number, once it has come.
+    pub(crate) async fn first(&self) -> i32 {
+        self.wait(|seen| match seen {
+            Seen::Nothing => None,
+            Seen::First(number) | Seen::Second(number) => Some(number),
+        })
+        .await
+    }
+
+    /// The first signal's number, once the second has come.
+    pub(crate) async fn second(&self) -> i32 {
+        self.wait(|seen| match seen {
+            Seen::Second(number) => Some(number),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn wait(&self, number: impl Fn(Seen) -> Option<i32>) -> i32 {
+        let mut seen = self.seen.clone();
+        match seen.wait_for(|seen| number(*seen).is_some()).await.map(|seen| number(*seen)) {
+            Ok(Some(number)) => number,
+            // The counting task lives as long as the runtime that drives us.
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+async fn count(mut signals: Signals, seen: watch::Sender<Seen>) {
+    let first = signals.next().await;
+    seen.send_replace(Seen::First(first));
+    signals.next().await;
+    seen.send_replace(Seen::Second(first));
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    quit: Signal,
+    hangup: Option<Signal>,
+}
+
+impl Signals {
+    async fn next(&mut self) -> i32 {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        let kind = tokio::select! {
+            // Of several that came at once, the same one is always told of.
+            biased;
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+            _ = self.terminate.recv() => SignalKind::terminate(),
+            _ = self.quit.recv() => SignalKind::quit(),
+            _ = hangup => SignalKind::hangup(),
+        };
+        kind.as_raw_value()
+    }
+}
+
+/// Whether whoever started us wants us to outlive this signal (`nohup`). Where the kernel does not say, it is not so.
+fn is_ignored(kind: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    mask >> (kind.as_raw_value() - 1) & 1 == 1
+}

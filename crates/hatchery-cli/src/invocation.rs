@@ -1,0 +1,79 @@
+//! What every command has at hand: the global options, the printer, and the ways in which it can be told to stop.
+
+use std::time::Duration;
+
+use crate::cli::GlobalOptions;
+use crate::exit::{Exit, Failure};
+use crate::interrupt::Interrupt;
+use crate::printer::Printer;
+use crate::stdout_watch;
+use crate::writer::WriteError;
+
+/// How long an interrupted command waits for outputs that nobody may be reading. What a file or a living reader takes,
+/// it takes well within it.
+const PARTING: Duration = Duration::from_millis(500);
+
+/// One run of the command.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    pub(crate) global: GlobalOptions,
+    pub(crate) printer: Printer,
+    interrupt: Interrupt,
+}
+
+impl Invocation {
+    /// Takes over the signals and the outputs.
+    pub(crate) fn new(global: GlobalOptions, interrupt: Interrupt) -> std::io::Result<Invocation> {
+        let printer = Printer::new(&global)?;
+        Ok(Invocation { global, printer, interrupt })
+    }
+
+    /// The outcome of the work, or the signal that came first. The work is dropped then.
+    pub(crate) async fn unless_interrupted<T, E: Into<Failure>>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            // A signal that is there already beats work that would begin.
+            biased;
+            number = self.interrupt.first() => Err(Failure::Signal(number)),
+            outcome = work => outcome.map_err(Into::into),
+        }
+    }
+
+    /// The outcome of work that makes no sense once nobody reads its results.
+    pub(crate) async fn while_read<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        tokio::select! {
+            outcome = work => outcome,
+            () = stdout_watch::reader_gone() => Err(Failure::StdoutClosed),
+        }
+    }
+
+    /// Says why the command failed if it did, lets the outputs finish, and knows the exit status.
+    pub(crate) async fn conclude(&self, outcome: Result<Exit, Failure>) -> Exit {
+        let exit = match &outcome {
+            Ok(exit) => *exit,
+            Err(failure) => failure.exit(),
+        };
+        match self.unless_interrupted(self.last_words(outcome.err())).await {
+            Ok(()) | Err(Failure::StdoutClosed) => exit,
+            Err(Failure::Signal(number)) => {
+                let _held_by_its_reader = tokio::time::timeout(PARTING, self.printer.flush()).await;
+                Exit::Signal(number)
+            }
+            Err(Failure::Error(error)) => {
+                self.printer.error(&error).await;
+                let _stdout_has_failed = self.printer.flush().await;
+                Exit::Failed(error.kind())
+            }
+        }
+    }
+
+    async fn last_words(&self, failure: Option<Failure>) -> Result<(), WriteError> {
+        self.printer.progress().clear();
+        if let Some(Failure::Error(error)) = &failure {
+            self.printer.error(error).await;
+        }
+        self.printer.flush().await
+    }
+}

@@ -1,0 +1,162 @@
+//! The pool of one command: started, used, and ended again, whatever happens in between.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Args;
+use hatchery::{CallOptions, Error, ErrorKind, Hatchery, Pool, PythonApp, Timeouts};
+
+use crate::configuration;
+use crate::exit::Failure;
+use crate::invocation::Invocation;
+use crate::logs::Logs;
+
+/// The pool's name, which begins the names of its workers.
+const NAME: &str = "default";
+
+/// Which app, and which Python runs it.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct AppOptions {
+    /// The app: a Python file or an importable module, and in it the function, class or object that holds the tools
+    #[arg(long, value_name = "PATH[:ATTR]|MODULE[:ATTR]")]
+    pub(crate) app: Option<String>,
+    /// The Python interpreter that runs it
+    #[arg(long, value_name = "PATH")]
+    pub(crate) python: Option<PathBuf>,
+}
+
+/// How calls are made.
+#[derive(Args, Debug)]
+pub(crate) struct CallingOptions {
+    #[command(flatten)]
+    pub(crate) app: AppOptions,
+    /// How many worker processes
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) workers: NonZeroUsize,
+    /// How long a call may take, like 250ms, 30s, 5m or infinity [default: 5m, a stream 15m]
+    #[arg(long, value_name = "DURATION")]
+    timeout: Option<Limit>,
+    /// The session that the calls belong to
+    #[arg(long, value_name = "NAME")]
+    session: Option<String>,
+}
+
+/// A duration, or none if there is no limit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limit(pub(crate) Option<Duration>);
+
+impl FromStr for Limit {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Limit, Error> {
+        hatchery::parse_duration(text).map(Limit)
+    }
+}
+
+/// Who draws the progress line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProgressLine {
+    /// The tool that runs.
+    OfTool,
+    /// The command itself, or nobody.
+    OfCommand,
+}
+
+impl CallingOptions {
+    /// The options of each call.
+    pub(crate) fn call_options(&self) -> CallOptions {
+        CallOptions { session: self.session.clone(), ..CallOptions::default() }
+    }
+
+    /// Starts a pool, does the work with it, and ends the pool. A signal ends the work, or the start.
+    pub(crate) async fn with_pool<T>(
+        &self,
+        invocation: &Invocation,
+        line: ProgressLine,
+        work: impl AsyncFnOnce(&Pool) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        run(invocation, &self.app, self.workers.get(), self.timeout, line, work).await
+    }
+}
+
+impl AppOptions {
+    /// The same with one worker and default limits.
+    pub(crate) async fn with_worker<T>(
+        &self,
+        invocation: &Invocation,
+        work: impl AsyncFnOnce(&Pool) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        run(invocation, self, 1, None, ProgressLine::OfCommand, work).await
+    }
+
+    /// The name of the app, or what to do without one. Asked before anything is read or started.
+    pub(crate) fn require(&self) -> hatchery::Result<&str> {
+        let without = || Error::new(ErrorKind::Unavailable, "no daemon is running; give the app with --app app.py");
+        self.app.as_deref().ok_or_else(without)
+    }
+
+    /// The app as the flags and then the configuration have it, and the limits of its calls.
+    pub(crate) fn resolve(&self, config_file: Option<&std::path::Path>) -> hatchery::Result<(PythonApp, Timeouts)> {
+        let name = self.require()?;
+        let config = configuration::load(config_file)?;
+        let pool = config.as_ref().and_then(|config| configuration::pool_of(config, config_file, name));
+        let configured = pool.and_then(|pool| pool.python.clone());
+        let general = config.as_ref().and_then(|config| config.python.clone());
+        let mut app = PythonApp::parse(name)?;
+        if let Some(python) = self.python.clone().or(configured).or(general) {
+            app = app.python(python);
+        }
+        for (key, value) in pool.into_iter().flat_map(|pool| &pool.env) {
+            app = app.env(key, value);
+        }
+        Ok((app, pool.map_or_else(Timeouts::default, |pool| pool.timeouts.clone())))
+    }
+}
+
+async fn run<T>(
+    invocation: &Invocation,
+    options: &AppOptions,
+    workers: usize,
+    limit: Option<Limit>,
+    line: ProgressLine,
+    work: impl AsyncFnOnce(&Pool) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let (app, mut timeouts) = options.resolve(invocation.global.config.as_deref())?;
+    if let Some(Limit(limit)) = limit {
+        (timeouts.call, timeouts.stream) = (limit, limit);
+    }
+    let builder = Hatchery::builder();
+    let (global, tool_progress) = (&invocation.global, line == ProgressLine::OfTool);
+    let logs = Logs::follow(builder.events(), global.log, global.quiet, tool_progress, &invocation.printer);
+    let start = builder.pool(NAME, app).workers(workers).timeouts(timeouts).start();
+    let outcome = match invocation.unless_interrupted(start).await {
+        Ok(hatchery) => used(invocation, hatchery, work).await,
+        Err(failure) => Err(failure),
+    };
+    // Every emitter is gone with the pool. What workers said last comes before what we say about it. A stderr that nobody
+    // reads holds this up, but not the end.
+    let last_lines = async {
+        logs.finish().await;
+        Ok::<_, Failure>(())
+    };
+    match invocation.unless_interrupted(last_lines).await {
+        Ok(()) => outcome,
+        Err(interrupted) => outcome.and(Err(interrupted)),
+    }
+}
+
+/// The work, and after it the end of the pool: orderly, however the work ended. The outcome of the work is what counts.
+async fn used<T>(
+    invocation: &Invocation,
+    hatchery: Hatchery,
+    work: impl AsyncFnOnce(&Pool) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let pool = hatchery.pool(NAME)?;
+    let outcome = invocation.unless_interrupted(work(&pool)).await;
+    let ended = hatchery.shutdown().await;
+    let value = outcome?;
+    ended?;
+    Ok(value)
+}

@@ -1,0 +1,17 @@
+//! The real binary, real workers, real signals. Each test has a sandbox of its own, which checks at its end that no process
+//! is left.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
+
+mod bench;
+mod call;
+mod doctor;
+mod failing_apps;
+mod generated;
+mod map;
+mod new;
+mod sandbox;
+mod signals;
+mod stream;
+mod terminal;
+mod tools;
+mod workers_that_fail;
