@@ -1,20 +1,26 @@
-"""{{name}}: tools that hatchery runs in worker processes."""
+"""The tools of {{name}}.
 
-from __future__ import annotations
+Try them from the shell:
+
+    hatchery tools --app app.py
+    hatchery call greet name=Ada --app app.py
+    hatchery stream countdown n=3 --app app.py
+
+or keep the workers running with `hatchery serve` and leave `--app` out.
+"""
+
+from collections.abc import Iterator
 
 from hatchery import tool
 
 
 @tool
-def word_count(text: str) -> dict[str, int]:
-    """Count words."""
-    counts: dict[str, int] = {}
-    for word in text.split():
-        counts[word] = counts.get(word, 0) + 1
-    return counts
+def greet(name: str, excited: bool = False) -> str:
+    """Greet someone by name."""
+    return f"Hello, {name}{'!' if excited else '.'}"
 
 
 @tool
-def countdown(n: int):
-    """Count down to one; a generator is a streaming tool."""
+def countdown(n: int) -> Iterator[int]:
+    """Count down from n to 1. A generator is a streaming tool: its caller gets each item as it is yielded."""
     yield from range(n, 0, -1)

@@ -1,16 +1,21 @@
-"""The tools of {{name}} are ordinary functions, and are tested as such: `hatchery test`."""
+"""A tool stays a plain function, so a test just calls it. Run with pytest or with unittest:
+
+    PYTHONPATH="$(hatchery python-path)" python3 -m unittest
+"""
 
 import unittest
 
 import app
 
 
-class Tools(unittest.TestCase):
-    def test_words_are_counted(self):
-        self.assertEqual(app.word_count("a b a"), {"a": 2, "b": 1})
+class AppTest(unittest.TestCase):
+    def test_greet(self) -> None:
+        self.assertEqual(app.greet("Ada"), "Hello, Ada.")
+        self.assertEqual(app.greet("Ada", excited=True), "Hello, Ada!")
 
-    def test_the_countdown_ends_at_one(self):
+    def test_countdown(self) -> None:
         self.assertEqual(list(app.countdown(3)), [3, 2, 1])
+        self.assertEqual(list(app.countdown(0)), [])
 
 
 if __name__ == "__main__":
