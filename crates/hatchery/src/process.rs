@@ -10,7 +10,8 @@
 //!   trusted by itself, so a number that the kernel gave to somebody else is never hit.
 //! - The leader is reaped last, after its group was killed.
 //! - Nothing of the host changes: no fork, no signal handler, no `prctl`, no `wait` for any child but ours. A host
-//!   that ignores SIGCHLD, or waits for every child, costs us the exit status ([`Status::Unknown`]) and nothing else.
+//!   that ignores SIGCHLD, or waits for every child, costs us the exit status ([`Status::Unknown`]), and those children
+//!   that end in the instant before they are taken hold of ([`SpawnError::Lost`]).
 //! - A child holds the descriptors that were listed for it and no others.
 //!
 //! A process that leaves its group (a daemon that calls `setsid`) leaves our reach too; that is the guardian's part.

@@ -32,13 +32,22 @@ pub(crate) struct Child {
 pub(crate) struct Terminator(Arc<Leader>);
 
 impl Child {
-    /// Takes hold of a process that this process has just started and that leads its own group.
-    pub(super) fn adopt(raw: i32) -> io::Result<Child> {
-        let pid = Pid::new(raw).ok_or(Errno::SRCH)?;
-        let pidfd = pidfd_open(pid.raw(), PidfdFlags::empty()).inspect_err(|_| abandon(pid))?;
+    /// Takes hold of a process that this process has just started and that leads its own group. `None` if somebody else
+    /// has reaped it: its number may already be a stranger's, so nothing may be done to it any more.
+    pub(super) fn adopt(raw: i32) -> io::Result<Option<Child>> {
+        let Some(pid) = Pid::new(raw) else { return Ok(None) };
+        let pidfd = match pidfd_open(pid.raw(), PidfdFlags::empty()) {
+            Ok(pidfd) => pidfd,
+            Err(Errno::SRCH) => return Ok(None),
+            Err(error) => {
+                abandon(pid);
+                return Err(error.into());
+            }
+        };
         let identity = Identity::of(pid, &pidfd);
         let leader = Leader { identity, pidfd, owner: std::process::id(), reaped: Mutex::new(None) };
-        Ok(Child { leader: Arc::new(leader) })
+        let is_ours = leader.wait(WaitIdOptions::NOWAIT).is_ok();
+        Ok(is_ours.then(|| Child { leader: Arc::new(leader) }))
     }
 
     pub(crate) fn identity(&self) -> &Identity {

@@ -75,3 +75,27 @@ fn read_what_is_left(pipe: &Receiver, buffer: &mut [u8], mut take: impl FnMut(&[
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::pipe::{PipeFlags, pipe_with};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_writer_as_fast_as_the_reader_is_left_after_one_pipeful() {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).unwrap();
+        let pipe = Receiver::from_owned_fd(reader).unwrap();
+        let size = fcntl_getpipe_size(&pipe).unwrap();
+        let piece = vec![b'x'; 4096];
+        rustix::io::write(&writer, &piece).unwrap();
+        let mut taken = 0;
+        let write_again = |bytes: &[u8]| {
+            taken += bytes.len();
+            assert!(taken <= size, "{taken} of {size} bytes");
+            rustix::io::write(&writer, &piece).unwrap();
+        };
+        read_what_is_left(&pipe, &mut vec![0; READ_SIZE], write_again).unwrap();
+        assert_eq!(taken, size);
+    }
+}

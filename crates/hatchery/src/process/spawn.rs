@@ -50,6 +50,11 @@ pub(crate) enum SpawnError {
     NoLoader { program: PathBuf },
     #[error("not a directory that can be entered: {}", cwd.display())]
     NoDirectory { cwd: PathBuf },
+    /// Nothing can be known of it, nor done to what it may have left behind.
+    #[error(
+        "it ended at once, and this program (which ignores SIGCHLD, or waits for every child) took its exit status"
+    )]
+    Lost,
     #[error("a NUL byte in {what}: {text:?}")]
     Nul { what: &'static str, text: OsString },
     #[error("{what}: {source}")]
@@ -73,7 +78,7 @@ pub(crate) fn spawn(spec: Spec) -> Result<Spawned, SpawnError> {
         fds: &fds,
     };
     let pid = raw::posix_spawn(&plan).map_err(|error| explain(error, program, spec.cwd))?;
-    let child = Child::adopt(pid).map_err(os("take hold of the new process"))?;
+    let child = Child::adopt(pid).map_err(os("take hold of the new process"))?.ok_or(SpawnError::Lost)?;
     Ok(Spawned { child, stdout, stderr })
 }
 

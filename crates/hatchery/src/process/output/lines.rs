@@ -116,7 +116,7 @@ mod tests {
     fn a_line_that_just_fits_is_whole_and_one_byte_more_is_cut() {
         let fits = "x".repeat(LIMIT);
         for end in ["", "\n", "\r\n"] {
-            assert_eq!(lines_of(format!("{fits}{end}").as_bytes()), [fits.clone()]);
+            assert_eq!(lines_of(format!("{fits}{end}").as_bytes()), [fits.as_str()]);
             assert_eq!(lines_of(format!("{fits}y{end}").as_bytes()), [format!("{fits}{MARK}")]);
         }
     }

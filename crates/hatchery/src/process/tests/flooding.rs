@@ -51,13 +51,19 @@ async fn a_daemon_that_never_stops_writing_is_not_listened_to_after_the_child_s_
         }
         counter.fetch_add(1, Ordering::Relaxed);
     };
-    let reading = tokio::spawn(drain(stdout, async move { child.exited().await }, sink));
+    let (pinned, is_pinned) = oneshot::channel();
+    let ended = async move {
+        is_pinned.await.unwrap();
+        child.exited().await;
+    };
+    let reading = tokio::spawn(drain(stdout, ended, sink));
     let pid: i32 = bounded(daemon).await.unwrap().parse().unwrap();
     let daemon = pidfd_open(Pid::new(pid).unwrap().raw(), PidfdFlags::empty()).unwrap();
+    pinned.send(()).unwrap();
 
     bounded(reading).await.unwrap().unwrap();
 
-    assert!(n_lines.load(Ordering::Relaxed) > 1);
+    assert!(n_lines.load(Ordering::Relaxed) > 1000, "what came before its death was heard");
     // With its reader gone, its next write ends it: it was still writing.
     assert_ends(daemon).await;
 }

@@ -18,7 +18,17 @@ async fn alone_with_sigchld_ignored() {
     python();
     // SAFETY: SIG_IGN runs no code of ours.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
-    let (child, mut lines) = start(fixture("leave_grandchild.sh"));
+    // It may be gone before it can be taken hold of, and then it is nobody's. It is never mistaken for another.
+    for _ in 0..100 {
+        match spawn(fixture("exit_at_once.sh")) {
+            Ok(Spawned { child, .. }) => assert_eq!(bounded(end(child, &PATIENT, || ())).await.status, Status::Unknown),
+            Err(error) => assert!(matches!(error, SpawnError::Lost), "{error}"),
+        }
+    }
+
+    let (is_held, hold) = std::io::pipe().unwrap();
+    let (child, mut lines) = start(Spec { fds: vec![is_held.into()], ..fixture("leave_grandchild.sh") });
+    drop(hold);
     let grandchild = lines.next_pid().await;
     bounded(child.exited()).await;
     let death = bounded(end(child, &PATIENT, || ())).await;

@@ -2,7 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use rustix::io::dup;
+use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::io::{FdFlags, dup, fcntl_getfd};
 use serde_json::{Value, json};
 
 use super::*;
@@ -94,6 +95,15 @@ async fn the_host_holds_no_writing_end() {
     assert!(!child.has_exited());
 }
 
+#[test]
+fn the_host_s_ends_are_non_blocking_and_not_inherited() {
+    let Spawned { stdout, stderr, .. } = spawn(spec("sleep", ["60".into()])).unwrap();
+    for pipe in [stdout, stderr] {
+        assert!(fcntl_getfl(&pipe).unwrap().contains(OFlags::NONBLOCK));
+        assert!(fcntl_getfd(&pipe).unwrap().contains(FdFlags::CLOEXEC));
+    }
+}
+
 #[tokio::test]
 async fn more_descriptors_than_there_is_room_below() {
     let fds: Vec<OwnedFd> = (0..100).map(|n| pipe_with_text(&n.to_string())).collect();
@@ -114,6 +124,16 @@ async fn an_identity_is_its_process_s_until_it_is_reaped() {
 }
 
 #[tokio::test]
+async fn a_process_that_is_not_our_child_is_never_taken_hold_of() {
+    let (child, mut lines) = start(fixture("leave_grandchild.sh"));
+    let stranger: i32 = lines.next().await.unwrap().parse().unwrap();
+    assert!(Child::adopt(stranger).unwrap().is_none());
+    assert!(Child::adopt(0).unwrap().is_none());
+    drop(child);
+    assert!(lines.rest().await.is_empty());
+}
+
+#[tokio::test]
 async fn a_bare_name_is_looked_up_on_the_path_of_the_spec() {
     let folder = tempfile::tempdir().unwrap();
     let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
@@ -126,6 +146,14 @@ async fn a_bare_name_is_looked_up_on_the_path_of_the_spec() {
     let spec = Spec { env: vec![("PATH".into(), path)], cwd: Some("/".into()), ..spec("tool", []) };
 
     assert_eq!(run(spec).await, [second.join("tool").to_str().unwrap()]);
+}
+
+#[tokio::test]
+async fn a_relative_path_counts_from_the_host_s_directory_whatever_the_child_s() {
+    let folder = tempfile::tempdir_in("tests").unwrap();
+    file(folder.path(), "tool", "#!/bin/sh\npwd", 0o755);
+    let relative = Path::new("tests").join(folder.path().file_name().unwrap()).join("tool");
+    assert_eq!(run(Spec { cwd: Some("/".into()), ..spec(relative, []) }).await, ["/"]);
 }
 
 #[test]
