@@ -36,7 +36,7 @@ class Codec:
         try:
             return self.dumps(value), None
         except REFUSALS:
-            return self._encode_converted(value)
+            return self.convert(value)
 
     def attach(self, value: Any, table, data, views=()) -> Any:
         """The decoded value with each mark replaced by what it stands for: arrays over the received
@@ -53,7 +53,8 @@ class Codec:
         except ValueError as error:
             raise Breach(f"table: {error}") from None
 
-    def _encode_converted(self, value: Any) -> tuple[bytes, Optional[Outgoing]]:
+    def convert(self, value: Any) -> tuple[bytes, Optional[Outgoing]]:
+        """`encode`, for a value that `dumps` has refused."""
         outgoing = Outgoing()
         plain = _Normaliser(outgoing, self._on_marker).plain(value, 0)
         try:
