@@ -52,7 +52,7 @@ class Reader:
         """The next frame, or None at a clean end."""
         buffer, start = self._buffer, self._position
         if start == len(buffer):
-            buffer, start = os.read(self.fd, _READ), 0
+            buffer, start = b"" if self._draining else os.read(self.fd, _READ), 0
             self._buffer, self._position = buffer, 0
             if not buffer and not self._resume():
                 return None

@@ -15,7 +15,8 @@ import json
 from functools import partial
 from typing import Any, Callable, NamedTuple
 
-# The depth at which orjson ends; the others end there too, so that a result never depends on the library.
+# The depth at which orjson ends; the others end there too, so that a result never depends on the library. (Tuples
+# within tuples orjson does not count; nothing cheap could.)
 MAX_DEPTH = 254
 
 SCALARS = frozenset({str, int, float, bool, type(None)})

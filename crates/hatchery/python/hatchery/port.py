@@ -46,6 +46,8 @@ class Port:
         try:
             body = self._dumps(value)
         except REFUSALS:
+            body = None  # Converted below, so that an error of that has not this one as its context.
+        if body is None:
             body, outgoing = self.codec.convert(value)
             if outgoing is not None:
                 return self._frame_with_data(kind, id, body, outgoing)
