@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import builtins
 import re
 import sys
@@ -49,8 +48,7 @@ def resolve(annotation: Any, scope: dict) -> Any:
     if type(annotation) is not str:
         return annotation
     try:
-        tree = ast.fix_missing_locations(_Unions().visit(ast.parse(annotation, mode="eval")))
-        return eval(compile(tree, "<annotation>", "eval"), {"_Union": typing.Union, **scope})
+        return eval(_with_unions(annotation), {"_Union": typing.Union, **scope})
     except Exception:
         return annotation
 
@@ -76,21 +74,24 @@ def _plain(function: Callable) -> Callable:
     return plain
 
 
-class _Unions(ast.NodeTransformer):
-    """`A | B` as `_Union[A, B]`."""
+def _with_unions(text: str) -> types.CodeType:
+    """The expression, with `A | B` as `_Union[A, B]`."""
+    import ast  # Rarely needed: not worth its time at the start of each worker.
 
-    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
-        self.generic_visit(node)
-        if not isinstance(node.op, ast.BitOr):
-            return node
-        members = ast.Tuple(elts=[node.left, node.right], ctx=ast.Load())
-        union = ast.Name(id="_Union", ctx=ast.Load())
-        # Before 3.9 a subscript held an Index; here it holds the expression itself.
-        return ast.Subscript(value=union, slice=members, ctx=ast.Load())
+    class Unions(ast.NodeTransformer):
+        def visit_BinOp(self, node):
+            self.generic_visit(node)
+            if not isinstance(node.op, ast.BitOr):
+                return node
+            members = ast.Tuple(elts=[node.left, node.right], ctx=ast.Load())
+            return ast.Subscript(value=ast.Name(id="_Union", ctx=ast.Load()), slice=members, ctx=ast.Load())
 
-    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
-        # The strings within Literal are values, and there are no unions in them.
-        return node if "Literal" in ast.dump(node.value) else self.generic_visit(node)
+        def visit_Subscript(self, node):
+            # The operands within Literal are values, and there are no unions in them.
+            return node if "Literal" in ast.dump(node.value) else self.generic_visit(node)
+
+    tree = ast.fix_missing_locations(Unions().visit(ast.parse(text, mode="eval")))
+    return compile(tree, "<annotation>", "eval")
 
 
 _MODULES = re.compile(r"(?<![\w'\"])(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_])|<locals>\.")

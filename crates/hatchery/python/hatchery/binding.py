@@ -55,19 +55,21 @@ class Binding:
 
     def bind(self, arguments: dict[str, Any], call: Any) -> dict[str, Any]:
         """The keyword arguments for the function: `arguments` itself, checked and converted in place."""
-        given = 0
-        for name, exact, check, required in self._plan:
-            if name in arguments:
-                given += 1
+        plan, expected = self._plan, len(self._plan)
+        for name, exact, check, required in plan:
+            try:
                 value = arguments[name]
-                if type(value) is not exact:
-                    try:
-                        arguments[name] = check(value)
-                    except Mismatch as mismatch:
-                        raise self._mismatch(name, mismatch) from None
-            elif required:
-                raise self._error(f"missing argument `{name}`", name)
-        if given != len(arguments) and not self.takes_any:
+            except KeyError:
+                if required:
+                    raise self._error(f"missing argument `{name}`", name) from None
+                expected -= 1
+                continue
+            if type(value) is not exact:
+                try:
+                    arguments[name] = check(value)
+                except Mismatch as mismatch:
+                    raise self._mismatch(name, mismatch) from None
+        if len(arguments) != expected and not self.takes_any:
             raise self._unknown(arguments)
         if self.context_name is not None:
             arguments[self.context_name] = Context(call)

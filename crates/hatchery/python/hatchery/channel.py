@@ -9,9 +9,11 @@ from typing import Any, NamedTuple, Optional
 
 from .wire import CALL, CONTROL, DATA, HEADER, HEADER_LENGTH, MAGIC, Breach, Header, Limits, check_header, parse_header
 
-# The read that usually takes a whole frame, or many. Half of a pipe: larger ones cost more to allocate.
-_READ = 32768
+# The read that usually takes a whole frame, or many. A larger one costs 0.35 us more, to give back what it
+# did not need; what is missing of a larger frame is read into a buffer of its size.
+_READ = 4096
 _MOST_PARTS = 256
+_new = tuple.__new__
 
 
 class Gone(Exception):
@@ -50,7 +52,7 @@ class Reader:
         """The next frame, or None at a clean end."""
         buffer, start = self._buffer, self._position
         if start == len(buffer):
-            buffer, start = os.read(self.fd, _READ), 0
+            buffer, start = b"" if self._draining else os.read(self.fd, _READ), 0
             self._buffer, self._position = buffer, 0
             if not buffer and not self._resume():
                 return None
@@ -63,7 +65,8 @@ class Reader:
                     and length and magic == MAGIC and self._channel is DATA \
                     and length <= self.limits.max_body:
                 self._position = end
-                return Frame(kind, flags, id, extra, buffer[start + HEADER_LENGTH : end])
+                # A third of the price of Frame(...), which goes through a function of Python's.
+                return _new(Frame, (kind, flags, id, extra, buffer[start + HEADER_LENGTH : end], None, b""))
         return self._assemble()
 
     def stop(self) -> None:
@@ -177,23 +180,23 @@ class Writer:
             return
         self._busy = True
         try:
-            _write_all(self.fd, parts)
-            while self._deferred:
-                _write_all(self.fd, self._deferred.pop(0))
+            while True:
+                count = os.write(self.fd, parts[0]) if len(parts) == 1 else 0
+                if count != len(parts[0]):
+                    _write_rest(self.fd, parts, count)
+                if not self._deferred:
+                    return
+                parts = self._deferred.pop(0)
         except OSError as error:
             raise Gone(f"write: {error}") from None
         finally:
             self._busy = False
 
 
-def _write_all(fd: int, parts: list) -> None:
-    if len(parts) == 1:
-        frame = parts[0]
-        count = os.write(fd, frame)
-        if count == len(frame):
-            return
-        parts = [memoryview(frame)[count:]]
+def _write_rest(fd: int, parts: list, count: int) -> None:
+    """Writes the parts but for the first `count` bytes, which is fewer than the first part has."""
     rest = [memoryview(part) for part in parts]
+    rest[0] = rest[0][count:]
     while rest:
         count = os.writev(fd, rest[:_MOST_PARTS])
         while rest and count >= len(rest[0]):

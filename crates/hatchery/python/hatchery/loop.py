@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import CoroutineType
 from typing import Any, AsyncIterator, Optional
 
-from . import wire
 from .calls import Call, Calls, raise_if_cancelled
 from .capture import Capture
 from .channel import Frame, Gone, Reader
@@ -15,7 +14,7 @@ from .errors import HatcheryError, LimitExceeded, NotFound, ValidationError
 from .port import Port
 from .report import report
 from .tools import Tool
-from .wire import Breach
+from .wire import END, ERROR, RESULT, Breach
 
 
 class Loop:
@@ -24,6 +23,9 @@ class Loop:
     def __init__(self, reader: Reader, port: Port, calls: Calls, tools: dict[str, Tool], capture: Capture):
         self._reader = reader
         self._port = port
+        self._frame = port.frame
+        self._loads = port.codec.loads
+        self._finish = port.writer.finish
         self._calls = calls
         self._tools = tools
         self._capture = capture
@@ -33,6 +35,7 @@ class Loop:
         while True:
             frame = self._reader.next()
             if frame is None:
+                CURRENT.set(None)
                 return
             self._answer(frame)
 
@@ -50,7 +53,7 @@ class Loop:
 
     def _answer(self, frame: Frame) -> None:
         """Answers one call by exactly one frame that ends it."""
-        request = _read_request(frame, self._port.codec.loads)
+        request = _read_request(frame, self._loads)
         call = Call(self._port, frame.id, request, frame.extra)
         CURRENT.set(call)
         self._calls.begin(call)
@@ -61,27 +64,27 @@ class Loop:
         except BaseException as error:
             parts = self._failure(call, error)
         self._capture.end_lines()
-        self._port.writer.finish(parts, call)
+        self._finish(parts, call)
         self._calls.end(call)
-        CURRENT.set(None)
 
     def _run(self, frame: Frame, call: Call, request: dict[str, Any]) -> list:
         """The parts of the RESULT or END of a call that goes well."""
         if call.cancelled:
             raise_if_cancelled(call)
+        _, flags, id, _, _, table, data = frame
         tool = self._tools.get(request["tool"])
-        if tool is None or tool.streaming != frame.flags:
+        if tool is None or tool.streaming != flags:
             raise self._mismatch(request["tool"], tool)
         arguments = request["args"]
-        if frame.table is not None:
-            arguments = self._port.codec.attach(arguments, frame.table, frame.data, tool.binding.views)
+        if table is not None:
+            arguments = self._port.codec.attach(arguments, table, data, tool.binding.views)
         arguments = tool.bind(arguments, call)
-        if tool.streaming:
-            return self._port.frame(wire.END, call.id, self._stream(call, tool, arguments))
+        if flags:
+            return self._frame(END, id, self._stream(call, tool, arguments))
         value = tool.function(**arguments)
         if type(value) is CoroutineType:
             value = self.runner().run(call, value)
-        return self._port.frame(wire.RESULT, call.id, value)
+        return self._frame(RESULT, id, value)
 
     def _mismatch(self, name: str, tool: Optional[Tool]) -> HatcheryError:
         if tool is None:
@@ -131,13 +134,13 @@ class Loop:
         body = report(error, call.correlation_id)
         for attempt in (body, {key: value for key, value in body.items() if key != "details"}):
             try:
-                parts = self._port.frame(wire.ERROR, call.id, attempt)
+                parts = self._port.frame(ERROR, call.id, attempt)
             except Exception:
                 continue
             if len(parts) == 1:  # Details that are binary cannot travel in an ERROR.
                 return parts
         limit = LimitExceeded("the error of the call is larger than the host takes")
-        return self._port.frame(wire.ERROR, call.id, report(limit, call.correlation_id))
+        return self._port.frame(ERROR, call.id, report(limit, call.correlation_id))
 
 
 def _read_request(frame: Frame, loads: Any) -> dict[str, Any]:

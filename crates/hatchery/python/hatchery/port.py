@@ -11,9 +11,10 @@ from .attachments import Outgoing
 from .calls import Call, Calls, raise_if_cancelled
 from .channel import Frame, Writer
 from .errors import HatcheryError, HostError, LimitExceeded, Unavailable
+from .jsonlib import REFUSALS
 from .telemetry import Filter
 from .values import Codec
-from .wire import Limits
+from .wire import HEADER, MAGIC, Limits
 
 LONGEST_LINE = 8192
 
@@ -27,6 +28,8 @@ class Port:
         self.calls = calls
         self.agreed = agreed
         self.limits = limits
+        self._dumps = codec.dumps
+        self._max_body = limits.max_body
         self.events = Filter()
         self._answers: dict[int, Optional[Frame]] = {}
         self._ids = itertools.count(1)
@@ -40,12 +43,17 @@ class Port:
 
     def frame(self, kind: int, id: int, value: Any) -> list:
         """The parts of a frame that carries a value, or LimitExceeded where the host would not take it."""
-        body, outgoing = self.codec.encode(value)
-        if outgoing is None:
-            if len(body) > self.limits.max_body:
-                raise _too_large("body", len(body), self.limits.max_body)
-            return [wire.frame(kind, id, body)]
-        return self._frame_with_data(kind, id, body, outgoing)
+        try:
+            body = self._dumps(value)
+        except REFUSALS:
+            body = None  # Converted below, so that an error of that has not this one as its context.
+        if body is None:
+            body, outgoing = self.codec.convert(value)
+            if outgoing is not None:
+                return self._frame_with_data(kind, id, body, outgoing)
+        if len(body) > self._max_body:
+            raise _too_large("body", len(body), self._max_body)
+        return [HEADER.pack(MAGIC, kind, 0, len(body), id, 0, 0, 0) + body]
 
     def _frame_with_data(self, kind: int, id: int, body: bytes, outgoing: Outgoing) -> list:
         self.require("attachments", "binary values")

@@ -36,7 +36,8 @@ class Codec:
         try:
             return self.dumps(value), None
         except REFUSALS:
-            return self._encode_converted(value)
+            pass  # Converted below, so that an error of that has not this one as its context.
+        return self.convert(value)
 
     def attach(self, value: Any, table, data, views=()) -> Any:
         """The decoded value with each mark replaced by what it stands for: arrays over the received
@@ -53,7 +54,8 @@ class Codec:
         except ValueError as error:
             raise Breach(f"table: {error}") from None
 
-    def _encode_converted(self, value: Any) -> tuple[bytes, Optional[Outgoing]]:
+    def convert(self, value: Any) -> tuple[bytes, Optional[Outgoing]]:
+        """`encode`, for a value that `dumps` has refused."""
         outgoing = Outgoing()
         plain = _Normaliser(outgoing, self._on_marker).plain(value, 0)
         try:
@@ -190,15 +192,13 @@ def _key(key: Any) -> str:
         return key
     if key is None or kind is bool:
         return _WORDS[key]
-    exact = _builtin(key)
-    if exact is not key:
-        return _key(exact)
-    if kind is int:
-        return int.__repr__(key)
-    if kind is float:
-        return float.__repr__(key)
+    if kind is int or kind is float:
+        return repr(key)
     if hasattr(key, "isoformat"):
         return key.isoformat()
+    exact = key if isinstance(key, tuple) else _builtin(key)
+    if exact is not key:
+        return _key(exact)
     raise HatcheryError(f"keys must be str, int, float, bool or None, not {kind.__qualname__}")
 
 
