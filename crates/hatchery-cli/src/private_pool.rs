@@ -51,7 +51,7 @@ impl FromStr for Limit {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Limit, Error> {
-        hatchery::parse_duration(text).map(Limit)
+        hatchery::parse_duration(text).map(|limit| Limit((limit < Duration::MAX).then_some(limit)))
     }
 }
 
@@ -67,7 +67,10 @@ pub(crate) enum ProgressLine {
 impl CallingOptions {
     /// The options of each call.
     pub(crate) fn call_options(&self) -> CallOptions {
-        CallOptions { session: self.session.clone(), ..CallOptions::default() }
+        match &self.session {
+            Some(session) => CallOptions::new().session(session),
+            None => CallOptions::new(),
+        }
     }
 
     /// Starts a pool, does the work with it, and ends the pool. A signal ends the work, or the start.
@@ -100,18 +103,14 @@ impl AppOptions {
     /// The app as the flags and then the configuration have it, and the limits of its calls.
     pub(crate) fn resolve(&self, config_file: Option<&std::path::Path>) -> hatchery::Result<(PythonApp, Timeouts)> {
         let name = self.require()?;
-        let config = configuration::load(config_file)?;
-        let pool = config.as_ref().and_then(|config| configuration::pool_of(config, config_file, name));
-        let configured = pool.and_then(|pool| pool.python.clone());
-        let general = config.as_ref().and_then(|config| config.python.clone());
         let mut app = PythonApp::parse(name)?;
-        if let Some(python) = self.python.clone().or(configured).or(general) {
+        if let Some(python) = &self.python {
             app = app.python(python);
         }
-        for (key, value) in pool.into_iter().flat_map(|pool| &pool.env) {
-            app = app.env(key, value);
-        }
-        Ok((app, pool.map_or_else(Timeouts::default, |pool| pool.timeouts.clone())))
+        Ok(match configuration::load(config_file)? {
+            Some(config) => configuration::completed(app, &config),
+            None => (app, Timeouts::default()),
+        })
     }
 }
 
@@ -127,7 +126,7 @@ async fn run<T>(
     if let Some(Limit(limit)) = limit {
         (timeouts.call, timeouts.stream) = (limit, limit);
     }
-    let builder = Hatchery::builder();
+    let mut builder = Hatchery::builder();
     let (global, tool_progress) = (&invocation.global, line == ProgressLine::OfTool);
     let logs = Logs::follow(builder.events(), global.log, global.quiet, tool_progress, &invocation.printer);
     let start = builder.pool(NAME, app).workers(workers).timeouts(timeouts).start();

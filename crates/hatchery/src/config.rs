@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use crate::app::program::{Environment, Host};
 use crate::app::{App, CommandApp, Launch, LaunchContext};
 use crate::error::{Error, ErrorKind, Result};
+use crate::pool::Timeouts;
 use crate::pyenv::PythonApp;
 
 mod duration;
@@ -43,6 +44,8 @@ pub use size::{format_size, parse_size};
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Config {
+    /// `python`: the interpreter of all Python pools that name none of their own.
+    pub python: Option<PathBuf>,
     /// `[instance]`.
     pub instance: InstanceConfig,
     /// `[[pools]]`, in the file's order; their names differ.
@@ -93,6 +96,23 @@ pub struct PoolTimeouts {
     pub queue: Option<Duration>,
     /// The start of a worker, to its READY.
     pub start: Option<Duration>,
+}
+
+impl PoolTimeouts {
+    /// These where they are set, else those of `defaults`.
+    pub fn over(&self, defaults: Timeouts) -> Timeouts {
+        let pick = |own: Option<Duration>, default| match own {
+            Some(Duration::MAX) => None,
+            Some(limit) => Some(limit),
+            None => default,
+        };
+        Timeouts {
+            call: pick(self.call, defaults.call),
+            stream: pick(self.stream, defaults.stream),
+            queue: pick(self.queue, defaults.queue),
+            start: pick(self.start, defaults.start),
+        }
+    }
 }
 
 /// What a pool of a configuration file runs.

@@ -110,6 +110,31 @@ impl PythonApp {
         self
     }
 
+    /// Takes over the interpreter, if none was set here, and the variables that were not set here.
+    #[must_use]
+    pub fn or(mut self, other: &PythonApp) -> PythonApp {
+        self.python = self.python.or_else(|| other.python.clone());
+        self.env = other.env.iter().cloned().chain(self.env).collect();
+        self
+    }
+
+    /// Whether both name the same file, or the same module; the attribute does not matter.
+    pub fn is_same_source(&self, other: &PythonApp) -> bool {
+        let real = |path: &Path| path.canonicalize().ok();
+        match (&self.source, &other.source) {
+            (Source::File(one), Source::File(two)) => one == two || real(one).is_some_and(|one| real(two) == Some(one)),
+            (one, two) => one == two,
+        }
+    }
+
+    /// The folder of the file; `None` for a module.
+    pub fn file_folder(&self) -> Option<&Path> {
+        match &self.source {
+            Source::File(path) => path.parent(),
+            Source::Module(_) => None,
+        }
+    }
+
     /// Which interpreter a worker started now would get.
     ///
     /// # Errors

@@ -19,8 +19,8 @@ pub(crate) async fn doctor(args: DoctorArgs, invocation: &Invocation) -> Result<
         Some(_) => Some(args.app.resolve(invocation.global.config.as_deref())?.0),
         None => None,
     };
-    let python = args.app.python.map(|path| path.to_string_lossy().into_owned());
-    let checks = hatchery::doctor(&DoctorOptions { python, app, data_dir: invocation.global.data_dir.clone() });
+    let options = DoctorOptions { python: args.app.python, app, data_dir: invocation.global.data_dir.clone() };
+    let checks = hatchery::doctor(&options);
     let printer = &invocation.printer;
     if printer.json() {
         printer.document(&checks.iter().map(json_form).collect::<Vec<_>>()).await?;

@@ -37,13 +37,12 @@ pub(crate) struct TestArgs {
 /// Becomes the test runner, in the folder of the app; its exit status is ours.
 pub(crate) async fn test(args: TestArgs, invocation: &Invocation) -> Result<Exit, Failure> {
     let mut options = args.app;
-    let name = options.app.get_or_insert_with(|| DEFAULT_APP.into()).clone();
+    options.app.get_or_insert_with(|| DEFAULT_APP.into());
     let (app, _) = options.resolve(invocation.global.config.as_deref())?;
-    let python = app.interpreter()?.path;
+    let python = app.interpreter()?.path().to_path_buf();
     // Found from here, run from there.
     let python = if python.components().count() > 1 { absolute(&python)? } else { python };
-    let file = configuration::file_of(&name);
-    let folder = if file.is_file() { file.parent().unwrap_or(Path::new("")) } else { Path::new("") };
+    let folder = app.file_folder().unwrap_or(Path::new(""));
     let search_path = search_path(&hatchery::runtime_dir()?, std::env::var_os("PYTHONPATH"));
     let why = become_tests(&python, folder, &search_path, &args.arguments);
     Err(Error::new(ErrorKind::Validation, format!("run tests with {}: {why}", python.display())).into())

@@ -53,6 +53,7 @@ pub(super) fn read(text: &str, path: &Path) -> Result<Config> {
     document.allow(TOP, TOP_PLANNED)?;
     let place = Place::of(path, &document)?;
     Ok(Config {
+        python: place.python.clone(),
         instance: document.get("instance").map_or(Ok(InstanceConfig::default()), |entry| instance(&entry, &place))?,
         pools: document.get("pools").map_or(Ok(Vec::new()), |entry| pools(&entry, &place))?,
     })
