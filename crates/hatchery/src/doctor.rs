@@ -26,7 +26,6 @@ pub struct DoctorOptions {
 
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
 pub struct Check {
     /// What was looked at, in a word or two; every name occurs once.
     pub name: &'static str,

@@ -71,8 +71,8 @@ mod tests {
 
     #[test]
     fn a_hint_stands_under_its_message() {
-        let check = |name: &str, status, hint: Option<&str>| Check {
-            name: name.into(),
+        let check = |name: &'static str, status, hint: Option<&str>| Check {
+            name,
             status,
             message: "m".into(),
             hint: hint.map(Into::into),
