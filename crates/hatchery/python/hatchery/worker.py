@@ -67,7 +67,7 @@ class Worker:
         hello = read_object(frame, self._codec.loads)
         agreed, limits = _agree(hello), _limits(hello)
         for reader in (self._data, self._control.reader):
-            reader.agreed, reader.limits = agreed, limits
+            reader.agree(limits, agreed)
         self._port = Port(self._writer, self._codec, self._calls, agreed, limits)
         if VERSION not in hello.get("versions", ()):
             offered = hello.get("versions")
