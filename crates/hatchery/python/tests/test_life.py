@@ -84,7 +84,7 @@ class Loading(unittest.TestCase):
     def test_the_app_is_a_module_like_any_other(self):
         source = ONE + "import sys, pickle, dataclasses\n@dataclasses.dataclass\nclass D:\n  x: int\n" \
             "@tool\ndef names(): return [__name__, sys.modules['app'].__file__, pickle.loads(pickle.dumps(D(1))).x, sys.path[0]]\n"  # fmt: skip
-        with Worker(source) as worker:
+        with Worker(source, environment={"PYTHONDONTWRITEBYTECODE": ""}) as worker:
             worker.ready()
             self.assertEqual(worker.call("names"), ["app", worker.app, 1, worker.folder.name])
             self.assertEqual(glob.glob(worker.folder.name + "/*"), [worker.app])
