@@ -79,22 +79,23 @@ class Capture:
     """The two streams that stand in for `sys.stdout` and `sys.stderr`."""
 
     def __init__(self, port: Port):
-        self._sinks = [
+        self.sinks = self._out, self._err = (
             LineSink(port, "stdout", "info", 1),
             LineSink(port, "stderr", "warning", 2),
-        ]
+        )
         streams = [
             io.TextIOWrapper(sink, "utf-8", "backslashreplace", write_through=True)
-            for sink in self._sinks
+            for sink in self.sinks
         ]
         sys.stdout, sys.stderr = streams
 
     def end_lines(self) -> None:
         """At the end of a call: a line that was begun is the call's own."""
-        for sink in self._sinks:
-            if sink.rest:
-                sink.end_line()
+        if self._out.rest:
+            self._out.end_line()
+        if self._err.rest:
+            self._err.end_line()
 
     def abandon(self) -> None:
-        for sink in self._sinks:
+        for sink in self.sinks:
             sink.abandon()

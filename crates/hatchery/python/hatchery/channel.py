@@ -7,7 +7,7 @@ import select
 import threading
 from typing import Any, NamedTuple, Optional
 
-from .wire import CALL, CONTROL, DATA, HEADER, HEADER_LENGTH, MAGIC, Breach, Header, Limits, check_header, parse_header
+from .wire import CALL, DATA, HEADER, HEADER_LENGTH, MAGIC, Limits, check_header, parse_header
 
 # The read that usually takes a whole frame, or many. A larger one costs 0.35 us more, to give back what it
 # did not need; what is missing of a larger frame is read into a buffer of its size.
@@ -35,13 +35,18 @@ class Reader:
 
     def __init__(self, fd: int, channel: str, limits: Limits = Limits(), agreed: Any = frozenset()):
         self.fd = fd
-        self.limits = limits
-        self.agreed = agreed
         self._channel = channel
+        self.agree(limits, agreed)
         self._buffer = b""
         self._position = 0
         self._kept: Optional[int] = None
         self._draining = False
+
+    def agree(self, limits: Limits, agreed: Any) -> None:
+        """Puts in force what HELLO and READY state."""
+        self._limits = limits
+        self._agreed = agreed
+        self._longest_call = limits.max_body if self._channel == DATA else 0
 
     @property
     def has_more(self) -> bool:
@@ -62,8 +67,7 @@ class Reader:
             end = start + HEADER_LENGTH + length
             # The common case, a call without attachments that is all there, needs no other check than these.
             if end <= len(buffer) and kind == CALL and not table and not data and flags <= 1 \
-                    and length and magic == MAGIC and self._channel is DATA \
-                    and length <= self.limits.max_body:
+                    and magic == MAGIC and 0 < length <= self._longest_call:
                 self._position = end
                 # A third of the price of Frame(...), which goes through a function of Python's.
                 return _new(Frame, (kind, flags, id, extra, buffer[start + HEADER_LENGTH : end], None, b""))
@@ -95,7 +99,7 @@ class Reader:
     def _assemble(self) -> Frame:
         """A frame that is not all in the buffer, or not of the common kind."""
         header = parse_header(self._take(HEADER_LENGTH))
-        check_header(header, self._channel, self.limits, self.agreed)
+        check_header(header, self._channel, self._limits, self._agreed)
         body = self._take(header.body)
         table = self._take(header.table) if header.table else None
         data = self._take_writable(header.data) if header.table else b""

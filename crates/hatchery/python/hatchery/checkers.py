@@ -93,6 +93,8 @@ def _unwrap(annotation: Any) -> Any:
             annotation = annotation.__bound__ or Any
         elif type(annotation).__name__ == "TypeAliasType":
             annotation = annotation.__value__
+        elif type(get_origin(annotation)).__name__ == "TypeAliasType":
+            annotation = get_origin(annotation).__value__[get_args(annotation)]
         else:
             return annotation
 

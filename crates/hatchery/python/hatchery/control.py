@@ -42,7 +42,7 @@ class Control:
         self.stopping = False
         self._calls = calls
         self._data = data
-        self._on_stop: Optional[Callable[[], None]] = None
+        self._fork = threading.local()
         self._signals, self._signals_in = os.pipe()
         for fd in (self._signals, self._signals_in):
             os.set_blocking(fd, False)
@@ -77,6 +77,14 @@ class Control:
             self._data.stop()
         signal.pthread_kill(threading.main_thread().ident, WAKE)
 
+    def before_fork(self) -> None:
+        """Holds signals back: one that came to the child while it still has the worker's handlers would
+        be lost on it, and would be noted in the pipe that it shares with the worker."""
+        self._fork.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLERS_OF_CHILDREN)
+
+    def after_fork(self) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._fork.mask)
+
     def abandon(self) -> None:
         """In a forked child: nothing here is its own."""
         signal.set_wakeup_fd(-1)
@@ -87,6 +95,7 @@ class Control:
         for number, handler in _HANDLERS_OF_CHILDREN.items():
             if signal.getsignal(number) in (_nothing, self._wake):
                 signal.signal(number, handler)
+        self.after_fork()
 
     def _wake(self, number: int, stack: Any) -> None:
         """In the main thread. While the app loads there is nothing to finish; afterwards the loop sees

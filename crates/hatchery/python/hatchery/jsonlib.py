@@ -15,7 +15,7 @@ import json
 from functools import partial
 from typing import Any, Callable, NamedTuple
 
-# The depth at which orjson ends; the others end there too, so that a result never depends on the library. (Tuples
+# The depth at which orjson (3.13) ends; the others end there too, so that a result never depends on the library. (Tuples
 # within tuples orjson does not count; nothing cheap could.)
 MAX_DEPTH = 254
 
@@ -92,7 +92,26 @@ def _orjson() -> Library:
         except ValueError:
             return _read_standard(body)
 
+    def dumps(value):
+        # An orjson that goes deeper than the others. A tree that deep has at least so many brackets.
+        body = write(value, None, options)
+        if len(body) > 2 * MAX_DEPTH and not is_plain(value):
+            raise Refused(type(value).__name__)
+        return body
+
+    if _writes(partial(write, option=options), MAX_DEPTH + 1):
+        return Library("orjson", dumps, loads)
     return Library("orjson", partial(write, option=options), loads)
+
+
+def _writes(dumps: Callable[[Any], bytes], depth: int) -> bool:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    try:
+        return bool(dumps(value))
+    except REFUSALS:
+        return False
 
 
 def _msgspec() -> Library:

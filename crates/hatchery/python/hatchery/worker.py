@@ -67,7 +67,7 @@ class Worker:
         hello = read_object(frame, self._codec.loads)
         agreed, limits = _agree(hello), _limits(hello)
         for reader in (self._data, self._control.reader):
-            reader.agreed, reader.limits = agreed, limits
+            reader.agree(limits, agreed)
         self._port = Port(self._writer, self._codec, self._calls, agreed, limits)
         if VERSION not in hello.get("versions", ()):
             offered = hello.get("versions")
@@ -77,8 +77,11 @@ class Worker:
         """Loads the app and says READY, or what is wrong; False if the host ended the worker meanwhile."""
         self._app = app
         self._capture = Capture(self._port)
-        os.register_at_fork(after_in_child=self._abandon)
-        self._control.start()
+        control = self._control
+        os.register_at_fork(
+            before=control.before_fork, after_in_parent=control.after_fork, after_in_child=self._abandon
+        )
+        control.start()
         try:
             app.load()
             self._capture.end_lines()
@@ -150,6 +153,9 @@ class Worker:
 
     def _abandon(self) -> None:
         """In a forked child: nothing of the wire is its own, and it must not be able to write there."""
+        if self._data.fd < 0:
+            self._control.after_fork()  # A child of a child: the rest was done there.
+            return
         os.close(self._data.fd)
         self._data.fd = -1
         self._writer.abandon()

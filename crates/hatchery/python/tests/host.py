@@ -16,7 +16,7 @@ from hatchery import wire
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BOOT = os.path.join(ROOT, "boot.py")
-PATIENCE = 30  # Only ever waited out by a test that fails.
+PATIENCE = 10  # Only ever waited out by a test that fails.
 
 
 class Worker:

@@ -443,9 +443,6 @@ class Agreement(unittest.TestCase):
             self.assertIn("WARNING:root:logged\n", worker.err())
 
     def test_a_result_over_the_limit(self):
-        with Worker(APP, limits={"max_body": 1000, "max_data": 10}) as worker:
-            worker.ready()
-            self.assertEqual(worker.call("echo", value="x" * 400), "x" * 400)
         with Worker("from hatchery import tool\n@tool\ndef f(n: int): return 'x' * n\n@tool\ndef b(): return b'x' * 11",
                     limits={"max_body": 1000, "max_data": 10}) as worker:  # fmt: skip
             worker.ready()
