@@ -1,12 +1,8 @@
-"""The tools of {{name}}.
-
-Try them from the shell:
+"""The tools of {{name}}. Every function under `@tool` can be called by name:
 
     hatchery tools --app app.py
-    hatchery call greet name=Ada --app app.py
-    hatchery stream countdown n=3 --app app.py
-
-or keep the workers running with `hatchery serve` and leave `--app` out.
+    hatchery call --app app.py word_count text="a b a"
+    hatchery stream --app app.py countdown n=3
 """
 
 from collections.abc import Iterator
@@ -15,9 +11,12 @@ from hatchery import tool
 
 
 @tool
-def greet(name: str, excited: bool = False) -> str:
-    """Greet someone by name."""
-    return f"Hello, {name}{'!' if excited else '.'}"
+def word_count(text: str) -> dict[str, int]:
+    """Count how often each word occurs."""
+    counts: dict[str, int] = {}
+    for word in text.split():
+        counts[word] = counts.get(word, 0) + 1
+    return counts
 
 
 @tool

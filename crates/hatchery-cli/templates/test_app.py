@@ -1,7 +1,4 @@
-"""A tool stays a plain function, so a test just calls it. Run with pytest or with unittest:
-
-    PYTHONPATH="$(hatchery python-path)" python3 -m unittest
-"""
+"""A tool stays a plain function, so a test just calls it: `hatchery test` runs this with pytest or unittest."""
 
 import unittest
 
@@ -9,11 +6,11 @@ import app
 
 
 class AppTest(unittest.TestCase):
-    def test_greet(self) -> None:
-        self.assertEqual(app.greet("Ada"), "Hello, Ada.")
-        self.assertEqual(app.greet("Ada", excited=True), "Hello, Ada!")
+    def test_words_are_counted(self) -> None:
+        self.assertEqual(app.word_count("a b a"), {"a": 2, "b": 1})
+        self.assertEqual(app.word_count(""), {})
 
-    def test_countdown(self) -> None:
+    def test_the_countdown_ends_at_one(self) -> None:
         self.assertEqual(list(app.countdown(3)), [3, 2, 1])
         self.assertEqual(list(app.countdown(0)), [])
 

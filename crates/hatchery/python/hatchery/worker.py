@@ -33,13 +33,15 @@ def main(arguments: list[str]) -> None:
     try:
         worker = Worker(_take_wire())
         worker.shake_hands()
-        if worker.load(App(name, attribute)):
-            worker.serve()
-            worker.end()
+        worker.load(App(name, attribute))
+        worker.serve()
+        worker.end()
     except Breach as breach:
         die_of_breach(breach)
     except Gone:
         os._exit(0)
+    except Stopped:
+        pass  # The host ended the worker while it loaded.
 
 
 class Worker:
@@ -73,8 +75,8 @@ class Worker:
             offered = hello.get("versions")
             self._fail("protocol", f"this worker knows version {VERSION} of the wire, the host offers {offered}")
 
-    def load(self, app: App) -> bool:
-        """Loads the app and says READY, or what is wrong; False if the host ended the worker meanwhile."""
+    def load(self, app: App) -> None:
+        """Loads the app and says READY, or what is wrong. Raises Stopped if the host ends the worker meanwhile."""
         self._app = app
         self._capture = Capture(self._port)
         control = self._control
@@ -90,13 +92,11 @@ class Worker:
                 raise Stopped
             self._control.port = self._port
         except LoadError as error:
+            self._control.port = self._port  # From here on a SHUTDOWN interrupts nothing: we end anyway.
             self._capture.end_lines()
             self._fail("validation", str(error), error.traceback)
-        except Stopped:
-            return False
         self._control.take_signals()
         self._control_writer.send(wire.frame(wire.READY, 0, ready))
-        return True
 
     def serve(self) -> None:
         """Answers calls until no more come."""
