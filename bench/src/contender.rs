@@ -70,13 +70,7 @@ impl Contender {
                 [floor(Socket), floor(Pipes)].concat().into_iter().chain([JsonLines]).collect()
             }
         };
-        // Without the feature there is nothing of ours to measure.
-        let ours = if cfg!(feature = "hatchery") {
-            [OneThread, Threads].map(Contender::Hatchery).to_vec()
-        } else {
-            Vec::new()
-        };
-        [ours, others].concat()
+        [[OneThread, Threads].map(Contender::Hatchery).to_vec(), others].concat()
     }
 
     pub(crate) fn name(self) -> String {
@@ -101,10 +95,7 @@ impl Contender {
                 Workload::W2 => flavour.run(floor::in_flight(python, channel, depth, size)),
                 Workload::W4 => flavour.run(floor::stream(python, channel, size)),
             },
-            #[cfg(feature = "hatchery")]
             Contender::Hatchery(flavour) => flavour.run(crate::ours::measure(workload, size)),
-            #[cfg(not(feature = "hatchery"))]
-            Contender::Hatchery(_) => Err("built without the feature `hatchery`".into()),
             Contender::JsonLines => jsonl::measure(&python, workload, size),
             Contender::Pool => executors("pool", workload, options),
             Contender::Executor => executors("executor", workload, options),

@@ -16,7 +16,6 @@ mod frame;
 mod jsonl;
 mod machine;
 mod options;
-#[cfg(feature = "hatchery")]
 mod ours;
 mod pin;
 mod report;

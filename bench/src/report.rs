@@ -69,9 +69,6 @@ impl Report {
         for table in &self.tables {
             table.print();
         }
-        if self.tables.iter().all(|table| table.targets.is_empty()) {
-            println!("\nhatchery was not measured: build with the feature `hatchery`");
-        }
         Ok(())
     }
 }

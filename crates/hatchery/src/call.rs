@@ -90,14 +90,6 @@ impl Deadline {
         self.at.saturating_duration_since(now)
     }
 
-    /// The earlier of two, either of which may be absent.
-    pub(crate) fn earlier(a: Option<Deadline>, b: Option<Deadline>) -> Option<Deadline> {
-        match (a, b) {
-            (Some(a), Some(b)) => Some(if b.at < a.at { b } else { a }),
-            (one, other) => one.or(other),
-        }
-    }
-
     pub(crate) fn error(&self, stage: Stage) -> Error {
         Error::new(ErrorKind::Deadline, format!("deadline of {:?} passed {stage}", self.allowed))
     }
@@ -114,16 +106,6 @@ pub(crate) async fn passed(deadline: Option<Deadline>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_earlier_deadline_wins_and_none_never_does() {
-        let now = Instant::now();
-        let soon = Deadline::after(now, Duration::from_secs(1));
-        let late = Deadline::after(now, Duration::from_secs(2));
-        assert_eq!(Deadline::earlier(late, soon).unwrap().allowed, Duration::from_secs(1));
-        assert_eq!(Deadline::earlier(None, late).unwrap().allowed, Duration::from_secs(2));
-        assert!(Deadline::earlier(None, None).is_none());
-    }
 
     #[test]
     fn a_timeout_past_the_end_of_time_is_none() {

@@ -10,12 +10,12 @@ mod message;
 use std::fmt;
 
 pub(crate) use capability::{Capabilities, Capability};
-pub(crate) use codec::{Decoder, Encoded, Frame, Head, encode};
+pub(crate) use codec::{Decoder, Encoded, Frame};
+#[cfg(test)]
+pub(crate) use codec::{Head, encode};
 pub(crate) use header::FrameError;
 pub use limits::Limits;
 pub(crate) use limits::Terms;
-#[cfg(test)]
-pub(crate) use message::Runtime;
 pub use message::Telemetry;
 pub(crate) use message::{CallBody, EventBody, Hello, HostCall, LogBody, ProgressBody, Ready, Shutdown, VERSION};
 

@@ -19,6 +19,11 @@ pub(crate) struct Escalation {
     pub(crate) term: Duration,
 }
 
+impl Escalation {
+    /// SIGKILL, without a word before it. (SIGTERM is sent, and not waited for.)
+    pub(crate) const AT_ONCE: Escalation = Escalation { ask: Duration::ZERO, term: Duration::ZERO };
+}
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Death {

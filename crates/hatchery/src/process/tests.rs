@@ -13,6 +13,8 @@ use std::time::Duration;
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::sync::{mpsc, oneshot};
 
+use super::identity::Found;
+use super::kill::Rung;
 use super::*;
 
 mod ending;
@@ -24,7 +26,7 @@ mod starting;
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Straight to SIGKILL.
-const AT_ONCE: Escalation = Escalation { ask: Duration::ZERO, term: Duration::ZERO };
+const AT_ONCE: Escalation = Escalation::AT_ONCE;
 
 /// Graces that are never used up.
 const PATIENT: Escalation = Escalation { ask: DEADLINE, term: DEADLINE };

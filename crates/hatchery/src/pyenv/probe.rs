@@ -1,6 +1,7 @@
 //! What an interpreter says about itself, by running it once.
 
-use std::ffi::{OsStr, OsString};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::ADVICE;
 use super::interpreter::Interpreter;
 use crate::error::{Error, ErrorKind, Result};
+use crate::process::{self, Output, Spec, Status};
 
 /// What an interpreter says about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,48 +107,31 @@ const MAX_OUTPUT: usize = 1 << 20;
 /// # Errors
 /// [`ErrorKind::Validation`] with what the program wrote, if that is not an answer.
 pub(super) fn ask(python: &Path, env: &[(OsString, OsString)]) -> Result<Probe> {
-    let output = run(python, &["-c".as_ref(), QUESTION.as_ref()], env, PATIENCE, MAX_OUTPUT)?;
+    let env: BTreeMap<_, _> = std::env::vars_os().chain(env.iter().cloned()).collect();
+    let question = Spec {
+        program: python.to_path_buf(),
+        args: vec!["-c".into(), QUESTION.into()],
+        env: env.into_iter().collect(),
+        cwd: None,
+        fds: Vec::new(),
+    };
+    let output = process::run_to_end(question, PATIENCE, MAX_OUTPUT)
+        .map_err(|error| Error::new(ErrorKind::Validation, format!("run {}: {error}", python.display())))?;
     read(&output).ok_or_else(|| Error::new(ErrorKind::Validation, complaint(&output)))
 }
 
 fn read(output: &Output) -> Option<Probe> {
-    let answer = output.stdout.trim_ascii_end().rsplit(|byte| *byte == b'\n').next()?;
-    serde_json::from_slice(answer).ok().filter(|_| output.success)
+    let answer = output.stdout.lines().next_back()?;
+    serde_json::from_str(answer).ok().filter(|_| output.status == Status::Exited(0))
 }
 
 /// "exit status 127: libpython3.12.so.1.0: cannot open shared object file".
 fn complaint(output: &Output) -> String {
-    let written = [&output.stderr, &output.stdout].map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
-    match written.iter().find(|text| !text.is_empty()) {
-        Some(text) => format!("{}: {}", output.how, text.lines().next_back().unwrap_or_default()),
-        None => format!("{}, and it wrote nothing", output.how),
+    let written = [&output.stderr, &output.stdout].map(|text| text.trim());
+    match written.iter().find_map(|text| text.lines().next_back()) {
+        Some(line) => format!("{}: {line}", output.status),
+        None => format!("{}, and it wrote nothing", output.status),
     }
-}
-
-/// What a program left behind that was run to its end.
-struct Output {
-    success: bool,
-    how: String,
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
-}
-
-/// Runs a program to its end: the one place that does.
-#[expect(clippy::disallowed_methods, reason = "until process::run_to_end is here")]
-fn run(
-    program: &Path,
-    args: &[&OsStr],
-    env: &[(OsString, OsString)],
-    _patience: Duration,
-    max_output: usize,
-) -> Result<Output> {
-    let mut command = std::process::Command::new(program);
-    command.args(args).envs(env.iter().cloned()).stdin(std::process::Stdio::null());
-    let mut output = command.output().map_err(|error| Error::new(ErrorKind::Validation, error.to_string()))?;
-    output.stdout.truncate(max_output);
-    output.stderr.truncate(max_output);
-    let how = output.status.to_string();
-    Ok(Output { success: output.status.success(), how, stdout: output.stdout, stderr: output.stderr })
 }
 
 #[cfg(test)]
@@ -154,7 +139,7 @@ mod tests {
     use super::*;
 
     fn output(success: bool, stdout: &str, stderr: &str) -> Output {
-        Output { success, how: "exit status 1".to_owned(), stdout: stdout.into(), stderr: stderr.into() }
+        Output { status: Status::Exited(i32::from(!success)), stdout: stdout.into(), stderr: stderr.into() }
     }
 
     #[test]

@@ -108,14 +108,6 @@ impl Decoder {
         split(&header, bytes).map(Some)
     }
 
-    /// To be asked at the end of file: it must come between two frames.
-    pub(crate) fn finish(&self) -> Result<(), FrameError> {
-        match self.buffer.len() {
-            0 => Ok(()),
-            found => Err(FrameError::Truncated { channel: self.channel, found }),
-        }
-    }
-
     /// The header at the front of the buffer, checked as soon as its bytes are here.
     fn header(&mut self) -> Result<Option<Header>, FrameError> {
         if self.header.is_none() {

@@ -186,16 +186,9 @@ pub(crate) enum FrameError {
     Body { kind: Kind, problem: String },
     #[error("a {kind} frame needs the capability `{capability}`, which was not agreed")]
     Capability { kind: Kind, capability: Capability },
-    #[error("the {channel} channel ended inside a frame, after {found} of its bytes")]
-    Truncated { channel: Channel, found: usize },
 }
 
 impl FrameError {
-    /// The error of the calls of a worker that was found to break the wire.
-    pub(crate) fn breach(&self) -> Error {
-        Error::new(ErrorKind::Protocol, self.to_string())
-    }
-
     /// The error of one who wanted to send this frame and must not; the connection is none the worse for it.
     pub(crate) fn unsent(&self) -> Error {
         let kind = match self {
