@@ -130,8 +130,9 @@ class Worker {
   HOST_RESULT({ id, body }) { this.questions.get(id)?.resolve(body); }
 
   HOST_ERROR({ id, body }) {
-    const { kind, message, ...about } = body;
-    this.questions.get(id)?.reject(new Failure(kind, message, about));
+    // To our caller this is an exception like any other: a key not found inside a tool is not a tool not found.
+    const details = { host_kind: body.kind, ...body.details };
+    this.questions.get(id)?.reject(new Failure('remote', body.message, { python_type: 'HostError', details }));
   }
 
   // ---- What it says. ----

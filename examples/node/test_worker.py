@@ -298,7 +298,8 @@ class HostTools(WorkerTest):
         question = self.ask(host)
         host.tell("HOST_ERROR", question.id, body={"kind": "not_found", "message": "no such key"})
         error = host.reply()
-        self.assertEqual((error.body["kind"], error.body["message"]), ("not_found", "no such key"))
+        self.assertEqual((error.body["kind"], error.body["message"]), ("remote", "no such key"))
+        self.assertEqual(error.body["details"]["host_kind"], "not_found")
         self.shut_down(host)
 
     def test_cancel_while_the_host_thinks(self) -> None:

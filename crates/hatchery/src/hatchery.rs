@@ -21,6 +21,9 @@ use crate::telemetry::{Emitter, Event};
 use crate::tool::{ToolSpec, near_match};
 use crate::wire::Limits;
 
+/// The least that a handshake and an error need.
+const MIN_BODY: usize = 16 << 10;
+
 /// Events that a subscriber may fall behind before it loses the oldest.
 const EVENT_BACKLOG: usize = 4096;
 
@@ -229,6 +232,9 @@ impl Builder {
             }
             if config.workers == 0 || config.workers > 1024 {
                 return wrong(format!("pool {name}: expected 1 to 1024 workers, found {}", config.workers));
+            }
+            if config.worker.limits.max_body < MIN_BODY {
+                return wrong(format!("pool {name}: expected a max_body of at least {MIN_BODY} bytes"));
             }
         }
         doctor::require_critical()

@@ -9,7 +9,7 @@ use crate::wire::Capabilities;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limits {
-    /// Of the JSON of a call, a result or a chunk. Default: 64 MiB.
+    /// Of the JSON of a call, a result or a chunk. At least 16 KiB, as the handshake must fit. Default: 64 MiB.
     pub max_body: usize,
     /// Of the table that describes binary values. Default: 1 MiB, which is some ten thousand of them.
     pub max_table: usize,

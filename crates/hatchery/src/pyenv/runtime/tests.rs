@@ -38,9 +38,9 @@ fn places_are_tried_in_order() {
     let folders = |words: &str| -> Vec<String> {
         bases(&Paper::new(words), 7).iter().map(|base| base.folder.display().to_string()).collect()
     };
-    assert_eq!(folders("XDG_CACHE_HOME=/cache HOME=/home/u"), ["/cache/hatchery", "/tmp/hatchery-7"]);
-    assert_eq!(folders("HOME=/home/u"), ["/home/u/.cache/hatchery", "/tmp/hatchery-7"]);
-    assert_eq!(folders("XDG_CACHE_HOME=cache HOME=/home/u"), ["/home/u/.cache/hatchery", "/tmp/hatchery-7"]);
+    assert_eq!(folders("XDG_CACHE_HOME=/cache HOME=/at/home"), ["/cache/hatchery", "/tmp/hatchery-7"]);
+    assert_eq!(folders("HOME=/at/home"), ["/at/home/.cache/hatchery", "/tmp/hatchery-7"]);
+    assert_eq!(folders("XDG_CACHE_HOME=cache HOME=/at/home"), ["/at/home/.cache/hatchery", "/tmp/hatchery-7"]);
     assert_eq!(folders("XDG_CACHE_HOME= HOME="), ["/tmp/hatchery-7"]);
 }
 
