@@ -5,7 +5,6 @@ use std::process::Command;
 
 use hatchery::{Error, ErrorKind};
 
-use crate::configuration;
 use crate::exit::{Exit, Failure};
 use crate::invocation::Invocation;
 use crate::private_pool::AppOptions;
