@@ -14,7 +14,7 @@ use crate::logs::Filter;
 
 /// Run functions that live in other processes, through pools of supervised workers that never become orphans.
 #[derive(Debug, Parser)]
-#[command(name = "hatchery", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(name = "hatchery", version, propagate_version = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: GlobalOptions,
@@ -84,8 +84,7 @@ pub(crate) struct Answer {
 /// that has gone away is no error.
 pub(crate) fn answer(answer: &Answer) -> Exit {
     if !answer.text.use_stderr() {
-        let _nobody_reads = answer.text.print();
-        return Exit::Success;
+        return printed(answer.text.print());
     }
     if answer.json {
         let text = answer.text.render().to_string();
@@ -96,6 +95,16 @@ pub(crate) fn answer(answer: &Answer) -> Exit {
         let _nobody_reads = answer.text.print();
     }
     Exit::Failed(ErrorKind::Validation)
+}
+
+fn printed(outcome: std::io::Result<()>) -> Exit {
+    match outcome.and_then(|()| std::io::stdout().flush()) {
+        Err(why) if why.kind() != std::io::ErrorKind::BrokenPipe => {
+            let _nobody_reads = writeln!(std::io::stderr(), "error: write to stdout: {why}");
+            Exit::Failed(ErrorKind::Internal)
+        }
+        _ => Exit::Success,
+    }
 }
 
 fn asks_for_json(words: &[OsString]) -> bool {

@@ -24,8 +24,8 @@ pub(crate) enum Exit {
 /// Why a command gave up before its end.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Something to tell the user.
-    Error(hatchery::Error),
+    /// Something to tell the user, and what the user can do about it where the error does not say.
+    Error { error: hatchery::Error, hint: Option<String> },
     /// The first signal came.
     Signal(i32),
     /// Whoever read stdout is gone.
@@ -36,16 +36,24 @@ impl Failure {
     /// The status that tells of it.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Failure::Error(error) => Exit::Failed(error.kind()),
+            Failure::Error { error, .. } => Exit::Failed(error.kind()),
             Failure::Signal(number) => Exit::Signal(*number),
             Failure::StdoutClosed => Exit::Success,
         }
+    }
+
+    /// The same with what can be done about it, which this reads from the error.
+    pub(crate) fn hinted(mut self, advice: impl FnOnce(&hatchery::Error) -> Option<String>) -> Failure {
+        if let Failure::Error { error, hint } = &mut self {
+            *hint = hint.take().or_else(|| advice(error));
+        }
+        self
     }
 }
 
 impl From<hatchery::Error> for Failure {
     fn from(error: hatchery::Error) -> Failure {
-        Failure::Error(error)
+        Failure::Error { error, hint: None }
     }
 }
 

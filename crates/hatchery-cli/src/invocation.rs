@@ -61,8 +61,10 @@ impl Invocation {
                 let _held_by_its_reader = tokio::time::timeout(PARTING, self.printer.flush()).await;
                 Exit::Signal(number)
             }
-            Err(Failure::Error(error)) => {
-                self.printer.error(&error).await;
+            // What failed first was told.
+            Err(Failure::Error { .. }) if matches!(exit, Exit::Failed(_)) => exit,
+            Err(Failure::Error { error, hint }) => {
+                self.printer.error(&error, hint.as_deref()).await;
                 let _stdout_has_failed = self.printer.flush().await;
                 Exit::Failed(error.kind())
             }
@@ -71,8 +73,8 @@ impl Invocation {
 
     async fn last_words(&self, failure: Option<Failure>) -> Result<(), WriteError> {
         self.printer.progress().clear();
-        if let Some(Failure::Error(error)) = &failure {
-            self.printer.error(error).await;
+        if let Some(Failure::Error { error, hint }) = &failure {
+            self.printer.error(error, hint.as_deref()).await;
         }
         self.printer.flush().await
     }

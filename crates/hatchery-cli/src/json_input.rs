@@ -24,6 +24,9 @@ fn read(
     what: &str,
     place: impl FnOnce(&serde_json::Error) -> (u64, String),
 ) -> Result<Map<String, Value>> {
+    if text.iter().all(u8::is_ascii_whitespace) {
+        return Err(Error::new(ErrorKind::Validation, wanted(what, "nothing")));
+    }
     match serde_json::from_slice(text) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(other) => Err(Error::new(ErrorKind::Validation, not_an_object(what, &other))),
@@ -40,6 +43,10 @@ fn not_an_object(what: &str, found: &Value) -> String {
         Value::Array(_) => "an array",
         Value::Object(_) => "an object",
     };
+    wanted(what, found)
+}
+
+fn wanted(what: &str, found: &str) -> String {
     format!("{what}: found {found}, where a JSON object of arguments by name is needed, like {{\"text\": \"a b a\"}}")
 }
 
@@ -107,13 +114,13 @@ mod tests {
 
     #[test]
     fn text_that_ends_too_early_is_pointed_at_too() {
-        assert!(message("").contains("line 1, column 0"), "{}", message(""));
         assert!(message("{\"a\":").ends_with("\n  {\"a\":\n      ^"), "{}", message("{\"a\":"));
     }
 
     #[test]
     fn another_value_than_an_object_is_named() {
         assert!(message("[1]").contains("found an array"));
+        assert!(message(" \n").contains("found nothing"));
         assert!(message("\"x\"").contains("found a string"));
     }
 }

@@ -1,6 +1,7 @@
 //! What workers write, on stderr: `default-1 | text`. And what becomes of workers, and how far tools are.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use hatchery::{Event, Events, Level, Log, WorkerEvent};
 use tokio::task::JoinHandle;
@@ -18,6 +19,11 @@ pub(crate) struct Filter {
 
 impl Filter {
     const SILENT: Filter = Filter { worker: None, hatchery: None };
+
+    /// Whether all that workers print is shown.
+    pub(crate) fn shows_workers(self) -> bool {
+        self.worker.is_some_and(|least| least <= Level::Info)
+    }
 }
 
 impl FromStr for Filter {
@@ -48,25 +54,28 @@ fn level(name: &str) -> Result<Option<Level>, String> {
     }
 }
 
+/// What a command does with its pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Calls {
+    /// One call, which may show its progress, and whose error tells what became of its worker.
+    One,
+    /// None but to load the app, or many: those that fail are among the results, and the pool lives on.
+    Many,
+}
+
 /// Shows events until there are no more.
 pub(crate) struct Logs {
     task: JoinHandle<()>,
 }
 
 impl Logs {
-    /// Follows from now on. `quiet` hides all lines; `tool_progress` says whether tools may draw the progress line.
-    pub(crate) fn follow(
-        mut events: Events,
-        filter: Filter,
-        quiet: bool,
-        tool_progress: bool,
-        printer: &Printer,
-    ) -> Logs {
+    /// Follows from now on. `quiet` hides all lines.
+    pub(crate) fn follow(mut events: Events, filter: Filter, quiet: bool, calls: Calls, printer: &Printer) -> Logs {
         let printer = printer.clone();
         let filter = if quiet { Filter::SILENT } else { filter };
         let task = tokio::spawn(async move {
             while let Some(event) = events.next().await {
-                show(&event, filter, tool_progress, &printer).await;
+                show(&event, filter, calls, &printer).await;
             }
         });
         Logs { task }
@@ -78,17 +87,17 @@ impl Logs {
     }
 }
 
-async fn show(event: &Event, filter: Filter, tool_progress: bool, printer: &Printer) {
+async fn show(event: &Event, filter: Filter, calls: Calls, printer: &Printer) {
     match event {
         Event::Worker(WorkerEvent::Log(log)) if is_shown(filter.worker, log.level) => {
             printer.message(&line(log, printer)).await;
         }
         Event::Worker(event) => {
-            if let Some(text) = words(event, filter.hatchery) {
+            if let Some(text) = words(event, filter.hatchery, calls) {
                 printer.message(&printer.message_paint().dim(&text)).await;
             }
         }
-        Event::Progress(progress) if tool_progress => {
+        Event::Progress(progress) if calls == Calls::One => {
             let message = progress.message.as_deref().unwrap_or_default();
             printer.progress().tool(progress.worker.as_str(), progress.fraction, message);
         }
@@ -105,18 +114,23 @@ fn line(log: &Log, printer: &Printer) -> String {
 }
 
 /// The life of a worker in words, if it is worth a line at this level.
-fn words(event: &WorkerEvent, least: Option<Level>) -> Option<String> {
+fn words(event: &WorkerEvent, least: Option<Level>, calls: Calls) -> Option<String> {
     let (level, text) = match event {
         WorkerEvent::Started { worker, pid } => (Level::Debug, format!("{worker} started, pid {pid}")),
         WorkerEvent::Ready { worker, took } => (Level::Debug, format!("{worker} ready in {} ms", took.as_millis())),
-        WorkerEvent::Gone { worker, how, expected: true } => (Level::Debug, format!("{worker} ended: {how}")),
-        WorkerEvent::Gone { worker, how, expected: false } => (Level::Warning, format!("{worker} died: {how}")),
-        WorkerEvent::Restarting { pool, after, reason } => {
-            (Level::Info, format!("{pool}: another worker starts in {} ms: {reason}", after.as_millis()))
+        WorkerEvent::Gone { worker, how, .. } => (Level::Debug, format!("{worker} ended: {how}")),
+        WorkerEvent::Restarting { after, reason, .. } => {
+            // The error of the one call says the same.
+            let level = if calls == Calls::One { Level::Debug } else { Level::Warning };
+            (level, format!("{reason}; another worker starts {}", wait(*after)))
         }
         _ => return None,
     };
     is_shown(least, level).then_some(text)
+}
+
+fn wait(time: Duration) -> String {
+    if time.is_zero() { "now".into() } else { format!("in {} ms", time.as_millis()) }
 }
 
 #[cfg(test)]
@@ -141,15 +155,18 @@ mod tests {
     }
 
     #[test]
-    fn a_death_is_told_and_an_ordered_end_is_not() {
-        let restarting = WorkerEvent::Restarting {
+    fn a_death_is_told_where_the_pool_lives_on() {
+        let restarting = |after| WorkerEvent::Restarting {
             pool: "default".into(),
-            after: std::time::Duration::from_millis(100),
-            reason: "killed by signal 9 (SIGKILL)".into(),
+            after: Duration::from_millis(after),
+            reason: "worker default-1 died: exit status 3".into(),
         };
-        let told = words(&restarting, Some(Level::Info)).unwrap();
-        assert_eq!(told, "default: another worker starts in 100 ms: killed by signal 9 (SIGKILL)");
-        assert_eq!(words(&restarting, Some(Level::Error)), None);
-        assert_eq!(words(&restarting, None), None);
+        let told = |event, least, calls| words(&event, Some(least), calls);
+        let expected = "worker default-1 died: exit status 3; another worker starts ";
+        assert_eq!(told(restarting(100), Level::Warning, Calls::Many), Some(format!("{expected}in 100 ms")));
+        assert_eq!(told(restarting(0), Level::Warning, Calls::Many), Some(format!("{expected}now")));
+        assert_eq!(told(restarting(0), Level::Error, Calls::Many), None);
+        assert_eq!(told(restarting(0), Level::Info, Calls::One), None);
+        assert_eq!(words(&restarting(0), None, Calls::Many), None);
     }
 }

@@ -1,6 +1,7 @@
 //! What goes to stdout and to stderr. Results go to stdout and nothing else does; nothing here panics or blocks, and a
 //! closed stderr is nobody's concern.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 
@@ -25,6 +26,8 @@ pub(crate) struct Printer {
     pretty: bool,
     result_paint: Paint,
     message_paint: Paint,
+    /// Whether the lines of workers are on stderr already when an error repeats the last of them.
+    shows_workers: bool,
     progress: Progress,
 }
 
@@ -42,6 +45,7 @@ impl Printer {
             pretty: stdout_is_terminal && !options.json,
             result_paint: options.color.paint_for(&io::stdout()),
             message_paint: options.color.paint_for(&io::stderr()),
+            shows_workers: !options.quiet && options.log.shows_workers(),
             progress,
         })
     }
@@ -101,13 +105,14 @@ impl Printer {
         let _closed_stderr_is_no_failure = self.stderr.write(format!("{text}\n")).await;
     }
 
-    /// Why the command failed: on stderr for people, on stdout for machines.
-    pub(crate) async fn error(&self, error: &Error) {
+    /// Why the command failed: on stderr for people, on stdout for machines. The hint is for people.
+    pub(crate) async fn error(&self, error: &Error, hint: Option<&str>) {
         self.progress.clear();
         if self.json {
             let _nobody_reads = self.line(&error_line(error)).await;
         } else {
-            self.message(&human(error, self.message_paint)).await;
+            let told = if self.shows_workers { &[] } else { error.last_output() };
+            self.message(&human(error, told, hint, self.message_paint)).await;
         }
     }
 
@@ -124,19 +129,32 @@ pub(crate) fn error_line(error: &Error) -> String {
 }
 
 /// The sentence, then what the worker said, then what to do.
-fn human(error: &Error, paint: Paint) -> String {
-    let mut text = format!("{} {}", paint.red("error:"), error.message());
+fn human(error: &Error, last_output: &[String], hint: Option<&str>, paint: Paint) -> String {
+    let mut text = format!("{} {}", paint.red("error:"), sentence(error));
     if let Some(traceback) = error.traceback() {
         add_lines(&mut text, traceback.trim_end().lines(), "", paint);
     }
-    if !error.last_output().is_empty() {
+    if !last_output.is_empty() {
         text.push_str("\nlast output of the worker:");
-        add_lines(&mut text, error.last_output().iter().map(String::as_str), "  ", paint);
+        add_lines(&mut text, last_output.iter().map(String::as_str), "  ", paint);
     }
-    if let Some(hint) = hint(error.kind()) {
+    if let Some(hint) = hint {
         let _strings_do_not_fail = write!(text, "\n{} {hint}", paint.cyan("hint:"));
     }
     text
+}
+
+/// The message of an exception may be anything, and often is empty; its type is what says that it is one.
+fn sentence(error: &Error) -> Cow<'_, str> {
+    match error.python_type() {
+        Some(exception) if error.kind() == ErrorKind::Remote && error.message().is_empty() => {
+            format!("the tool raised {exception}").into()
+        }
+        Some(exception) if error.kind() == ErrorKind::Remote => {
+            format!("the tool raised {exception}: {}", error.message()).into()
+        }
+        _ => error.message().into(),
+    }
 }
 
 fn add_lines<'a>(text: &mut String, lines: impl Iterator<Item = &'a str>, indent: &str, paint: Paint) {
@@ -145,31 +163,35 @@ fn add_lines<'a>(text: &mut String, lines: impl Iterator<Item = &'a str>, indent
     }
 }
 
-/// What this command can do about it; the library's messages say the rest.
-fn hint(kind: ErrorKind) -> Option<&'static str> {
-    match kind {
-        ErrorKind::NotFound => Some("`hatchery tools` lists the tools of an app"),
-        ErrorKind::Deadline => Some("`--timeout 10m` gives a call more time, `--timeout infinity` all there is"),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn human(error: &Error, hint: Option<&str>, paint: Paint) -> String {
+        super::human(error, error.last_output(), hint, paint)
+    }
+
     #[test]
     fn an_error_is_one_line_and_a_hint() {
         let error = Error::new(ErrorKind::Validation, "word_count: missing argument `text`");
-        assert_eq!(human(&error, Paint::PLAIN), "error: word_count: missing argument `text`");
-        let error = Error::new(ErrorKind::NotFound, "no tool `wordcount`");
-        assert!(human(&error, Paint::PLAIN).contains("\nhint: `hatchery tools`"));
+        assert_eq!(human(&error, None, Paint::PLAIN), "error: word_count: missing argument `text`");
+        let error = Error::new(ErrorKind::NotFound, "no such tool: wordcount");
+        let expected = "error: no such tool: wordcount\nhint: app.py has word_count";
+        assert_eq!(human(&error, Some("app.py has word_count"), Paint::PLAIN), expected);
     }
 
     #[test]
     fn colours_only_where_they_are_wanted() {
         let error = Error::new(ErrorKind::Validation, "no");
-        assert_eq!(human(&error, Paint::BRIGHT), "\x1b[1;31merror:\x1b[0m no");
+        assert_eq!(human(&error, None, Paint::BRIGHT), "\x1b[1;31merror:\x1b[0m no");
+    }
+
+    #[test]
+    fn what_the_worker_said_comes_after_the_sentence() {
+        let error = Error::new(ErrorKind::WorkerDied, "worker default-1 died: exit status 3");
+        let said = ["one".to_owned(), "two".to_owned()];
+        let expected = "error: worker default-1 died: exit status 3\nlast output of the worker:\n  one\n  two";
+        assert_eq!(super::human(&error, &said, None, Paint::PLAIN), expected);
     }
 
     #[test]

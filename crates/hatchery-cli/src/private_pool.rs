@@ -11,10 +11,13 @@ use hatchery::{CallOptions, Error, ErrorKind, Hatchery, Pool, PythonApp, Timeout
 use crate::configuration;
 use crate::exit::Failure;
 use crate::invocation::Invocation;
-use crate::logs::Logs;
+use crate::logs::{Calls, Logs};
 
 /// The pool's name, which begins the names of its workers.
 const NAME: &str = "default";
+
+/// What a worker has to clean up, before SIGTERM and again before SIGKILL, when its call was given up.
+const GIVEN_UP: Duration = Duration::from_secs(1);
 
 /// Which app, and which Python runs it.
 #[derive(Args, Clone, Debug)]
@@ -33,7 +36,7 @@ pub(crate) struct CallingOptions {
     #[command(flatten)]
     pub(crate) app: AppOptions,
     /// How many worker processes
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = workers)]
     pub(crate) workers: NonZeroUsize,
     /// How long a call may take, like 250ms, 30s, 5m or infinity [default: 5m, a stream 15m]
     #[arg(long, value_name = "DURATION")]
@@ -55,15 +58,6 @@ impl FromStr for Limit {
     }
 }
 
-/// Who draws the progress line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ProgressLine {
-    /// The tool that runs.
-    OfTool,
-    /// The command itself, or nobody.
-    OfCommand,
-}
-
 impl CallingOptions {
     /// The options of each call.
     pub(crate) fn call_options(&self) -> CallOptions {
@@ -77,10 +71,10 @@ impl CallingOptions {
     pub(crate) async fn with_pool<T>(
         &self,
         invocation: &Invocation,
-        line: ProgressLine,
+        calls: Calls,
         work: impl AsyncFnOnce(&Pool) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        run(invocation, &self.app, self.workers.get(), self.timeout, line, work).await
+        run(invocation, &self.app, self.workers.get(), self.timeout, calls, work).await
     }
 }
 
@@ -91,7 +85,7 @@ impl AppOptions {
         invocation: &Invocation,
         work: impl AsyncFnOnce(&Pool) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        run(invocation, self, 1, None, ProgressLine::OfCommand, work).await
+        run(invocation, self, 1, None, Calls::Many, work).await
     }
 
     /// The name of the app, or what to do without one. Asked before anything is read or started.
@@ -119,7 +113,7 @@ async fn run<T>(
     options: &AppOptions,
     workers: usize,
     limit: Option<Limit>,
-    line: ProgressLine,
+    calls: Calls,
     work: impl AsyncFnOnce(&Pool) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let (app, mut timeouts) = options.resolve(invocation.global.config.as_deref())?;
@@ -127,12 +121,12 @@ async fn run<T>(
         (timeouts.call, timeouts.stream) = (limit, limit);
     }
     let mut builder = Hatchery::builder();
-    let (global, tool_progress) = (&invocation.global, line == ProgressLine::OfTool);
-    let logs = Logs::follow(builder.events(), global.log, global.quiet, tool_progress, &invocation.printer);
+    let global = &invocation.global;
+    let logs = Logs::follow(builder.events(), global.log, global.quiet, calls, &invocation.printer);
     let start = builder.pool(NAME, app).workers(workers).timeouts(timeouts).start();
     let outcome = match invocation.unless_interrupted(start).await {
-        Ok(hatchery) => used(invocation, hatchery, work).await,
-        Err(failure) => Err(failure),
+        Ok(hatchery) => used(invocation, hatchery, options, work).await,
+        Err(failure) => Err(failure.hinted(of_start)),
     };
     // Every emitter is gone with the pool. What workers said last comes before what we say about it. A stderr that nobody
     // reads holds this up, but not the end.
@@ -150,12 +144,58 @@ async fn run<T>(
 async fn used<T>(
     invocation: &Invocation,
     hatchery: Hatchery,
+    options: &AppOptions,
     work: impl AsyncFnOnce(&Pool) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let pool = hatchery.pool(NAME)?;
     let outcome = invocation.unless_interrupted(work(&pool)).await;
-    let ended = hatchery.shutdown().await;
-    let value = outcome?;
+    let ended = match &outcome {
+        Err(failure) if is_given_up(failure) => hatchery.shutdown_within(GIVEN_UP).await,
+        _ => hatchery.shutdown().await,
+    };
+    let value = outcome.map_err(|failure| failure.hinted(|error| of_work(error, options, &pool)))?;
     ended?;
     Ok(value)
+}
+
+/// Whether nobody waits any more for what the worker still does.
+fn is_given_up(failure: &Failure) -> bool {
+    match failure {
+        Failure::Signal(_) | Failure::StdoutClosed => true,
+        Failure::Error { error, .. } => error.kind() == ErrorKind::Deadline,
+    }
+}
+
+/// What to do about a start that failed, where the error does not say.
+fn of_start(error: &Error) -> Option<String> {
+    let slow = error.kind() == ErrorKind::Deadline;
+    slow.then(|| "`timeouts = { start = \"10m\" }` in the app's pool in hatchery.toml gives it more time".into())
+}
+
+/// What to do about a call that failed, where the error does not say.
+fn of_work(error: &Error, options: &AppOptions, pool: &Pool) -> Option<String> {
+    let app = options.app.as_deref()?;
+    match error.kind() {
+        ErrorKind::NotFound => Some(has(app, pool)),
+        ErrorKind::Deadline => Some("`--timeout 10m` gives a call more time, `--timeout infinity` all there is".into()),
+        _ => None,
+    }
+}
+
+/// The tools of an app, or how to see them if they are many.
+fn has(app: &str, pool: &Pool) -> String {
+    let tools = pool.tools();
+    let names: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).collect();
+    match names.len() {
+        0..=FEW => format!("{app} has {}", names.join(", ")),
+        many => format!("`hatchery tools --app {app}` lists the {many} tools that there are"),
+    }
+}
+
+/// How many tools are named in a hint.
+const FEW: usize = 8;
+
+/// How many workers, from 1.
+fn workers(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| format!("expected a whole number from 1, found {text:?}"))
 }

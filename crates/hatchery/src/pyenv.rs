@@ -135,6 +135,14 @@ impl PythonApp {
         }
     }
 
+    /// Looks whether the app's file is there. A module is looked for by the worker.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Validation`] with the path and the folder it was looked for in.
+    pub fn check_file(&self) -> Result<()> {
+        self.target().map(drop)
+    }
+
     /// Which interpreter a worker started now would get.
     ///
     /// # Errors

@@ -37,10 +37,16 @@ pub(crate) fn near_match<'a>(name: &str, known: impl IntoIterator<Item = &'a str
     let closeness = |candidate: &&str| strsim::jaro(name, candidate);
     known
         .into_iter()
+        .filter(|candidate| is_as_long(name, candidate))
         .max_by(|a, b| closeness(a).total_cmp(&closeness(b)))
         .filter(|candidate| closeness(candidate) > 0.7)
         .map(|candidate| format!(" (did you mean `{candidate}`?)"))
         .unwrap_or_default()
+}
+
+/// Whether neither has more than three times the length of the other: one letter is close to every word that has it.
+fn is_as_long(one: &str, other: &str) -> bool {
+    one.len() <= 3 * other.len() && other.len() <= 3 * one.len()
 }
 
 /// One parameter of a tool.
@@ -74,6 +80,7 @@ mod tests {
         let known = ["word_count", "countdown"];
         assert_eq!(near_match("word_cuont", known), " (did you mean `word_count`?)");
         assert_eq!(near_match("embed", known), "");
+        assert_eq!(near_match("nosuch", ["n"]), "");
         assert_eq!(near_match("", []), "");
     }
 

@@ -10,8 +10,9 @@ use crate::arguments::Arguments;
 use crate::commands::call::CallArgs;
 use crate::exit::{Exit, Failure};
 use crate::invocation::Invocation;
+use crate::logs::Calls;
 use crate::printer::Printer;
-use crate::private_pool::{Limit, ProgressLine};
+use crate::private_pool::Limit;
 use measurements::Measurements;
 
 /// How long a load lasts if nothing else is said.
@@ -46,7 +47,7 @@ pub(crate) async fn bench(args: BenchArgs, invocation: &Invocation) -> Result<Ex
     };
     let measured = RefCell::new(Measurements::new()?);
     let outcome = calling
-        .with_pool(invocation, ProgressLine::OfCommand, async |pool: &Pool| {
+        .with_pool(invocation, Calls::Many, async |pool: &Pool| {
             let spec = pool.tools().iter().find(|spec| spec.name == tool).cloned();
             let streaming = spec.as_ref().is_some_and(|spec| spec.streaming);
             let payload = arguments.for_tool(spec.as_ref())?;

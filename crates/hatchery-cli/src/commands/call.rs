@@ -3,7 +3,8 @@ use hatchery::Payload;
 use crate::arguments::Arguments;
 use crate::exit::{Exit, Failure};
 use crate::invocation::Invocation;
-use crate::private_pool::{CallingOptions, ProgressLine};
+use crate::logs::Calls;
+use crate::private_pool::CallingOptions;
 
 /// Call a tool once and print its result as JSON
 #[derive(clap::Args, Debug)]
@@ -25,7 +26,7 @@ pub(crate) async fn call(args: CallArgs, invocation: &Invocation) -> Result<Exit
     let options = args.calling.call_options();
     let result: Payload = args
         .calling
-        .with_pool(invocation, ProgressLine::OfTool, async |pool| {
+        .with_pool(invocation, Calls::One, async |pool| {
             let tools = pool.tools();
             let payload = arguments.for_tool(tools.iter().find(|tool| tool.name == args.tool))?;
             Ok(pool.call_payload(&args.tool, payload, &options).await?)

@@ -10,8 +10,9 @@ use tokio::task::{JoinError, JoinSet};
 use crate::exit::{Exit, Failure};
 use crate::invocation::Invocation;
 use crate::json_input;
+use crate::logs::Calls;
 use crate::printer::{Printer, error_line};
-use crate::private_pool::{CallingOptions, ProgressLine};
+use crate::private_pool::CallingOptions;
 use input::{Input, Line, TooLong};
 use order::InOrder;
 
@@ -38,7 +39,7 @@ pub(crate) async fn map(args: MapArgs, invocation: &Invocation) -> Result<Exit, 
     let at_once = args.calling.workers.get();
     let failed = args
         .calling
-        .with_pool(invocation, ProgressLine::OfCommand, async |pool: &Pool| {
+        .with_pool(invocation, Calls::Many, async |pool: &Pool| {
             refuse_streaming(pool, &args.tool)?;
             let caller = Caller { pool: pool.clone(), tool: args.tool.clone(), options: args.calling.call_options() };
             invocation.while_read(run(input, caller, at_once, &invocation.printer)).await

@@ -4,7 +4,7 @@ use crate::arguments::Arguments;
 use crate::commands::call::CallArgs;
 use crate::exit::{Exit, Failure};
 use crate::invocation::Invocation;
-use crate::private_pool::ProgressLine;
+use crate::logs::Calls;
 
 /// Call a streaming tool and print each chunk as a line of JSON, as it arrives
 #[derive(clap::Args, Debug)]
@@ -20,7 +20,7 @@ pub(crate) async fn stream(args: StreamArgs, invocation: &Invocation) -> Result<
     let arguments = invocation.unless_interrupted(Arguments::read(&arguments)).await?;
     let options = calling.call_options();
     calling
-        .with_pool(invocation, ProgressLine::OfTool, async |pool: &Pool| {
+        .with_pool(invocation, Calls::One, async |pool: &Pool| {
             let tools = pool.tools();
             let payload = arguments.for_tool(tools.iter().find(|spec| spec.name == tool))?;
             let print = async {

@@ -38,6 +38,7 @@ pub(crate) async fn test(args: TestArgs, invocation: &Invocation) -> Result<Exit
     let mut options = args.app;
     options.app.get_or_insert_with(|| DEFAULT_APP.into());
     let (app, _) = options.resolve(invocation.global.config.as_deref())?;
+    app.check_file()?;
     let python = app.interpreter()?.path().to_path_buf();
     // Found from here, run from there.
     let python = if python.components().count() > 1 { absolute(&python)? } else { python };

@@ -66,7 +66,47 @@ fn an_error_for_scripts_is_json_on_stdout() {
 #[test]
 fn an_unknown_tool_is_answered_with_a_near_one() {
     let sandbox = Sandbox::with_app();
-    sandbox.run(&call(&["word_cuont", "text=a"])).exits(2).says("word_cuont").says("word_count");
+    sandbox.run(&call(&["word_cuont", "text=a"])).exits(2).says("word_cuont").says("did you mean `word_count`?");
+}
+
+#[test]
+fn an_unknown_tool_is_answered_with_those_there_are() {
+    let app = "from hatchery import tool\n@tool\ndef one(): ...\n@tool\ndef two(): ...\n";
+    let few = Sandbox::with(app).run(&call(&["unlike"])).exits(2);
+    few.says("error: no such tool: unlike\nhint: app.py has one, two\n");
+    let many = Sandbox::with_app().run(&call(&["qqq"])).exits(2);
+    many.says("error: no such tool: qqq\nhint: `hatchery tools --app app.py` lists the ");
+}
+
+#[test]
+fn what_usually_ends_a_program_only_ends_the_call() {
+    let sandbox = Sandbox::with_app();
+    for how in ["KeyboardInterrupt", "SystemExit"] {
+        let finished = sandbox.run(&call(&["give_up", &format!("how={how}")])).exits(1).prints("");
+        finished.says(&format!("error: the tool raised {how}\nTraceback"));
+    }
+}
+
+#[test]
+fn odd_values_become_json() {
+    let sandbox = Sandbox::with_app();
+    let expected = "[\"a\\u0000b\",\"a\u{fffd}b\",\"é 漢字 \u{1f600}\",null,null,1000000000000000000000000000000]";
+    sandbox.run(&call(&["odd_values"])).exits(0).prints(expected);
+}
+
+#[test]
+fn bytes_are_base64_in_an_object_both_ways() {
+    let sandbox = Sandbox::with_app();
+    sandbox.run(&call(&["reverse", r#"data={"$bytes":"AP8="}"#])).exits(0).prints(r#"{"$bytes":"/wA="}"#);
+    sandbox.run(&call(&["reverse", "data=text"])).exits(2).says("`data` must be bytes");
+}
+
+#[test]
+fn what_is_too_long_for_the_wire_is_a_limit() {
+    let sandbox = Sandbox::with_app();
+    let text = format!("{{\"text\":\"{}\"}}", "x".repeat(65 << 20));
+    sandbox.run_with_input(&call(&["word_count", "-"]), &text).exits(4).prints("").says("64 MiB");
+    sandbox.run(&call(&["long_text", "mebibytes=65"])).exits(4).prints("").says("67108864");
 }
 
 #[test]
@@ -74,6 +114,7 @@ fn arguments_that_do_not_fit_are_named_before_user_code_runs() {
     let sandbox = Sandbox::with_app();
     sandbox.run(&call(&["word_count"])).exits(2).says("word_count").says("text");
     sandbox.run(&call(&["word_count", "text=a", "txet=b"])).exits(2).says("txet");
+    sandbox.run(&call(&["word_count", "txet=b"])).exits(2).says("unknown argument `txet` (did you mean `text`?)");
     sandbox.run(&call(&["word_count", r#"{"text": 3}"#])).exits(2).says("text").says("str");
 }
 
@@ -83,6 +124,7 @@ fn bad_json_is_pointed_at() {
     let finished = sandbox.run(&call(&["word_count", r#"{"text": "a" "b"}"#])).exits(2);
     finished.says("line 1, column 14").says("{\"text\": \"a\" \"b\"}\n               ^");
     sandbox.run_with_input(&call(&["word_count", "-"]), "{\n]").exits(2).says("line 2, column 1");
+    sandbox.run_with_input(&call(&["word_count", "-"]), "").exits(2).says("arguments on stdin: found nothing");
 }
 
 #[test]
@@ -95,7 +137,10 @@ fn without_an_app_there_is_nobody_to_call() {
 fn a_deadline_has_a_status_of_its_own() {
     let sandbox = Sandbox::with_app();
     let mark = format!("mark={}", sandbox.name("running"));
-    sandbox.run(&call(&["wait_after", &mark, "--timeout", "200ms"])).exits(3).says("deadline");
+    let words = call(&["wait_after", &mark, "--timeout", "200ms"]);
+    sandbox.run(&words).exits(3).says("deadline of 200ms passed while the worker ran it\nhint: `--timeout 10m`");
+    let error = sandbox.run(&[&words[..], &["--json"]].concat()).exits(3).json();
+    assert_eq!(error["error"]["kind"], "deadline");
 }
 
 #[test]
@@ -106,6 +151,40 @@ fn prints_are_logs_and_can_be_hidden() {
     assert_eq!(quiet.stderr, "");
     let off = sandbox.run(&call(&["say", "text=hello", "--log", "worker=off"])).exits(0);
     assert!(!off.stderr.contains("hello"), "{off:?}");
+}
+
+#[test]
+fn prints_at_import_are_logs_too() {
+    let sandbox = Sandbox::with("from hatchery import tool\nprint('imported')\n@tool\ndef one(): return 1\n");
+    sandbox.run(&call(&["one"])).exits(0).prints("1").says("default-1 | imported\n");
+}
+
+#[test]
+fn a_command_without_standard_descriptors_works() {
+    let sandbox = Sandbox::with_app();
+    sandbox.shell(r#""$0" call --app app.py word_count text=a <&-"#).exits(0).prints(r#"{"a":1}"#);
+    sandbox.shell(r#""$0" call --app app.py word_count text=a 2>&-"#).exits(0).prints(r#"{"a":1}"#);
+    sandbox.shell(r#""$0" call --app app.py word_count text=a >&-"#).exits(0).prints("");
+    sandbox.shell(r#""$0" call --app app.py word_count text=a <&- >&- 2>&-"#).exits(0).prints("");
+    sandbox.shell(r#""$0" call --app app.py word_count - <&-"#).exits(2).says("found nothing");
+}
+
+#[test]
+fn commands_may_begin_at_once_where_nothing_is_unpacked_yet() {
+    let sandbox = Sandbox::with_app();
+    let running: Vec<_> = (0..4).map(|_| sandbox.start(&call(&["word_count", "text=a"]))).collect();
+    for command in running {
+        command.finish().exits(0).prints(r#"{"a":1}"#);
+    }
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_done_without() {
+    let sandbox = Sandbox::with_app();
+    sandbox.write("no-folder", "");
+    let mut command = sandbox.command(&call(&["word_count", "text=a"]));
+    command.env("XDG_CACHE_HOME", sandbox.path("no-folder")).env("TMPDIR", sandbox.path(""));
+    Running::new(command.spawn().unwrap()).finish().exits(0).prints(r#"{"a":1}"#);
 }
 
 #[test]

@@ -97,3 +97,19 @@ fn the_command_ends_with_its_reader_although_stdin_goes_on() {
     let finished = running.finish().exits(0);
     assert_eq!(finished.stderr, "");
 }
+
+#[test]
+fn a_pool_that_lives_on_tells_of_its_dead() {
+    let sandbox = Sandbox::with_app();
+    let finished = sandbox.run_with_input(&map(&["leave"]), "{\"status\":7}\n{\"status\":7}\n").exits(1);
+    assert!(lines(&finished).iter().all(|result| result["error"]["kind"] == "worker_died"), "{finished:#?}");
+    finished.says("worker default-1 died: exit status 7; another worker starts now\n");
+}
+
+#[test]
+fn a_full_disk_is_told_of_once() {
+    let sandbox = Sandbox::with_app();
+    sandbox.write("input", "{\"value\":1}\n{\"value\":2}\n");
+    let finished = sandbox.shell(r#""$0" map --app app.py echo -i input >/dev/full"#).exits(70);
+    assert_eq!(finished.stderr.matches("No space left").count(), 1, "{finished:#?}");
+}

@@ -40,3 +40,12 @@ fn nothing_is_overwritten() {
     assert!(!sandbox.path("mine/app.py").exists());
     sandbox.run(&["new", "../elsewhere"]).exits(2).says("a name begins with a letter");
 }
+
+#[test]
+fn one_test_can_be_chosen() {
+    let sandbox = Sandbox::new();
+    sandbox.run(&["new", "app"]).exits(0);
+    let finished = sandbox.run(&["test", "--app", "app/app.py", "--", "-k", "countdown"]).exits(0);
+    let said = finished.stderr + &finished.stdout;
+    assert!(said.contains("Ran 1 test") || said.contains("1 passed, 1 deselected"), "{said}");
+}

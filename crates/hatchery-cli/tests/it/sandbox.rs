@@ -61,6 +61,22 @@ impl Sandbox {
         command
     }
 
+    /// A line of the shell, in which `"$0"` is `hatchery`. For what only a shell can do to a command's descriptors.
+    #[expect(clippy::disallowed_methods, reason = "a test is the user of the command, and waits for it")]
+    pub(crate) fn shell(&self, line: &str) -> Finished {
+        let hatchery = self.command(&[]);
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(line).arg(hatchery.get_program()).current_dir(self.folder.path());
+        for (name, value) in hatchery.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running::new(shell.spawn().unwrap()).finish()
+    }
+
     /// Runs the command to its end.
     pub(crate) fn run(&self, words: &[&str]) -> Finished {
         self.start(words).finish()
@@ -162,6 +178,13 @@ impl Running {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
+    /// Sends a signal to the command's process group.
+    #[expect(clippy::disallowed_methods, reason = "the leader is our child and not yet waited for")]
+    pub(crate) fn signal_group(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        rustix::process::kill_process_group(pid, signal).unwrap();
+    }
+
     /// Waits until the command has a thread of this name.
     pub(crate) fn wait_for_thread(&self, name: &str) {
         let tasks = PathBuf::from(format!("/proc/{}/task", self.child.id()));
@@ -220,6 +243,13 @@ impl Finished {
     #[track_caller]
     pub(crate) fn says(self, text: &str) -> Finished {
         assert!(self.stderr.contains(text), "not said: {text}\n{self:#?}");
+        self
+    }
+
+    /// Said nothing of this on stderr.
+    #[track_caller]
+    pub(crate) fn hides(self, text: &str) -> Finished {
+        assert!(!self.stderr.contains(text), "said: {text}\n{self:#?}");
         self
     }
 

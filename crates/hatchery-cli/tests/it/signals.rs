@@ -104,3 +104,15 @@ fn a_load_that_is_ended_tells_what_it_measured() {
     let measured = running.finish().exits(130).json();
     assert!(measured["calls"].as_u64().unwrap() >= 9, "{measured}");
 }
+
+/// What a terminal does for Ctrl-C. Workers are in sessions of their own, so that only the command hears it.
+#[test]
+fn a_signal_to_the_whole_group_ends_a_call() {
+    let sandbox = Sandbox::with_app();
+    let mark = format!("mark={}", sandbox.name("running"));
+    let mut command = sandbox.command(&["call", "--app", "app.py", "wait_after", &mark]);
+    let running = Running::new(std::os::unix::process::CommandExt::process_group(&mut command, 0).spawn().unwrap());
+    sandbox.wait_for("running");
+    running.signal_group(Signal::INT);
+    running.finish().exits(130).prints("").hides("Traceback");
+}

@@ -46,6 +46,24 @@ fn a_result_is_laid_out_and_coloured() {
     assert_eq!(shown(&sandbox, &[&words[..], &["--json"]].concat(), false), "{\"a\":[1,{}]}\n");
 }
 
+/// A progress line is for eyes: only stderr that is a terminal has one.
+#[test]
+fn a_map_shows_how_far_it_is() {
+    let sandbox = Sandbox::with_app();
+    sandbox.write("input", &"{\"value\":1}\n".repeat(50));
+    let words = ["map", "--app", "app.py", "echo", "-i", "input"];
+    let (mut ours, its) = terminal();
+    let mut command = sandbox.command(&words);
+    let running = Running::new(command.env("TERM", "xterm").stderr(its).spawn().unwrap());
+    drop(command);
+    let mut text = Vec::new();
+    let _end = ours.read_to_end(&mut text);
+    running.finish().exits(0);
+    assert!(String::from_utf8_lossy(&text).contains(" lines"), "{text:?}");
+    let plain = sandbox.run(&words).exits(0);
+    assert_eq!(plain.stderr, "");
+}
+
 #[test]
 fn colours_can_be_had_without_a_terminal() {
     let sandbox = Sandbox::with_app();

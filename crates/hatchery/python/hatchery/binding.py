@@ -61,7 +61,7 @@ class Binding:
                 value = arguments[name]
             except KeyError:
                 if required:
-                    raise self._error(f"missing argument `{name}`", name) from None
+                    raise self._missing(arguments, name) from None
                 expected -= 1
                 continue
             if type(value) is not exact:
@@ -91,6 +91,13 @@ class Binding:
     def _mismatch(self, name: str, mismatch: Mismatch) -> ValidationError:
         path = name + "".join(mismatch.path)
         return self._error(f"argument `{path}` {mismatch.problem}", name)
+
+    def _missing(self, arguments: dict[str, Any], name: str) -> ValidationError:
+        # A misspelt argument leaves another one missing; the misspelling is what to mend.
+        names = {parameter.name for parameter in self.parameters}
+        if not self.takes_any and not arguments.keys() <= names:
+            return self._unknown(arguments)
+        return self._error(f"missing argument `{name}`", name)
 
     def _unknown(self, arguments: dict[str, Any]) -> ValidationError:
         import difflib

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from typing import Any, Optional
 
@@ -52,12 +53,12 @@ def type_of(error: BaseException) -> str:
 
 def traceback_of(error: BaseException) -> Optional[str]:
     """The traceback as Python prints it, causes included, without the frames of this package. None for
-    an error that no frame but this package's saw, like an argument that does not fit."""
+    an error that no frame but this package's saw and that says it all, like an argument that does not fit."""
     import traceback
 
     made = traceback.TracebackException(type(error), error, error.__traceback__)
     _drop_runtime(made, set())
-    if not made.stack and isinstance(error, HatcheryError):
+    if not made.stack and isinstance(error, (HatcheryError, ModuleNotFoundError)):
         return None
     return _cut("".join(made.format()))
 
@@ -74,7 +75,7 @@ def _drop_runtime(made: Any, seen: set) -> None:
 
 def _is_runtime(filename: str) -> bool:
     return filename.startswith(RUNTIME) or filename == os.path.join(os.path.dirname(RUNTIME[:-1]), "boot.py") \
-        or filename.startswith("<frozen importlib")
+        or filename.startswith("<frozen importlib") or filename == importlib.__file__
 
 
 def _details(error: BaseException, message: str) -> dict[str, Any]:

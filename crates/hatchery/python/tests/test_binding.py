@@ -144,6 +144,7 @@ class Arguments(unittest.TestCase):
             pass
 
         self.refused(f, {}, "missing argument `text`", "text")
+        self.refused(f, {"txet": "a"}, "unknown argument `txet` (did you mean `text`?)", "txet")
         self.refused(f, {"text": "a", "txet": 1}, "unknown argument `txet` (did you mean `text`?)", "txet")
         self.refused(f, {"text": "a", "zzz": 1}, "unknown argument `zzz`", "zzz")
         self.assertEqual(Binding("f", f).bind({"text": "a"}, None), {"text": "a"})

@@ -52,12 +52,9 @@ impl Keeper {
             }
             let error = match exit {
                 Exit::Served(error) => error,
-                Exit::NeverReady(error) => {
-                    if generation == 1 {
-                        self.shared.starts.failed(error.clone());
-                    }
-                    error
-                }
+                // It ends the start, and with it the pool: nobody follows.
+                Exit::NeverReady(error) if generation == 1 => return self.shared.starts.failed(error),
+                Exit::NeverReady(error) => error,
             };
             self.say_restarting(pause, &error);
             if self.told_within(pause).await {

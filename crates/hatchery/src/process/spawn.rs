@@ -43,6 +43,8 @@ pub(crate) enum SpawnError {
     NotFound { program: PathBuf },
     #[error("not executable: {}", program.display())]
     NotExecutable { program: PathBuf },
+    #[error("neither a program for this machine nor a script with a `#!` line: {}", program.display())]
+    NoProgram { program: PathBuf },
     /// Quoted, for the usual culprit is a carriage return at its end.
     #[error("no such interpreter: {interpreter:?}, named in the first line of {}", script.display())]
     NoInterpreter { script: PathBuf, interpreter: PathBuf },
@@ -162,7 +164,8 @@ fn explain(error: io::Error, program: PathBuf, cwd: Option<PathBuf>) -> SpawnErr
     }
     match error.raw_os_error() {
         Some(libc::ENOENT) => explain_missing(program),
-        Some(libc::EACCES | libc::ENOEXEC) => SpawnError::NotExecutable { program },
+        Some(libc::EACCES) => SpawnError::NotExecutable { program },
+        Some(libc::ENOEXEC) => SpawnError::NoProgram { program },
         _ => SpawnError::Os { what: "start it", source: error },
     }
 }

@@ -32,7 +32,7 @@ pub(super) async fn answer(control: &mut Inbox<UnixStream>) -> Result<Ready, End
             Ready::read(&frame).map_err(|error| Ending::Breach(error.to_string()))
         }
         Ok(Some(frame)) if frame.kind == Kind::Error => Err(Ending::Refused(own_error(&frame))),
-        Ok(Some(frame)) => Err(Ending::Breach(format!("sent {} before READY", frame.kind))),
+        Ok(Some(frame)) => Err(Ending::Breach(format!("it sent {} before READY", frame.kind))),
         Ok(None) => Err(Ending::Hung("closed its control channel before it was ready")),
         Err(error) => Err(Ending::Breach(error.to_string())),
     }

@@ -88,10 +88,12 @@ pub(crate) async fn run(seat: Arc<Seat>, mut stop: Stop) -> Exit {
         }
         Err(ending) => (false, ending),
     };
-    let (launch, error) = life.bury(ending).await;
-    if was_ready {
+    let (launch, error) = if was_ready {
+        let (_, error) = life.bury(ending, &format!("worker {}", seat.id)).await;
         return Exit::Served(error);
-    }
+    } else {
+        life.bury(ending, "it").await
+    };
     let error = explained(&seat, launch, error).await;
     Exit::NeverReady(error.context(format_args!("start worker {}", seat.id)))
 }
@@ -274,8 +276,8 @@ impl Life {
                 verdict = &mut self.reading => return self.unless_dying(unasked(verdict)).await,
                 frame = self.control_in.next() => match frame {
                     Ok(Some(frame)) if frame.kind == Kind::Pong => {}
-                    Ok(Some(frame)) if frame.kind == Kind::Error => return Ending::Breach(format!("gave up: {}", String::from_utf8_lossy(&frame.body))),
-                    Ok(Some(frame)) => return Ending::Breach(format!("sent {} on its control channel", frame.kind)),
+                    Ok(Some(frame)) if frame.kind == Kind::Error => return Ending::Breach(format!("it gave up: {}", String::from_utf8_lossy(&frame.body))),
+                    Ok(Some(frame)) => return Ending::Breach(format!("it sent {} on its control channel", frame.kind)),
                     Ok(None) => return self.unless_dying(Ending::Hung("closed its control channel")).await,
                     Err(error) => return Ending::Breach(error.to_string()),
                 },
@@ -296,7 +298,8 @@ impl Life {
     }
 
     /// Ends the process, reads what it left, answers its callers. Returns why it is gone, as they are told.
-    async fn bury(mut self, ending: Ending) -> (Launch, Error) {
+    /// `name` begins the sentence.
+    async fn bury(mut self, ending: Ending, name: &str) -> (Launch, Error) {
         self.seat.owner.retired(self.seat.number);
         let escalation = ending.escalation();
         let (control, data) = (Arc::clone(&self.control_out), Arc::clone(&self.data_out));
@@ -319,12 +322,13 @@ impl Life {
         }
         self.voice.fell_silent();
 
-        let error = explain(&self.seat.id, &ending, &death).with_last_output(self.voice.last_lines());
+        let error = explain(name, &ending, &death).with_last_output(self.voice.last_lines());
         self.open_calls.0.close(&error);
         self.seat.emitter.emit(Event::Worker(WorkerEvent::Gone {
             worker: self.seat.id.clone(),
             how: death.to_string(),
-            expected: matches!(ending, Ending::Asked(_)),
+            // One that refuses to serve leaves when it has said so.
+            expected: matches!(ending, Ending::Asked(_) | Ending::Refused(_)),
         }));
         (self.launch, error)
     }
@@ -368,7 +372,7 @@ fn unasked(verdict: Result<Verdict, tokio::task::JoinError>) -> Ending {
     match verdict {
         Ok(Verdict::End) => Ending::Hung("closed its data channel"),
         Ok(Verdict::Breach(what)) => Ending::Breach(what),
-        Err(error) => Ending::Breach(format!("sent something that the host could not handle: {error}")),
+        Err(error) => Ending::Breach(format!("it sent something that the host could not handle: {error}")),
     }
 }
 
@@ -384,13 +388,13 @@ impl Ending {
 }
 
 /// Why the worker is gone, for those whose calls went with it and for those who waited for it to come up.
-fn explain(id: &WorkerId, ending: &Ending, death: &Death) -> Error {
-    let protocol = |what: String| Error::new(ErrorKind::Protocol, format!("worker {id} {what}"));
-    let died = |how: String| Error::new(ErrorKind::WorkerDied, format!("worker {id} {how}"));
+fn explain(name: &str, ending: &Ending, death: &Death) -> Error {
+    let protocol = |what: String| Error::new(ErrorKind::Protocol, format!("{name} {what}"));
+    let died = |how: String| Error::new(ErrorKind::WorkerDied, format!("{name} {how}"));
     match ending {
-        Ending::Asked(_) => Error::new(ErrorKind::Cancelled, format!("worker {id} was shut down")),
+        Ending::Asked(_) => Error::new(ErrorKind::Cancelled, format!("{name} was shut down")),
         Ending::Died => died(format!("died: {death}")),
-        Ending::Breach(what) => protocol(format!("{what}; it was cut off")),
+        Ending::Breach(what) => protocol(format!("broke the wire protocol and was cut off: {what}")),
         Ending::Hung(what) => protocol(format!("{what} but did not exit; it was ended")),
         Ending::Deaf(call) => died(format!("was replaced: it went on with call {call} after that was cancelled")),
         Ending::Late(deadline) => deadline.error(Stage::Start),

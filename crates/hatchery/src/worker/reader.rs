@@ -91,8 +91,8 @@ impl Reader {
         }
         match self.agreed.wait_for(Option::is_some).await.ok().and_then(|agreed| *agreed) {
             Some(agreed) if agreed.capabilities.contains(needed) => Ok(()),
-            Some(_) => Err(format!("sent {kind} without the capability `{needed}`")),
-            None => Err(format!("sent {kind} before it was ready")),
+            Some(_) => Err(format!("it sent {kind} without the capability `{needed}`")),
+            None => Err(format!("it sent {kind} before it was ready")),
         }
     }
 
@@ -113,9 +113,9 @@ impl Reader {
             Kind::Progress => return self.progress(&frame),
             Kind::Event => return self.event(&frame),
             Kind::HostCall | Kind::HostTools => return self.host_call(frame),
-            other => return Err(format!("sent {other} on its data channel")),
+            other => return Err(format!("it sent {other} on its data channel")),
         };
-        fits.map_err(|mismatch| format!("sent {kind} for call {id}, {mismatch}"))
+        fits.map_err(|mismatch| format!("it sent {kind} for call {id}, {mismatch}"))
     }
 
     fn ended(&self, id: u64, fits: Result<(), Mismatch>) -> Result<(), Mismatch> {
@@ -163,7 +163,7 @@ impl Reader {
     fn host_call(&mut self, frame: Frame) -> Result<(), String> {
         while self.host_calls.try_join_next().is_some() {}
         if self.host_calls.len() >= MAX_HOST_CALLS {
-            return Err(format!("has more than {MAX_HOST_CALLS} host calls open"));
+            return Err(format!("it has more than {MAX_HOST_CALLS} host calls open"));
         }
         let terms = self.agreed.borrow().unwrap_or_else(|| self.seat.offered());
         let request = match frame.kind {

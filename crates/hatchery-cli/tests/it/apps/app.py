@@ -123,6 +123,51 @@ def say(text: str):
     print(text + " on stderr", file=sys.stderr)
 
 
+@tool
+def give_up(how: str):
+    """Raises what usually ends a program."""
+    raise {"KeyboardInterrupt": KeyboardInterrupt, "SystemExit": SystemExit}[how]
+
+
+@tool
+def odd_values() -> list:
+    return ["a\x00b", "a\ud800b", "é 漢字 \U0001f600", float("nan"), float("-inf"), 10**30]
+
+
+@tool
+def reverse(data: bytes) -> bytes:
+    return data[::-1]
+
+
+@tool
+def long_text(mebibytes: int) -> str:
+    return "x" * (mebibytes << 20)
+
+
+@tool
+def leave_a_child() -> str:
+    """One of the worker's own process group, which knows nothing of its parent's end."""
+    if os.fork() == 0:
+        time.sleep(3600)
+    return "forked"
+
+
+@tool
+def wreck_the_house() -> str:
+    """Takes from under the worker what a process can lose."""
+    for descriptor in (0, 1, 2):
+        os.close(descriptor)
+    os.chdir("/")
+    os.environ.clear()
+    return "wrecked"
+
+
+@tool
+def print_bytes():
+    sys.stdout.buffer.write(bytes(range(256)) + b"\n")
+    sys.stdout.flush()
+
+
 CALLS = 0
 
 

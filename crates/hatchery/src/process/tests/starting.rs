@@ -168,9 +168,11 @@ fn a_file_that_cannot_be_executed_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let script = file(folder.path(), "script", "#!/bin/sh\n", 0o644);
     let nonsense = file(folder.path(), "nonsense", "neither script nor program", 0o755);
-    for path in [&script, &nonsense, folder.path()] {
+    for path in [&script, folder.path()] {
         assert_eq!(failure(spec(path, [])), format!("not executable: {}", path.display()));
     }
+    let expected = format!("neither a program for this machine nor a script with a `#!` line: {}", nonsense.display());
+    assert_eq!(failure(spec(&nonsense, [])), expected);
 }
 
 #[test]
