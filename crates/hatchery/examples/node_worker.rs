@@ -48,6 +48,8 @@ async fn main() -> Result<()> {
     // From here to the worker, from there back to the closure above, and the answer the same way round.
     let capital: String = pool.call("lookup", json!({ "key": "Japan" })).await?;
     println!("lookup: {capital}");
+
+    // In the worker, an error of a host tool is an exception; let through, it is what the worker's tool raised.
     match pool.call::<String>("lookup", json!({ "key": "Atlantis" })).await {
         Ok(capital) => println!("lookup: {capital}"),
         Err(error) => println!("lookup refused ({}): {}", error.kind(), error.message()),
