@@ -1,7 +1,11 @@
 """A classifier of handwritten digits that learns inside the worker, on the data that ships with scikit-learn.
 
+    python3 -m venv examples/digits/.venv
+    examples/digits/.venv/bin/pip install -r examples/digits/requirements.txt
     hatchery call accuracy --app examples/digits/app.py
     hatchery stream train epochs=5 --app examples/digits/app.py
+
+A `.venv` beside the app is found without being named; any other environment is named with `--python`.
 
 Each worker has a model of its own. Who trains it and then asks it does both in one session, or with one worker.
 """

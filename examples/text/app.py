@@ -1,7 +1,10 @@
 """Statistics of long texts: how many words, which ones, how hard to read.
 
-    hatchery call corpus root=docs --app examples/text/app.py
+    hatchery call summary root=. --app examples/text/app.py
+    hatchery call stats text="The cat sat. The cat slept." --app examples/text/app.py
     hatchery stream ngrams text="to be or not to be" n=2 --app examples/text/app.py
+
+The text at hand is a project's own prose: its Markdown, and the comments and docstrings of its sources.
 """
 
 import re
@@ -17,6 +20,17 @@ from hatchery import tool
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 SENTENCE_END = re.compile(r"[.!?]+(?=\s|$)|\n\s*\n")  # a paragraph ends its sentence, as a heading does
 VOWELS = re.compile(r"[aeiouyäöü]+")
+
+# What of a source file is prose, by the end of its name. A comment begins a line or follows a space, so that
+# https://… is none. A string that begins no line is not for people; it is matched so that no # in it is taken for one.
+SLASHES = re.compile(r"(?<!\S)//[/!]?[ \t]?(.*)")
+HASHES = re.compile(r"(?<!\S)#[ \t]?(.*)")
+DOCSTRINGS_AND_HASHES = re.compile(r'^[ \t]*"""((?s:.*?))"""|"""(?s:.*?)"""|(?<!\S)#[ \t]?(.*)', re.MULTILINE)
+PROSE = {".rs": SLASHES, ".js": SLASHES, ".py": DOCSTRINGS_AND_HASHES, ".toml": HASHES, ".sh": HASHES}
+
+NOT_THE_PROJECTS_OWN = {"target", "node_modules"}
+TELLING = 5  # letters, from which on a word usually says what a text is about
+WORDS_PER_MINUTE = 240  # of an adult who reads silently
 
 
 @dataclass
@@ -35,10 +49,38 @@ class Readability:
     school_grade: float  # Flesch and Kincaid: the year of school in which one can read it
 
 
+@dataclass
+class Summary:
+    words: int
+    distinct_words: int
+    sentences: int
+    minutes_to_read: int
+    school_grade: float
+    top_words: dict[str, int]
+    top_terms: dict[str, int]
+
+
 @tool
 def corpus(root: str) -> str:
-    """All Markdown files below a directory, one after another."""
-    return "\n\n".join(path.read_text(encoding="utf-8") for path in sorted(Path(root).rglob("*.md")))
+    """The prose of the project in a directory, file by file: its Markdown, the comments and docstrings of its code."""
+    return "\n\n".join(filter(None, map(prose, files(Path(root)))))
+
+
+@tool
+def summary(root: str, top: int = 5) -> Summary:
+    """What one would want to know of a project's prose before one reads it."""
+    text = corpus(root)
+    counts = stats(text)
+    terms = (pair for pair in ngrams(text) if all(len(word) >= TELLING for word in pair[0].split()))
+    return Summary(
+        words=counts.words,
+        distinct_words=counts.distinct_words,
+        sentences=counts.sentences,
+        minutes_to_read=round(counts.words / WORDS_PER_MINUTE),
+        school_grade=round(readability(text).school_grade, 1),
+        top_words=dict(top_words(text, top, shortest=TELLING)),
+        top_terms=dict(islice(terms, top)),
+    )
 
 
 @tool
@@ -105,6 +147,24 @@ class Concordance:
     def find(self, word: str) -> Iterator[tuple[str, int, str]]:
         """Stream the title, the number and the text of each line that has the word."""
         yield from self.lines.get(word.lower(), [])
+
+
+def files(folder: Path) -> Iterator[Path]:
+    """The files of a project that may have prose in them, in the order of their names. What is hidden stays so."""
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name in NOT_THE_PROJECTS_OWN:
+            continue
+        if path.is_dir():
+            yield from files(path)
+        elif path.suffix == ".md" or path.suffix in PROSE:
+            yield path
+
+
+def prose(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".md":
+        return text
+    return "\n".join("".join(filter(None, match.groups())) for match in PROSE[path.suffix].finditer(text)).strip()
 
 
 def words(text: str) -> Iterator[str]:

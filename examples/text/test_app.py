@@ -5,12 +5,25 @@
 
 import tempfile
 import unittest
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import app
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 VERSE = "The cat sat on the mat. The cat slept!\n\nA heading\n\nWasn't it a well-made mat?"
+
+
+@contextmanager
+def project(files: dict[str, str]) -> Iterator[str]:
+    """A directory with these files."""
+    with tempfile.TemporaryDirectory() as root:
+        for name, text in files.items():
+            path = Path(root, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        yield root
 
 
 class SmallTexts(unittest.TestCase):
@@ -51,27 +64,42 @@ class SmallTexts(unittest.TestCase):
         self.assertEqual(list(concordance.find("CAT")), [("one", 1, "a cat"), ("two", 1, "Cat, cat")])
         self.assertEqual(list(concordance.find("cow")), [])
 
-    def test_corpus(self) -> None:
-        with tempfile.TemporaryDirectory() as root:
-            (Path(root) / "inner").mkdir()
-            (Path(root) / "b.md").write_text("second", encoding="utf-8")
-            (Path(root) / "inner" / "c.md").write_text("third", encoding="utf-8")
-            (Path(root) / "a.md").write_text("first ü", encoding="utf-8")
-            (Path(root) / "a.txt").write_text("no", encoding="utf-8")
-            self.assertEqual(app.corpus(root), "first ü\n\nsecond\n\nthird")
+    def test_prose_is_markdown_and_what_sources_say_to_people(self) -> None:
+        files = {
+            "b.md": "second",
+            "inner/c.md": "third",
+            "a.md": "first ü",
+            "d.rs": '//! A head.\n\nlet url = "https://x"; // a remark\n/// A contract.\nfn f() {}\n',
+            "e.py": '"""A docstring."""\n\nx = """no\n# no\n"""  # a remark\n\n\ndef f():\n    """Two\n    lines."""\n',
+            "f.toml": 'color = "#fff"\n# a remark\n',
+            "a.txt": "no",
+            ".hidden/a.md": "no",
+            "target/a.md": "no",
+        }
+        expected = "first ü|second|A head.\na remark\nA contract.|A docstring.\n\na remark\nTwo\n    lines.|a remark|third"
+        with project(files) as root:
+            self.assertEqual(app.corpus(root), expected.replace("|", "\n\n"))
+
+    def test_summary(self) -> None:
+        with project({"a.md": "The hatchery opens. The hatchery opens at seven.", "b.rs": "// The end."}) as root:
+            summary = app.summary(root, top=2)
+        self.assertEqual((summary.words, summary.distinct_words, summary.sentences), (10, 6, 3))
+        self.assertEqual(summary.top_words, {"hatchery": 2, "opens": 2})
+        self.assertEqual(summary.top_terms, {"hatchery opens": 2})
+        self.assertEqual(summary.minutes_to_read, 0)
 
 
-class ThisProjectsDocumentation(unittest.TestCase):
-    """A real text, long, full of code and tables. Its numbers change, so what is checked is what must hold."""
+class ThisProjectsProse(unittest.TestCase):
+    """A real text of a book's length, full of code and tables. Its numbers change, so what must hold is checked."""
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.text = app.corpus(str(REPOSITORY / "docs"))
+        cls.text = app.corpus(str(REPOSITORY))
 
     def test_the_counts_agree_with_each_other(self) -> None:
         stats = app.stats(self.text)
         everything = app.top_words(self.text, stats.distinct_words)
-        self.assertGreater(stats.words, 2000)
+        self.assertGreater(stats.words, 30_000)
         self.assertEqual(len(everything), stats.distinct_words)
         self.assertEqual(sum(count for _, count in everything), stats.words)
         self.assertEqual(everything[0][0], "the")

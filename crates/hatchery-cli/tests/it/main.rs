@@ -5,6 +5,7 @@
 mod bench;
 mod call;
 mod doctor;
+mod examples;
 mod failing_apps;
 mod generated;
 mod map;

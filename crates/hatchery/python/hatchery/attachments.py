@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from math import prod
 from typing import Any, Callable, NamedTuple, Optional
 
+from .errors import ValidationError
 from .jsonlib import write_plain
 from .wire import Breach
 
 MARK = "$hy:" + os.urandom(8).hex()
 _ALIGNMENT = 64
 _NUMERIC = "biufc"
+# A NumPy type string: byte order, kind, size, and for times their unit.
+_TYPE_STRING = re.compile(r"[<>|]([biufcmMSUV])([0-9]+)(?:\[\w+\])?")
+_BYTES_PER_CHARACTER = 4  # of kind U
 # memoryview's letters, for readers without NumPy.
 _LETTERS = {
     "b1": "?", "i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q", "f4": "f", "f8": "d",
@@ -83,7 +88,11 @@ class Item(NamedTuple):
             import numpy
         except ImportError:
             return self._as_memoryview()
-        return numpy.frombuffer(self.view, dtype=self.dtype).reshape(self.shape)
+        try:
+            return numpy.frombuffer(self.view, dtype=self.dtype).reshape(self.shape)
+        except (TypeError, ValueError) as error:
+            about = f"{len(self.shape)} dimensions of {self.dtype}"
+            raise ValidationError(f"NumPy has no array of {about}: {error}") from None
 
     def _as_memoryview(self) -> memoryview:
         letter = _LETTERS.get(self.dtype[1:])
@@ -137,10 +146,12 @@ def _parse_item(entry: dict, whole: memoryview, end: int) -> tuple[int, Item]:
 
 def _parse_array(entry: dict, length: int) -> tuple[str, tuple]:
     dtype, shape = entry["dtype"], entry["shape"]
-    if type(dtype) is not str or dtype[:1] not in ("<", ">", "|") or not dtype[2:].isdigit():
+    known = _TYPE_STRING.fullmatch(dtype) if type(dtype) is str else None
+    if known is None:
         raise ValueError(f"dtype {dtype!r} is no type string")
     if type(shape) is not list or any(type(n) is not int or n < 0 for n in shape):
         raise ValueError(f"shape {shape!r} is no list of lengths")
-    if prod(shape) * int(dtype[2:]) != length:
+    kind, size = known.groups()
+    if prod(shape) * int(size) * (_BYTES_PER_CHARACTER if kind == "U" else 1) != length:
         raise ValueError(f"shape {shape} of {dtype} does not fill {length} bytes")
     return dtype, tuple(shape)

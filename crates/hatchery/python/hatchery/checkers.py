@@ -374,11 +374,12 @@ def _bare(annotation: Any) -> Any:
 
 def _array(arguments: tuple) -> Check:
     """An array as it came, or a JSON list made one; of the annotated type, where one is named."""
-    wanted = next(iter(get_args(arguments[-1])), Any) if arguments else Any
+    wanted = next(iter(get_args(arguments[1])), Any) if len(arguments) > 1 else Any
+    # `Any` is a class since Python 3.11, of which NumPy would make `object`.
+    dtype = wanted if isinstance(wanted, type) and wanted is not Any and not _is_abstract(wanted) else None
 
     def check(value):
         numpy = sys.modules["numpy"]
-        dtype = wanted if isinstance(wanted, type) and not _is_abstract(wanted) else None
         if not isinstance(value, (list, numpy.ndarray)):
             raise expected("array", value)
         try:

@@ -2,6 +2,7 @@
 
 import sys
 import unittest
+from types import SimpleNamespace
 
 from hatchery import wire
 
@@ -13,6 +14,7 @@ except ImportError:
     numpy = None
 
 APP = """
+from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from hatchery import tool
@@ -22,6 +24,12 @@ def shape(a): return [type(a).__name__, list(a.shape), str(a.dtype), float(a.sum
 def typed(a: NDArray[np.float32]): return [str(a.dtype), a.tolist()]
 @tool
 def untyped(a: np.ndarray): return a.tolist()
+@tool
+def bare(a: np.ndarray): return a.dtype.str
+@tool
+def of_any(a: NDArray[Any]): return a.dtype.str
+@tool
+def of_number(a: NDArray[np.number]): return a.dtype.str
 @tool
 def given(kind: str):
     a = np.arange(6, dtype="<f4").reshape(2, 3)
@@ -71,6 +79,24 @@ class Arrays(unittest.TestCase):
         self.assertEqual(self.send("typed", numpy.array([1.0, 2.0])).body, ["float32", [1.0, 2.0]])
         for tool, value, message in (("untyped", "a", "must be array"), ("typed", [[1], [2, 3]], "cannot be an array"), ("typed", 5, "must be array")):
             self.assertIn(message, self.worker.error(tool, a=value)["message"])
+
+    def test_an_annotation_without_a_type_leaves_the_type_alone(self):
+        for dtype in ("<f8", ">i2", "|b1"):
+            for tool in ("bare", "of_any", "of_number"):
+                with self.subTest(dtype=dtype, tool=tool):
+                    self.assertEqual(self.send(tool, numpy.ones(2, dtype=dtype)).body, dtype)
+
+    def test_texts_and_times_come_too(self):
+        for array in (numpy.array(["a", "bc"]), numpy.array([b"a"]), numpy.array(["2026-11-21"], dtype="<M8[D]")):
+            with self.subTest(array.dtype.str):
+                self.assertEqual(self.send("bare", array).body, array.dtype.str)
+
+    def test_an_array_that_numpy_does_not_know_is_refused_and_the_worker_lives_on(self):
+        odd = SimpleNamespace(dtype=SimpleNamespace(str="<f3"), shape=(1,), nbytes=3, tobytes=lambda: b"abc")
+        error = self.send("bare", odd).body
+        self.assertEqual(error["kind"], "validation")
+        self.assertIn("NumPy has no array of 1 dimensions of <f3", error["message"])
+        self.assertEqual(self.send("bare", numpy.ones(1)).body, "<f8")
 
     def test_results(self):
         array = numpy.arange(6, dtype="<f4").reshape(2, 3)

@@ -5,8 +5,10 @@
 mod calls;
 mod cancel;
 mod ends;
+mod examples;
 mod faults;
 mod host_tools;
+mod numpy;
 mod starts;
 mod streams;
 mod values;
