@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind};
+use crate::id::new_correlation_id;
 
 /// Options of one call. `CallOptions::default()` takes everything from the pool.
 ///
@@ -44,6 +45,21 @@ impl CallOptions {
     pub fn session(mut self, id: impl Into<String>) -> CallOptions {
         self.session = Some(id.into());
         self
+    }
+
+    /// With a correlation id, the caller's or a new one.
+    pub(crate) fn identified(&self) -> CallOptions {
+        let mut options = self.clone();
+        options.correlation_id.get_or_insert_with(new_correlation_id);
+        options
+    }
+
+    /// Puts the correlation id into an error of the call.
+    pub(crate) fn mark(&self, error: Error) -> Error {
+        match &self.correlation_id {
+            Some(id) => error.with_correlation_id(id),
+            None => error,
+        }
     }
 }
 
@@ -90,14 +106,6 @@ impl Deadline {
         self.at.saturating_duration_since(now)
     }
 
-    /// The earlier of two, either of which may be absent.
-    pub(crate) fn earlier(a: Option<Deadline>, b: Option<Deadline>) -> Option<Deadline> {
-        match (a, b) {
-            (Some(a), Some(b)) => Some(if b.at < a.at { b } else { a }),
-            (one, other) => one.or(other),
-        }
-    }
-
     pub(crate) fn error(&self, stage: Stage) -> Error {
         Error::new(ErrorKind::Deadline, format!("deadline of {:?} passed {stage}", self.allowed))
     }
@@ -114,16 +122,6 @@ pub(crate) async fn passed(deadline: Option<Deadline>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_earlier_deadline_wins_and_none_never_does() {
-        let now = Instant::now();
-        let soon = Deadline::after(now, Duration::from_secs(1));
-        let late = Deadline::after(now, Duration::from_secs(2));
-        assert_eq!(Deadline::earlier(late, soon).unwrap().allowed, Duration::from_secs(1));
-        assert_eq!(Deadline::earlier(None, late).unwrap().allowed, Duration::from_secs(2));
-        assert!(Deadline::earlier(None, None).is_none());
-    }
 
     #[test]
     fn a_timeout_past_the_end_of_time_is_none() {
