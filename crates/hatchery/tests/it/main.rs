@@ -4,6 +4,7 @@ mod calls;
 mod cancel;
 mod ends;
 mod faults;
+mod gates;
 mod host_tools;
 mod starts;
 mod streams;
