@@ -73,7 +73,7 @@ pub trait App: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct LaunchContext<'a> {
-    /// The new worker's id; never used before in this run.
+    /// The worker's id. The one that replaces it has the same.
     pub worker: &'a WorkerId,
     /// The supervisor's run.
     pub run: RunId,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind};
+use crate::id::new_correlation_id;
 
 /// Options of one call. `CallOptions::default()` takes everything from the pool.
 ///
@@ -44,6 +45,21 @@ impl CallOptions {
     pub fn session(mut self, id: impl Into<String>) -> CallOptions {
         self.session = Some(id.into());
         self
+    }
+
+    /// With a correlation id, the caller's or a new one.
+    pub(crate) fn identified(&self) -> CallOptions {
+        let mut options = self.clone();
+        options.correlation_id.get_or_insert_with(new_correlation_id);
+        options
+    }
+
+    /// Puts the correlation id into an error of the call.
+    pub(crate) fn mark(&self, error: Error) -> Error {
+        match &self.correlation_id {
+            Some(id) => error.with_correlation_id(id),
+            None => error,
+        }
     }
 }
 

@@ -178,6 +178,12 @@ impl Error {
         self
     }
 
+    /// Puts what brought it about behind what was found, and what the worker wrote about that.
+    pub(crate) fn because(mut self, reason: impl fmt::Display, cause: &Error) -> Error {
+        self.0.message = format!("{}; {reason}", self.0.message);
+        self.with_last_output(cause.last_output().to_vec())
+    }
+
     /// Puts what was attempted in front of what was found.
     pub(crate) fn context(mut self, attempted: impl fmt::Display) -> Error {
         self.0.message = format!("{attempted}: {}", self.0.message);

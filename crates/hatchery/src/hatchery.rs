@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::{Mutex, broadcast, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{Mutex, broadcast, mpsc, watch};
+use tokio::task::{JoinError, JoinSet};
 
 use crate::app::App;
 use crate::doctor;
@@ -126,11 +126,31 @@ impl Hatchery {
             is_first
         });
         let mut keepers = self.keepers.lock().await;
+        let mut outcome = Ok(());
         while let Some(kept) = keepers.join_next().await {
-            kept.map_err(|error| Error::new(ErrorKind::Internal, format!("shut down: a keeper failed: {error}")))?;
+            outcome = outcome.and(kept.or_else(|error| failed("shut down", &error)));
         }
-        Ok(())
+        outcome
     }
+
+    /// How one more first start went. A keeper that fails before it can tell is heard of all the same.
+    async fn next_start(&self, told: &mut mpsc::UnboundedReceiver<Result<()>>) -> Result<()> {
+        let mut keepers = self.keepers.lock().await;
+        tokio::select! {
+            biased;
+            Some(told) = told.recv() => told,
+            Some(kept) = keepers.join_next() => kept.or_else(|error| failed("start", &error)),
+            else => Ok(()),
+        }
+    }
+}
+
+/// A keeper that was dropped with its runtime has ended its worker, as it should.
+fn failed(attempted: &str, error: &JoinError) -> Result<()> {
+    if error.is_cancelled() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Internal, format!("{attempted}: the keeper of a worker failed: {error}")))
 }
 
 impl Drop for Hatchery {
@@ -209,8 +229,9 @@ impl Builder {
         // Exists before the first wait: dropping this future drops it, and it ends what was started.
         let hatchery = Hatchery { run, pools, shared: shared_pools, emitter, stop, keepers: Mutex::new(keepers) };
         for _ in 0..seats {
-            if let Some(Err(error)) = started.recv().await {
-                hatchery.shutdown_within(Duration::ZERO).await?;
+            if let Err(error) = hatchery.next_start(&mut started).await {
+                // What went wrong first is the news.
+                let _ended = hatchery.shutdown_within(Duration::ZERO).await;
                 return Err(error);
             }
         }

@@ -1,9 +1,12 @@
 //! Host tools: functions of this process that workers may call back with `ctx.call(name, **arguments)`.
 
+use std::any::Any;
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -54,7 +57,7 @@ impl HostTools {
     /// Runs one.
     pub(crate) async fn call(&self, name: &str, arguments: Payload) -> Result<Payload> {
         match self.0.get(name) {
-            Some(entry) => (entry.run)(arguments).await,
+            Some(entry) => caught(name, async { (entry.run)(arguments).await }).await,
             None => Err(Error::new(
                 ErrorKind::NotFound,
                 format!("no such host tool: {name}{}", near_match(name, self.0.keys().map(String::as_str))),
@@ -65,6 +68,22 @@ impl HostTools {
     pub(crate) fn specs(&self) -> Vec<ToolSpec> {
         self.0.values().map(|entry| entry.spec.clone()).collect()
     }
+}
+
+/// A panic in a host tool is an answer too: the worker waits for one.
+async fn caught(name: &str, answer: impl Future<Output = Result<Payload>>) -> Result<Payload> {
+    let mut answer = pin!(answer);
+    poll_fn(|context| {
+        // What the tool shares with the rest of the program is its own to keep whole, as in any thread that panics.
+        catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context)))
+            .unwrap_or_else(|panic| Poll::Ready(Err(panicked(name, &*panic))))
+    })
+    .await
+}
+
+fn panicked(name: &str, panic: &(dyn Any + Send)) -> Error {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    Error::new(ErrorKind::Internal, format!("host tool {name} panicked: {}", text.unwrap_or("without a message")))
 }
 
 fn does_not_fit(tool: &str, error: &Error) -> Error {

@@ -1,7 +1,7 @@
 //! Keeps one seat filled: a worker's life, a pause, the next one, until the pool ends.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
@@ -32,6 +32,18 @@ impl Starts {
     }
 }
 
+/// Empties the seat when its keeper is no more, also when it is dropped half-way, as when a runtime ends.
+struct Vacating {
+    shared: Arc<Shared>,
+    number: usize,
+}
+
+impl Drop for Vacating {
+    fn drop(&mut self) {
+        self.shared.vacate(self.number);
+    }
+}
+
 /// What every seat of a pool is filled with.
 #[derive(Clone)]
 pub(crate) struct Keeper {
@@ -44,19 +56,21 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     pub(crate) async fn keep(mut self, number: usize) {
+        let _empty_in_the_end = Vacating { shared: Arc::clone(&self.shared), number };
         for generation in 1.. {
+            let began = Instant::now();
             let exit = worker::run(self.seat(number, generation), self.stop.clone()).await;
-            let pause = self.shared.roster().gone(number);
+            let pause = self.shared.gone(number, began.elapsed());
             if self.is_told() {
                 return;
             }
-            let error = match exit {
-                Exit::Served(error) => error,
+            let (Exit::Served(error) | Exit::NeverReady(error)) = &exit;
+            self.shared.remember_end(error);
+            if generation == 1 && matches!(exit, Exit::NeverReady(_)) {
                 // It ends the start, and with it the pool: nobody follows.
-                Exit::NeverReady(error) if generation == 1 => return self.shared.starts.failed(error),
-                Exit::NeverReady(error) => error,
-            };
-            self.say_restarting(pause, &error);
+                return self.shared.starts.failed(error.clone());
+            }
+            self.say_restarting(pause, error);
             if self.told_within(pause).await {
                 return;
             }

@@ -37,19 +37,36 @@ pub(crate) struct Roster<C, W> {
 #[derive(Debug)]
 struct Seat<W> {
     state: State<W>,
-    /// Starts that came to nothing since the last call that ended well.
+    /// Lives that came to nothing since the last that did: one call answered, or a long life.
     failures: u32,
 }
 
 #[derive(Debug)]
 enum State<W> {
-    /// No worker, or one that is not ready yet, or one that is on its way out.
+    /// No worker, or one that is not ready yet.
     Out,
     Ready {
         worker: W,
         load: usize,
     },
+    /// Takes no more calls; those that it has may still end well.
+    Leaving {
+        worker: W,
+        load: usize,
+    },
 }
+
+/// What is known about who sits in a seat.
+pub(crate) struct Occupant<'a, W> {
+    pub(crate) state: &'static str,
+    pub(crate) worker: Option<&'a W>,
+    pub(crate) load: usize,
+}
+
+/// A worker that lived as long was good, even if it had nothing to do.
+const LONG_LIFE: Duration = MAX_BACKOFF;
+
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 /// "Write this call to this worker."
 #[derive(Debug)]
@@ -73,8 +90,8 @@ pub(crate) enum Admission<C, W> {
 pub(crate) enum Place<C, W> {
     /// It waited, and now never runs.
     Queue(C),
-    /// A worker runs it and is to be told. No worker if that one is on its way out already.
-    Worker(Option<W>),
+    /// This worker has it and is to be told.
+    Worker(W),
     /// It has ended.
     Nowhere,
 }
@@ -115,11 +132,16 @@ impl<C, W: Clone> Roster<C, W> {
     /// The worker answered the call for good. Says which call it takes next.
     pub(crate) fn done(&mut self, id: CallId) -> Option<Send<C, W>> {
         let seat = self.running.remove(&id)?;
-        let State::Ready { load, .. } = &mut self.seats[seat].state else { return None };
-        self.by_load.remove(&(*load, seat));
-        *load -= 1;
-        self.by_load.insert((*load, seat));
         self.seats[seat].failures = 0;
+        match &mut self.seats[seat].state {
+            State::Out => {}
+            State::Leaving { load, .. } => *load -= 1,
+            State::Ready { load, .. } => {
+                self.by_load.remove(&(*load, seat));
+                *load -= 1;
+                self.by_load.insert((*load, seat));
+            }
+        }
         self.next()
     }
 
@@ -133,8 +155,8 @@ impl<C, W: Clone> Roster<C, W> {
         if let Some(call) = self.withdraw(id) {
             return Place::Queue(call);
         }
-        match self.running.get(&id) {
-            Some(&seat) => Place::Worker(self.worker(seat)),
+        match self.running.get(&id).and_then(|&seat| self.seat(seat).worker) {
+            Some(worker) => Place::Worker(worker.clone()),
             None => Place::Nowhere,
         }
     }
@@ -151,18 +173,27 @@ impl<C, W: Clone> Roster<C, W> {
 
     /// The worker in this seat takes no more calls; those that it has go on.
     pub(crate) fn retire(&mut self, seat: usize) {
-        if let State::Ready { load, .. } = std::mem::replace(&mut self.seats[seat].state, State::Out) {
-            self.by_load.remove(&(load, seat));
+        let state = &mut self.seats[seat].state;
+        if let State::Ready { worker, load } = state {
+            self.by_load.remove(&(*load, seat));
+            *state = State::Leaving { worker: worker.clone(), load: *load };
         }
     }
 
-    /// The worker of this seat is gone, its calls with it. Says how long to wait before the next start.
-    pub(crate) fn gone(&mut self, seat: usize) -> Duration {
-        self.retire(seat);
-        self.running.retain(|_, at| *at != seat);
-        let failures = self.seats[seat].failures;
+    /// The worker of this seat is gone after so long a life, its calls with it. Says how long to wait before the next
+    /// start.
+    pub(crate) fn gone(&mut self, seat: usize, lived: Duration) -> Duration {
+        self.vacate(seat);
+        let failures = if lived < LONG_LIFE { self.seats[seat].failures } else { 0 };
         self.seats[seat].failures = failures.saturating_add(1);
         backoff(failures)
+    }
+
+    /// Nobody sits here any more, and nobody is to follow.
+    pub(crate) fn vacate(&mut self, seat: usize) {
+        self.retire(seat);
+        self.seats[seat].state = State::Out;
+        self.running.retain(|_, at| *at != seat);
     }
 
     /// No more calls, and no more waiting ones. Those that run go on.
@@ -179,16 +210,24 @@ impl<C, W: Clone> Roster<C, W> {
         self.running.len()
     }
 
-    /// The ready worker of a seat and how many calls it has.
-    pub(crate) fn seat(&self, seat: usize) -> Option<(&W, usize)> {
-        match &self.seats[seat].state {
-            State::Ready { worker, load } => Some((worker, *load)),
-            State::Out => None,
-        }
+    /// Who sits there, and what it does.
+    pub(crate) fn seat(&self, seat: usize) -> Occupant<'_, W> {
+        let (state, worker, load) = match &self.seats[seat].state {
+            State::Out if self.is_closed => ("gone", None, 0),
+            State::Out => ("starting", None, 0),
+            State::Ready { worker, load: 0 } => ("idle", Some(worker), 0),
+            State::Ready { worker, load } => ("busy", Some(worker), *load),
+            State::Leaving { worker, load } => ("draining", Some(worker), *load),
+        };
+        Occupant { state, worker, load }
     }
 
-    fn worker(&self, seat: usize) -> Option<W> {
-        self.seat(seat).map(|(worker, _)| worker.clone())
+    /// The worker of this seat, if it takes calls.
+    pub(crate) fn ready_worker(&self, seat: usize) -> Option<&W> {
+        match &self.seats[seat].state {
+            State::Ready { worker, .. } => Some(worker),
+            State::Out | State::Leaving { .. } => None,
+        }
     }
 
     /// The call that has waited longest, if some worker has room.
@@ -218,7 +257,7 @@ impl<C, W: Clone> Roster<C, W> {
 fn backoff(failures: u32) -> Duration {
     match failures {
         0 => Duration::ZERO,
-        n => Duration::from_millis(100).saturating_mul(1 << (n - 1).min(16)).min(Duration::from_secs(30)),
+        n => Duration::from_millis(100).saturating_mul(1 << (n - 1).min(16)).min(MAX_BACKOFF),
     }
 }
 

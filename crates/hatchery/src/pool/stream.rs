@@ -8,10 +8,10 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
-use tokio::time::Sleep;
+use tokio::task::AbortHandle;
 
 use super::Ticket;
-use crate::call::{Deadline, Stage};
+use crate::call::{CallOptions, passed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::value::Payload;
 use crate::worker::{Item, Line, STREAM_WINDOW};
@@ -25,27 +25,19 @@ pub struct PayloadStream {
     line: Option<Arc<Line>>,
     /// Bytes that were taken and not granted again yet.
     owed: u64,
-    deadline: Option<(Deadline, Pin<Box<Sleep>>)>,
-    queue_deadline: Option<(Deadline, Pin<Box<Sleep>>)>,
-    correlation_id: Arc<str>,
+    clock: Clock,
+    options: CallOptions,
 }
 
 impl PayloadStream {
     pub(super) fn new(
         ticket: Ticket,
         items: mpsc::UnboundedReceiver<Item>,
-        deadline: Option<Deadline>,
-        correlation_id: Arc<str>,
+        sender: mpsc::WeakUnboundedSender<Item>,
+        options: CallOptions,
     ) -> PayloadStream {
-        PayloadStream {
-            queue_deadline: timer(ticket.queue_deadline),
-            ticket: Some(ticket),
-            items,
-            line: None,
-            owed: 0,
-            deadline: timer(deadline),
-            correlation_id,
-        }
+        let clock = Clock::start(&ticket, sender);
+        PayloadStream { ticket: Some(ticket), items, line: None, owed: 0, clock, options }
     }
 
     /// The next chunk; `None` after the last one. Cancel safe.
@@ -54,34 +46,22 @@ impl PayloadStream {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Payload>>> {
-        if self.ticket.is_none() {
-            return Poll::Ready(None);
-        }
-        // A generator that is always ahead of its reader would keep us from ever looking at the timer.
-        if let Some((deadline, _)) = &self.deadline
-            && deadline.at() <= std::time::Instant::now()
-        {
-            let deadline = *deadline;
-            return self.expired(deadline);
-        }
-        loop {
-            match self.items.poll_recv(context) {
-                Poll::Ready(Some(Item::Begun(line))) => {
-                    self.line = Some(line);
-                    self.queue_deadline = None;
-                }
-                Poll::Ready(Some(Item::Chunk { payload, cost })) => {
+        while self.ticket.is_some() {
+            match ready!(self.items.poll_recv(context)) {
+                Some(Item::Begun(line)) => self.line = Some(line),
+                Some(Item::Chunk { payload, cost }) => {
                     self.took(cost);
                     return Poll::Ready(Some(Ok(payload)));
                 }
-                Poll::Ready(Some(Item::End(Ok(())))) => return self.over(None),
-                Poll::Ready(Some(Item::End(Err(error)))) => return self.over(Some(error)),
-                Poll::Ready(None) => {
-                    return self.over(Some(Error::new(ErrorKind::Unavailable, "the pool was dropped")));
+                Some(Item::End(Ok(()))) => self.over(),
+                Some(Item::End(Err(error))) => return Poll::Ready(Some(Err(self.fail(error)))),
+                None => {
+                    let dropped = Error::new(ErrorKind::Unavailable, "the pool was dropped");
+                    return Poll::Ready(Some(Err(self.fail(dropped))));
                 }
-                Poll::Pending => return self.poll_deadlines(context),
             }
         }
+        Poll::Ready(None)
     }
 
     /// Grants again what was taken, half a window at a time, so that a grant is not a frame a chunk.
@@ -100,38 +80,69 @@ impl PayloadStream {
         }
     }
 
-    fn poll_deadlines(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Payload>>> {
-        if let Some((deadline, timer)) = &mut self.queue_deadline
-            && timer.as_mut().poll(context).is_ready()
-        {
-            let deadline = *deadline;
-            self.queue_deadline = None;
-            let withdrawn = self.ticket.as_ref().and_then(|ticket| ticket.shared.roster().withdraw(ticket.id));
-            if withdrawn.is_some() {
-                return self.over(Some(deadline.error(Stage::Queue)));
-            }
-        }
-        let Some((deadline, timer)) = &mut self.deadline else { return Poll::Pending };
-        ready!(timer.as_mut().poll(context));
-        let deadline = *deadline;
-        self.expired(deadline)
+    fn fail(&mut self, error: Error) -> Error {
+        self.over();
+        self.options.mark(error)
     }
 
-    fn expired(&mut self, deadline: Deadline) -> Poll<Option<Result<Payload>>> {
-        let error = self.ticket.take().map(|ticket| ticket.expired(Some(deadline)));
-        Poll::Ready(error.map(|error| Err(error.with_correlation_id(&self.correlation_id))))
-    }
-
-    fn over(&mut self, error: Option<Error>) -> Poll<Option<Result<Payload>>> {
+    fn over(&mut self) {
+        self.clock.stop();
+        self.line = None;
         if let Some(mut ticket) = self.ticket.take() {
             ticket.is_over = true;
         }
-        Poll::Ready(error.map(|error| Err(error.with_correlation_id(&self.correlation_id))))
     }
 }
 
-fn timer(deadline: Option<Deadline>) -> Option<(Deadline, Pin<Box<Sleep>>)> {
-    deadline.map(|deadline| (deadline, Box::pin(tokio::time::sleep_until(deadline.at().into()))))
+/// Ends a stream at its deadline. A task of its own, not a timer in the stream: a reader that has stalled, and polls
+/// no more, must not hold a worker for ever.
+struct Clock(Option<AbortHandle>);
+
+impl Clock {
+    fn start(ticket: &Ticket, sender: mpsc::WeakUnboundedSender<Item>) -> Clock {
+        let (shared, id) = (Arc::clone(&ticket.shared), ticket.id);
+        let (deadline, queue_deadline) = (ticket.deadline, ticket.queue_deadline);
+        if deadline.is_none() && queue_deadline.is_none() {
+            return Clock(None);
+        }
+        let clock = async move {
+            tokio::select! {
+                biased;
+                () = passed(deadline) => {}
+                () = passed(queue_deadline) => {
+                    let reader = sender.upgrade();
+                    if let Some(error) = shared.expired_in_queue(id, queue_deadline) {
+                        return tell(reader, error);
+                    }
+                    drop(reader);
+                    passed(deadline).await;
+                }
+            }
+            // Taken hold of before the call is given up, which may drop the last other sender.
+            let reader = sender.upgrade();
+            tell(reader, shared.expired(id, deadline));
+        };
+        Clock(Some(tokio::spawn(clock).abort_handle()))
+    }
+
+    fn stop(&mut self) {
+        if let Some(task) = self.0.take() {
+            task.abort();
+        }
+    }
+}
+
+impl Drop for Clock {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Without a sender the stream has ended already.
+fn tell(reader: Option<mpsc::UnboundedSender<Item>>, error: Error) {
+    if let Some(reader) = reader {
+        let _given_up = reader.send(Item::End(Err(error)));
+    }
 }
 
 impl Stream for PayloadStream {
@@ -161,11 +172,10 @@ impl<T: DeserializeOwned> ReplyStream<T> {
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<T>>> {
         let chunk = ready!(self.chunks.poll(context));
-        Poll::Ready(
-            chunk.map(|chunk| {
-                chunk?.decode().map_err(|error: Error| error.context(format_args!("{}: a chunk", self.tool)))
-            }),
-        )
+        Poll::Ready(chunk.map(|chunk| {
+            let wrong = |error: Error| error.context(format_args!("{}: a chunk", self.tool));
+            chunk?.decode().map_err(|error| self.chunks.options.mark(wrong(error)))
+        }))
     }
 }
 

@@ -44,10 +44,16 @@ impl Writable for UnixStream {
 pub(crate) struct Outbox<W> {
     state: Mutex<State<W>>,
     more: Notify,
+    flushed: Notify,
 }
 
 enum State<W> {
-    Open { writer: Arc<W>, backlog: VecDeque<Bytes> },
+    /// `is_last`: takes no more, and closes once the backlog has left.
+    Open {
+        writer: Arc<W>,
+        backlog: VecDeque<Bytes>,
+        is_last: bool,
+    },
     Closed,
 }
 
@@ -57,13 +63,14 @@ pub(crate) struct Closed;
 
 impl<W: Writable> Outbox<W> {
     pub(crate) fn new(writer: Arc<W>) -> Outbox<W> {
-        Outbox { state: Mutex::new(State::Open { writer, backlog: VecDeque::new() }), more: Notify::new() }
+        let state = State::Open { writer, backlog: VecDeque::new(), is_last: false };
+        Outbox { state: Mutex::new(state), more: Notify::new(), flushed: Notify::new() }
     }
 
     /// Sends, or queues what the channel does not take now. Never waits.
     pub(crate) fn send(&self, frame: Encoded) -> Result<(), Closed> {
         let mut state = self.lock();
-        let State::Open { writer, backlog } = &mut *state else { return Err(Closed) };
+        let State::Open { writer, backlog, is_last: false } = &mut *state else { return Err(Closed) };
         let was_flushed = backlog.is_empty();
         backlog.push_back(frame.head.into());
         backlog.extend(frame.data);
@@ -84,28 +91,60 @@ impl<W: Writable> Outbox<W> {
     pub(crate) fn close(&self) {
         *self.lock() = State::Closed;
         self.more.notify_one();
+        self.flushed.notify_waiters();
+    }
+
+    /// Takes no more; what was taken still leaves, and then the peer reads end of file.
+    pub(crate) fn finish(&self) {
+        let mut state = self.lock();
+        match &mut *state {
+            State::Open { backlog, is_last, .. } if !backlog.is_empty() => *is_last = true,
+            _ => {
+                *state = State::Closed;
+                self.more.notify_one();
+            }
+        }
+    }
+
+    /// Waits until everything that was sent has left, or never will.
+    pub(crate) async fn flushed(&self) {
+        loop {
+            let flushed = self.flushed.notified();
+            if !matches!(&*self.lock(), State::Open { backlog, .. } if !backlog.is_empty()) {
+                return;
+            }
+            flushed.await;
+        }
     }
 
     /// Writes what `send` had to leave, until the channel is closed. One task per outbox runs it.
     pub(crate) async fn flush(&self) {
         loop {
-            self.more.notified().await;
-            loop {
-                let writer = match &*self.lock() {
-                    State::Open { backlog, .. } if backlog.is_empty() => break,
-                    State::Open { writer, .. } => Arc::clone(writer),
-                    State::Closed => return,
-                };
-                let is_writable = writer.writable().await;
-                drop(writer);
-                let mut state = self.lock();
-                let State::Open { writer, backlog } = &mut *state else { return };
-                if is_writable.and_then(|()| write_some(&**writer, backlog)).is_err() {
-                    *state = State::Closed;
-                    return;
+            let writer = match &*self.lock() {
+                State::Open { backlog, .. } if backlog.is_empty() => None,
+                State::Open { writer, .. } => Some(Arc::clone(writer)),
+                State::Closed => return,
+            };
+            match writer {
+                None => self.more.notified().await,
+                Some(writer) => {
+                    let is_writable = writer.writable().await;
+                    self.write_backlog(is_writable);
                 }
             }
         }
+    }
+
+    fn write_backlog(&self, is_writable: io::Result<()>) {
+        let mut state = self.lock();
+        let State::Open { writer, backlog, is_last } = &mut *state else { return };
+        let is_broken = is_writable.and_then(|()| write_some(&**writer, backlog)).is_err();
+        if is_broken || (*is_last && backlog.is_empty()) {
+            *state = State::Closed;
+        } else if !backlog.is_empty() {
+            return;
+        }
+        self.flushed.notify_waiters();
     }
 
     fn lock(&self) -> MutexGuard<'_, State<W>> {

@@ -7,14 +7,14 @@ use crate::error::{Error, ErrorBody, ErrorKind};
 use crate::transport::{Inbox, Outbox, Received};
 use crate::wire::{Encoded, Frame, Hello, Kind, Ready, VERSION};
 
-pub(super) fn offer(seat: &Seat, control: &Outbox<UnixStream>) -> Result<(), Ending> {
+pub(super) fn offer(seat: &Seat, app: &str, control: &Outbox<UnixStream>) -> Result<(), Ending> {
     let ours = seat.offered();
     let hello = Hello {
         versions: vec![VERSION],
         host: concat!("hatchery ", env!("CARGO_PKG_VERSION")).to_owned(),
         run: seat.run.to_string(),
         worker: seat.id.to_string(),
-        app: seat.app.describe(),
+        app: app.to_owned(),
         capabilities: ours.capabilities,
         limits: ours.limits,
     };
@@ -41,8 +41,10 @@ pub(super) async fn answer(control: &mut Inbox<UnixStream>) -> Result<Ready, End
 /// What a worker that has ended left on its control channel.
 pub(super) fn last_words(control: &mut Inbox<UnixStream>) -> Option<Ending> {
     match control.look() {
+        Ok(Received::More) => last_words(control),
         Ok(Received::Frame(frame)) if frame.kind == Kind::Error => Some(Ending::Refused(own_error(&frame))),
-        _ => None,
+        Ok(_) => None,
+        Err(error) => Some(Ending::Breach(error.to_string())),
     }
 }
 

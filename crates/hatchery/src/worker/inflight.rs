@@ -87,13 +87,14 @@ impl Inflight {
         Ok(())
     }
 
-    /// A RESULT came.
-    pub(crate) fn result(&self, id: CallId, payload: Payload) -> Result<(), Mismatch> {
-        match self.remove(id, |sink| matches!(sink, Sink::Unary(_)), Mismatch::IsAStream)? {
-            Sink::Unary(caller) => drop(caller.send(Ok(payload))),
-            Sink::Stream(_) => {}
-        }
-        Ok(())
+    /// A RESULT came. The call is closed; what is returned tells the caller.
+    pub(crate) fn result(&self, id: CallId, payload: Payload) -> Result<impl FnOnce() + use<>, Mismatch> {
+        let sink = self.remove(id, |sink| matches!(sink, Sink::Unary(_)), Mismatch::IsAStream)?;
+        Ok(move || {
+            if let Sink::Unary(caller) = sink {
+                let _given_up = caller.send(Ok(payload));
+            }
+        })
     }
 
     /// A CHUNK came.
@@ -109,18 +110,20 @@ impl Inflight {
         Ok(())
     }
 
-    /// An END came.
-    pub(crate) fn end(&self, id: CallId) -> Result<(), Mismatch> {
-        match self.remove(id, |sink| matches!(sink, Sink::Stream(_)), Mismatch::NotAStream)? {
-            Sink::Stream(caller) => drop(caller.send(Item::End(Ok(())))),
-            Sink::Unary(_) => {}
-        }
-        Ok(())
+    /// An END came. As [`Inflight::result`].
+    pub(crate) fn end(&self, id: CallId) -> Result<impl FnOnce() + use<>, Mismatch> {
+        let sink = self.remove(id, |sink| matches!(sink, Sink::Stream(_)), Mismatch::NotAStream)?;
+        Ok(move || {
+            if let Sink::Stream(caller) = sink {
+                let _given_up = caller.send(Item::End(Ok(())));
+            }
+        })
     }
 
-    /// An ERROR came.
-    pub(crate) fn error(&self, id: CallId, error: Error) -> Result<(), Mismatch> {
-        self.remove(id, |_| true, Mismatch::NotOpen).map(|sink| sink.fail(error))
+    /// An ERROR came. As [`Inflight::result`].
+    pub(crate) fn error(&self, id: CallId, error: Error) -> Result<impl FnOnce() + use<>, Mismatch> {
+        let sink = self.remove(id, |_| true, Mismatch::NotOpen)?;
+        Ok(move || sink.fail(error))
     }
 
     /// More credit for a stream. False if it has ended.
@@ -195,9 +198,11 @@ mod tests {
     fn an_answer_comes_once() {
         let inflight = Inflight::default();
         let mut reply = unary(&inflight, 1);
-        assert_eq!(inflight.result(1, payload()), Ok(()));
+        let tell = inflight.result(1, payload()).unwrap();
+        assert!(!inflight.is_open(1) && reply.try_recv().is_err(), "closed first, told then");
+        tell();
         assert!(reply.try_recv().unwrap().is_ok());
-        assert_eq!(inflight.result(1, payload()), Err(Mismatch::NotOpen));
+        assert_eq!(inflight.result(1, payload()).err(), Some(Mismatch::NotOpen));
     }
 
     #[test]
@@ -206,8 +211,8 @@ mod tests {
         let _reply = unary(&inflight, 1);
         let _items = stream(&inflight, 2, 10);
         assert_eq!(inflight.chunk(1, payload(), 1), Err(Mismatch::NotAStream));
-        assert_eq!(inflight.end(1), Err(Mismatch::NotAStream));
-        assert_eq!(inflight.result(2, payload()), Err(Mismatch::IsAStream));
+        assert_eq!(inflight.end(1).err(), Some(Mismatch::NotAStream));
+        assert_eq!(inflight.result(2, payload()).err(), Some(Mismatch::IsAStream));
         assert_eq!(inflight.chunk(3, payload(), 1), Err(Mismatch::NotOpen));
         assert!(inflight.is_open(1) && inflight.is_open(2));
     }

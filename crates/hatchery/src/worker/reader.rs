@@ -12,13 +12,17 @@ use super::inflight::Mismatch;
 use super::life::Seat;
 use super::voice::Voice;
 use crate::error::{Error, ErrorBody, ErrorKind};
-use crate::telemetry::{Event, Progress, ToolEvent};
+use crate::telemetry::{Event, Level, LogSource, Progress, ToolEvent};
 use crate::transport::{Inbox, Outbox, Received};
 use crate::value::Payload;
 use crate::wire::{Capability, Encoded, EventBody, Frame, FrameError, HostCall, Kind, LogBody, ProgressBody, Terms};
 
-/// Host calls that one worker may have open.
+/// Host calls that one worker may have open. One is open until the worker has taken its answer, so that a worker that
+/// asks and never listens does not fill our memory.
 const MAX_HOST_CALLS: usize = 1024;
+
+/// A larger EVENT is dropped, and a longer message of PROGRESS cut: subscribers that are slow keep thousands of them.
+const MAX_EVENT: usize = 64 << 10;
 
 /// Why the reading ended.
 #[derive(Debug)]
@@ -58,9 +62,11 @@ impl Reader {
     }
 
     async fn rest(mut self) -> Verdict {
+        self.data.read_no_more_than_is_there();
         loop {
             let frame = match self.data.look() {
                 Ok(Received::Frame(frame)) => Ok(Some(frame)),
+                Ok(Received::More) => continue,
                 Ok(Received::Empty | Received::End) => return Verdict::End,
                 Err(error) => Err(error),
             };
@@ -118,11 +124,13 @@ impl Reader {
         fits.map_err(|mismatch| format!("it sent {kind} for call {id}, {mismatch}"))
     }
 
-    fn ended(&self, id: u64, fits: Result<(), Mismatch>) -> Result<(), Mismatch> {
-        if fits.is_ok() {
-            self.seat.owner.done(id);
-        }
-        fits
+    /// The call's place is free before its caller knows: who calls again at once must not find the pool full because
+    /// of itself.
+    fn ended(&self, id: u64, closed: Result<impl FnOnce(), Mismatch>) -> Result<(), Mismatch> {
+        let tell = closed?;
+        self.seat.owner.done(id);
+        tell();
+        Ok(())
     }
 
     fn call_error(&self, frame: &Frame) -> Result<Error, String> {
@@ -142,13 +150,18 @@ impl Reader {
         self.seat.emitter.emit(Event::Progress(Progress {
             worker: self.seat.id.clone(),
             fraction: body.fraction,
-            message: body.message,
+            message: body.message.map(|message| message[..message.floor_char_boundary(MAX_EVENT)].to_owned()),
             correlation_id: correlation_id.to_string(),
         }));
         Ok(())
     }
 
     fn event(&self, frame: &Frame) -> Result<(), String> {
+        if frame.body.len() > MAX_EVENT {
+            let dropped = format!("dropped an EVENT of {} bytes: the limit is {MAX_EVENT}", frame.body.len());
+            self.voice.said(Level::Warning, LogSource::Host, &dropped, None);
+            return Ok(());
+        }
         let body = EventBody::read(frame).map_err(|error| error.to_string())?;
         self.seat.emitter.emit(Event::Tool(ToolEvent {
             worker: self.seat.id.clone(),
@@ -163,7 +176,7 @@ impl Reader {
     fn host_call(&mut self, frame: Frame) -> Result<(), String> {
         while self.host_calls.try_join_next().is_some() {}
         if self.host_calls.len() >= MAX_HOST_CALLS {
-            return Err(format!("it has more than {MAX_HOST_CALLS} host calls open"));
+            return Err(format!("it has more than {MAX_HOST_CALLS} host calls open, or does not read their answers"));
         }
         let terms = self.agreed.borrow().unwrap_or_else(|| self.seat.offered());
         let request = match frame.kind {
@@ -176,19 +189,26 @@ impl Reader {
                 None => Payload::encode(&seat.host_tools.specs()),
                 Some(call) => seat.host_tools.call(&call.tool, call.args).await,
             };
-            let frame = answer
-                .and_then(|value| Encoded::value(Kind::HostResult, id, &value, &terms).map_err(too_large))
-                .or_else(|error| Encoded::message(Kind::HostError, id, &ErrorBody::from(&error), &terms));
-            if let Ok(frame) = frame {
+            if let Ok(frame) = host_answer(id, answer, &terms) {
                 let _dying = control.send(frame);
             }
+            control.flushed().await;
         });
         Ok(())
     }
 }
 
-fn too_large(error: FrameError) -> Error {
-    Error::new(ErrorKind::Limit, format!("answer of a host tool: {error}"))
+/// HOST_RESULT if it fits, else the error that it does not, else the shortest error that says so.
+fn host_answer(id: u64, answer: Result<Payload, Error>, terms: &Terms) -> Result<Encoded, FrameError> {
+    let refuse = |error: Error| Encoded::message(Kind::HostError, id, &ErrorBody::from(&error), terms);
+    answer
+        .and_then(|value| Encoded::value(Kind::HostResult, id, &value, terms).map_err(cannot_be_sent))
+        .or_else(|error| refuse(error).or_else(|_| refuse(Error::new(ErrorKind::Limit, "the error is too large"))))
+}
+
+fn cannot_be_sent(error: FrameError) -> Error {
+    let kind = if matches!(error, FrameError::Capability { .. }) { ErrorKind::Unavailable } else { ErrorKind::Limit };
+    Error::new(kind, format!("answer of a host tool: {error}"))
 }
 
 fn payload(frame: Frame) -> Payload {

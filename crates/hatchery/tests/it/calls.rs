@@ -178,3 +178,20 @@ async fn thousands_of_calls_from_many_tasks_all_get_their_own_answer() {
     }
     rig.end().await;
 }
+
+#[tokio::test]
+async fn every_error_carries_the_correlation_id_that_the_caller_gave() {
+    let rig = Rig::basics(1).await;
+    let options = CallOptions::new().correlation_id("order-4711");
+    let cases = [("word_cuont", json!({})), ("echo", json!([])), ("echo", json!({"value": "no number"}))];
+    for (tool, args) in cases {
+        let error = rig.pool.call_with::<u64>(tool, args, &options).await.unwrap_err();
+        assert_eq!(error.correlation_id(), Some("order-4711"), "{error}");
+    }
+    let error = rig.pool.stream_with::<u64>("word_count", json!({}), &options).await.err().unwrap();
+    assert_eq!(error.correlation_id(), Some("order-4711"));
+    let mut chunks = rig.pool.stream_with::<String>("countdown", json!({"n": 1}), &options).await.unwrap();
+    let error = chunks.next().await.unwrap().unwrap_err();
+    assert_eq!(error.correlation_id(), Some("order-4711"), "{error}");
+    rig.end().await;
+}

@@ -114,3 +114,66 @@ async fn a_full_queue_refuses_at_once() {
     running.await.unwrap().unwrap();
     rig.end().await;
 }
+
+#[tokio::test]
+async fn the_deadline_of_a_call_passes_in_the_queue_too() {
+    let rig = Rig::basics(1).await;
+    let gate = rig.path("gate");
+    let running = spawn({
+        let (pool, gate) = (rig.pool.clone(), gate.clone());
+        async move { pool.call::<bool>("wait_for_file", json!({"path": gate})).await }
+    });
+    eventually("the worker is busy", || rig.pool.workers()[0].state == "busy").await;
+    // The queue's own limit is its default, 10 s.
+    let options = CallOptions::new().timeout(Duration::from_millis(50));
+    let error = rig.pool.call_with::<Value>("echo", json!({"value": 1}), &options).await.unwrap_err();
+    assert_eq!(error.message(), "deadline of 50ms passed while waiting in the queue");
+    let mut stream = rig.pool.stream_with::<u64>("countdown", json!({"n": 1}), &options).await.unwrap();
+    let error = stream.next().await.unwrap().unwrap_err();
+    assert_eq!(error.message(), "deadline of 50ms passed while waiting in the queue");
+    std::fs::write(&gate, "").unwrap();
+    running.await.unwrap().unwrap();
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_nobody_reads_lets_its_worker_go_at_the_deadline() {
+    let rig = Rig::basics(1).await;
+    let options = CallOptions::new().timeout(Duration::from_millis(300));
+    let chunks = json!({"count": 100_000, "size": 100_000});
+    let mut unread = rig.pool.stream_with::<String>("big_chunks", chunks, &options).await.unwrap();
+    rig.pool.call::<()>("echo", json!({"value": null})).await.expect("the worker is free again");
+    let mut got = 0;
+    let error = loop {
+        match unread.next().await.unwrap() {
+            Ok(_) => got += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.message(), "deadline of 300ms passed while the worker ran it");
+    assert!(error.correlation_id().is_some());
+    assert!(got <= 12, "{got} chunks are more than the window");
+    assert!(unread.next().await.is_none());
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_grace_without_end_is_kept() {
+    let rig = Rig::of(Hatchery::builder().pool("default", app("basics.py")).cancel_grace(Duration::MAX)).await;
+    let (gate, pid) = (rig.path("gate"), rig.pids()[0]);
+    let options = CallOptions::new().timeout(Duration::from_millis(100));
+    rig.pool.call_with::<bool>("wait_for_file", json!({"path": gate}), &options).await.unwrap_err();
+    std::fs::write(&gate, "").unwrap();
+    let who: Value = rig.pool.call("who", json!({})).await.unwrap();
+    assert_eq!(who["pid"], pid);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_never_finds_the_pool_full_because_of_its_own_last_call() {
+    let rig = Rig::of(Hatchery::builder().pool("default", app("basics.py")).max_queue(0)).await;
+    for n in 0..3000u64 {
+        assert_eq!(rig.pool.call::<u64>("echo", json!({"value": n})).await.unwrap(), n);
+    }
+    rig.end().await;
+}

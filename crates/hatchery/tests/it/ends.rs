@@ -131,3 +131,68 @@ async fn host_that_is_killed() {
     std::fs::write(pid_file, format!("{pid}\n")).unwrap();
     let _never = running.await;
 }
+
+#[tokio::test]
+async fn a_stream_dropped_during_the_shutdown_is_cancelled() {
+    let rig = Rig::basics(1).await;
+    let closed = rig.path("closed");
+    let mut chunks = rig.pool.stream::<u64>("endless", json!({"closed": closed})).await.unwrap();
+    chunks.next().await.unwrap().unwrap();
+    let ending = spawn(async move { rig.hatchery.shutdown_within(Duration::MAX).await });
+    eventually("the worker drains", || rig.pool.workers()[0].state == "draining").await;
+    drop(chunks);
+    tokio::time::timeout(crate::PATIENCE, ending).await.expect("does not hang").unwrap().unwrap();
+    assert_eq!(rig.pool.workers()[0].state, "gone");
+}
+
+#[tokio::test]
+async fn a_call_that_is_half_written_when_the_shutdown_comes_is_still_answered() {
+    let rig = Rig::basics(1).await;
+    let data = hatchery::Binary::from(vec![1; 30_000_000]);
+    let args = std::collections::BTreeMap::from([("data", data)]);
+    let mut call = Box::pin(rig.pool.call::<hatchery::Binary>("reverse", args));
+    assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(call.as_mut().poll(cx))).await.is_pending());
+    let (reversed, ended) = tokio::join!(call, rig.hatchery.shutdown_within(Duration::from_secs(50)));
+    assert_eq!(reversed.unwrap().0.len(), 30_000_000);
+    ended.unwrap();
+}
+
+#[test]
+fn a_shutdown_after_the_runtime_has_ended_finds_nothing_to_do() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let first = runtime();
+    let rig = first.block_on(Rig::basics(1));
+    drop(first);
+    let pool = rig.pool.clone();
+    assert!(pool.workers().iter().all(|worker| worker.pid.is_none()), "{:?}", pool.workers());
+    runtime().block_on(rig.hatchery.shutdown()).unwrap();
+    let error = runtime().block_on(pool.call::<Value>("echo", json!({"value": 1}))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+}
+
+#[test]
+fn a_hatchery_dropped_outside_of_its_runtime_ends_its_workers() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let rig = runtime.block_on(Rig::basics(2));
+    let pids = rig.pids();
+    drop(rig.hatchery);
+    runtime.block_on(async {
+        for pid in pids {
+            eventually_gone(pid).await;
+        }
+        eventually("no seat is taken", || rig.pool.workers().iter().all(|worker| worker.pid.is_none())).await;
+    });
+}
+
+#[tokio::test]
+async fn shutdowns_at_once_and_again_all_return_when_everything_is_gone() {
+    let rig = Rig::basics(2).await;
+    let pids = rig.pids();
+    let given_up = tokio::time::timeout(Duration::ZERO, rig.hatchery.shutdown()).await;
+    assert!(given_up.is_err());
+    let (one, other) = tokio::join!(rig.hatchery.shutdown(), rig.hatchery.shutdown_within(Duration::ZERO));
+    one.unwrap();
+    other.unwrap();
+    assert!(pids.into_iter().all(|pid| !crate::exists(pid)));
+    rig.hatchery.shutdown().await.unwrap();
+}

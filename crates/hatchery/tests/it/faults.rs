@@ -187,3 +187,55 @@ async fn a_result_over_the_limit_is_a_typed_error_and_the_worker_lives() {
     assert_eq!(rig.pids(), [pid]);
     rig.end().await;
 }
+
+#[tokio::test]
+async fn garbage_is_the_reason_even_if_the_worker_dies_of_it() {
+    let error = breach("garbage_and_exit").await;
+    assert!(error.contains("hello, this is"), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_that_was_written_counts_though_its_worker_died() {
+    for _ in 0..3 {
+        let rig = Rig::of(Hatchery::builder().pool("default", misbehaving("answers_and_exits"))).await;
+        assert_eq!(rig.pool.call::<String>("echo", json!({})).await.unwrap().len(), 60_000);
+        rig.end().await;
+    }
+}
+
+/// On one thread, so that a reader that never rests would stop the clock too.
+async fn a_flood_does_not_stop_the_clock(fixture: &str) {
+    let grace = std::time::Duration::from_millis(50);
+    let rig = Rig::of(Hatchery::builder().pool("default", misbehaving(fixture)).cancel_grace(grace)).await;
+    let pid = rig.pids()[0];
+    let options = hatchery::CallOptions::new().timeout(std::time::Duration::from_millis(200));
+    let error = rig.pool.call_with::<Value>("echo", json!({}), &options).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Deadline, "{error}");
+    eventually_gone(pid).await;
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_flood_on_the_control_channel_does_not_stop_the_clock() {
+    a_flood_does_not_stop_the_clock("floods_control").await;
+}
+
+#[tokio::test]
+async fn a_flood_on_the_data_channel_does_not_stop_the_clock() {
+    a_flood_does_not_stop_the_clock("floods_log").await;
+}
+
+#[tokio::test]
+async fn a_worker_that_asks_and_never_listens_is_cut_off() {
+    let error = breach("floods_host").await;
+    assert!(error.contains("host calls open"), "{error}");
+}
+
+#[tokio::test]
+async fn a_daemon_that_floods_the_channel_does_not_hold_up_the_burial() {
+    let rig = Rig::of(Hatchery::builder().pool("default", misbehaving("leaves_a_flooding_daemon"))).await;
+    assert_eq!(rig.pool.call::<String>("echo", json!({})).await.unwrap(), "answered");
+    let error = rig.pool.call::<Value>("echo", json!({})).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WorkerDied, "{error}");
+    rig.end().await;
+}

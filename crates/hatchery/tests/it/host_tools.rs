@@ -45,3 +45,17 @@ async fn a_worker_in_any_language_may_ask() {
     assert_eq!((&answer[0], &answer[1]["kind"]), (&json!(35), &json!("validation")));
     rig.end().await;
 }
+
+#[tokio::test]
+async fn a_host_tool_that_panics_is_an_error_to_the_worker() {
+    let builder = Hatchery::builder()
+        .host_tool("at_once", |_: Value| -> std::future::Ready<hatchery::Result<()>> { panic!("no such account") })
+        .host_tool("later", |_: Value| async { Err::<(), _>(panic!("no such {}", "table")) })
+        .pool("default", app("basics.py"));
+    let rig = Rig::of(builder).await;
+    for (name, said) in [("at_once", "no such account"), ("later", "no such table")] {
+        let answer: Value = rig.pool.call("ask", json!({"name": name, "n": 1})).await.unwrap();
+        assert_eq!(answer, json!({"kind": "internal", "message": format!("host tool {name} panicked: {said}")}));
+    }
+    rig.end().await;
+}

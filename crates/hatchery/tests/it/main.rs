@@ -7,6 +7,7 @@ mod cancel;
 mod ends;
 mod examples;
 mod faults;
+mod gates;
 mod host_tools;
 mod numpy;
 mod starts;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hatchery::{CommandApp, Error, ErrorKind, Hatchery, PoolBuilder, PythonApp, Timeouts};
+use hatchery::{CommandApp, Error, ErrorKind, Event, Hatchery, PoolBuilder, PythonApp, Timeouts, WorkerEvent};
 
 use crate::{app, eventually_gone, misbehaving};
 
@@ -152,4 +152,82 @@ async fn a_hatchery_stands_without_pools() {
     let hatchery = Hatchery::builder().start().await.unwrap();
     assert_eq!(hatchery.pool("default").err().unwrap().kind(), ErrorKind::NotFound);
     hatchery.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_worker_sends_too_early_does_not_hold_up_its_burial() {
+    let timeouts = Timeouts { start: Some(Duration::from_millis(200)), ..Timeouts::default() };
+    let error = failing(of("event_before_ready").timeouts(timeouts)).await;
+    assert_eq!(error.kind(), ErrorKind::Deadline, "{error}");
+}
+
+#[tokio::test]
+async fn who_waits_for_a_worker_learns_why_there_is_none() {
+    let timeouts = Timeouts { queue: Some(Duration::from_millis(500)), ..Timeouts::default() };
+    let dir = tempfile::tempdir().unwrap();
+    let worker = misbehaving("breaks_on_restart").arg(dir.path().join("broken"));
+    let mut rig = crate::Rig::of(Hatchery::builder().pool("default", worker).timeouts(timeouts)).await;
+    let error = rig.pool.call::<()>("echo", serde_json::json!({})).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WorkerDied);
+    rig.event(|event| match event {
+        Event::Worker(WorkerEvent::Restarting { reason, .. }) if reason.contains("exit status 3") => Some(()),
+        _ => None,
+    })
+    .await;
+    let error = rig.pool.call::<()>("echo", serde_json::json!({})).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Deadline);
+    let expected = "deadline of 500ms passed while waiting in the queue; no worker is ready: start worker default-";
+    assert!(error.message().starts_with(expected) && error.message().ends_with("exit status 3"), "{error}");
+    assert_eq!(error.last_output(), ["the model file is gone"]);
+    rig.end().await;
+}
+
+#[test]
+fn a_runtime_that_cannot_do_it_is_an_error_and_not_a_hang() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let error = runtime.block_on(failing(Hatchery::builder().pool("default", app("basics.py"))));
+    assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
+}
+
+/// An app whose `launch` does, from the second time on, what the test says.
+struct Second<F>(std::sync::atomic::AtomicUsize, F);
+
+impl<F: Fn() + Send + Sync + 'static> hatchery::App for Second<F> {
+    fn launch(&self, worker: &hatchery::LaunchContext<'_>) -> hatchery::Result<hatchery::Launch> {
+        if self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0 {
+            self.1();
+        }
+        misbehaving("answers_and_exits").launch(worker)
+    }
+
+    fn describe(&self) -> String {
+        "second".to_owned()
+    }
+}
+
+#[tokio::test]
+async fn a_launch_that_blocks_does_not_hold_up_the_shutdown() {
+    let (entered, enters) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    let app = Second(Default::default(), move || {
+        entered.send(()).unwrap();
+        let _the_test_is_over = released.lock().unwrap().recv();
+    });
+    let rig = crate::Rig::of(Hatchery::builder().pool("default", app)).await;
+    rig.pool.call::<String>("echo", serde_json::json!({})).await.unwrap();
+    crate::eventually("the second launch has begun", || enters.try_recv().is_ok()).await;
+    tokio::time::timeout(crate::PATIENCE, rig.end()).await.expect("does not hang");
+    drop(release);
+}
+
+#[tokio::test]
+async fn a_launch_that_panics_is_an_error_and_tried_again() {
+    let app = Second(Default::default(), || panic!("a bug in the app"));
+    let timeouts = Timeouts { queue: Some(Duration::from_millis(200)), ..Timeouts::default() };
+    let rig = crate::Rig::of(Hatchery::builder().pool("default", app).timeouts(timeouts)).await;
+    rig.pool.call::<String>("echo", serde_json::json!({})).await.unwrap();
+    let error = rig.pool.call::<String>("echo", serde_json::json!({})).await.unwrap_err();
+    assert!(error.message().contains("no worker is ready") && error.message().contains("a bug in the app"), "{error}");
+    rig.end().await;
 }

@@ -36,12 +36,15 @@ fn check(script: &str, expected: &str) {
             ["done", name] => sends.extend(roster.done(ids[name])),
             ["give", "up", name] => match roster.give_up(ids[name]) {
                 Place::Queue(call) => writeln!(told, "{call} never runs").unwrap(),
-                Place::Worker(Some(worker)) => writeln!(told, "tell {worker} to cancel {name}").unwrap(),
-                Place::Worker(None) => writeln!(told, "{name} ends with its worker").unwrap(),
+                Place::Worker(worker) => writeln!(told, "tell {worker} to cancel {name}").unwrap(),
                 Place::Nowhere => writeln!(told, "{name} is over").unwrap(),
             },
             ["retire", seat] => roster.retire(seat.parse().unwrap()),
-            ["gone", seat] => writeln!(told, "start {seat} in {:?}", roster.gone(seat.parse().unwrap())).unwrap(),
+            ["gone", seat, ref lived @ ..] => {
+                let lived = lived.first().map_or(0, |seconds| seconds.parse().unwrap());
+                let pause = roster.gone(seat.parse().unwrap(), Duration::from_secs(lived));
+                writeln!(told, "start {seat} in {pause:?}").unwrap();
+            }
             ["close"] => writeln!(told, "closed, {:?} refused", roster.close()).unwrap(),
             _ => panic!("no such order: {order}"),
         }
@@ -112,8 +115,13 @@ fn a_retired_worker_takes_no_more_but_finishes() {
 }
 
 #[test]
-fn giving_up_a_call_of_a_retired_worker_tells_nobody() {
-    check("ready 0; call a; retire 0; give up a", "a -> 0\na ends with its worker");
+fn a_retired_worker_is_told_to_cancel_too() {
+    check("ready 0; call a; retire 0; give up a", "a -> 0\ntell 0 to cancel a");
+}
+
+#[test]
+fn a_long_life_without_a_call_was_no_failure() {
+    check("gone 0; gone 0; gone 0 60; gone 0", "start 0 in 0ns\nstart 0 in 100ms\nstart 0 in 0ns\nstart 0 in 100ms");
 }
 
 #[test]
@@ -189,17 +197,17 @@ proptest! {
                 Order::Ready(seat) if !up[seat] => { up[seat] = true; sends = roster.ready(seat, seat) }
                 Order::Ready(_) => {}
                 Order::Retire(seat) => roster.retire(seat),
-                Order::Gone(seat) => { up[seat] = false; roster.gone(seat); }
+                Order::Gone(seat) => { up[seat] = false; roster.gone(seat, Duration::ZERO); }
             }
             for send in sends {
                 prop_assert_eq!(send.id, send.call);
                 prop_assert!(sent.insert(send.id), "call {} was sent twice", send.id);
                 prop_assert!(!given_up.contains(&send.id), "call {} ran after it was given up", send.id);
             }
-            let room = (0..3).any(|seat| roster.seat(seat).is_some_and(|(_, load)| load < per_worker));
+            let room = (0..3).any(|seat| roster.ready_worker(seat).is_some() && roster.seat(seat).load < per_worker);
             prop_assert!(roster.queued() == 0 || !room, "a call waits although a worker has room");
             for seat in 0..3 {
-                prop_assert!(roster.seat(seat).is_none_or(|(_, load)| load <= per_worker));
+                prop_assert!(roster.seat(seat).load <= per_worker);
             }
         }
     }

@@ -1,0 +1,146 @@
+//! How a life begins: the app's plan, the process, and what is set up around it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::{Life, OpenCalls, Seat, told};
+use crate::app::{Launch, LaunchContext};
+use crate::error::{Error, ErrorKind, Result};
+use crate::process::{self, Spawned, Spec};
+use crate::telemetry::{Event, Level, LogSource, WorkerEvent};
+use crate::transport::{self, HostEnds, Outbox};
+use crate::worker::reader::Reader;
+use crate::worker::voice::Voice;
+use crate::worker::{Inflight, Stop};
+
+impl Life {
+    /// `None`: the pool ended first, and nothing was started.
+    pub(super) async fn begin(seat: Arc<Seat>, stop: &mut Stop) -> Result<Option<Life>> {
+        let (launch, app) = tokio::select! {
+            biased;
+            // The app may think for as long as it likes; nobody waits for it then.
+            _how = told(stop) => return Ok(None),
+            planned = on_a_thread(&seat, plan) => planned??,
+        };
+        let (ends, inherited) = transport::channels(seat.offered())?;
+        let spawned = {
+            let launch = launch.clone();
+            on_a_thread(&seat, move |seat| spawn(seat, &launch, inherited)).await??
+        };
+        Ok(Some(Life::around(seat, launch, app, spawned, ends)))
+    }
+
+    /// From here on the child is owned: whatever happens to this value, the process ends with it.
+    fn around(seat: Arc<Seat>, launch: Launch, app: String, spawned: Spawned, ends: HostEnds) -> Life {
+        let Spawned { child, stdout, stderr } = spawned;
+        seat.owner.started(seat.number, child.terminator());
+        seat.emitter
+            .emit(Event::Worker(WorkerEvent::Started { worker: seat.id.clone(), pid: child.identity().pid().get() }));
+
+        let voice = Arc::new(Voice::new(seat.id.clone(), seat.emitter.clone()));
+        let (finish_draining, leader_is_gone) = watch::channel(false);
+        let draining = drain(&voice, &leader_is_gone, stdout, stderr);
+
+        let control_out = Arc::new(ends.control_out);
+        let data_out = Arc::new(ends.data_out);
+        let flushing = flush(&control_out, &data_out);
+        let inflight = Arc::new(Inflight::default());
+        let (agreed, when_agreed) = watch::channel(None);
+        let (finish_reading, finish) = oneshot::channel();
+        let reader = Reader {
+            seat: Arc::clone(&seat),
+            data: ends.data_in,
+            inflight: Arc::clone(&inflight),
+            control: Arc::clone(&control_out),
+            voice: Arc::clone(&voice),
+            agreed: when_agreed,
+            host_calls: JoinSet::new(),
+        };
+        let mut reading = JoinSet::new();
+        reading.spawn(reader.run(finish));
+        let (tell_cancelled, cancelled) = mpsc::unbounded_channel();
+        Life {
+            seat,
+            launch,
+            app,
+            child,
+            born: Instant::now(),
+            control_in: ends.control_in,
+            control_out,
+            data_out,
+            open_calls: OpenCalls(inflight),
+            voice,
+            agreed,
+            reading,
+            finish_reading,
+            draining,
+            finish_draining,
+            _flushing: flushing,
+            cancelled,
+            tell_cancelled,
+            graces: VecDeque::new(),
+        }
+    }
+}
+
+/// Hears what the process writes to descriptors 1 and 2.
+fn drain(voice: &Arc<Voice>, leader_is_gone: &watch::Receiver<bool>, stdout: OwnedFd, stderr: OwnedFd) -> JoinSet<()> {
+    let mut draining = JoinSet::new();
+    for (fd, level, source) in [(stdout, Level::Info, LogSource::Stdout), (stderr, Level::Warning, LogSource::Stderr)] {
+        let (voice, mut ended) = (Arc::clone(voice), leader_is_gone.clone());
+        draining.spawn(async move {
+            let ended = async move { drop(ended.wait_for(|is_gone| *is_gone).await) };
+            if let Err(error) = process::drain(fd, ended, |line| voice.said(level, source, line, None)).await {
+                voice.said(Level::Warning, LogSource::Host, &format!("reading its output failed: {error}"), None);
+            }
+        });
+    }
+    draining
+}
+
+fn flush(control: &Arc<Outbox<UnixStream>>, data: &Arc<Outbox<pipe::Sender>>) -> JoinSet<()> {
+    let (control, data) = (Arc::clone(control), Arc::clone(data));
+    let mut flushing = JoinSet::new();
+    flushing.spawn(async move { control.flush().await });
+    flushing.spawn(async move { data.flush().await });
+    flushing
+}
+
+/// What the app says, who may read files to find it out.
+fn plan(seat: &Seat) -> Result<(Launch, String)> {
+    let launch = seat.app.launch(&LaunchContext::new(&seat.id, seat.run, &seat.pool))?;
+    Ok((launch, seat.app.describe()))
+}
+
+/// Starts the process. Blocks for a millisecond or so.
+fn spawn(seat: &Seat, launch: &Launch, inherited: Vec<OwnedFd>) -> Result<Spawned> {
+    let mut env: BTreeMap<_, _> = std::env::vars_os().collect();
+    env.extend(launch.env.iter().cloned());
+    env.insert("HATCHERY_WIRE".into(), "3,4,5".into());
+    env.insert("HATCHERY_RUN".into(), seat.run.to_string().into());
+    env.insert("HATCHERY_WORKER".into(), seat.id.as_str().into());
+    process::spawn(Spec {
+        program: launch.program.clone(),
+        args: launch.args.clone(),
+        env: env.into_iter().collect(),
+        cwd: launch.cwd.clone(),
+        fds: inherited,
+    })
+    .map_err(|error| Error::new(ErrorKind::Validation, error.to_string()))
+}
+
+/// Runs what may block.
+async fn on_a_thread<T: Send + 'static>(seat: &Arc<Seat>, work: impl FnOnce(&Seat) -> T + Send + 'static) -> Result<T> {
+    let seat = Arc::clone(seat);
+    tokio::task::spawn_blocking(move || work(&seat)).await.map_err(|error| {
+        // The payload of the panic is the only thing that says what went wrong.
+        Error::new(ErrorKind::Internal, format!("the app cannot be started: {error}"))
+    })
+}

@@ -1,0 +1,65 @@
+//! Why a life ends, how its process is then treated, and what is told to those who lose by it.
+
+use std::time::Duration;
+
+use crate::call::{Deadline, Stage};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::CallId;
+use crate::process::{Death, Escalation};
+use crate::worker::reader::Verdict;
+
+/// Why a worker is to be buried.
+pub(in crate::worker) enum Ending {
+    /// The pool says so.
+    Asked(Escalation),
+    /// Its process ended by itself.
+    Died,
+    /// It broke the protocol, like this.
+    Breach(String),
+    /// It closed a channel but lives on.
+    Hung(&'static str),
+    /// It went on with a cancelled call for longer than the grace.
+    Deaf(CallId),
+    /// It was not ready in time.
+    Late(Deadline),
+    /// It said that it cannot serve.
+    Refused(Error),
+}
+
+/// A process that hung up its channels is given this long to end by itself, so that the reason is its own.
+pub(super) const LAST_BREATH: Duration = Duration::from_secs(1);
+
+pub(super) fn unasked(verdict: Result<Verdict, tokio::task::JoinError>) -> Ending {
+    match verdict {
+        Ok(Verdict::End) => Ending::Hung("closed its data channel"),
+        Ok(Verdict::Breach(what)) => Ending::Breach(what),
+        Err(error) => Ending::Breach(format!("it sent something that the host could not handle: {error}")),
+    }
+}
+
+impl Ending {
+    pub(super) fn escalation(&self) -> Escalation {
+        match self {
+            Ending::Asked(how) => *how,
+            // It said its last word; let it leave by itself, for its exit handlers' sake.
+            Ending::Refused(_) => Escalation { ask: LAST_BREATH, term: LAST_BREATH },
+            _ => Escalation::AT_ONCE,
+        }
+    }
+}
+
+/// Why the worker is gone, for those whose calls went with it and for those who waited for it to come up. `name` begins
+/// the sentence.
+pub(super) fn explain(name: &str, ending: &Ending, death: &Death) -> Error {
+    let protocol = |what: String| Error::new(ErrorKind::Protocol, format!("{name} {what}"));
+    let died = |how: String| Error::new(ErrorKind::WorkerDied, format!("{name} {how}"));
+    match ending {
+        Ending::Asked(_) => Error::new(ErrorKind::Cancelled, format!("{name} was shut down")),
+        Ending::Died => died(format!("died: {death}")),
+        Ending::Breach(what) => protocol(format!("broke the wire protocol and was cut off: {what}")),
+        Ending::Hung(what) => protocol(format!("{what} but did not exit; it was ended")),
+        Ending::Deaf(call) => died(format!("was replaced: it went on with call {call} after that was cancelled")),
+        Ending::Late(deadline) => deadline.error(Stage::Start),
+        Ending::Refused(error) => error.clone(),
+    }
+}
