@@ -60,7 +60,7 @@ class App:
                 extended = any(value in other.__mro__[1:] for other in classes)
                 if not extended and not inspect.isabstract(value) and _tools_of(value):
                     self._add_class(value)
-            elif _options(value) is not None and inspect.isroutine(value):
+            elif _options(value) is not None and callable(value):
                 self._add_tool(value)
 
     def _add_attribute(self, module: Any, attribute: str) -> None:
@@ -71,10 +71,10 @@ class App:
             value = getattr(value, name)
         if inspect.isclass(value):
             self._add_class(value)
-        elif inspect.isroutine(value):
-            if _options(value) is None:
-                raise self._error(f"`{attribute}` is no tool: put @tool above it")
+        elif _options(value) is not None:
             self._add_tool(value)
+        elif inspect.isroutine(value):
+            raise self._error(f"`{attribute}` is no tool: put @tool above it")
         else:
             self._add_object(value)
         if not self.tools:
@@ -139,15 +139,22 @@ def _import_file(path: str) -> Any:
 
 
 def _options(value: Any) -> Optional[Options]:
-    options = getattr(value, ATTRIBUTE, None)
-    return options if isinstance(options, Options) else None
+    try:
+        options = getattr(value, ATTRIBUTE, None)
+    except Exception:  # A stand-in, of a web framework say, that cannot be asked now.
+        return None
+    return options if type(options) is Options else None
 
 
 def _tools_of(kind: type) -> list[str]:
     """The names of a class's tools: those of its bases first, each in the order of the source."""
-    names = {name: None for base in reversed(kind.__mro__) for name in vars(base)}
-    return [name for name in names if _options(inspect.getattr_static(kind, name, None)) is not None
-            or _options(getattr(inspect.getattr_static(kind, name, None), "__func__", None)) is not None]  # fmt: skip
+    members = {name: member for base in reversed(kind.__mro__) for name, member in vars(base).items()}
+    return [name for name, member in members.items() if _options(_plain(member)) is not None]
+
+
+def _plain(member: Any) -> Any:
+    """The function of a static or class method."""
+    return member.__func__ if isinstance(member, (staticmethod, classmethod)) else member
 
 
 def _in_words(error: BaseException) -> str:

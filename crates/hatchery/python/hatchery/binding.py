@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any, Callable, Optional, get_args
 
-from .annotations import hints, text_of, written
+from .annotations import hints, plain_function, text_of, written
 from .checkers import ANY, Mismatch, checker, exact_type
 from .context import Context
 from .errors import ValidationError
@@ -108,7 +108,7 @@ class Binding:
 def _positional(function: Callable, parameter: inspect.Parameter) -> str:
     star = "*" if parameter.kind is parameter.VAR_POSITIONAL else ""
     return (
-        f"tool {function.__qualname__}: the parameter {star}{parameter.name} can only be given by position,"
+        f"tool {plain_function(function).__qualname__}: the parameter {star}{parameter.name} can only be given by position,"
         " but arguments of tools are given by name"
     )
 
