@@ -57,7 +57,7 @@ def resolve(annotation: Any, scope: dict) -> Any:
 def text_of(annotation: Any) -> str:
     """The annotation in Python's spelling, without module names."""
     if type(annotation) is str:
-        return annotation
+        return _QUOTED.sub(r"\2", annotation)
     if annotation is None or annotation is type(None):
         return "None"
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
@@ -104,4 +104,6 @@ def _with_unions(text: str) -> types.CodeType:
     return compile(tree, "<annotation>", "eval")
 
 
+# A text that the source put into quotes of its own, beside `from __future__ import annotations`.
+_QUOTED = re.compile(r"""^(['"])([^'"]*)\1$""")
 _MODULES = re.compile(r"(?<![\w'\"])(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_])|<locals>\.")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import inspect
 import os
 import sys
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, Callable, Optional
 
 from .report import message_of, traceback_of, type_of
@@ -14,6 +14,7 @@ from .tools import ATTRIBUTE, Options, Tool
 
 _MOST_TOOLS = 10_000
 _LONGEST_NAME = 256
+_ROUTINES = (FunctionType, MethodType, BuiltinFunctionType)
 
 
 class Stopped(BaseException):
@@ -53,12 +54,12 @@ class App:
 
     def _add_module(self, module: Any) -> None:
         found = list({id(value): value for value in vars(module).values()}.values())
-        classes = [value for value in found if inspect.isclass(value)]
+        classes = [value for value in found if isinstance(value, type)]
         for value in found:
-            if inspect.isclass(value):
+            if isinstance(value, type):
                 # The tools of a class that another one extends come with that other one.
                 extended = any(value in other.__mro__[1:] for other in classes)
-                if not extended and not inspect.isabstract(value) and _tools_of(value):
+                if not extended and not getattr(value, "__abstractmethods__", None) and _tools_of(value):
                     self._add_class(value)
             elif _options(value) is not None and callable(value):
                 self._add_tool(value)
@@ -69,11 +70,11 @@ class App:
             if not hasattr(value, name):
                 raise self._error(f"there is no `{attribute}` in it{_near(attribute, module)}")
             value = getattr(value, name)
-        if inspect.isclass(value):
+        if isinstance(value, type):
             self._add_class(value)
         elif _options(value) is not None:
             self._add_tool(value)
-        elif inspect.isroutine(value):
+        elif isinstance(value, _ROUTINES):
             raise self._error(f"`{attribute}` is no tool: put @tool above it")
         else:
             self._add_object(value)

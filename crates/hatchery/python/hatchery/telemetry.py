@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 
@@ -28,13 +26,21 @@ class Filter(NamedTuple):
             return False
         if self.allow and not any(_matches(name, pattern) for pattern in self.allow):
             return False
-        return self.sampling >= 1.0 or random.random() < self.sampling
+        return self.sampling >= 1.0 or _chance() < self.sampling
 
 
 # What each may be in an order.
 _KINDS = {"enabled": (bool,), "sampling": (int, float), "allow": (list,), "deny": (list,)}
 
 
+def _chance() -> float:
+    import random  # Not before the first order: it would slow the start of each worker.
+
+    return random.random()
+
+
 def _matches(name: str, pattern: str) -> bool:
+    from fnmatch import fnmatchcase
+
     # The wire knows `*` and `?` only; fnmatch has sets in brackets besides.
     return fnmatchcase(name, pattern.replace("[", "[[]"))

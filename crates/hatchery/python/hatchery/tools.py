@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
+import re
 from typing import Any, Callable, NamedTuple, Optional
 
 from .annotations import called_by, plain_function
 from .binding import Binding
+from .signature import is_generator_function
 
 ATTRIBUTE = "__hatchery_tool__"
 
@@ -64,13 +65,16 @@ class Tool:
 
 
 def is_generator(function: Callable) -> bool:
-    called = called_by(function)
-    return inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called)
+    return is_generator_function(called_by(function))
 
 
 def first_paragraph(function: Callable) -> str:
-    text = inspect.getdoc(function) or ""
-    return " ".join(text.strip().split("\n\n")[0].split())
+    text = called_by(function).__doc__
+    if text is None and hasattr(function, "__self__"):
+        import inspect  # It knows that a method without a text has the text of the one it overrides.
+
+        text = inspect.getdoc(function)
+    return " ".join(re.split(r"\n\s*\n", (text or "").strip())[0].split())
 
 
 def place_of(function: Callable) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import platform
 import sys
 from typing import Any, Optional
 
@@ -126,7 +125,7 @@ class Worker:
             print(traceback_of(error), file=sys.stderr)
 
     def _ready(self, app: App) -> dict[str, Any]:
-        runtime = {"language": "python", "version": platform.python_version(), "json": self._codec.name}
+        runtime = {"language": "python", "version": sys.version.split()[0], "json": self._codec.name}
         return {
             "version": VERSION,
             "app": app.name,

@@ -1,11 +1,12 @@
 """Tools that do to their worker what tools do: each call is answered all the same, and so is the next one."""
 
-import os
 import signal
 import sys
+import threading
 import unittest
 
 from hatchery import wire
+from hatchery.calls import Call, Calls
 
 from .host import Worker
 
@@ -299,6 +300,23 @@ class Misbehaviour(unittest.TestCase):
         self.worker.control.sendall(wire.frame(wire.HOST_RESULT, asked.id, b"{"))
         self.assertEqual(self.worker.exit_status(), 70)
         self.assertIn("protocol breach: body: HOST_RESULT is no JSON", self.worker.err())
+
+
+class Cancels(unittest.TestCase):
+    def test_a_cancel_is_kept_while_another_call_ends(self):
+        """The two threads of a worker, as often in each other's way as can be."""
+        calls, rounds, interval = Calls(), 3000, sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        self.addCleanup(sys.setswitchinterval, interval)
+        cancelling = threading.Thread(target=lambda: [calls.cancel(id) for id in range(rounds, 2 * rounds)])
+        cancelling.start()
+        for id in range(1, rounds):
+            calls.end(Call(None, id, {}, 0))
+        cancelling.join()
+        for id in range(rounds, 2 * rounds):
+            call = Call(None, id, {}, 0)
+            calls.begin(call)
+            self.assertTrue(call.cancelled, id)
 
 
 class Breaches(unittest.TestCase):
