@@ -33,8 +33,12 @@ def import_runtime():
     then moves its folder to the end of the path, so that it hides nothing of the app's."""
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path.insert(0, here)
+    # The folder is hatchery's own, so its bytecode is kept there even where PYTHONDONTWRITEBYTECODE, which images of
+    # containers like to set, forbids it for other code: compiling anew would double the time of each start.
+    keep, sys.dont_write_bytecode = sys.dont_write_bytecode, False
     import hatchery.worker
 
+    sys.dont_write_bytecode = keep
     sys.path[:] = [entry for entry in sys.path if entry != here] + [here]
     return hatchery.worker
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import re
 import sys
 import types
@@ -12,7 +13,7 @@ from typing import Any, Callable
 
 def hints(function: Callable) -> dict[str, Any]:
     """The annotations by parameter. One that cannot be resolved stays the text that it is."""
-    plain = _plain(function)
+    plain = plain_function(function)
     try:
         return typing.get_type_hints(plain, include_extras=True)
     except Exception:
@@ -23,7 +24,7 @@ def hints(function: Callable) -> dict[str, Any]:
 def written(function: Callable) -> dict[str, Any]:
     """The annotations by parameter, as they stand in the source: texts, or what they evaluated to."""
     try:
-        return dict(getattr(_plain(function), "__annotations__", {}))
+        return dict(getattr(plain_function(function), "__annotations__", {}))
     except Exception:  # From Python 3.14 on they are evaluated here.
         return {}
 
@@ -56,7 +57,7 @@ def resolve(annotation: Any, scope: dict) -> Any:
 def text_of(annotation: Any) -> str:
     """The annotation in Python's spelling, without module names."""
     if type(annotation) is str:
-        return annotation
+        return _QUOTED.sub(r"\2", annotation)
     if annotation is None or annotation is type(None):
         return "None"
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
@@ -66,12 +67,21 @@ def text_of(annotation: Any) -> str:
     return _MODULES.sub("", repr(annotation)).replace("NoneType", "None")
 
 
-def _plain(function: Callable) -> Callable:
-    """The function below methods and decorators that keep its signature."""
-    plain = getattr(function, "__func__", function)
+def plain_function(function: Callable) -> Callable:
+    """The function below methods, decorators that keep its signature, partials and callable objects."""
+    plain = called_by(function)
     while hasattr(plain, "__wrapped__"):
         plain = plain.__wrapped__
     return plain
+
+
+def called_by(function: Callable) -> Callable:
+    """The function that a call of it runs: itself, or the one of a method, a partial or a callable object."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if not hasattr(function, "__qualname__"):
+        function = type(function).__call__
+    return getattr(function, "__func__", function)
 
 
 def _with_unions(text: str) -> types.CodeType:
@@ -94,4 +104,6 @@ def _with_unions(text: str) -> types.CodeType:
     return compile(tree, "<annotation>", "eval")
 
 
+# A text that the source put into quotes of its own, beside `from __future__ import annotations`.
+_QUOTED = re.compile(r"""^(['"])([^'"]*)\1$""")
 _MODULES = re.compile(r"(?<![\w'\"])(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_])|<locals>\.")

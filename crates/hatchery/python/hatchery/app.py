@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import inspect
 import os
 import sys
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, Callable, Optional
 
 from .report import message_of, traceback_of, type_of
@@ -14,6 +14,7 @@ from .tools import ATTRIBUTE, Options, Tool
 
 _MOST_TOOLS = 10_000
 _LONGEST_NAME = 256
+_ROUTINES = (FunctionType, MethodType, BuiltinFunctionType)
 
 
 class Stopped(BaseException):
@@ -53,14 +54,14 @@ class App:
 
     def _add_module(self, module: Any) -> None:
         found = list({id(value): value for value in vars(module).values()}.values())
-        classes = [value for value in found if inspect.isclass(value)]
+        classes = [value for value in found if isinstance(value, type)]
         for value in found:
-            if inspect.isclass(value):
+            if isinstance(value, type):
                 # The tools of a class that another one extends come with that other one.
                 extended = any(value in other.__mro__[1:] for other in classes)
-                if not extended and not inspect.isabstract(value) and _tools_of(value):
+                if not extended and not getattr(value, "__abstractmethods__", None) and _tools_of(value):
                     self._add_class(value)
-            elif _options(value) is not None and inspect.isroutine(value):
+            elif _options(value) is not None and callable(value):
                 self._add_tool(value)
 
     def _add_attribute(self, module: Any, attribute: str) -> None:
@@ -69,12 +70,12 @@ class App:
             if not hasattr(value, name):
                 raise self._error(f"there is no `{attribute}` in it{_near(attribute, module)}")
             value = getattr(value, name)
-        if inspect.isclass(value):
+        if isinstance(value, type):
             self._add_class(value)
-        elif inspect.isroutine(value):
-            if _options(value) is None:
-                raise self._error(f"`{attribute}` is no tool: put @tool above it")
+        elif _options(value) is not None:
             self._add_tool(value)
+        elif isinstance(value, _ROUTINES):
+            raise self._error(f"`{attribute}` is no tool: put @tool above it")
         else:
             self._add_object(value)
         if not self.tools:
@@ -139,15 +140,22 @@ def _import_file(path: str) -> Any:
 
 
 def _options(value: Any) -> Optional[Options]:
-    options = getattr(value, ATTRIBUTE, None)
-    return options if isinstance(options, Options) else None
+    try:
+        options = getattr(value, ATTRIBUTE, None)
+    except Exception:  # A stand-in, of a web framework say, that cannot be asked now.
+        return None
+    return options if type(options) is Options else None
 
 
 def _tools_of(kind: type) -> list[str]:
     """The names of a class's tools: those of its bases first, each in the order of the source."""
-    names = {name: None for base in reversed(kind.__mro__) for name in vars(base)}
-    return [name for name in names if _options(inspect.getattr_static(kind, name, None)) is not None
-            or _options(getattr(inspect.getattr_static(kind, name, None), "__func__", None)) is not None]  # fmt: skip
+    members = {name: member for base in reversed(kind.__mro__) for name, member in vars(base).items()}
+    return [name for name, member in members.items() if _options(_plain(member)) is not None]
+
+
+def _plain(member: Any) -> Any:
+    """The function of a static or class method."""
+    return member.__func__ if isinstance(member, (staticmethod, classmethod)) else member
 
 
 def _in_words(error: BaseException) -> str:

@@ -40,8 +40,8 @@ class Outgoing:
         return self._add({"kind": "bytes"}, flat)
 
     def add_array(self, array) -> dict[str, int]:
-        if not array.flags.c_contiguous:
-            array = array.copy(order="C")
+        # Without its subclass: a matrix would keep two dimensions whatever shape it is given.
+        array = sys.modules["numpy"].ascontiguousarray(array).reshape(array.shape)
         entry = {"kind": "array", "dtype": array.dtype.str, "shape": list(array.shape)}
         return self._add(entry, memoryview(array.reshape(-1).view("u1")))
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any, Callable, Optional, get_args
 
-from .annotations import hints, text_of, written
+from .annotations import hints, plain_function, text_of, written
 from .checkers import ANY, Mismatch, checker, exact_type
 from .context import Context
 from .errors import ValidationError
 from .jsonlib import is_plain, write_plain
+from .signature import EMPTY, Formal, parameters
 
-_NONE = inspect.Parameter.empty
 _VIEWS = (memoryview, bytearray)
 
 
@@ -30,7 +29,7 @@ class Parameter:
 
     @property
     def required(self) -> bool:
-        return self.default is _NONE
+        return self.default is EMPTY
 
     def describe(self) -> dict[str, Any]:
         """The parameter as READY lists it; a default that JSON cannot say is left out."""
@@ -77,16 +76,16 @@ class Binding:
 
     def _read(self, function: Callable) -> None:
         annotations, texts = hints(function), written(function)
-        for name, parameter in inspect.signature(function).parameters.items():
-            annotation = annotations.get(name, ANY)
-            if parameter.kind is parameter.VAR_KEYWORD:
+        for formal in parameters(function):
+            name, annotation = formal.name, annotations.get(formal.name, ANY)
+            if formal.prefix == "**":
                 self.takes_any = True
-            elif parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
-                raise TypeError(_positional(function, parameter))
+            elif formal.prefix or formal.positional_only:
+                raise TypeError(_positional(function, formal))
             elif _is_context(annotation):
                 self.context_name = name
             else:
-                self.parameters.append(Parameter(name, texts.get(name, ANY), annotation, parameter.default))
+                self.parameters.append(Parameter(name, texts.get(name, ANY), annotation, formal.default))
 
     def _mismatch(self, name: str, mismatch: Mismatch) -> ValidationError:
         path = name + "".join(mismatch.path)
@@ -112,10 +111,9 @@ class Binding:
         return ValidationError(f"{self.tool}: {problem}", {"tool": self.tool, "parameter": parameter})
 
 
-def _positional(function: Callable, parameter: inspect.Parameter) -> str:
-    star = "*" if parameter.kind is parameter.VAR_POSITIONAL else ""
+def _positional(function: Callable, formal: Formal) -> str:
     return (
-        f"tool {function.__qualname__}: the parameter {star}{parameter.name} can only be given by position,"
+        f"tool {plain_function(function).__qualname__}: the parameter {formal.prefix}{formal.name} can only be given by position,"
         " but arguments of tools are given by name"
     )
 

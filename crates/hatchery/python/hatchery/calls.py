@@ -57,7 +57,7 @@ class Calls:
     """Which call runs, and which were cancelled before they came.
 
     `begin` sets the current call and then looks for its cancellation; `cancel` notes the cancellation and
-    then looks for the current call. So whichever comes second sees the other, without a lock.
+    then looks for the current call. So whichever comes second sees the other, and a call that nobody cancels takes no lock.
     """
 
     def __init__(self):
@@ -75,13 +75,15 @@ class Calls:
         self._highest_ended = call.id
         self.current = None
         if self._cancelled:
-            self._cancelled = {id for id in self._cancelled if id > call.id}
+            with self.changed:
+                self._cancelled = {id for id in self._cancelled if id > call.id}
 
     def cancel(self, id: int) -> None:
         """A CANCEL, for a call that runs or for one still to come."""
         if id <= self._highest_ended:
             return
-        self._cancelled.add(id)
+        with self.changed:
+            self._cancelled.add(id)
         call = self.current
         if call is None or call.id != id:
             return

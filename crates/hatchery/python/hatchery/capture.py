@@ -38,10 +38,9 @@ class LineSink(io.RawIOBase):
         if self.direct:
             return _write_through(self._fd, data)
         with self._lock:
-            *lines, self.rest = (self.rest + data).split(b"\n")
-            while len(self.rest) >= LONGEST_LINE:
-                lines.append(self.rest[:LONGEST_LINE])
-                self.rest = self.rest[LONGEST_LINE:]
+            *lines, rest = (self.rest + data).split(b"\n")
+            *begun, self.rest = _pieces(rest)
+            lines += begun
         for line in lines:
             self._send(line)
         return len(data)
@@ -60,12 +59,24 @@ class LineSink(io.RawIOBase):
         self.direct = True
 
     def _send(self, line: bytes) -> None:
-        for start in range(0, len(line) or 1, LONGEST_LINE):
-            text = line[start : start + LONGEST_LINE].decode("utf-8", "replace").rstrip("\r")
+        for piece in _pieces(line):
+            text = piece.decode("utf-8", "replace").rstrip("\r")
             try:
                 self._port.log_line(CURRENT.get(), self._level, text, self._source)
             except Gone:  # A line must not hurt the code that printed it.
-                _write_through(self._fd, line + b"\n")
+                _write_through(self._fd, piece + b"\n")
+
+
+def _pieces(line: bytes) -> list[bytes]:
+    """The line, cut where it is too long, though never within a character."""
+    pieces = []
+    while len(line) > LONGEST_LINE:
+        end = LONGEST_LINE
+        while end > LONGEST_LINE - 4 and line[end] & 0xC0 == 0x80:
+            end -= 1
+        pieces.append(line[:end])
+        line = line[end:]
+    return [*pieces, line]
 
 
 def _write_through(fd: int, data: bytes) -> int:
@@ -83,11 +94,12 @@ class Capture:
             LineSink(port, "stdout", "info", 1),
             LineSink(port, "stderr", "warning", 2),
         )
-        streams = [
+        # Kept here as well: code that wraps `sys.stdout.buffer` anew drops the stream, which would close the sink.
+        self._streams = [
             io.TextIOWrapper(sink, "utf-8", "backslashreplace", write_through=True)
             for sink in self.sinks
         ]
-        sys.stdout, sys.stderr = streams
+        sys.stdout, sys.stderr = self._streams
 
     def end_lines(self) -> None:
         """At the end of a call: a line that was begun is the call's own."""

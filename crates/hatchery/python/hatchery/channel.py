@@ -5,19 +5,26 @@ from __future__ import annotations
 import os
 import select
 import threading
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, NoReturn, Optional
 
-from .wire import CALL, DATA, HEADER, HEADER_LENGTH, MAGIC, Limits, check_header, parse_header
+from .wire import CALL, DATA, HEADER, HEADER_LENGTH, MAGIC, Breach, Limits, check_header, parse_header
 
 # The read that usually takes a whole frame, or many. A larger one costs 0.35 us more, to give back what it
 # did not need; what is missing of a larger frame is read into a buffer of its size.
 _READ = 4096
 _MOST_PARTS = 256
+_EX_BREACH = 70
 _new = tuple.__new__
 
 
 class Gone(Exception):
     """The other end of the descriptor is closed, in the midst of something."""
+
+
+def die_of_breach(breach: Breach) -> NoReturn:
+    """The host broke the contract: say so and go."""
+    os.write(2, f"hatchery worker: protocol breach: {breach}\n".encode("utf-8", "backslashreplace"))
+    os._exit(_EX_BREACH)
 
 
 class Frame(NamedTuple):
@@ -83,6 +90,13 @@ class Reader:
             empty = os.open(os.devnull, os.O_RDONLY)
             os.dup2(empty, self.fd, inheritable=False)
             os.close(empty)
+
+    def abandon(self) -> None:
+        """In a forked child: the descriptors are its parent's."""
+        for fd in (self.fd, self._kept):
+            if fd is not None and fd >= 0:
+                os.close(fd)
+        self.fd, self._kept = -1, None
 
     def _resume(self) -> bool:
         """At the end of the file: whether there is more to read all the same, as the end was made by `stop`."""

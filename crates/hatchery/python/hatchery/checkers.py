@@ -7,7 +7,6 @@ class (a tuple, a set, an enum, a dataclass), or raises `Mismatch`. A class that
 from __future__ import annotations
 
 import collections.abc as abc
-import dataclasses
 import enum
 import sys
 import types
@@ -117,7 +116,7 @@ def _compile_class(kind: type, annotation: Any, known: dict) -> Check:
         return _model(kind)
     if typing.is_typeddict(kind) if hasattr(typing, "is_typeddict") else hasattr(kind, "__total__"):
         return _typed_dict(kind, known)
-    if dataclasses.is_dataclass(kind):
+    if hasattr(kind, "__dataclass_fields__"):
         return _dataclass(kind, known)
     if kind.__module__ == "numpy" and kind.__name__ == "ndarray":
         return _array(arguments)
@@ -224,7 +223,9 @@ def _tuple(arguments: tuple, known: dict) -> Check:
 
 def _dict(arguments: tuple, known: dict) -> Check:
     key, inner = arguments if len(arguments) == 2 else (Any, Any)
-    check_key = _KEYS.get(key, None) or _compile(key, known)
+    key = _unwrap(key)
+    check_key = _KEYS.get(key) if isinstance(key, type) else None
+    check_key = check_key or _compile(key, known)
     check_list = _list((inner,), known)
     check_item = _compile(inner, known)
 
@@ -329,6 +330,7 @@ def _typed_dict(kind: Any, known: dict) -> Check:
 
 
 def _dataclass(kind: Any, known: dict) -> Check:
+    dataclasses = sys.modules["dataclasses"]
     settable = [field for field in dataclasses.fields(kind) if field.init]
     empty = dataclasses.MISSING
     required = {f.name for f in settable if f.default is empty and f.default_factory is empty}

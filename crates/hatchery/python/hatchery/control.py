@@ -10,26 +10,22 @@ import os
 import select
 import signal
 import threading
+from contextlib import suppress
 from typing import Any, Callable, Optional
 
 from . import wire
 from .app import Stopped
 from .calls import Calls
-from .channel import Frame, Gone, Reader, Writer
+from .channel import Frame, Gone, Reader, Writer, die_of_breach
 from .port import Port
+from .report import traceback_of
 from .wire import Breach
 
-EX_BREACH = 70
+EX_SOFTWARE = 70
 
 # Ignored by default, so harmless should it come when its handler is gone. It only interrupts the
 # main thread's system calls, which Python tries again.
 WAKE = signal.SIGURG
-
-
-def die_of_breach(breach: Breach) -> None:
-    """The host broke the contract: say so and go."""
-    os.write(2, f"hatchery worker: protocol breach: {breach}\n".encode())
-    os._exit(EX_BREACH)
 
 
 class Control:
@@ -64,10 +60,10 @@ class Control:
 
     def take_signals(self) -> None:
         """Signals that ask for the end reach the thread through a pipe, as a Python handler would not run
-        while the main thread is about to block in a read. The handlers do nothing, rather than being
-        SIG_IGN, which programs that the app starts would inherit."""
+        while the main thread is about to block in a read. SIGINT is the host's affair; its handler does
+        nothing, rather than being SIG_IGN, which programs that the app starts would inherit."""
         signal.set_wakeup_fd(self._signals_in, warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, _nothing)
+        signal.signal(signal.SIGTERM, self._pass_on)
         signal.signal(signal.SIGINT, _nothing)
 
     def stop(self) -> None:
@@ -88,12 +84,13 @@ class Control:
     def abandon(self) -> None:
         """In a forked child: nothing here is its own."""
         signal.set_wakeup_fd(-1)
-        for fd in (self._signals, self._signals_in, self.reader.fd):
+        self.reader.abandon()
+        for fd in (self._signals, self._signals_in):
             os.close(fd)
-        self.reader.fd = self._signals = self._signals_in = -1
+        self._signals = self._signals_in = -1
         self.writer.fd = -1
         for number, handler in _HANDLERS_OF_CHILDREN.items():
-            if signal.getsignal(number) in (_nothing, self._wake):
+            if signal.getsignal(number) in (_nothing, self._pass_on, self._wake):
                 signal.signal(number, handler)
         self.after_fork()
 
@@ -102,6 +99,12 @@ class Control:
         for itself that its input has ended."""
         if self.port is None:
             raise Stopped
+
+    def _pass_on(self, number: int, stack: Any) -> None:
+        """In the main thread. The signal has come through the pipe already, unless an event loop of user code has
+        taken the wakeup descriptor."""
+        with suppress(BlockingIOError):
+            os.write(self._signals_in, bytes([number]))
 
     def _run(self) -> None:
         try:
@@ -118,6 +121,9 @@ class Control:
             die_of_breach(breach)
         except (Gone, OSError):
             os._exit(0)
+        except BaseException as error:  # A worker that no longer hears its host must not live on.
+            os.write(2, (traceback_of(error) or repr(error)).encode("utf-8", "backslashreplace"))
+            os._exit(EX_SOFTWARE)
 
     def _take_signals(self) -> None:
         if signal.SIGTERM in os.read(self._signals, 4096):

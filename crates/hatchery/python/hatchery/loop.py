@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from types import CoroutineType
 from typing import Any, AsyncIterator, Optional
 
@@ -35,9 +36,10 @@ class Loop:
         while True:
             frame = self._reader.next()
             if frame is None:
-                CURRENT.set(None)
                 return
-            self._answer(frame)
+            # What a call sets in the context ends with it; what the app set while it was loading stays.
+            copy_context().run(self._answer, frame)
+            del frame  # It may be large, and the next one long in coming.
 
     def runner(self) -> Any:
         """The event loop's runner; asyncio is not imported before the first coroutine needs it."""
@@ -54,7 +56,10 @@ class Loop:
     def _answer(self, frame: Frame) -> None:
         """Answers one call by exactly one frame that ends it."""
         request = _read_request(frame, self._loads)
-        call = Call(self._port, frame.id, request, frame.extra)
+        try:
+            call = Call(self._port, frame.id, request, frame.extra)
+        except (TypeError, OverflowError):
+            raise Breach("body: CALL has a `timeout_us` that is no number") from None
         CURRENT.set(call)
         self._calls.begin(call)
         try:
@@ -74,8 +79,8 @@ class Loop:
         _, flags, id, _, _, table, data = frame
         tool = self._tools.get(request["tool"])
         if tool is None or tool.streaming != flags:
-            raise self._mismatch(request["tool"], tool)
-        arguments = request["args"]
+            raise _mismatch(request, tool)
+        arguments = request.pop("args")  # Else a call would hold its Context, which holds the call.
         if table is not None:
             arguments = self._port.codec.attach(arguments, table, data, tool.binding.views)
         arguments = tool.bind(arguments, call)
@@ -85,12 +90,6 @@ class Loop:
         if type(value) is CoroutineType:
             value = self.runner().run(call, value)
         return self._frame(RESULT, id, value)
-
-    def _mismatch(self, name: str, tool: Optional[Tool]) -> HatcheryError:
-        if tool is None:
-            return NotFound(f"no such tool: {name}")
-        problem = "streams, and was called for one result" if tool.streaming else "gives one result, not a stream"
-        return ValidationError(f"{name}: the tool {problem}", {"tool": name})
 
     def _stream(self, call: Call, tool: Tool, arguments: dict[str, Any]) -> Any:
         """Sends what a generator yields and gives what it returned."""
@@ -135,7 +134,7 @@ class Loop:
         for attempt in (body, {key: value for key, value in body.items() if key != "details"}):
             try:
                 parts = self._port.frame(ERROR, call.id, attempt)
-            except Exception:
+            except BaseException:  # Converting the details ran code of the app.
                 continue
             if len(parts) == 1:  # Details that are binary cannot travel in an ERROR.
                 return parts
@@ -149,6 +148,23 @@ def _read_request(frame: Frame, loads: Any) -> dict[str, Any]:
         request = loads(frame.body)
         if type(request["tool"]) is str and type(request["args"]) is dict:
             return request
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except RecursionError:
+        return _TOO_DEEP
+    except (ValueError, TypeError, KeyError):
         read_object(frame, loads)
     raise Breach("body: CALL must have a `tool` and an object `args`")
+
+
+def _mismatch(request: dict[str, Any], tool: Optional[Tool]) -> HatcheryError:
+    """Why the request is not one for the tool that was found by its name."""
+    name = request["tool"]
+    if request is _TOO_DEEP:
+        return LimitExceeded("the arguments nest deeper than this worker can read")
+    if tool is None:
+        return NotFound(f"no such tool: {name}")
+    problem = "streams, and was called for one result" if tool.streaming else "gives one result, not a stream"
+    return ValidationError(f"{name}: the tool {problem}", {"tool": name})
+
+
+# Stands for the body of a CALL that is JSON, but that no library here can read. No tool has this name.
+_TOO_DEEP: dict[str, Any] = {"tool": "", "args": {}}

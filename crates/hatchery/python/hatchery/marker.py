@@ -37,7 +37,7 @@ def setting(name: str) -> str:
 def redact(text: str) -> str:
     """The text without what looks like a credential."""
     for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
+        text = re.sub(pattern, replacement, text)
     return text
 
 
@@ -68,25 +68,20 @@ def _truncate(text: str, length: int) -> str:
     return text[: length - 3] + "..." if length > 3 else text[:length]
 
 
+# These are compiled when they are first used, which is never in most workers.
 # A name that keeps a secret, however it is put together: api_key, apiKey, "access-token", DB_PASSWORD.
 _NAME = r"[\w-]*(?:api[_-]?key|token|secret|passw(?:or)?d|passphrase)[\w-]*"
 # Repr of a string within a repr escapes its quotes. A text that was cut has no closing quote.
 _QUOTE = r"\\*[\"']"
 _SECRETS = (
     (
-        re.compile(
-            rf"(authorization{_QUOTE}?\s*[:=,]\s*{_QUOTE}?)(?:(?:bearer|basic|token|digest)\s+)?[^\s\"'\\,;)}}\]]+",
-            re.IGNORECASE,
-        ),
+        rf"(?i)(authorization{_QUOTE}?\s*[:=,]\s*{_QUOTE}?)(?:(?:bearer|basic|token|digest)\s+)?[^\s\"'\\,;)}}\]]+",
         rf"\1{_REDACTED}",
     ),
-    (re.compile(r"\b(bearer\s+)[A-Za-z0-9._~+/=-]+", re.IGNORECASE), rf"\1{_REDACTED}"),
-    (re.compile(r"\bsk-[A-Za-z0-9_-]{10,}"), _REDACTED),
+    (r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/=-]+", rf"\1{_REDACTED}"),
+    (r"\bsk-[A-Za-z0-9_-]{10,}", _REDACTED),
     (
-        re.compile(
-            rf"({_NAME}{_QUOTE}?\s*(?:[:=]|=>|,)\s*[bru]{{0,2}})(\\*)([\"'])(?:(?!\2\3).)*(\2\3|$)",
-            re.IGNORECASE | re.DOTALL,
-        ),
+        rf"(?is)({_NAME}{_QUOTE}?\s*(?:[:=]|=>|,)\s*[bru]{{0,2}})(\\*)([\"'])(?:(?!\2\3).)*(\2\3|$)",
         rf"\1\2\3{_REDACTED}\4",
     ),
 )

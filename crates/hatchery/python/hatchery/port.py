@@ -9,12 +9,12 @@ from typing import Any, Optional
 from . import wire
 from .attachments import Outgoing
 from .calls import Call, Calls, raise_if_cancelled
-from .channel import Frame, Writer
+from .channel import Frame, Writer, die_of_breach
 from .errors import HatcheryError, HostError, LimitExceeded, Unavailable
 from .jsonlib import REFUSALS
 from .telemetry import Filter
 from .values import Codec
-from .wire import HEADER, MAGIC, Limits
+from .wire import HEADER, MAGIC, Breach, Limits
 
 LONGEST_LINE = 8192
 
@@ -137,12 +137,18 @@ class Port:
         return self._open(frame)
 
     def _open(self, frame: Any) -> Any:
-        value = self.codec.loads(frame.body)
-        if frame.kind == wire.HOST_ERROR:
-            raise HostError(
-                str(value.get("message")), str(value.get("kind")), value.get("details")
-            )
-        return value if frame.table is None else self.codec.attach(value, frame.table, frame.data)
+        try:
+            value = self.codec.loads(frame.body)
+            if frame.table is not None:
+                value = self.codec.attach(value, frame.table, frame.data)
+        except Breach as breach:
+            die_of_breach(breach)  # At once: the code of the app above would catch it.
+        except ValueError as error:
+            die_of_breach(Breach(f"body: {wire.NAMES[frame.kind]} is no JSON: {error}"))
+        if frame.kind != wire.HOST_ERROR:
+            return value
+        details = value.get("details")
+        raise HostError(value["message"], value["kind"], details if type(details) is dict else None)
 
 
 def _correlation(call: Optional[Call]) -> dict[str, str]:

@@ -16,9 +16,9 @@ def report(error: BaseException, correlation_id: Optional[str] = None) -> dict[s
     """The body of the ERROR that answers a call whose tool ended with `error`."""
     message = message_of(error)
     body = {
-        "kind": error.kind if isinstance(error, HatcheryError) else "remote",
+        "kind": _stated(error, "kind", str, "remote"),
         "message": message,
-        "retryable": bool(getattr(error, "retryable", False)) if isinstance(error, HatcheryError) else False,
+        "retryable": _stated(error, "retryable", bool, False),
     }
     trace = traceback_of(error)
     if trace is not None:
@@ -39,7 +39,7 @@ def report_cancelled(correlation_id: Optional[str]) -> dict[str, Any]:
 def message_of(error: BaseException) -> str:
     try:
         return _cut(str(error))
-    except Exception:
+    except BaseException:  # Whatever an error's methods do, its call is answered.
         return f"<the message of {type_of(error)} cannot be read: its __str__ raises>"
 
 
@@ -56,21 +56,26 @@ def traceback_of(error: BaseException) -> Optional[str]:
     an error that no frame but this package's saw and that says it all, like an argument that does not fit."""
     import traceback
 
-    made = traceback.TracebackException(type(error), error, error.__traceback__)
-    _drop_runtime(made, set())
-    if not made.stack and isinstance(error, (HatcheryError, ModuleNotFoundError)):
-        return None
-    return _cut("".join(made.format()))
+    try:
+        made = traceback.TracebackException(type(error), error, error.__traceback__)
+        _drop_runtime(made)
+        if not made.stack and isinstance(error, (HatcheryError, ModuleNotFoundError)):
+            return None
+        return _cut("".join(made.format()))
+    except BaseException:  # Its methods raise, or it has more causes than this Python can follow.
+        return f"{type_of(error)}: {message_of(error)}\n"
 
 
-def _drop_runtime(made: Any, seen: set) -> None:
+def _drop_runtime(made: Any) -> None:
     """Removes this package's frames here and in all that led to it."""
-    if made is None or id(made) in seen:
-        return
-    seen.add(id(made))
-    made.stack[:] = [frame for frame in made.stack if not _is_runtime(frame.filename)]
-    for other in (made.__cause__, made.__context__, *(getattr(made, "exceptions", None) or ())):
-        _drop_runtime(other, seen)
+    seen, left = set(), [made]
+    while left:
+        made = left.pop()
+        if made is None or id(made) in seen:
+            continue
+        seen.add(id(made))
+        made.stack[:] = [frame for frame in made.stack if not _is_runtime(frame.filename)]
+        left += (made.__cause__, made.__context__, *(getattr(made, "exceptions", None) or ()))
 
 
 def _is_runtime(filename: str) -> bool:
@@ -80,10 +85,22 @@ def _is_runtime(filename: str) -> bool:
 
 def _details(error: BaseException, message: str) -> dict[str, Any]:
     if isinstance(error, HatcheryError):
-        return error.details if isinstance(error.details, dict) else {}
+        return _stated(error, "details", dict, {})
     from .facts import facts
 
-    return facts(message)
+    try:
+        return facts(message)
+    except (ValueError, OverflowError):  # Numbers of absurd length.
+        return {}
+
+
+def _stated(error: BaseException, name: str, kind: type, default: Any) -> Any:
+    """What an error of hatchery's classes says of itself. Subclasses may not have called `__init__`."""
+    try:
+        value = getattr(error, name) if isinstance(error, HatcheryError) else default
+    except BaseException:
+        return default
+    return value if isinstance(value, kind) else default
 
 
 def _cut(text: str) -> str:

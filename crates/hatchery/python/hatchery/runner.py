@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import suppress
 from typing import Any, Coroutine, Optional
 
 from .calls import Call, raise_if_cancelled
@@ -20,7 +21,7 @@ class Runner:
         """What the coroutine returns. A cancelled call cancels its task."""
         loop = self._loop
         task = loop.create_task(coroutine)
-        call.interrupt = lambda: loop.call_soon_threadsafe(self._interrupt, call, task)
+        call.interrupt = lambda: self._notify(call, task)
         if call.cancelled:
             task.cancel()
         try:
@@ -30,6 +31,8 @@ class Runner:
             raise
         finally:
             call.interrupt = None
+            if not task.done():
+                self._give_up(task)
 
     async def wait_for_credit(self, call: Call) -> None:
         """Returns when a chunk may be sent, while the loop goes on; a cancelled call's task is cancelled instead."""
@@ -55,6 +58,19 @@ class Runner:
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
 
+    def _give_up(self, task: asyncio.Task) -> None:
+        """Ends a task that was left in the midst, as something stopped the loop or exited on it. It must not
+        go on, and speak for its call, when the loop runs again."""
+        while not task.done():
+            task.cancel()
+            with suppress(BaseException):
+                self._loop.run_until_complete(task)
+
+    def _notify(self, call: Call, task: asyncio.Task) -> None:
+        """From the control thread."""
+        with suppress(RuntimeError):  # The call has ended meanwhile, and the loop was closed.
+            self._loop.call_soon_threadsafe(self._interrupt, call, task)
+
     def _interrupt(self, call: Call, task: asyncio.Task) -> None:
         """On the loop: the call was cancelled, or got credit."""
         if call.cancelled:
@@ -66,7 +82,10 @@ class Runner:
 def _main_loop() -> asyncio.AbstractEventLoop:
     # Until 3.9, locks made while the app was loading belong to the loop that asyncio made for them then.
     if sys.version_info < (3, 10):
-        return asyncio.get_event_loop()
+        with suppress(RuntimeError):  # There is none after `asyncio.run`.
+            loop = asyncio.get_event_loop()
+            if not loop.is_closed():
+                return loop
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     return loop

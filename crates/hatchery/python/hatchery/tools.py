@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
+import re
 from typing import Any, Callable, NamedTuple, Optional
 
+from .annotations import called_by, plain_function
 from .binding import Binding
+from .signature import is_generator_function
 
 ATTRIBUTE = "__hatchery_tool__"
 
@@ -26,10 +28,14 @@ def tool(function: Optional[Callable] = None, *, name: Optional[str] = None, str
     if function is None:
         return lambda decorated: tool(decorated, name=name, stream=stream)
     plain = getattr(function, "__func__", function)  # of a staticmethod or classmethod
+    if isinstance(plain, type):
+        raise TypeError(f"@tool decorates functions and methods: put it above the methods of {plain.__qualname__}")
     if not callable(plain):
         raise TypeError(f"@tool decorates functions and methods, not {type(function).__name__}")
+    if not name and not hasattr(plain, "__name__"):
+        raise TypeError(f"a {type(plain).__name__} has no name of its own: say tool(..., name=...)")
     if stream is False and is_generator(plain):
-        raise TypeError(f"{plain.__qualname__} is a generator, so it streams: @tool(stream=False) cannot be")
+        raise TypeError(f"{_name_of(plain)} is a generator, so it streams: @tool(stream=False) cannot be")
     setattr(plain, ATTRIBUTE, Options(name, stream))
     return function
 
@@ -59,17 +65,25 @@ class Tool:
 
 
 def is_generator(function: Callable) -> bool:
-    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    return is_generator_function(called_by(function))
 
 
 def first_paragraph(function: Callable) -> str:
-    text = inspect.getdoc(function) or ""
-    return " ".join(text.strip().split("\n\n")[0].split())
+    text = called_by(function).__doc__
+    if text is None and hasattr(function, "__self__"):
+        import inspect  # It knows that a method without a text has the text of the one it overrides.
+
+        text = inspect.getdoc(function)
+    return " ".join(re.split(r"\n\s*\n", (text or "").strip())[0].split())
 
 
 def place_of(function: Callable) -> str:
     """Where the function is written: `app.py:12 (Embedder.embed)`."""
-    plain = inspect.unwrap(getattr(function, "__func__", function))
+    plain = plain_function(function)
     code = getattr(plain, "__code__", None)
     where = f"{code.co_filename}:{code.co_firstlineno} " if code else ""
-    return f"{where}({getattr(plain, '__qualname__', plain)})"
+    return f"{where}({_name_of(plain)})"
+
+
+def _name_of(function: Callable) -> str:
+    return getattr(function, "__qualname__", None) or type(function).__qualname__

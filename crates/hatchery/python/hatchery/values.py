@@ -158,11 +158,19 @@ def _by_method(value: Any) -> Any:
 
 def _by_structure(value: Any) -> Any:
     if isinstance(value, (set, frozenset)):
-        return list(value)
+        return _in_order(value)
     if hasattr(type(value), "__dataclass_fields__"):
         fields = sys.modules["dataclasses"].fields(value)
         return {field.name: getattr(value, field.name) for field in fields}
     return value
+
+
+def _in_order(values: Any) -> list:
+    """A set as a list, in the same order in each process where its items have one."""
+    try:
+        return sorted(values)
+    except Exception:
+        return list(values)
 
 
 def _is_numpy_scalar(value: Any) -> bool:

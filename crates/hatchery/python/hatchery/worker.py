@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import platform
 import sys
 from typing import Any, Optional
 
@@ -12,8 +11,8 @@ from . import wire
 from .app import App, LoadError, Stopped
 from .calls import Calls
 from .capture import Capture
-from .channel import Gone, Reader, Writer
-from .control import Control, die_of_breach, read_object
+from .channel import Gone, Reader, Writer, die_of_breach
+from .control import Control, read_object
 from .jsonlib import choose
 from .loop import Loop
 from .port import Port
@@ -71,8 +70,10 @@ class Worker:
         for reader in (self._data, self._control.reader):
             reader.agree(limits, agreed)
         self._port = Port(self._writer, self._codec, self._calls, agreed, limits)
-        if VERSION not in hello.get("versions", ()):
-            offered = hello.get("versions")
+        offered = hello.get("versions")
+        if type(offered) is not list:
+            raise Breach("body: HELLO must have a list of `versions`")
+        if VERSION not in offered:
             self._fail("protocol", f"this worker knows version {VERSION} of the wire, the host offers {offered}")
 
     def load(self, app: App) -> None:
@@ -120,11 +121,11 @@ class Worker:
     def _attempt(self, action: Any) -> None:
         try:
             action()
-        except Exception as error:
+        except BaseException as error:  # An exit too is of its own `close` only.
             print(traceback_of(error), file=sys.stderr)
 
     def _ready(self, app: App) -> dict[str, Any]:
-        runtime = {"language": "python", "version": platform.python_version(), "json": self._codec.name}
+        runtime = {"language": "python", "version": sys.version.split()[0], "json": self._codec.name}
         return {
             "version": VERSION,
             "app": app.name,
@@ -156,8 +157,7 @@ class Worker:
         if self._data.fd < 0:
             self._control.after_fork()  # A child of a child: the rest was done there.
             return
-        os.close(self._data.fd)
-        self._data.fd = -1
+        self._data.abandon()
         self._writer.abandon()
         self._control.abandon()
         self._capture.abandon()

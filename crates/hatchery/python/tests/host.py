@@ -34,8 +34,11 @@ class Worker:
         self.next_id = 1
         self._start(python, ["--attr", attr] if attr else [], environment or {})
         if hello:
-            body = {"versions": versions, "host": "test", "capabilities": capabilities, "limits": limits or {}}
-            self.send_control(wire.HELLO, 0, body)
+            self.say_hello(capabilities, limits, versions)
+
+    def say_hello(self, capabilities=wire.CAPABILITIES, limits=None, versions=(1,)):
+        body = {"versions": versions, "host": "test", "capabilities": capabilities, "limits": limits or {}}
+        self.send_control(wire.HELLO, 0, body)
 
     def _start(self, python, arguments, environment):
         data_in, self.calls = os.pipe()

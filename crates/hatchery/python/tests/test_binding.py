@@ -5,9 +5,9 @@ import enum
 import sys
 import typing
 import unittest
-from typing import Any, Dict, List, Literal, NewType, Optional, Tuple, TypedDict, Union
+from typing import Annotated, Any, Dict, List, Literal, NewType, Optional, Tuple, TypedDict, Union
 
-from hatchery import Context, ValidationError, tool
+from hatchery import Context, ValidationError, signature, tool
 from hatchery.binding import Binding
 from hatchery.tools import Options, Tool
 
@@ -57,7 +57,28 @@ def bound(annotation, value):
     return Binding("t", f).bind({"x": value}, None)["x"]
 
 
+class Signatures(unittest.TestCase):
+    def test_what_is_read_from_code_is_what_inspect_says(self):
+        class Holder:
+            def method(self, a, b=1, *, c, d=2, **rest):
+                pass
+
+            @classmethod
+            def of_class(cls, a):
+                pass
+
+            def starred(*everything):
+                pass
+
+        for function in (Holder().method, Holder.method, Holder().of_class, Holder().starred, lambda: 0,
+                         lambda a, b=1, *, c=2, d, **rest: 0, lambda a=1, /, b=2, *, c=3: 0, lambda *a: 0):  # fmt: skip
+            self.assertEqual(signature.parameters(function), signature._inspected(function))
+
+
 class Values(unittest.TestCase):
+    def test_keys_whose_annotation_cannot_be_a_key(self):
+        self.assertEqual(bound(Dict[Annotated[int, ["metadata"]], str], {"1": "a"}), {1: "a"})
+
     def fits(self, annotation, value, expected=None):
         result = bound(annotation, value)
         expected = value if expected is None else expected

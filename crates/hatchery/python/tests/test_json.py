@@ -99,6 +99,7 @@ TABLE = [
     ([Text("t"), Number(5), Real(1.5), Real("nan")], ["t", 5, 1.5, None]),
     (OrderedDict(b=1, a={2}), {"b": 1, "a": [2]}),
     ({frozenset([1])}, [[1]]),
+    ({"d", "b", "a", "c", "f", "e"}, ["a", "b", "c", "d", "e", "f"]),
     (Point(1, Point(2)), {"x": 1, "when": {"x": 2, "when": None}}),
     (ID, str(ID)),
     (Model(), {"model": {"left": 1, "right": NOW.isoformat()}}),

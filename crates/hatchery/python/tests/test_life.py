@@ -2,12 +2,16 @@
 
 import glob
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import unittest
+from unittest import mock
 
 from hatchery import wire
 
+from . import host
 from .host import Worker
 
 ONE = "from hatchery import tool\n@tool\ndef one(): return 1\n"
@@ -106,6 +110,17 @@ class Loading(unittest.TestCase):
             worker.ready()
             log = worker.read()
             self.assertEqual((log.name, log.id, log.body), ("LOG", 0, {"level": "info", "message": "loading", "source": "stdout"}))
+
+    def test_the_bytecode_of_the_runtime_is_kept_and_that_of_others_is_not(self):
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(host, "BOOT", os.path.join(folder, "boot.py")):
+            shutil.copy(os.path.join(host.ROOT, "boot.py"), folder)
+            shutil.copytree(os.path.join(host.ROOT, "hatchery"), os.path.join(folder, "hatchery"), ignore=shutil.ignore_patterns("__pycache__"))
+            with Worker("import beside\n" + ONE, environment={"PYTHONDONTWRITEBYTECODE": "1"}, hello=False) as worker:
+                open(os.path.join(worker.folder.name, "beside.py"), "w").close()
+                worker.say_hello()
+                worker.ready()
+                self.assertTrue(glob.glob(os.path.join(folder, "hatchery", "__pycache__", "worker.*.pyc")))
+                self.assertEqual(sorted(os.listdir(worker.folder.name)), ["app.py", "beside.py"])
 
     def test_no_version_in_common(self):
         with Worker(ONE, versions=[2, 3]) as worker:

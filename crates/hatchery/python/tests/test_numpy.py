@@ -35,7 +35,9 @@ def given(kind: str):
     a = np.arange(6, dtype="<f4").reshape(2, 3)
     return {"c": a, "t": a.T, "bool": np.array([True]), "zero": np.float64(1.5) * a[0, 1], "0d": np.array(7), "empty": np.zeros((0, 3)),
             "text": np.array(["a"]), "objects": np.array([{1: 2}, None], dtype=object), "scalars": [np.int64(5), np.bool_(True), np.float32("nan")],
-            "keys": {np.int64(3): 1}, "long": np.longdouble(2.5), "masked": np.ma.array([1, 2], mask=[0, 1]), "big": np.arange(3, dtype=">i2")}[kind]
+            "keys": {np.int64(3): 1}, "long": np.longdouble(2.5), "masked": np.ma.array([1, 2], mask=[0, 1]), "big": np.arange(3, dtype=">i2"),
+            "matrix": np.matrix([[1, 2], [3, 4]], dtype="<i2"), "strided": np.arange(6, dtype="|u1")[::-2], "half": np.float16(1.5),
+            "record": np.array([(1, 2.0)], [("a", "i4"), ("b", "f8")]), "day": np.array(["2020-01-01"], "M8[D]")}[kind]
 @tool
 def chunks(n: int):
     for i in range(n): yield np.full(3, i, dtype="|u1")
@@ -104,6 +106,8 @@ class Arrays(unittest.TestCase):
             "c": ("<f4", (2, 3), array.tobytes()), "t": ("<f4", (3, 2), array.T.tobytes()), "bool": ("|b1", (1,), b"\1"), "zero": 1.5,
             "0d": ("<i8", (), numpy.int64(7).tobytes()), "empty": ("<f8", (0, 3), b""), "text": ["a"], "objects": [{"1": 2}, None],
             "scalars": [5, True, None], "keys": {"3": 1}, "long": 2.5, "masked": [1, None], "big": (">i2", (3,), b"\0\0\0\1\0\2"),
+            "matrix": ("<i2", (2, 2), b"\1\0\2\0\3\0\4\0"), "strided": ("|u1", (3,), b"\5\3\1"), "half": 1.5,
+            "record": [[1, 2.0]], "day": ["2020-01-01"],
         }.items():  # fmt: skip
             with self.subTest(kind):
                 self.assertEqual(self.worker.call("given", kind=kind), expected)
