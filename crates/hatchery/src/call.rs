@@ -97,10 +97,6 @@ impl Deadline {
         Some(Deadline { allowed, at: now.checked_add(allowed)? })
     }
 
-    pub(crate) fn at(&self) -> Instant {
-        self.at
-    }
-
     /// What is left at `now`; zero once it has passed.
     pub(crate) fn left(&self, now: Instant) -> Duration {
         self.at.saturating_duration_since(now)

@@ -71,7 +71,7 @@ pub use config::{
 pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{RunId, WorkerId};
-pub use pool::{PayloadStream, Pool, ReplyStream, Timeouts, WorkerStatus};
+pub use pool::{PayloadStream, Pool, PoolStatus, ReplyStream, Timeouts, WorkerStatus};
 pub use pyenv::{FoundBy, Interpreter, Probe, PythonApp, PythonVersion, runtime_dir};
 pub use telemetry::{Event, Level, Log, LogSource, Progress, ToolEvent, WorkerEvent};
 pub use tool::{Parameter, ToolSpec};

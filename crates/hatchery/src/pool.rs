@@ -72,6 +72,22 @@ pub struct Pool {
     shared: Arc<Shared>,
 }
 
+/// How busy a pool is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PoolStatus {
+    /// The pool.
+    pub pool: String,
+    /// Its seats.
+    pub workers: usize,
+    /// Of these, filled with a worker that takes calls.
+    pub ready: usize,
+    /// Calls that wait for a worker.
+    pub queued: usize,
+    /// Calls that workers have.
+    pub running: usize,
+}
+
 /// What one worker of a pool is doing, for `workers --json` and its like.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
@@ -189,6 +205,11 @@ impl Pool {
     /// The tools of the app, in the app's order. Empty until the first worker was ready.
     pub fn tools(&self) -> Arc<[ToolSpec]> {
         self.shared.tools()
+    }
+
+    /// How busy the pool is at this moment.
+    pub fn status(&self) -> PoolStatus {
+        self.shared.status()
     }
 
     /// The workers, by seat.

@@ -132,8 +132,7 @@ impl Line {
     /// Sets what telemetry the worker sends from now on.
     pub(crate) fn telemetry(&self, settings: &Telemetry) -> Result<()> {
         self.needs(Capability::TelemetryControl)?;
-        let frame = Encoded::message(Kind::Telemetry, 0, settings, &self.terms)
-            .map_err(|error| Error::new(ErrorKind::Limit, error.to_string()))?;
+        let frame = Encoded::message(Kind::Telemetry, 0, settings, &self.terms).map_err(|error| error.unsent())?;
         self.control.send(frame).map_err(|_| self.gone())
     }
 
@@ -153,7 +152,7 @@ impl Line {
             session: call.session.as_deref(),
         };
         Encoded::call(id, credit, &body, &self.terms)
-            .map_err(|error| Error::new(ErrorKind::Limit, format!("{}: arguments: {error}", call.tool)))
+            .map_err(|error| error.unsent().context(format_args!("{}: arguments", call.tool)))
     }
 
     fn needs(&self, capability: Capability) -> Result<()> {

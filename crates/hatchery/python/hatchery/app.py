@@ -10,7 +10,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, Callable, Optional
 
 from .report import message_of, traceback_of, type_of
-from .tools import ATTRIBUTE, Options, Tool
+from .tools import ATTRIBUTE, DECORATED, Options, Tool, place_of
 
 _MOST_TOOLS = 10_000
 _LONGEST_NAME = 256
@@ -53,6 +53,7 @@ class App:
         return [tool.describe() for tool in self.tools.values()]
 
     def _add_module(self, module: Any) -> None:
+        self._refuse_hidden(module)
         found = list({id(value): value for value in vars(module).values()}.values())
         classes = [value for value in found if isinstance(value, type)]
         for value in found:
@@ -63,6 +64,17 @@ class App:
                     self._add_class(value)
             elif _options(value) is not None and callable(value):
                 self._add_tool(value)
+
+    def _refuse_hidden(self, module: Any) -> None:
+        """Two tools written under one name, of which only the second can be found."""
+        written: dict[str, Any] = {}
+        for function in DECORATED:
+            name = getattr(function, "__qualname__", "<locals>")
+            if function.__module__ != module.__name__ or "<locals>" in name:
+                continue
+            first = written.setdefault(name, function)
+            if place_of(first) != place_of(function):
+                raise self._error(f"two tools are called `{name}`: {place_of(first)} and {place_of(function)}")
 
     def _add_attribute(self, module: Any, attribute: str) -> None:
         value = module

@@ -11,6 +11,9 @@ from .signature import is_generator_function
 
 ATTRIBUTE = "__hatchery_tool__"
 
+#: Everything that was decorated. A second `def` of a name hides the first from its module, but not from here.
+DECORATED: list[Any] = []
+
 
 class Options(NamedTuple):
     """What `@tool(...)` was given."""
@@ -37,6 +40,7 @@ def tool(function: Optional[Callable] = None, *, name: Optional[str] = None, str
     if stream is False and is_generator(plain):
         raise TypeError(f"{_name_of(plain)} is a generator, so it streams: @tool(stream=False) cannot be")
     setattr(plain, ATTRIBUTE, Options(name, stream))
+    DECORATED.append(plain)
     return function
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import faulthandler
 import os
 import sys
@@ -35,6 +36,7 @@ def main(arguments: list[str]) -> None:
         worker.load(App(name, attribute))
         worker.serve()
         worker.end()
+        _leave()
     except Breach as breach:
         die_of_breach(breach)
     except Gone:
@@ -161,6 +163,12 @@ class Worker:
         self._writer.abandon()
         self._control.abandon()
         self._capture.abandon()
+
+
+def _leave() -> None:
+    """Exits as Python would, but without a wait for threads that tools left behind: nobody would know what for."""
+    atexit._run_exitfuncs()
+    os._exit(0)
 
 
 async def _awaited(value: Any) -> Any:

@@ -73,6 +73,10 @@ class Loading(unittest.TestCase):
         source = ONE + "class C:\n @tool\n def one(self): return 2\n"
         self.refused(source, "two tools are called `one`: APP:2 (one) and APP:5 (C.one)")
 
+    def test_a_tool_that_hides_another_is_refused(self):
+        source = ONE + "@tool\ndef one(): return 2\n"
+        self.refused(source, "two tools are called `one`: APP:2 (one) and APP:4 (one)")
+
     def test_what_an_attribute_restricts(self):
         source = ONE + "class C:\n @tool\n def two(self): return 2\nmade = C()\n"
         for attr, names in (("one", ["one"]), ("C", ["two"]), ("made", ["two"]), (None, ["one", "two"])):
@@ -129,7 +133,7 @@ class Loading(unittest.TestCase):
             self.assertIn("version 1", frame.body["message"])
 
     def test_an_old_python_says_so(self):
-        old = sorted(glob.glob("/root/.pyenv/versions/3.[678].*/bin/python3") + glob.glob("/root/.pyenv/versions/2.7*/bin/python"))
+        old = sorted(glob.glob(os.path.expanduser("~/.pyenv/versions/3.[678].*/bin/python3")) + glob.glob(os.path.expanduser("~/.pyenv/versions/2.7*/bin/python")))
         if not old:
             self.skipTest("no Python older than 3.9 is here")
         for python in old:
@@ -171,6 +175,16 @@ class Ending(unittest.TestCase):
             "SIGTERM": lambda: worker.process.send_signal(signal.SIGTERM),
             "end of file": worker.close_calls,
         }
+
+    def test_threads_that_tools_left_are_not_waited_for(self):
+        source = "import atexit, threading\nfrom hatchery import tool\n@tool\ndef leave():\n" \
+            " threading.Thread(target=threading.Event().wait).start()\n atexit.register(print, 'at exit')\n"  # fmt: skip
+        with Worker(source) as worker:
+            worker.ready()
+            worker.call("leave")
+            worker.send_control(wire.SHUTDOWN, 0, {"grace_us": 1})
+            self.assertEqual(worker.read().body["message"], "at exit")
+            self.assertEqual(worker.exit_status(), 0)
 
     def test_while_idle(self):
         for name in ("SHUTDOWN", "SIGTERM", "end of file"):

@@ -280,7 +280,9 @@ class Misbehaviour(unittest.TestCase):
         self.worker.send(0, 0, parts=wire.frame(wire.CALL, 1, body)[: 60_000])
         self.worker.send(0, 0, parts=wire.frame(wire.CALL, 1, body)[60_000 :])
         frame = self.worker.read()
-        self.assertEqual((frame.name, frame.id, frame.body["kind"]), ("ERROR", 1, "limit"))
+        self.assertEqual((frame.name, frame.id), ("ERROR", 1))
+        # An old orjson reads any depth, and then it is an argument that nobody knows.
+        self.assertIn(frame.body["kind"], ("limit", "validation"))
         self.assertEqual(self.worker.call("one"), 1)
 
     def test_one_close_that_exits_does_not_keep_others_from_closing(self):

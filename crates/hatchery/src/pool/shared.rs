@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::oneshot;
 
-use super::{Config, Starts, WorkerStatus, roster};
+use super::{Config, PoolStatus, Starts, WorkerStatus, roster};
 use crate::app::App;
 use crate::call::{CallOptions, Deadline, Stage};
 use crate::error::{Error, ErrorKind, Result};
@@ -229,6 +229,17 @@ impl Shared {
 
     pub(super) fn tools(&self) -> Arc<[ToolSpec]> {
         self.tools.get().map_or_else(|| Arc::from([]), |tools| Arc::clone(&tools.specs))
+    }
+
+    pub(super) fn status(&self) -> PoolStatus {
+        let roster = self.roster();
+        PoolStatus {
+            pool: self.name.to_string(),
+            workers: self.config.workers,
+            ready: (0..self.config.workers).filter(|seat| roster.ready_worker(*seat).is_some()).count(),
+            queued: roster.queued(),
+            running: roster.running(),
+        }
     }
 
     pub(super) fn statuses(&self) -> Vec<WorkerStatus> {

@@ -19,7 +19,7 @@ pub(super) fn offer(seat: &Seat, app: &str, control: &Outbox<UnixStream>) -> Res
         limits: ours.limits,
     };
     let frame = Encoded::message(Kind::Hello, 0, &hello, &ours)
-        .map_err(|error| Ending::Refused(Error::new(ErrorKind::Limit, format!("write HELLO: {error}"))))?;
+        .map_err(|error| Ending::Refused(error.unsent().context("write HELLO")))?;
     // A worker that is dead already is found out by its exit.
     let _dying = control.send(frame);
     Ok(())

@@ -202,13 +202,8 @@ impl Reader {
 fn host_answer(id: u64, answer: Result<Payload, Error>, terms: &Terms) -> Result<Encoded, FrameError> {
     let refuse = |error: Error| Encoded::message(Kind::HostError, id, &ErrorBody::from(&error), terms);
     answer
-        .and_then(|value| Encoded::value(Kind::HostResult, id, &value, terms).map_err(cannot_be_sent))
+        .and_then(|value| Encoded::value(Kind::HostResult, id, &value, terms).map_err(|error| error.unsent()))
         .or_else(|error| refuse(error).or_else(|_| refuse(Error::new(ErrorKind::Limit, "the error is too large"))))
-}
-
-fn cannot_be_sent(error: FrameError) -> Error {
-    let kind = if matches!(error, FrameError::Capability { .. }) { ErrorKind::Unavailable } else { ErrorKind::Limit };
-    Error::new(kind, format!("answer of a host tool: {error}"))
 }
 
 fn payload(frame: Frame) -> Payload {
