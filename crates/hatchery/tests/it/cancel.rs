@@ -177,3 +177,29 @@ async fn a_caller_never_finds_the_pool_full_because_of_its_own_last_call() {
     }
     rig.end().await;
 }
+
+#[tokio::test]
+async fn calls_and_streams_dropped_at_any_point_leave_the_worker_free() {
+    let rig = Rig::basics(1).await;
+    let pid = rig.pids()[0];
+    for polls in 0..12 {
+        let mut call = Box::pin(rig.pool.call::<Value>("echo", json!({"value": 1})));
+        let mut stream = Box::pin(async {
+            let mut ticks = rig.pool.stream::<u64>("countdown", json!({"n": 3})).await.unwrap();
+            while ticks.next().await.is_some() {}
+        });
+        for _ in 0..polls {
+            // At most once each, and then the reactor.
+            tokio::select! {
+                biased;
+                _ = &mut call => break,
+                () = &mut stream => break,
+                () = tokio::task::yield_now() => {}
+            }
+        }
+    }
+    let who: Value = rig.pool.call("who", json!({})).await.unwrap();
+    assert_eq!(who["pid"], pid, "a worker that obeys is kept");
+    eventually("the worker is idle", || rig.pool.workers()[0].state == "idle").await;
+    rig.end().await;
+}

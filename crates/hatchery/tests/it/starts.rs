@@ -161,6 +161,15 @@ async fn what_a_worker_sends_too_early_does_not_hold_up_its_burial() {
     assert_eq!(error.kind(), ErrorKind::Deadline, "{error}");
 }
 
+/// Waits until a worker has come to nothing for this reason.
+async fn restarting_after(rig: &mut crate::Rig, why: &str) {
+    rig.event(|event| match event {
+        Event::Worker(WorkerEvent::Restarting { reason, .. }) if reason.contains(why) => Some(()),
+        _ => None,
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn who_waits_for_a_worker_learns_why_there_is_none() {
     let timeouts = Timeouts { queue: Some(Duration::from_millis(500)), ..Timeouts::default() };
@@ -169,11 +178,7 @@ async fn who_waits_for_a_worker_learns_why_there_is_none() {
     let mut rig = crate::Rig::of(Hatchery::builder().pool("default", worker).timeouts(timeouts)).await;
     let error = rig.pool.call::<()>("echo", serde_json::json!({})).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WorkerDied);
-    rig.event(|event| match event {
-        Event::Worker(WorkerEvent::Restarting { reason, .. }) if reason.contains("exit status 3") => Some(()),
-        _ => None,
-    })
-    .await;
+    restarting_after(&mut rig, "exit status 3").await;
     let error = rig.pool.call::<()>("echo", serde_json::json!({})).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Deadline);
     let expected = "deadline of 500ms passed while waiting in the queue; no worker is ready: start worker default-";
@@ -225,9 +230,25 @@ async fn a_launch_that_blocks_does_not_hold_up_the_shutdown() {
 async fn a_launch_that_panics_is_an_error_and_tried_again() {
     let app = Second(Default::default(), || panic!("a bug in the app"));
     let timeouts = Timeouts { queue: Some(Duration::from_millis(200)), ..Timeouts::default() };
-    let rig = crate::Rig::of(Hatchery::builder().pool("default", app).timeouts(timeouts)).await;
+    let mut rig = crate::Rig::of(Hatchery::builder().pool("default", app).timeouts(timeouts)).await;
     rig.pool.call::<String>("echo", serde_json::json!({})).await.unwrap();
+    restarting_after(&mut rig, "a bug in the app").await;
     let error = rig.pool.call::<String>("echo", serde_json::json!({})).await.unwrap_err();
     assert!(error.message().contains("no worker is ready") && error.message().contains("a bug in the app"), "{error}");
     rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_dropped_at_any_point_leaves_no_process() {
+    for patience in [0, 1, 2, 4, 8, 16, 32, 64].map(Duration::from_millis) {
+        let mut builder = Hatchery::builder().pool("default", misbehaving("ignores_everything")).workers(2);
+        let mut events = builder.events();
+        drop(tokio::time::timeout(patience, builder.start()).await);
+        // There are events for as long as anything of it lives.
+        while let Some(event) = events.next().await {
+            if let Event::Worker(WorkerEvent::Started { pid, .. }) = event {
+                eventually_gone(pid).await;
+            }
+        }
+    }
 }
