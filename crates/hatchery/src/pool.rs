@@ -66,7 +66,7 @@ impl Default for Config {
 }
 
 /// A handle of a running pool: cheap to clone, usable from any task. Once its [`Hatchery`](crate::Hatchery) is shut
-/// down or dropped, every call fails with [`ErrorKind::Unavailable`].
+/// down or dropped, every call fails with [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable).
 #[derive(Clone)]
 pub struct Pool {
     shared: Arc<Shared>,
