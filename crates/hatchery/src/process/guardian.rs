@@ -1,0 +1,3 @@
+//! The guardian: the program that starts, watches and ends every worker, and the host's handle of it.
+
+pub(super) mod message;
