@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use hatchery::{Event, Events, Level, Log, WorkerEvent};
+use hatchery::{Event, Events, Level, Log, RunEvent, WorkerEvent};
 use tokio::task::JoinHandle;
 
 use crate::printer::Printer;
@@ -92,7 +92,7 @@ async fn show(event: &Event, filter: Filter, calls: Calls, printer: &Printer) {
         Event::Worker(WorkerEvent::Log(log)) if is_shown(filter.worker, log.level) => {
             printer.message(&line(log, printer)).await;
         }
-        Event::Worker(event) => {
+        Event::Worker(_) | Event::Run(_) => {
             if let Some(text) = words(event, filter.hatchery, calls) {
                 printer.message(&printer.message_paint().dim(&text)).await;
             }
@@ -113,9 +113,37 @@ fn line(log: &Log, printer: &Printer) -> String {
     printer.message_paint().dim(&format!("{} | {}", log.worker, log.message))
 }
 
-/// The life of a worker in words, if it is worth a line at this level.
-fn words(event: &WorkerEvent, least: Option<Level>, calls: Calls) -> Option<String> {
+/// What happens to workers and to their guardian in words, if it is worth a line at this level.
+fn words(event: &Event, least: Option<Level>, calls: Calls) -> Option<String> {
     let (level, text) = match event {
+        Event::Worker(event) => of_worker(event, calls)?,
+        Event::Run(event) => of_run(event)?,
+        _ => return None,
+    };
+    is_shown(least, level).then_some(text)
+}
+
+fn of_run(event: &RunEvent) -> Option<(Level, String)> {
+    Some(match event {
+        RunEvent::Guarded { keeper, guardian } => {
+            (Level::Debug, format!("keeper has pid {keeper}, guardian has pid {guardian}"))
+        }
+        RunEvent::GuardianLost => {
+            (Level::Warning, "the guardian was killed, and its workers with it; others take their places".into())
+        }
+        RunEvent::LayerLost { message, .. } => (Level::Debug, format!("containment: {message}")),
+        RunEvent::Escaped { worker, ended, left } if left.is_empty() => {
+            (Level::Info, format!("{worker} had left {ended} processes behind; they were ended with it"))
+        }
+        RunEvent::Escaped { worker, left, .. } => {
+            (Level::Warning, format!("{worker} left processes behind, which go on: {left:?}"))
+        }
+        _ => return None,
+    })
+}
+
+fn of_worker(event: &WorkerEvent, calls: Calls) -> Option<(Level, String)> {
+    Some(match event {
         WorkerEvent::Started { worker, pid } => (Level::Debug, format!("{worker} started, pid {pid}")),
         WorkerEvent::Ready { worker, took } => (Level::Debug, format!("{worker} ready in {} ms", took.as_millis())),
         WorkerEvent::Gone { worker, how, .. } => (Level::Debug, format!("{worker} ended: {how}")),
@@ -125,8 +153,7 @@ fn words(event: &WorkerEvent, least: Option<Level>, calls: Calls) -> Option<Stri
             (level, format!("{reason}; another worker starts {}", wait(*after)))
         }
         _ => return None,
-    };
-    is_shown(least, level).then_some(text)
+    })
 }
 
 fn wait(time: Duration) -> String {
@@ -156,10 +183,12 @@ mod tests {
 
     #[test]
     fn a_death_is_told_where_the_pool_lives_on() {
-        let restarting = |after| WorkerEvent::Restarting {
-            pool: "default".into(),
-            after: Duration::from_millis(after),
-            reason: "worker default-1 died: exit status 3".into(),
+        let restarting = |after| {
+            Event::Worker(WorkerEvent::Restarting {
+                pool: "default".into(),
+                after: Duration::from_millis(after),
+                reason: "worker default-1 died: exit status 3".into(),
+            })
         };
         let told = |event, least, calls| words(&event, Some(least), calls);
         let expected = "worker default-1 died: exit status 3; another worker starts ";

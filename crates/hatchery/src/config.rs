@@ -10,6 +10,7 @@ use crate::app::program::{Environment, Host};
 use crate::app::{App, CommandApp, Launch, LaunchContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::Timeouts;
+use crate::process::{Containment, OnEscape, ResourceLimits};
 use crate::pyenv::PythonApp;
 
 mod duration;
@@ -82,6 +83,12 @@ pub struct PoolConfig {
     pub max_queue: Option<usize>,
     /// How long things may take.
     pub timeouts: PoolTimeouts,
+    /// What keeps its processes together.
+    pub containment: Option<Containment>,
+    /// What becomes of processes that outlive their worker.
+    pub on_escape: Option<OnEscape>,
+    /// What each worker may use of the machine.
+    pub limits: ResourceLimits,
 }
 
 /// `timeouts` of a pool. `Duration::MAX` is `"infinity"`.

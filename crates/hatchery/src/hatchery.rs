@@ -16,7 +16,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::host::HostTools;
 use crate::id::RunId;
 use crate::pool::{self, Keeper, Pool, Shared, Starts, Timeouts};
-use crate::process::Escalation;
+use crate::process::{Containment, Escalation, Guarantee, OnEscape, ResourceLimits};
+use crate::run::Run;
 use crate::telemetry::{Emitter, Event};
 use crate::tool::{ToolSpec, near_match};
 use crate::wire::Limits;
@@ -38,7 +39,7 @@ const TERM_GRACE: Duration = Duration::from_secs(2);
 /// Dropping it sends SIGKILL to every process before the drop returns, and reaps them in the background;
 /// [`Hatchery::shutdown`] lets calls finish and apps clean up.
 pub struct Hatchery {
-    run: RunId,
+    run: Arc<Run>,
     pools: BTreeMap<String, Pool>,
     shared: Vec<Arc<Shared>>,
     emitter: Emitter,
@@ -101,7 +102,12 @@ impl Hatchery {
 
     /// This run's id.
     pub fn run_id(&self) -> RunId {
-        self.run
+        self.run.id
+    }
+
+    /// How well its processes are contained on this machine.
+    pub fn guarantee(&self) -> Guarantee {
+        self.run.guarantee()
     }
 
     /// Everything that happens from now on.
@@ -130,7 +136,7 @@ impl Hatchery {
         while let Some(kept) = keepers.join_next().await {
             outcome = outcome.and(kept.or_else(|error| failed("shut down", &error)));
         }
-        outcome
+        outcome.and(self.run.end().await)
     }
 
     /// How one more first start went. A keeper that fails before it can tell is heard of all the same.
@@ -143,6 +149,19 @@ impl Hatchery {
             else => Ok(()),
         }
     }
+}
+
+/// Begins a run where it may block.
+async fn begun(emitter: Emitter, enclosed: Vec<String>) -> Result<Arc<Run>> {
+    let run = tokio::task::spawn_blocking(move || Run::begin(RunId::random(), &emitter, &enclosed)).await;
+    let run = run.map_err(|error| Error::new(ErrorKind::Internal, format!("start the guardian: {error}")))?;
+    run.map(Arc::new)
+}
+
+/// The pools that asked for a PID namespace.
+fn enclosed(pools: &[(String, Arc<dyn App>, pool::Config)]) -> Vec<String> {
+    let asked = pools.iter().filter(|(_, _, config)| config.containment == Containment::PidNamespace);
+    asked.map(|(name, _, _)| name.clone()).collect()
 }
 
 /// A keeper that was dropped with its runtime has ended its worker, as it should.
@@ -159,6 +178,7 @@ impl Drop for Hatchery {
             shared.close();
             shared.kill();
         }
+        self.run.close();
     }
 }
 
@@ -199,8 +219,8 @@ impl Builder {
     /// others. The worker's last output is in the error.
     pub async fn start(self) -> Result<Hatchery> {
         self.check()?;
-        let run = RunId::random();
         let emitter = self.emitter.unwrap_or_else(|| Emitter::new(EVENT_BACKLOG));
+        let run = begun(emitter.clone(), enclosed(&self.pools)).await?;
         let host_tools = Arc::new(self.host_tools);
         let (stop, stopped) = watch::channel(None);
         let (starts, mut started) = Starts::new();
@@ -215,7 +235,7 @@ impl Builder {
             for seat in 0..workers {
                 let keeper = Keeper {
                     shared: Arc::clone(&shared),
-                    run,
+                    run: Arc::clone(&run),
                     emitter: emitter.clone(),
                     host_tools: Arc::clone(&host_tools),
                     stop: stopped.clone(),
@@ -289,6 +309,42 @@ impl PoolBuilder {
     #[must_use]
     pub fn cancel_grace(mut self, grace: Duration) -> PoolBuilder {
         self.config.worker.cancel_grace = grace;
+        self
+    }
+
+    /// What keeps its processes together. Default: [`Containment::Default`].
+    #[must_use]
+    pub fn containment(mut self, containment: Containment) -> PoolBuilder {
+        self.config.containment = containment;
+        self
+    }
+
+    /// What becomes of processes that left their worker's group and outlive it. Default: [`OnEscape::Kill`].
+    #[must_use]
+    pub fn on_escape(mut self, on_escape: OnEscape) -> PoolBuilder {
+        self.config.worker.confinement.on_escape = on_escape;
+        self
+    }
+
+    /// Its workers, and whatever they run, gain no rights by running a program (`PR_SET_NO_NEW_PRIVS`): sudo and the
+    /// like do not work. Default: false.
+    #[must_use]
+    pub fn no_new_privileges(mut self, yes: bool) -> PoolBuilder {
+        self.config.worker.confinement.no_new_privileges = yes;
+        self
+    }
+
+    /// The user and group that its workers become, without supplementary groups. Needs root. Default: this program's.
+    #[must_use]
+    pub fn run_as(mut self, user: u32, group: u32) -> PoolBuilder {
+        self.config.worker.confinement.user = Some((user, group));
+        self
+    }
+
+    /// What each worker may use of the machine. Default: no limits.
+    #[must_use]
+    pub fn resources(mut self, limits: ResourceLimits) -> PoolBuilder {
+        self.config.worker.confinement.resources = limits;
         self
     }
 

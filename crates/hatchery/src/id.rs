@@ -15,6 +15,11 @@ impl RunId {
         RunId((u128::from(random_u64()) << 64) | u128::from(random_u64()))
     }
 
+    /// All of them.
+    pub(crate) fn bits(self) -> u128 {
+        self.0
+    }
+
     /// The first seven characters, enough for people.
     pub fn short(&self) -> String {
         self.to_string()[..7].to_owned()

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::call::{CallOptions, passed};
 use crate::error::Result;
+use crate::process::Containment;
 use crate::tool::ToolSpec;
 use crate::value::Payload;
 use crate::wire::Telemetry;
@@ -56,12 +57,19 @@ pub(crate) struct Config {
     pub(crate) workers: usize,
     pub(crate) max_queue: usize,
     pub(crate) timeouts: Timeouts,
+    pub(crate) containment: Containment,
     pub(crate) worker: worker::Config,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { workers: 1, max_queue: 1000, timeouts: Timeouts::default(), worker: worker::Config::default() }
+        Config {
+            workers: 1,
+            max_queue: 1000,
+            timeouts: Timeouts::default(),
+            containment: Containment::default(),
+            worker: worker::Config::default(),
+        }
     }
 }
 

@@ -18,6 +18,39 @@ pub enum Event {
     Progress(Progress),
     /// A tool emitted a telemetry event of its own.
     Tool(ToolEvent),
+    /// What owns the processes changed.
+    Run(RunEvent),
+}
+
+/// What becomes of the run as a whole: the guardian that owns its processes.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum RunEvent {
+    /// A keeper and a guardian are up, and own whatever is started from now on.
+    Guarded {
+        /// The process id of the keeper.
+        keeper: i32,
+        /// The process id of the guardian.
+        guardian: i32,
+    },
+    /// They were killed. Every process that they owned ends too; the next start brings up new ones.
+    GuardianLost,
+    /// A layer of containment does not hold on this machine.
+    LayerLost {
+        /// Its name.
+        layer: &'static str,
+        /// Why not, in words.
+        message: String,
+    },
+    /// A worker ended, and processes of it were found that had left its group.
+    Escaped {
+        /// Which worker.
+        worker: WorkerId,
+        /// How many were ended with it.
+        ended: u32,
+        /// Which were left alone, as the pool's `on_escape` says.
+        left: Vec<u32>,
+    },
 }
 
 /// The life of one worker.

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use crate::call::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CallId, WorkerId};
-use crate::process::{Escalation, Terminator};
+use crate::process::{Confinement, Escalation, Terminator};
 use crate::tool::ToolSpec;
 use crate::transport::Outbox;
 use crate::value::Payload;
@@ -35,11 +35,18 @@ pub(crate) struct Config {
     pub(crate) cancel_grace: Duration,
     /// What frames may weigh.
     pub(crate) limits: Limits,
+    /// What the process may do and use.
+    pub(crate) confinement: Confinement,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { start: Some(Duration::from_secs(60)), cancel_grace: Duration::from_secs(2), limits: Limits::default() }
+        Config {
+            start: Some(Duration::from_secs(60)),
+            cancel_grace: Duration::from_secs(2),
+            limits: Limits::default(),
+            confinement: Confinement::default(),
+        }
     }
 }
 

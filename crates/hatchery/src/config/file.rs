@@ -7,27 +7,37 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 use super::section::{Entry, Section, Source};
-use super::{AppConfig, Config, InstanceConfig, PoolConfig, PoolTimeouts, duration};
+use super::{AppConfig, Config, InstanceConfig, PoolConfig, PoolTimeouts, duration, size};
 use crate::app::CommandApp;
 use crate::app::program::is_path;
 use crate::error::Result;
+use crate::process::{Containment, OnEscape, ResourceLimits};
 use crate::pyenv::PythonApp;
 
 const TOP: &[&str] = &["python", "instance", "pools"];
 const TOP_PLANNED: &[&str] = &["timeout_profile", "server"];
 const INSTANCE: &[&str] = &["name", "data_dir"];
 const INSTANCE_PLANNED: &[&str] = &["token"];
-const POOL: &[&str] = &["name", "app", "command", "workers", "python", "env", "max_queue", "timeouts"];
+const POOL: &[&str] = &[
+    "name",
+    "app",
+    "command",
+    "workers",
+    "python",
+    "env",
+    "max_queue",
+    "timeouts",
+    "containment",
+    "on_escape",
+    "limits",
+];
 const POOL_PLANNED: &[&str] = &[
     "adapter",
     "adapter_args",
     "affinity",
     "breaker",
-    "containment",
     "crash_barrier",
     "heartbeat",
-    "limits",
-    "on_escape",
     "on_timeout",
     "preload",
     "preload_app",
@@ -38,6 +48,7 @@ const POOL_PLANNED: &[&str] = &[
     "threads_per_worker",
     "transport",
 ];
+const LIMITS: &[&str] = &["memory", "cpu", "processes", "open_files"];
 const TIMEOUTS: &[&str] = &["call", "stream", "queue", "start"];
 
 /// Names become parts of file names and of worker ids.
@@ -132,6 +143,36 @@ fn pool(section: &Section<'_>, place: &Place) -> Result<PoolConfig> {
         workers: number("workers", 1..=1024)?,
         max_queue: number("max_queue", 0..=1_000_000)?,
         timeouts: section.get("timeouts").map_or(Ok(PoolTimeouts::default()), |entry| timeouts(&entry))?,
+        containment: choice(section, "containment", CONTAINMENTS)?,
+        on_escape: choice(section, "on_escape", ESCAPES)?,
+        limits: section.get("limits").map_or(Ok(ResourceLimits::default()), |entry| limits(&entry))?,
+    })
+}
+
+const CONTAINMENTS: (&str, &[(&str, Containment)]) =
+    (r#""default" or "pidns""#, &[("default", Containment::Default), ("pidns", Containment::PidNamespace)]);
+
+const ESCAPES: (&str, &[(&str, OnEscape)]) = (
+    r#""kill", "adopt" or "report""#,
+    &[("kill", OnEscape::Kill), ("adopt", OnEscape::Adopt), ("report", OnEscape::Report)],
+);
+
+/// One of a few words.
+fn choice<T: Copy>(section: &Section<'_>, key: &str, (expected, words): (&str, &[(&str, T)])) -> Result<Option<T>> {
+    let read = |text: &str| words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
+    section.get(key).map(|entry| entry.text_as(expected, read)).transpose()
+}
+
+fn limits(entry: &Entry<'_>) -> Result<ResourceLimits> {
+    let section = entry.section()?;
+    section.allow(LIMITS, &[])?;
+    let memory = section.get("memory").map(|entry| entry.text_as(size::EXPECTED, size::read)).transpose()?;
+    let count = |key, range| section.get(key).map(|entry| entry.whole_number(range)).transpose();
+    Ok(ResourceLimits {
+        memory: memory.filter(|bytes| *bytes < u64::MAX),
+        cpu: section.get("cpu").map(|entry| entry.positive_number()).transpose()?,
+        processes: count("processes", 1..=4_194_304)?.and_then(|count| u32::try_from(count).ok()),
+        open_files: count("open_files", 16..=1_048_576)?.map(|count| count as u64),
     })
 }
 
@@ -216,6 +257,9 @@ workers = 4
 max_queue = 1_000
 env = { OMP_NUM_THREADS = "1", A = "b" }
 timeouts = { call = "5m", stream = "infinity", queue = "10s", start = "250ms" }
+containment = "pidns"
+on_escape = "report"
+limits = { memory = "4GiB", cpu = 2.5, open_files = 4096, processes = 64 }
 
 [[pools]]
 name = "own"
@@ -242,6 +286,10 @@ env = { NODE_ENV = "production" }
             start: Some(Duration::from_millis(250)),
         };
         assert_eq!(first.timeouts, timeouts);
+        assert_eq!((first.containment, first.on_escape), (Some(Containment::PidNamespace), Some(OnEscape::Report)));
+        let limits =
+            ResourceLimits { memory: Some(4 << 30), cpu: Some(2.5), open_files: Some(4096), processes: Some(64) };
+        assert_eq!((first.limits, own_limits(&config)), (limits, ResourceLimits::default()));
         let python = PythonApp::file("/srv/app.py").attr("Embedder").python("/srv/.venv/bin/python");
         assert_eq!(python_of(first), &python.env("A", "b").env("OMP_NUM_THREADS", "1"));
         assert_eq!(python_of(own), &PythonApp::module("package.module").python("python3.12"));
@@ -249,6 +297,10 @@ env = { NODE_ENV = "production" }
         let AppConfig::Command(command) = &node.app else { panic!("{node:?}") };
         let expected = CommandApp::new("/srv/./bin/node").arg("worker.js").env("NODE_ENV", "production");
         assert_eq!(format!("{command:?}"), format!("{expected:?}"));
+    }
+
+    fn own_limits(config: &Config) -> ResourceLimits {
+        config.pools[1].limits
     }
 
     fn python_of(pool: &PoolConfig) -> &PythonApp {
@@ -302,6 +354,16 @@ env = { NODE_ENV = "production" }
             &format!("4: pools[0].timeouts.call: expected {}, found \"12 parsecs\"", duration::EXPECTED),
         );
         check_pool("app = \"a.py\"\ntimeouts = \"5m\"", "4: pools[0].timeouts: expected a table, found \"5m\"");
+        check_pool(
+            "app = \"a.py\"\ncontainment = \"docker\"",
+            "4: pools[0].containment: expected \"default\" or \"pidns\", found \"docker\"",
+        );
+        for found in ["0", "-1.5", "nan", "inf", "\"2\""] {
+            check_pool(
+                &format!("app = \"a.py\"\nlimits = {{ cpu = {found} }}"),
+                &format!("4: pools[0].limits.cpu: expected a number above 0, found {found}"),
+            );
+        }
         check("pools = 7", "1: pools: expected tables under [[pools]], found 7");
         check("\n\ninstance = 7", "3: instance: expected a table, found 7");
         check("[instance]\nname = \"../x\"", &format!("2: instance.name: expected {A_NAME}, found \"../x\""));

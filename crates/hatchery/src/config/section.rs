@@ -124,6 +124,17 @@ impl<'a> Entry<'a> {
         number.filter(|number| range.contains(number)).ok_or_else(expected)
     }
 
+    /// Whole or not, above zero and finite.
+    pub(super) fn positive_number(&self) -> Result<f64> {
+        let number = match self.value.get_ref() {
+            DeValue::Integer(number) => number.as_str().parse().ok(),
+            DeValue::Float(number) => number.as_str().parse().ok(),
+            _ => None,
+        };
+        let is_fit = |number: &f64| number.is_finite() && *number > 0.0;
+        number.filter(is_fit).ok_or_else(|| self.expected("a number above 0"))
+    }
+
     pub(super) fn list(&self, expected: &str) -> Result<Vec<Entry<'a>>> {
         let DeValue::Array(values) = self.value.get_ref() else { return Err(self.expected(expected)) };
         let entry = |(index, value)| Entry { source: self.source, path: format!("{}[{index}]", self.path), value };

@@ -3,7 +3,7 @@
 use super::duration::split;
 use crate::error::{Error, ErrorKind, Result};
 
-const EXPECTED: &str = r#"a size like "512B", "64KiB", "20MiB", "2GiB" or "infinity""#;
+pub(super) const EXPECTED: &str = r#"a size like "512B", "64KiB", "20MiB", "2GiB" or "infinity""#;
 
 /// In bytes, greatest first.
 const UNITS: [(&str, u64); 5] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
@@ -33,7 +33,7 @@ pub fn format_size(bytes: u64) -> String {
     }
 }
 
-fn read(text: &str) -> Option<u64> {
+pub(super) fn read(text: &str) -> Option<u64> {
     if text == "infinity" {
         return Some(u64::MAX);
     }

@@ -8,7 +8,8 @@ use tokio::sync::mpsc;
 use super::Shared;
 use crate::error::{Error, Result};
 use crate::host::HostTools;
-use crate::id::{RunId, WorkerId};
+use crate::id::WorkerId;
+use crate::run::Run;
 use crate::telemetry::{Emitter, Event, WorkerEvent};
 use crate::worker::{self, Exit, Seat, Stop};
 
@@ -48,7 +49,7 @@ impl Drop for Vacating {
 #[derive(Clone)]
 pub(crate) struct Keeper {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) run: RunId,
+    pub(crate) run: Arc<Run>,
     pub(crate) emitter: Emitter,
     pub(crate) host_tools: Arc<HostTools>,
     pub(crate) stop: Stop,
@@ -83,7 +84,7 @@ impl Keeper {
             id: WorkerId::new(&self.shared.name, number),
             generation,
             pool: Arc::clone(&self.shared.name),
-            run: self.run,
+            run: Arc::clone(&self.run),
             app: Arc::clone(&self.shared.app),
             config: self.shared.config.worker.clone(),
             emitter: self.emitter.clone(),

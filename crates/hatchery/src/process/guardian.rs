@@ -1,3 +1,202 @@
-//! The guardian: the program that starts, watches and ends every worker, and the host's handle of it.
+//! The host's handle of the guardian: the one way in which this library starts a process.
+//!
+//! A [`Guardian`] is a keeper and a guardian, two tiny processes of which each cleans up if the other, or this program,
+//! is killed (`docs/design/guardian.md`). They are born and die as a pair. If the pair is lost, every process below it
+//! ends too, and the next spawn starts a new pair.
 
+mod cgroup;
+mod channel;
+pub(super) mod guarantee;
+mod line;
+#[allow(dead_code, reason = "the host uses its half, the program the other")]
 pub(super) mod message;
+mod pair;
+mod program;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use guarantee::Guarantee;
+pub(super) use line::{Gone, Reply, WhenGone};
+pub(crate) use message::Mark;
+pub(crate) use pair::Pair;
+pub(super) use pair::attempted;
+
+use crate::id::RunId;
+use message::MAX_WORKER;
+
+/// What the pair is told when it is born.
+#[derive(Clone)]
+pub(crate) struct Plan {
+    /// What every process below carries.
+    pub(crate) mark: Mark,
+    /// Names the run's folders in cgroup v2: never two alike on a machine.
+    pub(crate) name: String,
+    /// Shared by the guardians of a run.
+    pub(crate) numbers: Arc<Numbers>,
+    /// A PID namespace of its own.
+    pub(crate) pidns: bool,
+    /// Hears what becomes of the pair. Called from a thread of the guardian's; must not block.
+    pub(crate) watcher: Arc<dyn Watcher>,
+}
+
+/// What was used up of the numbers of workers and of pairs. No number is used twice in a run.
+#[derive(Default)]
+pub(crate) struct Numbers {
+    workers: AtomicU32,
+    pairs: AtomicU32,
+}
+
+/// Who wants to know about the pair as a whole.
+pub(crate) trait Watcher: Send + Sync {
+    /// A pair is up. Called before anything is started through it.
+    fn born(&self, pair: &Pair);
+    /// It was lost though nobody asked it to end: whatever it had started ends as well.
+    fn lost(&self, pair: &Pair);
+}
+
+/// Why there is no pair.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("start the keeper: {0}")]
+    Program(Arc<program::NotStarted>),
+    #[error("start the guardian: {step}: {source}")]
+    Refused { step: &'static str, source: Arc<io::Error> },
+    #[error("start the guardian: {what}: {source}")]
+    Os { what: &'static str, source: Arc<io::Error> },
+    #[error("start the guardian: no answer within {0:?}")]
+    Silent(Duration),
+    #[error("this run is over")]
+    Closed,
+    #[error("this is a forked copy of the program that owns the workers")]
+    Forked,
+}
+
+/// Starts processes and owns them. Dropped, everything that it started ends.
+pub(crate) struct Guardian {
+    plan: Plan,
+    owner: u32,
+    state: Mutex<State>,
+}
+
+enum State {
+    /// May have been lost meanwhile; the pair itself knows.
+    Up(Arc<Pair>),
+    Closed(Arc<Pair>),
+}
+
+impl Numbers {
+    fn next_worker(&self) -> Result<u32, StartError> {
+        let worker = self.workers.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        if worker > MAX_WORKER {
+            let source = Arc::new(io::Error::other(format!("a run starts at most {MAX_WORKER} processes")));
+            return Err(StartError::Os { what: "number a worker", source });
+        }
+        Ok(worker)
+    }
+
+    fn next_pair(&self) -> u32 {
+        self.pairs.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Plan {
+    /// For a process that ends within the call that starts it, and that no other program needs to know of.
+    pub(crate) fn unrecorded() -> Plan {
+        let id = RunId::random();
+        let (mark, name, numbers) = (Mark::of(id), id.to_string(), Arc::default());
+        Plan { mark, name, numbers, pidns: false, watcher: Arc::new(Nobody) }
+    }
+}
+
+struct Nobody;
+
+impl Watcher for Nobody {
+    fn born(&self, _pair: &Pair) {}
+    fn lost(&self, _pair: &Pair) {}
+}
+
+impl Mark {
+    pub(crate) fn of(run: RunId) -> Mark {
+        let bits = run.bits();
+        let hard = (1 << 62) | (bits as u64 & ((1 << 62) - 1));
+        let soft = ((bits >> 62) as u64 & ((1 << 40) - 1)) << 22;
+        Mark { hard, soft }
+    }
+}
+
+impl Guardian {
+    /// Starts the pair. Blocks for a millisecond or two.
+    pub(crate) fn start(plan: Plan) -> Result<Guardian, StartError> {
+        let first = Pair::start(&plan)?;
+        Ok(Guardian { plan, owner: std::process::id(), state: Mutex::new(State::Up(first)) })
+    }
+
+    /// What holds on this machine, now.
+    pub(crate) fn guarantee(&self) -> Guarantee {
+        self.pair().guarantee().clone()
+    }
+
+    /// Everything below ends, without a grace. Nothing can be started any more. Does not wait.
+    pub(crate) fn close(&self) {
+        if self.owner != std::process::id() {
+            return;
+        }
+        let mut state = self.state();
+        let (State::Up(pair) | State::Closed(pair)) = &*state;
+        let pair = Arc::clone(pair);
+        pair.close();
+        *state = State::Closed(pair);
+    }
+
+    /// [`Guardian::close`], and waits until nothing is left. `false`: something still is, after `patience`.
+    pub(crate) async fn closed(&self, patience: Duration) -> bool {
+        self.close();
+        let mut over = self.pair().over();
+        tokio::time::timeout(patience, over.wait_for(|over| *over)).await.is_ok()
+    }
+
+    /// The pair that is up, a new one if the last was lost, and the number of the next worker.
+    pub(super) fn admit(&self) -> Result<(Arc<Pair>, u32), StartError> {
+        if self.owner != std::process::id() {
+            return Err(StartError::Forked);
+        }
+        let mut state = self.state();
+        let pair = match &*state {
+            State::Closed(_) => return Err(StartError::Closed),
+            State::Up(pair) if pair.is_up() => Arc::clone(pair),
+            State::Up(_lost) => {
+                let pair = Pair::start(&self.plan)?;
+                *state = State::Up(Arc::clone(&pair));
+                pair
+            }
+        };
+        Ok((pair, self.plan.numbers.next_worker()?))
+    }
+
+    /// Of a control group for this worker alone.
+    pub(super) fn name_of(&self, worker: u32) -> String {
+        format!("hatchery.{}.worker-{worker}", self.plan.name)
+    }
+
+    /// The last one that was up.
+    fn pair(&self) -> Arc<Pair> {
+        let (State::Up(pair) | State::Closed(pair)) = &*self.state();
+        Arc::clone(pair)
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        // Each change is one assignment.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Guardian {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

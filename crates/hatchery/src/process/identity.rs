@@ -76,6 +76,13 @@ impl Identity {
         self.pid
     }
 
+    /// Whether a signal or a tracer has stopped it. False if that cannot be told.
+    pub(super) fn is_stopped(&self) -> bool {
+        let stat = fs::read(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        let name_end = stat.iter().rposition(|&byte| byte == b')').unwrap_or(0);
+        matches!(stat.get(name_end + 2), Some(b'T' | b't')) && self.start_time == start_time(self.pid)
+    }
+
     /// Looks for the process. Fails only if this process has no descriptor left, or may not look.
     pub(crate) fn find(&self) -> io::Result<Found> {
         let pidfd = match pidfd_open(self.pid.raw(), PidfdFlags::empty()) {

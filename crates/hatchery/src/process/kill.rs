@@ -3,9 +3,10 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Signal, WaitIdStatus};
+use rustix::process::Signal;
 
 use super::Child;
+use super::guardian::Gone;
 
 /// How long SIGKILL may take before the process counts as unkillable.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
@@ -25,11 +26,17 @@ impl Escalation {
 }
 
 /// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Death {
     pub(crate) status: Status,
     pub(crate) rung: Rung,
     pub(crate) took: Duration,
+    /// Processes that had left its group (daemons) and were ended with it.
+    pub(crate) escaped: u32,
+    /// Processes that outlive it, as its pool's `on_escape` says.
+    pub(crate) left: Vec<u32>,
+    /// The kernel ended a process of it for want of memory: its pool's limit was reached.
+    pub(crate) out_of_memory: bool,
 }
 
 /// What the kernel says about the end.
@@ -40,10 +47,10 @@ pub(crate) enum Status {
         signal: i32,
         core: bool,
     },
-    /// It is gone, but another part of the host program reaped it.
-    Unknown,
-    /// SIGKILL was sent and it is still there: the kernel holds it. It is reaped when that ends; until then it must not
-    /// be taken for gone.
+    /// Its guardian was lost, and its exit status with it. It ends too.
+    Unguarded,
+    /// SIGKILL was sent and something of it is still there: the kernel holds it. The guardian stays with it; until that
+    /// ends it must not be taken for gone.
     Unkillable,
 }
 
@@ -57,17 +64,23 @@ pub(crate) enum Rung {
     Kill,
 }
 
-/// Ends the process and its group: asks, then SIGTERM, then SIGKILL. Each rung waits for the leader only as long as
+/// Ends the process and its whole tree: asks, then SIGTERM, then SIGKILL. Each rung waits for the leader only as long as
 /// `escalation` says; one that has already ended goes through without a wait. `ask` is then not called.
 ///
-/// In any case the rest of the group is killed, and the leader is reaped last. Dropped half-way, the child is killed
+/// In any case what is left of the tree is killed, and the leader is reaped last. Dropped half-way, the tree is killed
 /// at once.
 pub(crate) async fn end(child: Child, escalation: &Escalation, ask: impl FnOnce()) -> Death {
     let began = Instant::now();
     let rung = descend(&child, escalation, ask).await;
-    child.kill_now();
-    let status = child.reap().unwrap_or(Status::Unkillable);
-    Death { status, rung, took: began.elapsed() }
+    let out_of_memory = child.ran_out_of_memory();
+    let gone = tokio::time::timeout(KILL_PATIENCE, child.gone()).await;
+    let status = match &gone {
+        Ok(Some(gone)) => Status::from(gone),
+        Ok(None) => Status::Unguarded,
+        Err(_still_there) => Status::Unkillable,
+    };
+    let (escaped, left) = gone.ok().flatten().map(|gone| (gone.escaped, gone.left)).unwrap_or_default();
+    Death { status, rung, took: began.elapsed(), escaped, left, out_of_memory }
 }
 
 async fn descend(child: &Child, escalation: &Escalation, ask: impl FnOnce()) -> Rung {
@@ -81,31 +94,29 @@ async fn descend(child: &Child, escalation: &Escalation, ask: impl FnOnce()) -> 
     child.signal_group(Signal::TERM);
     // A stopped process would not see it.
     child.signal_group(Signal::CONT);
-    if exits_within(child, escalation.term).await {
-        return Rung::Term;
+    match exits_within(child, escalation.term).await {
+        true => Rung::Term,
+        false => Rung::Kill,
     }
-    child.kill_now();
-    exits_within(child, KILL_PATIENCE).await;
-    Rung::Kill
 }
 
 async fn exits_within(child: &Child, grace: Duration) -> bool {
     tokio::time::timeout(grace, child.exited()).await.is_ok()
 }
 
-impl From<&WaitIdStatus> for Status {
-    fn from(status: &WaitIdStatus) -> Status {
-        match (status.exit_status(), status.terminating_signal()) {
-            (Some(code), _) => Status::Exited(code),
-            (None, Some(signal)) => Status::Signaled { signal, core: status.dumped() },
-            (None, None) => Status::Unknown,
+impl From<&Gone> for Status {
+    fn from(gone: &Gone) -> Status {
+        match gone.code {
+            libc::CLD_EXITED => Status::Exited(gone.status),
+            code => Status::Signaled { signal: gone.status, core: code == libc::CLD_DUMPED },
         }
     }
 }
 
 impl fmt::Display for Death {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.status.fmt(f)
+        self.status.fmt(f)?;
+        f.write_str(if self.out_of_memory { ": out of memory, its limit was reached" } else { "" })
     }
 }
 
@@ -120,7 +131,7 @@ impl fmt::Display for Status {
                 }
                 f.write_str(if core { ", core dumped" } else { "" })
             }
-            Status::Unknown => f.write_str("ended, and another part of this program took its exit status"),
+            Status::Unguarded => f.write_str("ended with its guardian, which was killed"),
             Status::Unkillable => f.write_str("still there after SIGKILL: the kernel holds it"),
         }
     }

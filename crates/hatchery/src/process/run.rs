@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::io;
 use std::time::Duration;
 
-use super::{Escalation, SpawnError, Spawned, Spec, Status, drain, end, spawn};
+use super::guardian::{Guardian, Plan};
+use super::{Escalation, SpawnError, Spawned, Spec, Status, drain, end};
 
 /// What is left of a program that has ended.
 #[derive(Debug)]
@@ -42,7 +43,8 @@ pub(crate) fn run_to_end(spec: Spec, patience: Duration, max_output: usize) -> R
 }
 
 async fn watched(spec: Spec, patience: Duration, max_output: usize) -> Result<Output, RunError> {
-    let Spawned { child, stdout, stderr } = spawn(spec)?;
+    let guardian = Guardian::start(Plan::unrecorded()).map_err(SpawnError::from)?;
+    let Spawned { child, stdout, stderr } = guardian.spawn(spec)?;
     let (out, err) = (RefCell::new(String::new()), RefCell::new(String::new()));
     let keep = |text: &RefCell<String>, line: &str| {
         let mut text = text.borrow_mut();
@@ -64,10 +66,18 @@ async fn watched(spec: Spec, patience: Duration, max_output: usize) -> Result<Ou
 
 #[cfg(test)]
 mod tests {
+    use super::super::Confinement;
     use super::*;
 
     fn shell(script: &str) -> Spec {
-        Spec { program: "/bin/sh".into(), args: vec!["-c".into(), script.into()], env: vec![], cwd: None, fds: vec![] }
+        Spec {
+            program: "/bin/sh".into(),
+            args: vec!["-c".into(), script.into()],
+            env: vec![],
+            cwd: None,
+            fds: vec![],
+            confinement: Confinement::default(),
+        }
     }
 
     #[test]

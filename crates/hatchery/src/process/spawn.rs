@@ -1,17 +1,19 @@
 //! How a process is started, and what is said when it cannot be.
 
-use std::ffi::{CString, OsStr, OsString};
-use std::os::fd::{AsFd, OwnedFd};
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, fcntl_setfl, open};
-use rustix::io::fcntl_dupfd_cloexec;
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::Child;
-use super::raw::{self, Plan};
+use super::cage::{Cage, CageError, ResourceLimits};
+use super::guardian::message::{OnEscape, Order, Step};
+use super::guardian::{Guardian, Reply, StartError, attempted};
+use super::strings::Strings;
+use super::{Child, Identity, Pid};
 
 /// What to start.
 #[derive(Debug)]
@@ -26,6 +28,31 @@ pub(crate) struct Spec {
     pub(crate) cwd: Option<PathBuf>,
     /// Become descriptors 3, 4, 5 and so on.
     pub(crate) fds: Vec<OwnedFd>,
+    pub(crate) confinement: Confinement,
+}
+
+/// What keeps the processes of a pool together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Containment {
+    /// A keeper and a guardian, and a control group for each worker where the machine allows it.
+    #[default]
+    Default,
+    /// A PID namespace besides: its processes see only themselves, and the kernel ends them even if every process of
+    /// hatchery is killed at once. Needs root, or a kernel that gives unprivileged users their own namespaces.
+    PidNamespace,
+}
+
+/// What it may do and use. The default is what the host may.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Confinement {
+    /// What becomes of what it leaves behind.
+    pub(crate) on_escape: OnEscape,
+    /// No program that it runs gains rights by running.
+    pub(crate) no_new_privileges: bool,
+    /// The user and group that it becomes.
+    pub(crate) user: Option<(u32, u32)>,
+    /// What it may use of the machine.
+    pub(crate) resources: ResourceLimits,
 }
 
 /// What was started. The two are the reading ends of its descriptors 1 and 2, non-blocking. Its descriptor 0 is `/dev/null`.
@@ -52,36 +79,67 @@ pub(crate) enum SpawnError {
     NoLoader { program: PathBuf },
     #[error("not a directory that can be entered: {}", cwd.display())]
     NoDirectory { cwd: PathBuf },
-    /// Nothing can be known of it, nor done to what it may have left behind.
-    #[error(
-        "it ended at once, and this program (which ignores SIGCHLD, or waits for every child) took its exit status"
-    )]
-    Lost,
+    /// Nothing is left of the attempt.
+    #[error("its guardian was killed meanwhile")]
+    Unguarded,
+    #[error(transparent)]
+    NoGuardian(#[from] StartError),
+    #[error(transparent)]
+    Cage(#[from] CageError),
     #[error("a NUL byte in {what}: {text:?}")]
     Nul { what: &'static str, text: OsString },
     #[error("{what}: {source}")]
     Os { what: &'static str, source: io::Error },
 }
 
-/// Starts a process in a session and group of its own, with descriptors 0 to 2, those of the spec, and no others.
-///
-/// Returns when the program runs: a program that cannot be started is an error here, never an exit status.
-pub(crate) fn spawn(spec: Spec) -> Result<Spawned, SpawnError> {
-    let program = find_program(&spec.program, &spec.env)?;
-    let (stdout, child_stdout) = output_pipe()?;
-    let (stderr, child_stderr) = output_pipe()?;
-    let fds = lift([dev_null()?, child_stdout, child_stderr].into_iter().chain(spec.fds).collect())?;
-    let cwd = spec.cwd.as_deref().map(|cwd| c_string("the directory", cwd.as_os_str())).transpose()?;
-    let plan = Plan {
-        program: &c_string("the program's path", program.as_os_str())?,
-        args: &arguments(&program, spec.args)?,
-        env: &environment(spec.env)?,
-        cwd: cwd.as_deref(),
-        fds: &fds,
-    };
-    let pid = raw::posix_spawn(&plan).map_err(|error| explain(error, program, spec.cwd))?;
-    let child = Child::adopt(pid).map_err(os("take hold of the new process"))?.ok_or(SpawnError::Lost)?;
-    Ok(Spawned { child, stdout, stderr })
+impl Guardian {
+    /// Starts a process in a session and group of its own, with descriptors 0 to 2, those of the spec, and no others.
+    ///
+    /// Returns when the program runs: a program that cannot be started is an error here, never an exit status. Blocks for
+    /// a millisecond or so.
+    pub(crate) fn spawn(&self, spec: Spec) -> Result<Spawned, SpawnError> {
+        let program = find_program(&spec.program, &spec.env)?;
+        let (stdout, child_stdout) = output_pipe()?;
+        let (stderr, child_stderr) = output_pipe()?;
+        let given: Vec<OwnedFd> = [dev_null()?, child_stdout, child_stderr].into_iter().chain(spec.fds).collect();
+        let strings = Strings::pack(&program, spec.cwd.as_deref(), spec.args, spec.env)?;
+
+        let (pair, worker) = self.admit()?;
+        let mut cage = Cage::make(spec.confinement.resources, &self.name_of(worker), pair.leaves().as_deref())?;
+        let joins = groups(cage.joins())?;
+        let order = strings.order(worker, &spec.confinement, &cage, (given.len(), joins.len()))?;
+        let fds: Vec<BorrowedFd<'_>> = given.iter().chain(&joins).chain(strings.memfd()).map(AsFd::as_fd).collect();
+        let answer = pair.spawn(worker, &Order::Spawn(order), strings.inline_length(), &fds);
+        match answer.map_err(os("order it from the guardian"))? {
+            Some((Reply::Spawned { pid, pidfd }, gone)) => {
+                let identity = identity(pid, &pidfd)?;
+                let leaf = pair.leaves().map(|leaves| leaves.join(worker.to_string()));
+                let settled = cage.settle(leaf.as_deref());
+                let child = Child::new(worker, identity, pidfd, cage, pair, gone);
+                settled?;
+                Ok(Spawned { child, stdout, stderr })
+            }
+            Some((Reply::NoDescriptor, _)) => {
+                Err(os("take hold of the new process")(io::Error::from_raw_os_error(libc::EMFILE)))
+            }
+            Some((Reply::Failed { step, errno }, _)) => Err(explain(step, errno, program, spec.cwd)),
+            None => Err(SpawnError::Unguarded),
+        }
+    }
+}
+
+/// The number as this process sees it: the guardian may live in a namespace of its own.
+fn identity(told: u32, pidfd: &OwnedFd) -> Result<Identity, SpawnError> {
+    let seen = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok();
+    let seen = seen.and_then(|info| info.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok()));
+    let pid = Pid::new(seen.unwrap_or(told.cast_signed()));
+    let pid = pid.ok_or_else(|| os("take hold of the new process")(io::Error::other("it has no number here")))?;
+    Ok(Identity::of(pid, pidfd))
+}
+
+fn groups(files: impl Iterator<Item = PathBuf>) -> Result<Vec<OwnedFd>, SpawnError> {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    files.map(|file| open(file, flags, Mode::empty()).map_err(os_errno("open its control group"))).collect()
 }
 
 /// The file to execute, absolute, because the child may change its directory first.
@@ -128,45 +186,15 @@ fn dev_null() -> Result<OwnedFd, SpawnError> {
     open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(os_errno("open /dev/null"))
 }
 
-/// Moves descriptors above all their targets, so that none is overwritten before it is copied to its place, and none
-/// is already there (a copy onto itself would stay close-on-exec).
-fn lift(fds: Vec<OwnedFd>) -> Result<Vec<OwnedFd>, SpawnError> {
-    const ABOVE: usize = 64;
-    let lowest = fds.len().max(ABOVE) as i32;
-    let lifted = fds.iter().map(|fd| fcntl_dupfd_cloexec(fd.as_fd(), lowest));
-    lifted.collect::<Result<_, _>>().map_err(os_errno("copy its descriptors"))
-}
-
-/// The first is the path and not the name that was asked for: programs find their own files by it (Python does), from
-/// whatever directory they are started in.
-fn arguments(program: &Path, args: Vec<OsString>) -> Result<Vec<CString>, SpawnError> {
-    let all = std::iter::once(program.as_os_str().to_owned()).chain(args);
-    all.map(|arg| c_string("an argument", &arg)).collect()
-}
-
-fn environment(env: Vec<(OsString, OsString)>) -> Result<Vec<CString>, SpawnError> {
-    let join = |(mut entry, value): (OsString, OsString)| {
-        entry.push("=");
-        entry.push(value);
-        c_string("the environment", &entry)
-    };
-    env.into_iter().map(join).collect()
-}
-
-fn c_string(what: &'static str, text: &OsStr) -> Result<CString, SpawnError> {
-    CString::new(text.as_bytes()).map_err(|_| SpawnError::Nul { what, text: text.to_owned() })
-}
-
 /// The kernel gives one number for several causes. Looking again can only make the words better, it decides nothing.
-fn explain(error: io::Error, program: PathBuf, cwd: Option<PathBuf>) -> SpawnError {
-    if let Some(cwd) = cwd.filter(|cwd| !cwd.is_dir() || !is_executable(cwd)) {
-        return SpawnError::NoDirectory { cwd };
-    }
-    match error.raw_os_error() {
-        Some(libc::ENOENT) => explain_missing(program),
-        Some(libc::EACCES) => SpawnError::NotExecutable { program },
-        Some(libc::ENOEXEC) => SpawnError::NoProgram { program },
-        _ => SpawnError::Os { what: "start it", source: error },
+fn explain(step: Step, errno: i32, program: PathBuf, cwd: Option<PathBuf>) -> SpawnError {
+    let source = io::Error::from_raw_os_error(errno);
+    match (step, errno) {
+        (Step::Directory, _) => SpawnError::NoDirectory { cwd: cwd.unwrap_or_default() },
+        (Step::Exec, libc::ENOENT) => explain_missing(program),
+        (Step::Exec, libc::EACCES) => SpawnError::NotExecutable { program },
+        (Step::Exec, libc::ENOEXEC) => SpawnError::NoProgram { program },
+        (step, _) => SpawnError::Os { what: attempted(step), source },
     }
 }
 
@@ -187,7 +215,7 @@ fn interpreter(script: &Path) -> Option<PathBuf> {
     Some(OsString::from_vec(words.next()?.to_vec()).into())
 }
 
-fn os(what: &'static str) -> impl Fn(io::Error) -> SpawnError {
+pub(super) fn os(what: &'static str) -> impl Fn(io::Error) -> SpawnError {
     move |source| SpawnError::Os { what, source }
 }
 

@@ -47,7 +47,8 @@ fn fixture(name: &str) -> Spec {
 fn spec(program: impl AsRef<Path>, args: impl IntoIterator<Item = OsString>) -> Spec {
     let env = vec![("PATH".into(), std::env::var_os("PATH").unwrap())];
     let program = program.as_ref().to_owned();
-    Spec { program, args: args.into_iter().collect(), env, cwd: None, fds: Vec::new() }
+    let confinement = Confinement::default();
+    Spec { program, args: args.into_iter().collect(), env, cwd: None, fds: Vec::new(), confinement }
 }
 
 /// The interpreter itself: `python3` may be a script that looks for it first, for a long time.
@@ -101,6 +102,16 @@ impl Lines {
     }
 }
 
+/// One for all tests of this process, which ends with it.
+fn guardian() -> &'static Guardian {
+    static GUARDIAN: OnceLock<Guardian> = OnceLock::new();
+    GUARDIAN.get_or_init(|| Guardian::start(Plan::unrecorded()).unwrap())
+}
+
+fn spawn(spec: Spec) -> Result<Spawned, SpawnError> {
+    guardian().spawn(spec)
+}
+
 fn start(spec: Spec) -> (Child, Lines) {
     let Spawned { child, stdout, .. } = spawn(spec).unwrap();
     (child, Lines::of(stdout))
@@ -147,6 +158,16 @@ fn is_readable(pidfd: &OwnedFd) -> bool {
 async fn assert_ends(pidfd: OwnedFd) {
     let exit = raw::watch(pidfd).unwrap();
     bounded(exit.readable()).await.unwrap().clear_ready();
+}
+
+/// For a child that was dropped: the guardian ends and reaps it.
+async fn assert_goes(identity: &Identity) {
+    let until_gone = async {
+        while !matches!(identity.find().unwrap(), Found::Gone) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    bounded(until_gone).await;
 }
 
 /// For a child: it has ended and was reaped, already.

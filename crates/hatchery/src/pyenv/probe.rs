@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::ADVICE;
 use super::interpreter::Interpreter;
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::{self, Output, Spec, Status};
+use crate::process::{self, Confinement, Output, Spec, Status};
 
 /// What an interpreter says about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +114,7 @@ pub(super) fn ask(python: &Path, env: &[(OsString, OsString)]) -> Result<Probe> 
         env: env.into_iter().collect(),
         cwd: None,
         fds: Vec::new(),
+        confinement: Confinement::default(),
     };
     let output = process::run_to_end(question, PATIENCE, MAX_OUTPUT)
         .map_err(|error| Error::new(ErrorKind::Validation, format!("run {}: {error}", python.display())))?;

@@ -12,7 +12,7 @@ pub(super) fn offer(seat: &Seat, app: &str, control: &Outbox<UnixStream>) -> Res
     let hello = Hello {
         versions: vec![VERSION],
         host: concat!("hatchery ", env!("CARGO_PKG_VERSION")).to_owned(),
-        run: seat.run.to_string(),
+        run: seat.run.id.to_string(),
         worker: seat.id.to_string(),
         app: app.to_owned(),
         capabilities: ours.capabilities,

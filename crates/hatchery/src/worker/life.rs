@@ -20,9 +20,10 @@ use crate::app::{App, Launch};
 use crate::call::{Deadline, passed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::HostTools;
-use crate::id::{CallId, RunId, WorkerId};
-use crate::process::{self, Child, Escalation};
-use crate::telemetry::{Emitter, Event, WorkerEvent};
+use crate::id::{CallId, WorkerId};
+use crate::process::{self, Child, Death, Escalation};
+use crate::run::Run;
+use crate::telemetry::{Emitter, Event, RunEvent, WorkerEvent};
 use crate::transport::{Inbox, Outbox};
 use crate::wire::{Capabilities, Encoded, Kind, Ready, Shutdown, Terms};
 
@@ -35,7 +36,7 @@ pub(crate) struct Seat {
     pub(crate) id: WorkerId,
     pub(crate) generation: u64,
     pub(crate) pool: Arc<str>,
-    pub(crate) run: RunId,
+    pub(crate) run: Arc<Run>,
     pub(crate) app: Arc<dyn App>,
     pub(crate) config: Config,
     pub(crate) emitter: Emitter,
@@ -47,6 +48,13 @@ impl Seat {
     /// What this host can and takes; a worker may agree to less.
     pub(super) fn offered(&self) -> Terms {
         Terms { limits: self.config.limits, capabilities: Capabilities::all() }
+    }
+
+    fn say_escaped(&self, death: &Death) {
+        if death.escaped > 0 || !death.left.is_empty() {
+            let (worker, ended, left) = (self.id.clone(), death.escaped, death.left.clone());
+            self.emitter.emit(Event::Run(RunEvent::Escaped { worker, ended, left }));
+        }
     }
 }
 
@@ -245,6 +253,7 @@ impl Life {
         self.control_out.close();
         self.voice.fell_silent();
 
+        self.seat.say_escaped(&death);
         let error = explain(name, &ending, &death).with_last_output(self.voice.last_lines());
         self.open_calls.0.close(&error);
         self.seat.emitter.emit(Event::Worker(WorkerEvent::Gone {

@@ -11,8 +11,8 @@ pub(crate) const MAX_HEAD: usize = 128;
 /// 200 KiB.
 pub(crate) const MAX_INLINE: usize = 64 << 10;
 
-/// Descriptors that one message may carry. The kernel's own limit is 253.
-pub(crate) const MAX_FDS: usize = 64;
+/// Descriptors that one message may carry: the kernel's own limit.
+pub(crate) const MAX_FDS: usize = 253;
 
 /// The highest number of a worker in one run: it has 22 bits in the mark.
 pub(crate) const MAX_WORKER: u32 = (1 << 22) - 1;
@@ -111,9 +111,9 @@ pub(crate) enum Strings<'a> {
     },
 }
 
-/// What becomes of processes that left the worker's group and outlive it.
+/// What becomes of processes that left their worker's group (daemons that it started) and outlive it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum OnEscape {
+pub enum OnEscape {
     /// Ended with the worker.
     #[default]
     Kill,

@@ -94,7 +94,7 @@ async fn a_dropped_child_is_killed_with_its_group_and_reaped() {
     let tree = [lines.next_pid().await, lines.next_pid().await];
     let identity = *child.identity();
     drop(child);
-    assert_gone(&identity);
+    assert_goes(&identity).await;
     for process in tree {
         assert_ends(process).await;
     }
@@ -113,7 +113,7 @@ async fn a_ladder_that_is_dropped_half_way_kills_at_once() {
         () = std::future::ready(()) => {}
     }
     assert!(asked.get());
-    assert_gone(&identity);
+    assert_goes(&identity).await;
 }
 
 #[tokio::test]
@@ -141,18 +141,34 @@ async fn the_end_can_be_awaited_in_another_runtime_than_the_one_it_began_in() {
 }
 
 #[tokio::test]
-async fn nothing_is_signalled_once_the_leader_was_reaped() {
-    let (child, mut lines) = start(fixture("leave_grandchild.sh"));
-    let grandchild = lines.next_pid().await;
-    bounded(child.exited()).await;
+async fn nothing_is_signalled_once_it_is_gone() {
+    let (child, _lines) = start(fixture("exit_at_once.sh"));
     let terminator = child.terminator();
-
-    assert_eq!(child.reap(), Some(Status::Exited(0)));
-    assert!(!child.kill_now() && !terminator.kill());
-    drop(child);
+    assert_eq!(bounded(end(child, &PATIENT, || ())).await.status, Status::Exited(3));
     assert!(!terminator.kill());
+}
 
-    assert!(is_running(&grandchild), "its group has our child's number, and may as well have been anybody's");
-    pidfd_send_signal(&grandchild, Signal::KILL).unwrap();
-    assert_ends(grandchild).await;
+#[tokio::test]
+async fn a_daemon_goes_with_its_worker_and_is_counted() {
+    let (child, mut lines) = start(fixture("daemonize.py"));
+    let daemon = lines.next_pid().await;
+    bounded(child.exited()).await;
+    assert!(is_running(&daemon), "it has left the session, and its parent is gone");
+    let death = bounded(end(child, &AT_ONCE, || ())).await;
+    assert_eq!((death.status, death.escaped), (Status::Exited(0), 1));
+    assert_ends(daemon).await;
+}
+
+#[tokio::test]
+async fn what_may_escape_is_left_and_named() {
+    let confinement = Confinement { on_escape: OnEscape::Report, ..Confinement::default() };
+    let guardian = Guardian::start(Plan::unrecorded()).unwrap();
+    let Spawned { child, stdout, .. } = guardian.spawn(Spec { confinement, ..fixture("daemonize.py") }).unwrap();
+    let daemon = Lines::of(stdout).next_pid().await;
+    bounded(child.exited()).await;
+    let death = bounded(end(child, &AT_ONCE, || ())).await;
+    assert_eq!((death.escaped, death.left.len()), (0, 1));
+    assert!(is_running(&daemon));
+    assert!(bounded(guardian.closed(DEADLINE)).await, "it goes with the run");
+    assert_ends(daemon).await;
 }

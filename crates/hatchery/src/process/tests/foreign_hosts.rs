@@ -18,33 +18,17 @@ async fn alone_with_sigchld_ignored() {
     python();
     // SAFETY: SIG_IGN runs no code of ours.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
-    // It may be gone before it can be taken hold of, and then it is nobody's. It is never mistaken for another.
-    for _ in 0..100 {
-        match spawn(fixture("exit_at_once.sh")) {
-            Ok(Spawned { child, .. }) => assert_eq!(bounded(end(child, &PATIENT, || ())).await.status, Status::Unknown),
-            Err(error) => assert!(matches!(error, SpawnError::Lost), "{error}"),
-        }
+    // Its keeper is the only child, and nobody waits for that one's status.
+    for _ in 0..20 {
+        let (child, _lines) = start(fixture("exit_at_once.sh"));
+        assert_eq!(bounded(end(child, &PATIENT, || ())).await.status, Status::Exited(3));
     }
-
-    let (is_held, hold) = std::io::pipe().unwrap();
-    let (child, mut lines) = start(Spec { fds: vec![is_held.into()], ..fixture("leave_grandchild.sh") });
-    drop(hold);
-    let grandchild = lines.next_pid().await;
-    bounded(child.exited()).await;
-    let death = bounded(end(child, &PATIENT, || ())).await;
-    assert_eq!((death.status, death.rung), (Status::Unknown, Rung::Itself));
-    assert_ends(grandchild).await;
-
-    let (child, mut lines) = start(fixture("ignore_sigterm.py"));
-    lines.next().await;
-    let death = bounded(end(child, &AT_ONCE, || ())).await;
-    assert_eq!((death.status, death.rung), (Status::Unknown, Rung::Kill));
-
     let (child, mut lines) = start(fixture("fork_tree.py"));
     let (member, identity) = (lines.next_pid().await, *child.identity());
     drop(child);
-    assert_gone(&identity);
+    assert_goes(&identity).await;
     assert_ends(member).await;
+    assert!(bounded(guardian().closed(DEADLINE)).await);
 }
 
 #[tokio::test]
@@ -57,11 +41,13 @@ async fn a_host_that_waits_for_every_child() {
 async fn alone_with_a_wait_for_every_child() {
     let (child, mut lines) = start(fixture("leave_grandchild.sh"));
     let grandchild = lines.next_pid().await;
-    let (reaped, _) = wait(WaitOptions::empty()).unwrap().unwrap();
-    assert_eq!(reaped, child.identity().pid().raw());
     bounded(child.exited()).await;
-    let death = bounded(end(child, &PATIENT, || ())).await;
-    assert_eq!((death.status, death.rung), (Status::Unknown, Rung::Itself));
+    assert!(matches!(wait(WaitOptions::NOHANG), Ok(None)), "no worker is the host's child");
+    guardian().close();
+    // The keeper is, and it is lost to this host: who owned it does not mind.
+    wait(WaitOptions::empty()).unwrap().unwrap();
+    assert!(bounded(guardian().closed(DEADLINE)).await);
+    assert_eq!(bounded(end(child, &PATIENT, || ())).await.status, Status::Unguarded);
     assert_ends(grandchild).await;
 }
 
@@ -102,6 +88,7 @@ fn take_every_descriptor() -> Vec<fs::File> {
 #[tokio::test]
 #[ignore = "run alone by a_host_without_descriptors"]
 async fn alone_without_descriptors() {
+    guardian();
     let mut taken = take_every_descriptor();
     // From none to enough: the start fails at every step in turn.
     let mut failures = Vec::new();
@@ -110,10 +97,9 @@ async fn alone_without_descriptors() {
             Ok(Spawned { child, .. }) => break child,
             Err(error) => failures.push(error.to_string()),
         }
-        assert!(wait(WaitOptions::NOHANG).is_err(), "no child is left after {failures:?}");
         taken.pop().unwrap();
     };
-    let steps = ["open /dev/null", "make a pipe for its output", "copy its descriptors"];
+    let steps = ["open /dev/null", "make a pipe for its output", "take hold of the new process"];
     for step in steps {
         let expected = format!("{step}: Too many open files (os error 24)");
         assert!(failures.contains(&expected), "{expected}: {failures:?}");

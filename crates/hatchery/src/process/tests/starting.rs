@@ -124,16 +124,6 @@ async fn an_identity_is_its_process_s_until_it_is_reaped() {
 }
 
 #[tokio::test]
-async fn a_process_that_is_not_our_child_is_never_taken_hold_of() {
-    let (child, mut lines) = start(fixture("leave_grandchild.sh"));
-    let stranger: i32 = lines.next().await.unwrap().parse().unwrap();
-    assert!(Child::adopt(stranger).unwrap().is_none());
-    assert!(Child::adopt(0).unwrap().is_none());
-    drop(child);
-    assert!(lines.rest().await.is_empty());
-}
-
-#[tokio::test]
 async fn a_bare_name_is_looked_up_on_the_path_of_the_spec() {
     let folder = tempfile::tempdir().unwrap();
     let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
@@ -200,7 +190,9 @@ fn a_nul_byte_is_refused_and_shown() {
 
 #[test]
 fn a_failed_start_leaves_no_process() {
-    let children = || fs::read_to_string("/proc/thread-self/children").unwrap();
-    failure(Spec { cwd: Some("/no/such/folder".into()), ..spec("sh", []) });
-    assert_eq!(children(), "");
+    let guardian = Guardian::start(Plan::unrecorded()).unwrap();
+    let pid = guardian.admit().unwrap().0.guardian().pid();
+    let spec = Spec { cwd: Some("/no/such/folder".into()), ..spec("sh", []) };
+    guardian.spawn(spec).unwrap_err();
+    assert_eq!(fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap(), "");
 }

@@ -115,7 +115,7 @@ fn flush(control: &Arc<Outbox<UnixStream>>, data: &Arc<Outbox<pipe::Sender>>) ->
 
 /// What the app says, who may read files to find it out.
 fn plan(seat: &Seat) -> Result<(Launch, String)> {
-    let launch = seat.app.launch(&LaunchContext::new(&seat.id, seat.run, &seat.pool))?;
+    let launch = seat.app.launch(&LaunchContext::new(&seat.id, seat.run.id, &seat.pool))?;
     Ok((launch, seat.app.describe()))
 }
 
@@ -124,16 +124,17 @@ fn spawn(seat: &Seat, launch: &Launch, inherited: Vec<OwnedFd>) -> Result<Spawne
     let mut env: BTreeMap<_, _> = std::env::vars_os().collect();
     env.extend(launch.env.iter().cloned());
     env.insert("HATCHERY_WIRE".into(), "3,4,5".into());
-    env.insert("HATCHERY_RUN".into(), seat.run.to_string().into());
+    env.insert("HATCHERY_RUN".into(), seat.run.id.to_string().into());
     env.insert("HATCHERY_WORKER".into(), seat.id.as_str().into());
-    process::spawn(Spec {
+    let spec = Spec {
         program: launch.program.clone(),
         args: launch.args.clone(),
         env: env.into_iter().collect(),
         cwd: launch.cwd.clone(),
         fds: inherited,
-    })
-    .map_err(|error| Error::new(ErrorKind::Validation, error.to_string()))
+        confinement: seat.config.confinement.clone(),
+    };
+    seat.run.spawn(&seat.pool, spec)
 }
 
 /// Runs what may block.

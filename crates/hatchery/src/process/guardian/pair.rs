@@ -1,0 +1,315 @@
+//! One keeper and one guardian, from birth to death.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{Shutdown, shutdown};
+use rustix::process::{PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, pidfd_open, pidfd_send_signal, waitid};
+use tokio::sync::watch;
+
+use super::channel::{self, Received};
+use super::guarantee::Guarantee;
+use super::line::{Reply, Waiting, WhenGone};
+use super::message::{Fact, KeeperFact, KeeperOrder, Order, Step};
+use super::program::{self, Keeper};
+use super::{Plan, StartError, Watcher, cgroup};
+use crate::process::identity::{Identity, Pid};
+
+/// How long keeper and guardian may take to come up, or to answer an order to spawn, on a machine that is very busy.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long the guardian has to end everything after this program's death before the keeper does it.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// How often a waiter looks whether the guardian was stopped.
+const SUSPICION: Duration = Duration::from_secs(1);
+
+/// How long the keeper may outlive its guardian before it is killed itself.
+const KEEPER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The only guardian of a keeper: each pair has one.
+const GUARDIAN: u32 = 0;
+
+pub(crate) struct Pair {
+    /// To the keeper, and to the guardian.
+    orders: OwnedFd,
+    line: OwnedFd,
+    keeper: OwnKeeper,
+    keeper_identity: Identity,
+    guardian: Identity,
+    waiting: Waiting,
+    guarantee: Guarantee,
+    cgroup: Option<cgroup::Folder>,
+    is_closed: AtomicBool,
+    /// True when both are gone and reaped.
+    over: watch::Sender<bool>,
+}
+
+/// The keeper before it has a guardian. Dropped, its socket closes first, and it leaves.
+struct Born {
+    orders: OwnedFd,
+    keeper: OwnKeeper,
+}
+
+/// Reaped when dropped.
+struct OwnKeeper {
+    keeper: Keeper,
+    /// A host that forks (Python's multiprocessing) copies this value, but the child stays the original's.
+    owner: u32,
+}
+
+impl Pair {
+    pub(super) fn start(plan: &Plan) -> Result<Arc<Pair>, StartError> {
+        let cgroup = cgroup::Folder::make(&format!("hatchery.{}.{}", plan.name, plan.numbers.next_pair()));
+        let born = Born::start()?;
+        let kept = born.begin(plan, cgroup.as_ref().ok())?;
+        let (line, guardian_s_end) = channel::pair().map_err(os("make its socket"))?;
+        let guardian = born.guard(plan, guardian_s_end)?;
+        let ready = match answer(&line, Fact::decode)? {
+            (Fact::Ready(layers), _) => layers,
+            _other => return Err(unexpected()),
+        };
+        let Born { orders, keeper } = born;
+        let guarantee = Guarantee::new(kept, ready, cgroup.as_ref().err(), keeper.keeper.origin, plan.pidns);
+        let pair = Arc::new(Pair {
+            keeper_identity: Identity::of(keeper.keeper.pid, &keeper.keeper.pidfd),
+            keeper,
+            guardian,
+            orders,
+            line,
+            waiting: Waiting::default(),
+            guarantee,
+            cgroup: cgroup.ok(),
+            is_closed: AtomicBool::new(false),
+            over: watch::Sender::new(false),
+        });
+        plan.watcher.born(&pair);
+        let (reading, watcher) = (Arc::clone(&pair), Arc::clone(&plan.watcher));
+        let thread = thread::Builder::new().name("hatchery-guardian".to_owned());
+        thread.spawn(move || reading.read(&*watcher)).map_err(os("start the thread that listens to it"))?;
+        Ok(pair)
+    }
+
+    pub(crate) fn keeper(&self) -> &Identity {
+        &self.keeper_identity
+    }
+
+    pub(crate) fn guardian(&self) -> &Identity {
+        &self.guardian
+    }
+
+    /// The folder in cgroup v2 that holds everything of this pair.
+    pub(crate) fn cgroup(&self) -> Option<&std::path::Path> {
+        self.cgroup.as_ref().map(cgroup::Folder::path)
+    }
+
+    /// The folder in which the guardian makes a leaf for each worker.
+    pub(in crate::process) fn leaves(&self) -> Option<std::path::PathBuf> {
+        self.cgroup().map(|folder| folder.join(format!("w{GUARDIAN}")))
+    }
+
+    pub(crate) fn guarantee(&self) -> &Guarantee {
+        &self.guarantee
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        !self.is_closed.load(Ordering::Acquire) && !self.waiting.is_over()
+    }
+
+    pub(super) fn over(&self) -> watch::Receiver<bool> {
+        self.over.subscribe()
+    }
+
+    /// The guardian sees the end of its socket, and ends everything.
+    pub(super) fn close(&self) {
+        // A forked copy shares the socket, and must not close it for the original.
+        if self.is_ours() && !self.is_closed.swap(true, Ordering::AcqRel) {
+            for socket in [&self.line, &self.orders] {
+                let _gone_already = shutdown(socket, Shutdown::Write);
+            }
+        }
+    }
+
+    /// Sends the order and waits for the reply. `Ok(None)`: the pair was lost, and whatever was started with it.
+    pub(in crate::process) fn spawn(
+        &self,
+        worker: u32,
+        order: &Order<'_>,
+        tail: usize,
+        fds: &[BorrowedFd<'_>],
+    ) -> io::Result<Option<(Reply, WhenGone)>> {
+        let Some((reply, when_gone)) = self.waiting.expect(worker) else { return Ok(None) };
+        if let Err(error) = channel::send(&self.line, order, tail, fds) {
+            self.waiting.forget(worker);
+            return match error.raw_os_error().map(Errno::from_raw_os_error) {
+                Some(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => Ok(None),
+                _ => Err(error),
+            };
+        }
+        let began = Instant::now();
+        loop {
+            match reply.recv_timeout(SUSPICION) {
+                Ok(reply) => return Ok(Some((reply, when_gone))),
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+                Err(RecvTimeoutError::Timeout) if began.elapsed() > PATIENCE => self.replace(),
+                Err(RecvTimeoutError::Timeout) => self.replace_if_stopped(),
+            }
+        }
+    }
+
+    /// A forked copy of this program has the sockets, but not the say.
+    fn is_ours(&self) -> bool {
+        self.keeper.owner == std::process::id()
+    }
+
+    /// Whether the guardian heard it. False in a forked copy of this program.
+    pub(in crate::process) fn order(&self, order: &Order<'_>) -> bool {
+        self.is_ours() && channel::send(&self.line, order, 0, &[]).is_ok()
+    }
+
+    /// A guardian that was stopped hears nothing and may never go on; the keeper is told to end it, and all below.
+    pub(in crate::process) fn replace_if_stopped(&self) {
+        if self.guardian.is_stopped() {
+            self.replace();
+        }
+    }
+
+    fn replace(&self) {
+        let _gone_already = channel::send(&self.orders, &KeeperOrder::Replace { guardian: GUARDIAN }, 0, &[]);
+    }
+
+    /// The life of the thread that listens. Returns when the pair is gone.
+    fn read(&self, watcher: &dyn Watcher) {
+        while let Ok(Some(Received { bytes, fds })) = channel::receive(&self.line) {
+            let Some(fact) = Fact::decode(&bytes) else { break };
+            if let Err(unwanted) = self.waiting.hear(fact, fds.into_iter().next()) {
+                self.order(&Order::End { worker: unwanted });
+            }
+        }
+        self.waiting.end();
+        if !self.is_closed.load(Ordering::Acquire) {
+            watcher.lost(self);
+        }
+        self.close();
+        self.keeper.bury();
+        if let Some(folder) = &self.cgroup {
+            folder.remove();
+        }
+        self.over.send_replace(true);
+    }
+}
+
+impl Born {
+    fn start() -> Result<Born, StartError> {
+        let (orders, keeper_s_end) = channel::pair().map_err(os("make the keeper's socket"))?;
+        let keeper = program::start(keeper_s_end).map_err(|error| StartError::Program(Arc::new(error)))?;
+        Ok(Born { orders, keeper: OwnKeeper { keeper, owner: std::process::id() } })
+    }
+
+    fn begin(&self, plan: &Plan, cgroup: Option<&cgroup::Folder>) -> Result<super::message::Layers, StartError> {
+        let host = pidfd_open(getpid(), PidfdFlags::empty()).map_err(os_errno("open a pidfd of this program"))?;
+        let order = KeeperOrder::Begin {
+            mark: plan.mark,
+            host: std::process::id(),
+            grace_ms: GRACE.as_millis() as u32,
+            cgroup: cgroup.is_some(),
+        };
+        let fds: Vec<BorrowedFd<'_>> = [host.as_fd()].into_iter().chain(cgroup.map(AsFd::as_fd)).collect();
+        channel::send(&self.orders, &order, 0, &fds).map_err(os("give the keeper its orders"))?;
+        match answer(&self.orders, KeeperFact::decode)? {
+            (KeeperFact::Kept(layers), _) => Ok(layers),
+            _other => Err(unexpected()),
+        }
+    }
+
+    fn guard(&self, plan: &Plan, socket: OwnedFd) -> Result<Identity, StartError> {
+        let order = KeeperOrder::Guard { guardian: GUARDIAN, pidns: plan.pidns };
+        channel::send(&self.orders, &order, 0, &[socket.as_fd()]).map_err(os("order a guardian"))?;
+        drop(socket);
+        match answer(&self.orders, KeeperFact::decode)? {
+            (KeeperFact::Guarding { pid, .. }, Some(pidfd)) => {
+                let pid = Pid::new(pid.cast_signed()).ok_or_else(unexpected)?;
+                Ok(Identity::of(pid, &pidfd))
+            }
+            (KeeperFact::Refused { step, errno, .. }, _) => Err(StartError::Refused {
+                step: attempted(step),
+                source: Arc::new(io::Error::from_raw_os_error(errno)),
+            }),
+            _other => Err(unexpected()),
+        }
+    }
+}
+
+impl OwnKeeper {
+    /// Reaps it, when it has ended what there was to end. One that hangs is killed: by then its guardian is gone.
+    fn bury(&self) {
+        if self.owner != std::process::id() {
+            return;
+        }
+        let pidfd = &self.keeper.pidfd;
+        let timeout = Timespec::try_from(KEEPER_PATIENCE).ok();
+        if !matches!(poll(&mut [PollFd::new(pidfd, PollFlags::IN)], timeout.as_ref()), Ok(1..)) {
+            let _ended_now = pidfd_send_signal(pidfd, Signal::KILL);
+        }
+        // A host that waits for every child, or ignores SIGCHLD, was faster.
+        let _reaped_elsewhere = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+    }
+}
+
+impl Drop for OwnKeeper {
+    fn drop(&mut self) {
+        self.bury();
+    }
+}
+
+fn answer<T>(socket: &OwnedFd, decode: impl Fn(&[u8]) -> Option<T>) -> Result<(T, Option<OwnedFd>), StartError> {
+    let received = match channel::receive_within(socket, PATIENCE) {
+        Ok(Some(received)) => received,
+        Ok(None) => return Err(os("hear from it")(io::Error::other("it ended"))),
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(StartError::Silent(PATIENCE)),
+        Err(error) => return Err(os("hear from it")(error)),
+    };
+    let fact = decode(&received.bytes).ok_or_else(unexpected)?;
+    Ok((fact, received.fds.into_iter().next()))
+}
+
+fn unexpected() -> StartError {
+    os("understand it")(io::Error::other("it said something unexpected: is HATCHERY_GUARDIAN of another version?"))
+}
+
+fn os(what: &'static str) -> impl Fn(io::Error) -> StartError {
+    move |source| StartError::Os { what, source: Arc::new(source) }
+}
+
+fn os_errno(what: &'static str) -> impl Fn(Errno) -> StartError {
+    move |error| os(what)(error.into())
+}
+
+/// The step, as a person would name what was attempted.
+pub(in crate::process) fn attempted(step: Step) -> &'static str {
+    match step {
+        Step::Order => "read the order",
+        Step::Table => "find a place for it: a guardian owns no more than it has places for",
+        Step::Memory => "read its arguments and environment",
+        Step::Leaf => "make its control group",
+        Step::Clone => "clone",
+        Step::Join => "enter its control group",
+        Step::Session => "begin a session",
+        Step::Mark => "set its mark (RLIMIT_LOCKS)",
+        Step::Limits => "set its limits",
+        Step::Credentials => "become its user and group",
+        Step::Prctl => "arm its death signal",
+        Step::Parent => "find its guardian alive",
+        Step::Descriptors => "place its descriptors",
+        Step::Directory => "enter its directory",
+        Step::Exec => "run it",
+        Step::Mount => "mount /proc in its namespace",
+    }
+}
