@@ -146,6 +146,10 @@ fn of_worker(event: &WorkerEvent, calls: Calls) -> Option<(Level, String)> {
     Some(match event {
         WorkerEvent::Started { worker, pid } => (Level::Debug, format!("{worker} started, pid {pid}")),
         WorkerEvent::Ready { worker, took } => (Level::Debug, format!("{worker} ready in {} ms", took.as_millis())),
+        WorkerEvent::Unkillable { worker, pid, held_by } => (
+            Level::Error,
+            format!("{worker} (pid {pid}) cannot be ended: {held_by}; its place stays empty until it is gone"),
+        ),
         WorkerEvent::Gone { worker, how, .. } => (Level::Debug, format!("{worker} ended: {how}")),
         WorkerEvent::Restarting { after, reason, .. } => {
             // The error of the one call says the same.

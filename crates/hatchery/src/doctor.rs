@@ -9,6 +9,7 @@ use crate::config::data_dir;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pyenv::PythonApp;
 
+mod containment;
 mod kernel;
 mod python;
 mod storage;
@@ -95,6 +96,7 @@ pub fn doctor(options: &DoctorOptions) -> Vec<Check> {
     let mut checks = python::checks(options);
     checks.push(storage::runtime());
     checks.extend(kernel::checks());
+    checks.push(containment::check());
     checks.push(storage::open_files());
     checks.push(storage::data_folder(&data));
     checks

@@ -73,6 +73,15 @@ pub enum WorkerEvent {
     },
     /// It wrote a line.
     Log(Log),
+    /// It was killed and is still there: the kernel holds it. Its place stays empty until it is gone.
+    Unkillable {
+        /// Which worker.
+        worker: WorkerId,
+        /// Its process id.
+        pid: i32,
+        /// The kernel's state of it, for people.
+        held_by: String,
+    },
     /// It is gone and reaped.
     Gone {
         /// Which worker.

@@ -60,6 +60,8 @@ pub(crate) trait Owner: Send + Sync + 'static {
     fn done(&self, id: CallId);
     /// It takes no more calls.
     fn retired(&self, seat: usize);
+    /// It was killed and is still there; its seat is taken until it is gone.
+    fn unkillable(&self, seat: usize);
 }
 
 /// What the owner tells its workers: go on, or end like this. Dropped: end at once.

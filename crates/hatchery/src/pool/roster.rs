@@ -54,6 +54,10 @@ enum State<W> {
         worker: W,
         load: usize,
     },
+    /// Its worker was killed and is still there. Nobody else may sit here until it is gone.
+    Held {
+        worker: W,
+    },
 }
 
 /// What is known about who sits in a seat.
@@ -134,7 +138,7 @@ impl<C, W: Clone> Roster<C, W> {
         let seat = self.running.remove(&id)?;
         self.seats[seat].failures = 0;
         match &mut self.seats[seat].state {
-            State::Out => {}
+            State::Out | State::Held { .. } => {}
             State::Leaving { load, .. } => *load -= 1,
             State::Ready { load, .. } => {
                 self.by_load.remove(&(*load, seat));
@@ -180,6 +184,16 @@ impl<C, W: Clone> Roster<C, W> {
         }
     }
 
+    /// The worker of this seat cannot be ended. Its calls are lost; the seat is not given to another.
+    pub(crate) fn hold(&mut self, seat: usize) {
+        self.retire(seat);
+        let state = &mut self.seats[seat].state;
+        if let State::Leaving { worker, .. } = state {
+            *state = State::Held { worker: worker.clone() };
+        }
+        self.running.retain(|_, at| *at != seat);
+    }
+
     /// The worker of this seat is gone after so long a life, its calls with it. Says how long to wait before the next
     /// start.
     pub(crate) fn gone(&mut self, seat: usize, lived: Duration) -> Duration {
@@ -218,6 +232,7 @@ impl<C, W: Clone> Roster<C, W> {
             State::Ready { worker, load: 0 } => ("idle", Some(worker), 0),
             State::Ready { worker, load } => ("busy", Some(worker), *load),
             State::Leaving { worker, load } => ("draining", Some(worker), *load),
+            State::Held { worker } => ("unkillable", Some(worker), 0),
         };
         Occupant { state, worker, load }
     }
@@ -226,7 +241,7 @@ impl<C, W: Clone> Roster<C, W> {
     pub(crate) fn ready_worker(&self, seat: usize) -> Option<&W> {
         match &self.seats[seat].state {
             State::Ready { worker, .. } => Some(worker),
-            State::Out | State::Leaving { .. } => None,
+            State::Out | State::Leaving { .. } | State::Held { .. } => None,
         }
     }
 

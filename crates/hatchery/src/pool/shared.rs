@@ -332,4 +332,8 @@ impl Owner for Shared {
     fn retired(&self, seat: usize) {
         self.roster().retire(seat);
     }
+
+    fn unkillable(&self, seat: usize) {
+        self.roster().hold(seat);
+    }
 }

@@ -44,6 +44,11 @@ pub(crate) struct Plan {
     pub(crate) watcher: Arc<dyn Watcher>,
 }
 
+/// Starts a pair and ends it again, to see what holds on this machine. Blocks for some milliseconds.
+pub(crate) fn try_guardian() -> Result<Guarantee, StartError> {
+    Guardian::start(Plan::unrecorded()).map(|guardian| guardian.guarantee())
+}
+
 /// What was used up of the numbers of workers and of pairs. No number is used twice in a run.
 #[derive(Default)]
 pub(crate) struct Numbers {

@@ -26,7 +26,7 @@ impl Escalation {
 }
 
 /// How a process ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Death {
     pub(crate) status: Status,
     pub(crate) rung: Rung,
@@ -37,6 +37,37 @@ pub(crate) struct Death {
     pub(crate) left: Vec<u32>,
     /// The kernel ended a process of it for want of memory: its pool's limit was reached.
     pub(crate) out_of_memory: bool,
+    /// With [`Status::Unkillable`]: what is still there.
+    pub(crate) remains: Option<Remains>,
+}
+
+/// A worker that was killed and is still there. Its place must not be given to another.
+#[derive(Debug)]
+pub(crate) struct Remains(Child);
+
+impl Remains {
+    /// Resolves when nothing of it is left. Cancel safe.
+    pub(crate) async fn gone(&self) {
+        // Nothing more can be learned of it than that it is gone.
+        let _how = self.0.gone().await;
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        self.0.identity().pid().get()
+    }
+
+    /// In what state the kernel has its leader, and in which of its functions it waits, where that is told: "state D in
+    /// do_exit".
+    pub(crate) fn held_by(&self) -> String {
+        let pid = self.pid();
+        let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        let status = read("status");
+        let state = status.lines().find_map(|line| line.strip_prefix("State:")).unwrap_or("unknown").trim();
+        match read("wchan").as_str() {
+            "" | "0" => format!("state {state}"),
+            function => format!("state {state} in {function}"),
+        }
+    }
 }
 
 /// What the kernel says about the end.
@@ -79,8 +110,9 @@ pub(crate) async fn end(child: Child, escalation: &Escalation, ask: impl FnOnce(
         Ok(None) => Status::Unguarded,
         Err(_still_there) => Status::Unkillable,
     };
+    let remains = (status == Status::Unkillable).then(|| Remains(child));
     let (escaped, left) = gone.ok().flatten().map(|gone| (gone.escaped, gone.left)).unwrap_or_default();
-    Death { status, rung, took: began.elapsed(), escaped, left, out_of_memory }
+    Death { status, rung, took: began.elapsed(), escaped, left, out_of_memory, remains }
 }
 
 async fn descend(child: &Child, escalation: &Escalation, ask: impl FnOnce()) -> Rung {

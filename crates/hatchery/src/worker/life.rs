@@ -21,7 +21,7 @@ use crate::call::{Deadline, passed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::HostTools;
 use crate::id::{CallId, WorkerId};
-use crate::process::{self, Child, Death, Escalation};
+use crate::process::{self, Child, Death, Escalation, Remains};
 use crate::run::Run;
 use crate::telemetry::{Emitter, Event, RunEvent, WorkerEvent};
 use crate::transport::{Inbox, Outbox};
@@ -48,6 +48,20 @@ impl Seat {
     /// What this host can and takes; a worker may agree to less.
     pub(super) fn offered(&self) -> Terms {
         Terms { limits: self.config.limits, capabilities: Capabilities::all() }
+    }
+
+    /// Keeps the seat taken until what cannot be ended is gone after all, or until the pool ends.
+    async fn quarantine(&self, remains: &Remains, ending: &Ending, stop: &mut Stop) {
+        self.owner.unkillable(self.number);
+        let (worker, pid, held_by) = (self.id.clone(), remains.pid(), remains.held_by());
+        self.emitter.emit(Event::Worker(WorkerEvent::Unkillable { worker, pid, held_by }));
+        if !matches!(ending, Ending::Asked(_)) {
+            tokio::select! {
+                () = remains.gone() => {}
+                // The run reports what is left at its end.
+                _how = told(stop) => {}
+            }
+        }
     }
 
     fn say_escaped(&self, death: &Death) {
@@ -82,10 +96,10 @@ pub(crate) async fn run(seat: Arc<Seat>, mut stop: Stop) -> Exit {
         Err(ending) => (false, ending),
     };
     let (launch, error) = if was_ready {
-        let (_, error) = life.bury(ending, &format!("worker {}", seat.id)).await;
+        let (_, error) = life.bury(ending, &format!("worker {}", seat.id), &mut stop).await;
         return Exit::Served(error);
     } else {
-        life.bury(ending, "it").await
+        life.bury(ending, "it", &mut stop).await
     };
     never_ready(explained(&seat, launch, error, &mut stop).await)
 }
@@ -224,7 +238,7 @@ impl Life {
 
     /// Ends the process, reads what it left, answers its callers. Returns why it is gone, as they are told.
     /// `name` begins the sentence.
-    async fn bury(mut self, mut ending: Ending, name: &str) -> (Launch, Error) {
+    async fn bury(mut self, mut ending: Ending, name: &str, stop: &mut Stop) -> (Launch, Error) {
         self.seat.owner.retired(self.seat.number);
         let escalation = ending.escalation();
         let (control, data) = (Arc::clone(&self.control_out), Arc::clone(&self.data_out));
@@ -256,6 +270,9 @@ impl Life {
         self.seat.say_escaped(&death);
         let error = explain(name, &ending, &death).with_last_output(self.voice.last_lines());
         self.open_calls.0.close(&error);
+        if let Some(remains) = &death.remains {
+            self.seat.quarantine(remains, &ending, stop).await;
+        }
         self.seat.emitter.emit(Event::Worker(WorkerEvent::Gone {
             worker: self.seat.id.clone(),
             how: death.to_string(),

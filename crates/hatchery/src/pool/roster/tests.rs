@@ -40,6 +40,7 @@ fn check(script: &str, expected: &str) {
                 Place::Nowhere => writeln!(told, "{name} is over").unwrap(),
             },
             ["retire", seat] => roster.retire(seat.parse().unwrap()),
+            ["hold", seat] => roster.hold(seat.parse().unwrap()),
             ["gone", seat, ref lived @ ..] => {
                 let lived = lived.first().map_or(0, |seconds| seconds.parse().unwrap());
                 let pause = roster.gone(seat.parse().unwrap(), Duration::from_secs(lived));
@@ -112,6 +113,14 @@ fn giving_up_twice_or_after_the_end_is_nothing() {
 #[test]
 fn a_retired_worker_takes_no_more_but_finishes() {
     check("ready 0; ready 1; call a; retire 0; call b; call c; done a; done b", "a -> 0\nb -> 1\nc waits\nc -> 1");
+}
+
+#[test]
+fn a_held_seat_is_given_to_nobody_until_its_worker_is_gone() {
+    check(
+        "ready 0; ready 1; call a; hold 0; done a; call b; call c; gone 0; ready 0",
+        "a -> 0\nb -> 1\nc waits\nstart 0 in 0ns\nc -> 0",
+    );
 }
 
 #[test]
