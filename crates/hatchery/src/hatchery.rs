@@ -1,5 +1,7 @@
 //! `Hatchery` and its builders: wiring only.
 
+mod script;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -21,6 +23,8 @@ use crate::run::Run;
 use crate::telemetry::{Emitter, Event};
 use crate::tool::{ToolSpec, near_match};
 use crate::wire::Limits;
+
+pub use script::ScriptTimeouts;
 
 /// The least that a handshake and an error need.
 const MIN_BODY: usize = 16 << 10;
@@ -376,6 +380,19 @@ impl PoolBuilder {
     /// See [`Builder::events`].
     pub fn events(&mut self) -> Events {
         self.builder.events()
+    }
+
+    /// See [`Builder::run`].
+    ///
+    /// # Errors
+    /// See [`Builder::run`].
+    pub async fn run<T, E: From<Error>>(
+        self,
+        timeouts: ScriptTimeouts,
+        stop: impl Future<Output = ()>,
+        work: impl AsyncFnOnce(&Hatchery) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.finish().run(timeouts, stop, work).await
     }
 
     /// See [`Builder::start`].

@@ -62,7 +62,7 @@ mod value;
 mod error;
 mod id;
 
-pub use crate::hatchery::{Builder, Events, Hatchery, PoolBuilder};
+pub use crate::hatchery::{Builder, Events, Hatchery, PoolBuilder, ScriptTimeouts};
 pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::CallOptions;
 pub use config::{

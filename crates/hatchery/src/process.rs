@@ -1,22 +1,21 @@
 //! The only room that starts or ends a process.
 //!
-//! [`spawn`] gives a [`Child`] that owns what it started: dropped, it kills and reaps. [`end`] is the whole ladder from a
-//! friendly word to SIGKILL, and tells how the process died. Nothing else in this crate sends a signal or waits for
-//! a pid.
+//! [`Guardian::spawn`] gives a [`Child`] that owns what it started: dropped, its whole tree is killed. [`end`] is the whole
+//! ladder from a friendly word to SIGKILL, and tells how the process died. Nothing else in this crate sends a signal or
+//! waits for a pid. The guardian's own design is in `docs/design/guardian.md`.
 //!
-//! What holds here, whatever the child does and whatever else the host program does:
+//! What holds here, whatever the child does and whatever becomes of this program:
 //!
-//! - A signal goes only to a process group whose leader is our own child, and through its pidfd: the number is never
-//!   trusted by itself, so a number that the kernel gave to somebody else is never hit.
-//! - The leader is reaped last, after its group was killed.
-//! - Nothing of the host changes: no fork, no signal handler, no `prctl`, no `wait` for any child but ours. A host
-//!   that ignores SIGCHLD, or waits for every child, costs us the exit status ([`Status::Unknown`]), and those children
-//!   that end in the instant before they are taken hold of ([`SpawnError::Lost`]).
+//! - Every process is a descendant of the guardian, which is a subreaper: it cannot get away by forking twice, by `setsid` or
+//!   by losing its parent. Keeper and guardian end everything when this program dies, and when one of the two does.
+//! - A signal goes to an un-reaped child of the one who sends it, or through a pidfd whose process was verified after it was
+//!   opened: a number that the kernel gave to somebody else is never hit.
+//! - The leader is reaped last, after its tree was killed.
+//! - Nothing of the host changes: no fork, no signal handler, no `prctl`, no child but the keeper. A host that ignores SIGCHLD,
+//!   or waits for every child, costs nobody anything.
 //! - A child holds the descriptors that were listed for it and no others.
 //!
-//! A process that leaves its group (a daemon that calls `setsid`) leaves our reach too; that is the guardian's part.
-//!
-//! Linux 5.4 or newer; from 6.9 on the kernel itself closes the last race between a foreign `wait` and a signal.
+//! Linux 5.9 or newer; control groups and unforgeable identities need a newer one, and [`Guarantee`] says what holds.
 
 mod cage;
 mod child;
