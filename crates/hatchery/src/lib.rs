@@ -38,8 +38,13 @@
 //! no others. Another one takes its seat, at once the first time, then with growing pauses. One that breaks the
 //! protocol is cut off and treated the same.
 //!
-//! **The end.** [`Hatchery::shutdown`] asks, then sends SIGTERM, then SIGKILL, to whole process groups. Dropping the
-//! [`Hatchery`] kills at once. If this process dies, workers see their control channel close and exit.
+//! **The end.** [`Hatchery::shutdown`] asks, then sends SIGTERM to the worker's group, then ends its whole tree: also what
+//! forked twice and called `setsid`. Dropping the [`Hatchery`] ends everything at once.
+//!
+//! **No orphan.** Workers are not children of this program but of a guardian, a tiny program that the library carries, which
+//! is watched by a keeper, which is a tiny program too. If this program dies, be it by `kill -9`, they end everything; if
+//! one of them dies, the other one does. Nothing of this program's state is touched: no fork, no signal handler, no
+//! `prctl`. [`Hatchery::guarantee`] says what holds on this machine, `docs/design/guardian.md` how.
 #![warn(missing_docs)]
 
 // A module uses only modules listed below it; `cargo xtask tidy` checks that.

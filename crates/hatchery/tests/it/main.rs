@@ -4,6 +4,7 @@
 
 mod calls;
 mod cancel;
+mod containment;
 mod ends;
 mod examples;
 mod faults;
