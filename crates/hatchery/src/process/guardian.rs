@@ -67,8 +67,8 @@ pub(crate) trait Watcher: Send + Sync {
 /// Why there is no pair.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    #[error("start the keeper: {0}")]
-    Program(Arc<program::NotStarted>),
+    #[error("{0}")]
+    Program(Arc<dyn std::error::Error + Send + Sync>),
     #[error("start the guardian: {step}: {source}")]
     Refused { step: &'static str, source: Arc<io::Error> },
     #[error("start the guardian: {what}: {source}")]

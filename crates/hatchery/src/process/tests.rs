@@ -20,6 +20,7 @@ use super::*;
 mod ending;
 mod flooding;
 mod foreign_hosts;
+mod measuring;
 mod starting;
 
 /// Far more than anything here takes.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::message::Layers;
-use super::program::Origin;
+use super::program::Source;
 
 /// How well the processes of a run are contained, layer by layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +24,8 @@ pub struct Layer {
 /// Whether a layer holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LayerState {
-    /// It does; with how, where there is more than one way.
-    Holds(&'static str),
+    /// It does; with how, where there is more than one way, else empty.
+    Holds(String),
     /// It does not, for this reason.
     Lost(String),
     /// Nobody asked for it.
@@ -37,25 +37,27 @@ impl Guarantee {
         kept: Layers,
         ready: Layers,
         no_cgroup: Option<&io::Error>,
-        origin: Origin,
+        source: &Source,
         pidns: bool,
     ) -> Guarantee {
         let cgroup = match no_cgroup {
             Some(error) => LayerState::Lost(error.to_string()),
-            None if kept.cgroup == 0 && ready.cgroup == 0 => LayerState::Holds(match kept.clone_into_cgroup {
-                0 => "born into it",
-                _ => "entered before the program runs",
-            }),
-            None => holds(if kept.cgroup == 0 { ready.cgroup } else { kept.cgroup }, ""),
+            None if kept.cgroup == 0 && ready.cgroup == 0 => {
+                LayerState::Holds(String::from(match kept.clone_into_cgroup {
+                    0 => "born into it",
+                    _ => "entered before the program runs",
+                }))
+            }
+            None => holds(if kept.cgroup == 0 { ready.cgroup } else { kept.cgroup }),
         };
-        let pid_namespace = if pidns { LayerState::Holds("") } else { LayerState::NotAsked };
+        let pid_namespace = if pidns { LayerState::Holds(String::new()) } else { LayerState::NotAsked };
         let layer = |name, state| Layer { name, state };
         Guarantee {
             layers: vec![
-                layer("death signal", LayerState::Holds("")),
-                layer("keeper and guardian", LayerState::Holds(origin.words())),
+                layer("death signal", LayerState::Holds(String::new())),
+                layer("keeper and guardian", LayerState::Holds(source.to_string())),
                 layer("cgroup leaf", cgroup),
-                layer("mark", holds(kept.mark, "")),
+                layer("mark", holds(kept.mark)),
                 layer("pid namespace", pid_namespace),
             ],
         }
@@ -97,7 +99,7 @@ impl Layer {
 impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state {
-            LayerState::Holds("") => f.write_str(self.name),
+            LayerState::Holds(how) if how.is_empty() => f.write_str(self.name),
             LayerState::Holds(how) => write!(f, "{} ({how})", self.name),
             LayerState::Lost(why) => write!(f, "no {}: {why}", self.name),
             LayerState::NotAsked => write!(f, "no {}: not asked for", self.name),
@@ -105,9 +107,9 @@ impl fmt::Display for Layer {
     }
 }
 
-fn holds(errno: i32, how: &'static str) -> LayerState {
+fn holds(errno: i32) -> LayerState {
     match errno {
-        0 => LayerState::Holds(how),
+        0 => LayerState::Holds(String::new()),
         errno => LayerState::Lost(io::Error::from_raw_os_error(errno).to_string()),
     }
 }

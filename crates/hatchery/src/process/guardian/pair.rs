@@ -77,7 +77,7 @@ impl Pair {
             _other => return Err(unexpected()),
         };
         let Born { orders, keeper } = born;
-        let guarantee = Guarantee::new(kept, ready, cgroup.as_ref().err(), keeper.keeper.origin, plan.pidns);
+        let guarantee = Guarantee::new(kept, ready, cgroup.as_ref().err(), &keeper.keeper.source, plan.pidns);
         let pair = Arc::new(Pair {
             keeper_identity: Identity::of(keeper.keeper.pid, &keeper.keeper.pidfd),
             keeper,
