@@ -14,8 +14,11 @@ pub(crate) const MAX_INLINE: usize = 64 << 10;
 /// Descriptors that one message may carry. The kernel's own limit is 253.
 pub(crate) const MAX_FDS: usize = 64;
 
-/// The highest number of a worker in one run: it has 22 bits in the mark.
-pub(crate) const MAX_WORKER: u32 = (1 << 22) - 1;
+/// The highest number of a worker in one run: it has 22 bits in the mark, and the last number is [`ADOPTED`].
+pub(crate) const MAX_WORKER: u32 = ADOPTED - 1;
+
+/// The number in the mark of a process that was left alone for good: neither guardian nor keeper nor sweep ends it.
+pub(crate) const ADOPTED: u32 = (1 << 22) - 1;
 
 /// Host to keeper, on the keeper's descriptor 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
