@@ -1,4 +1,5 @@
-//! Lists the Python runtime for `src/pyenv/runtime.rs`, so that no file can be forgotten, and names it by its content.
+//! Lists the Python runtime for `src/pyenv/runtime.rs`, so that no file can be forgotten, and names it by its content;
+//! and builds the guardian.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,10 +7,14 @@ use std::{env, fs, io};
 
 use sha2::{Digest, Sha256};
 
+#[path = "build/guardian.rs"]
+mod guardian;
+
 fn main() -> io::Result<()> {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or(io::ErrorKind::NotFound)?).join("python");
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?);
     rebuild_if_changed();
+    guardian::build(&out)?;
     let mut files = vec![root.join("boot.py")];
     sources_below(&root.join("hatchery"), &mut files)?;
     files.sort();

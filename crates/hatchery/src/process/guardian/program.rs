@@ -1,23 +1,217 @@
-//! Placeholder until the program lands.
-use crate::process::identity::Pid;
-use std::os::fd::OwnedFd;
-pub(in crate::process) struct Keeper {
+//! The guardian's program, which this library carries, and how it comes to run on machines that restrict that.
+
+use std::ffi::{CStr, CString, OsString};
+use std::fmt::{self, Write as _};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{env, fs, io, thread};
+
+use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, memfd_create, open, openat};
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::process::{PidfdFlags, Signal, WaitId, WaitIdOptions, geteuid, pidfd_open, waitid};
+
+use super::super::Pid;
+use super::super::raw::{self, Plan};
+
+static PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hatchery-guardian"));
+
+/// Names a copy of the program, for machines on which nothing may be run that was not installed.
+const VARIABLE: &str = "HATCHERY_GUARDIAN";
+
+/// The program runs, as a child of ours.
+#[derive(Debug)]
+pub(super) struct Keeper {
     pub(super) pid: Pid,
     pub(super) pidfd: OwnedFd,
-    pub(super) origin: Origin,
+    pub(super) source: Source,
 }
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    Memfd,
+
+/// Where the program came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The file that `$HATCHERY_GUARDIAN` names. Where that is set, nothing else is tried.
+    Variable(PathBuf),
+    Memory,
+    /// A file of our own in that folder, gone again.
+    Folder(PathBuf),
 }
-impl Origin {
-    pub(super) fn words(self) -> &'static str {
-        "from memory"
+
+/// What was tried, and what came of it.
+#[derive(Debug, thiserror::Error)]
+#[error("start the guardian, without which no worker is started: {}", list(attempts))]
+pub(super) struct NotStarted {
+    attempts: Vec<(Source, io::Error)>,
+}
+
+/// Starts the program with the socket as its descriptor 0. It is a keeper that waits for its first order.
+pub(super) fn start(socket: OwnedFd) -> Result<Keeper, NotStarted> {
+    start_from(&sources(env::var_os(VARIABLE), env::var_os("XDG_RUNTIME_DIR")), &socket)
+}
+
+fn sources(variable: Option<OsString>, runtime_dir: Option<OsString>) -> Vec<Source> {
+    if let Some(path) = variable.filter(|path| !path.is_empty()) {
+        return vec![Source::Variable(path.into())];
+    }
+    let runtime_dir = runtime_dir.map(PathBuf::from).filter(|path| path.is_absolute());
+    let public = || format!("/tmp/hatchery-{}", geteuid().as_raw()).into();
+    vec![Source::Memory, Source::Folder(runtime_dir.unwrap_or_else(public))]
+}
+
+fn start_from(sources: &[Source], socket: &OwnedFd) -> Result<Keeper, NotStarted> {
+    let mut attempts = Vec::new();
+    for source in sources {
+        match source.start(socket) {
+            Ok(pid) => {
+                return hold(pid, source).map_err(|error| NotStarted { attempts: vec![(source.clone(), error)] });
+            }
+            Err(error) => attempts.push((source.clone(), error)),
+        }
+    }
+    Err(NotStarted { attempts })
+}
+
+impl Source {
+    fn start(&self, socket: &OwnedFd) -> io::Result<i32> {
+        match self {
+            Source::Variable(path) => {
+                check_copy(path)?;
+                spawn(&CString::new(path.as_os_str().as_bytes())?, socket, None)
+            }
+            Source::Memory => spawn(c"/proc/self/fd/3", socket, Some(&memory_file()?)),
+            Source::Folder(folder) => {
+                let file = TemporaryFile::write(folder)?;
+                spawn(&CString::new(file.0.as_os_str().as_bytes())?, socket, None)
+            }
+        }
     }
 }
-#[derive(Debug, thiserror::Error)]
-#[error("not yet")]
-pub(crate) struct NotStarted;
-pub(super) fn start(_socket: OwnedFd) -> Result<Keeper, NotStarted> {
-    Err(NotStarted)
+
+impl fmt::Display for Source {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Variable(path) => write!(out, "from {}, which ${VARIABLE} names", path.display()),
+            Source::Memory => out.write_str("from memory"),
+            Source::Folder(folder) => write!(out, "from a file in {}", folder.display()),
+        }
+    }
+}
+
+fn list(attempts: &[(Source, io::Error)]) -> String {
+    let mut text = String::new();
+    for (source, error) in attempts {
+        let _infallible = write!(text, "{source}: {error}; ");
+    }
+    text + &format!("set {VARIABLE} to a copy of the program that may be run")
+}
+
+/// The two sides of one build understand each other, and no others.
+fn check_copy(path: &Path) -> io::Result<()> {
+    if fs::read(path)? == PROGRAM {
+        return Ok(());
+    }
+    Err(io::Error::other(
+        "it is not the program that this build of hatchery carries; replace it, or unset the variable",
+    ))
+}
+
+/// As descriptor 3 the program can be executed from memory by a name that only the child itself needs to be allowed to
+/// look up.
+fn spawn(path: &CStr, socket: &OwnedFd, program: Option<&OwnedFd>) -> io::Result<i32> {
+    let dev_null = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    let fds = [Some(socket), Some(&dev_null), Some(&dev_null), program];
+    let fds = fds.into_iter().flatten().map(above_targets).collect::<io::Result<Vec<_>>>()?;
+    let args = [c"hatchery-keeper".to_owned()];
+    unless_busy(|| raw::posix_spawn(&Plan { program: path, args: &args, env: &[], cwd: None, fds: &fds }))
+}
+
+fn above_targets(fd: &OwnedFd) -> io::Result<OwnedFd> {
+    const ABOVE: i32 = 64;
+    Ok(fcntl_dupfd_cloexec(fd.as_fd(), ABOVE)?)
+}
+
+/// A file is busy while somebody could write to it: here a child that another thread has forked, until its `exec`.
+fn unless_busy(mut start: impl FnMut() -> io::Result<i32>) -> io::Result<i32> {
+    const TRIES: u32 = 50;
+    for _ in 1..TRIES {
+        match start() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => thread::sleep(Duration::from_millis(2)),
+            result => return result,
+        }
+    }
+    start()
+}
+
+/// The program in memory, never to be changed, and opened again: what is open for writing cannot be executed.
+fn memory_file() -> io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    // A kernel before 6.3 does not know the first, one that is told to forbid execution insists on it.
+    let writable = match memfd_create("hatchery-guardian", flags | MemfdFlags::EXEC) {
+        Err(Errno::INVAL) => memfd_create("hatchery-guardian", flags)?,
+        made => made?,
+    };
+    let mut writer = fs::File::from(writable);
+    io::Write::write_all(&mut writer, PROGRAM)?;
+    fcntl_add_seals(&writer, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
+    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
+    Ok(open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// Removed when dropped: a program that runs needs no name.
+struct TemporaryFile(PathBuf);
+
+impl TemporaryFile {
+    fn write(folder: &Path) -> io::Result<TemporaryFile> {
+        let handle = private_folder(folder)?;
+        let name = format!("hatchery-guardian-{:016x}", crate::id::random_u64());
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(handle, &name, flags, Mode::RWXU)?;
+        let temporary = TemporaryFile(folder.join(name));
+        io::Write::write_all(&mut fs::File::from(file), PROGRAM)?;
+        Ok(temporary)
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        let _gone_already = fs::remove_file(&self.0);
+    }
+}
+
+/// Made if it is not there. Whoever else could write to it could make us run something else.
+fn private_folder(path: &Path) -> io::Result<OwnedFd> {
+    match rustix::fs::mkdirat(CWD, path, Mode::RWXU) {
+        Err(error) if error != Errno::EXIST => return Err(error.into()),
+        _ => {}
+    }
+    let folder = open(path, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    let found = rustix::fs::fstat(&folder)?;
+    if found.st_uid != geteuid().as_raw() || found.st_mode & 0o077 != 0 {
+        let (user, mode) = (found.st_uid, found.st_mode & 0o7777);
+        let text = format!("it must be this user's alone, but belongs to user {user} with mode {mode:o}; remove it");
+        return Err(io::Error::other(text));
+    }
+    Ok(folder)
+}
+
+fn hold(pid: i32, source: &Source) -> io::Result<Keeper> {
+    let pid = Pid::new(pid).ok_or_else(|| io::Error::other("it has no process id"))?;
+    match pidfd_open(pid.raw(), PidfdFlags::empty()) {
+        Ok(pidfd) => Ok(Keeper { pid, pidfd, source: source.clone() }),
+        Err(error) => {
+            abandon(pid);
+            Err(error.into())
+        }
+    }
+}
+
+/// Ends a keeper that we cannot hold, most likely for want of a descriptor. It has done nothing yet.
+#[expect(clippy::disallowed_methods, reason = "this is the room that may, and the process was just proven ours")]
+fn abandon(pid: Pid) {
+    let is_ours = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    if waitid(WaitId::Pid(pid.raw()), is_ours).is_ok() {
+        let _gone_already = rustix::process::kill_process(pid.raw(), Signal::KILL);
+        let _reaped_elsewhere = waitid(WaitId::Pid(pid.raw()), WaitIdOptions::EXITED);
+    }
 }

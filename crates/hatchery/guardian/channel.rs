@@ -1,0 +1,62 @@
+//! Talk with the host: one socket, whole messages, and descriptors beside them.
+
+use crate::message::{Encode, MAX_HEAD};
+use crate::sys::sockets::{self, Descriptors, READABLE, WRITABLE, Watch, is_readable, wait};
+use crate::sys::{Errno, Fd, Result};
+
+/// The socket, and those without whom there is nobody to talk for.
+pub(crate) struct Channel {
+    pub(crate) socket: Fd,
+    /// A pidfd each: the host, and for a guardian its keeper.
+    pub(crate) masters: [Option<Fd>; 2],
+}
+
+/// What came, if anything did.
+#[allow(clippy::large_enum_variant, reason = "there is no allocator to put it elsewhere")]
+pub(crate) enum Heard<'b> {
+    Nothing,
+    Message(&'b [u8], Descriptors),
+    /// The other side has closed, or is not what it should be.
+    End,
+}
+
+impl Channel {
+    /// Waits as long as the host does not read and lives. To be called after every fact is true.
+    pub(crate) fn say(&self, fact: &impl Encode, descriptor: Option<&Fd>) -> Result<()> {
+        let mut buffer = [0; MAX_HEAD];
+        let bytes = fact.encode(&mut buffer).ok_or(Errno::INVAL)?;
+        loop {
+            match sockets::send(&self.socket, bytes, descriptor) {
+                Err(Errno::AGAIN) => self.wait_for_room()?,
+                sent => return sent,
+            }
+        }
+    }
+
+    fn wait_for_room(&self) -> Result<()> {
+        let [host, keeper] = self.watch_masters();
+        wait(&mut [Watch::new(&self.socket, WRITABLE), host, keeper], None)?;
+        if self.is_orphaned() { Err(Errno::PIPE) } else { Ok(()) }
+    }
+
+    pub(crate) fn watch(&self) -> Watch {
+        Watch::new(&self.socket, READABLE)
+    }
+
+    pub(crate) fn watch_masters(&self) -> [Watch; 2] {
+        self.masters.each_ref().map(|master| master.as_ref().map_or(Watch::NOTHING, |fd| Watch::new(fd, READABLE)))
+    }
+
+    /// A master has died.
+    pub(crate) fn is_orphaned(&self) -> bool {
+        self.masters.iter().flatten().any(is_readable)
+    }
+
+    pub(crate) fn hear<'b>(&self, buffer: &'b mut [u8]) -> Heard<'b> {
+        match sockets::receive(&self.socket, buffer) {
+            Err(Errno::AGAIN) => Heard::Nothing,
+            Ok((message, descriptors)) if !message.is_empty() => Heard::Message(message, descriptors),
+            Ok(_) | Err(_) => Heard::End,
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! The guardian: starts workers, and ends them with all that is left of them. When its host or its keeper is gone, it ends
+//! everything.
+
+mod ending;
+mod table;
+
+use crate::birth::{Home, give_birth};
+use crate::cgroup::{Leaves, Place};
+use crate::channel::{Channel, Heard};
+use crate::lineage::{Lineage, pause};
+use crate::marks::Marks;
+use crate::memory::Room;
+use crate::message::{Fact, Layers, MAX_HEAD, MAX_INLINE, OnEscape, Order, Spawn, Step, Strings};
+use crate::origins::Origins;
+use crate::outcome::{Failure, Teller, at};
+use crate::pids::Pids;
+use crate::sys::files::{self, Mapping, Open};
+use crate::sys::processes::{self, signal_group};
+use crate::sys::sockets::{Descriptors, READABLE, Watch, child_events, is_readable, wait};
+use crate::sys::{Errno, Fd, Result, errno_of};
+use table::Table;
+
+static TABLE: Room<Table> = Room::new(Table::new());
+static CHILDREN: Room<Pids> = Room::new(Pids::new());
+static FAMILY: Room<Pids> = Room::new(Pids::new());
+static BUFFER: Room<[u8; MAX_HEAD + MAX_INLINE]> = Room::new([0; MAX_HEAD + MAX_INLINE]);
+
+/// What the keeper gives its guardian.
+pub(crate) struct Post {
+    pub(crate) socket: Fd,
+    /// Pidfds.
+    pub(crate) host: Fd,
+    pub(crate) keeper: Fd,
+    pub(crate) leaves: Option<Leaves>,
+    pub(crate) marks: Marks,
+    pub(crate) layers: Layers,
+    pub(crate) origins: Origins,
+    pub(crate) namespace: Namespace,
+}
+
+/// Where the guardian was born.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Namespace {
+    Keepers,
+    /// As process 1 of a namespace of its own.
+    Own,
+    /// And in a user namespace, where it may mount `/proc`.
+    OwnWithUsers {
+        user: u32,
+        group: u32,
+    },
+}
+
+/// The life of the process that the keeper has just forked.
+pub(crate) fn run(post: Post, teller: Teller) -> ! {
+    processes::set_name(c"hatchery-guard");
+    match Guardian::prepare(post) {
+        Err(failure) => teller.failed(failure),
+        Ok(mut guardian) => {
+            teller.ready();
+            drop(teller);
+            let _host_is_gone = guardian.serve();
+            guardian.end_everything();
+        }
+    }
+    processes::exit(0)
+}
+
+struct Guardian {
+    channel: Channel,
+    child_events: Fd,
+    lineage: Lineage,
+    table: &'static mut Table,
+    home: Home,
+    layers: Layers,
+    leaves: Option<Leaves>,
+}
+
+/// The host or the keeper is gone, or the host is not what it should be.
+struct Masterless;
+
+impl From<Errno> for Masterless {
+    fn from(_: Errno) -> Masterless {
+        Masterless
+    }
+}
+
+impl Guardian {
+    fn prepare(post: Post) -> core::result::Result<Guardian, Failure> {
+        enter(post.namespace, &post.keeper)?;
+        at(Step::Session, processes::new_session())?;
+        at(Step::Prctl, processes::adopt_orphans())?;
+        let child_events = at(Step::Descriptors, child_events())?;
+        let (lineage, has_files) = Lineage::new(post.marks, CHILDREN.take(), FAMILY.take());
+        let layers = Layers { children_file: errno_of(&has_files), ..post.layers };
+        let home =
+            Home { own_pid: lineage.own_pid(), marks: post.marks, marks_hold: layers.mark == 0, origins: post.origins };
+        let channel = Channel { socket: post.socket, masters: [Some(post.host), Some(post.keeper)] };
+        Ok(Guardian { channel, child_events, lineage, table: TABLE.take(), home, layers, leaves: post.leaves })
+    }
+
+    fn serve(&mut self) -> core::result::Result<(), Masterless> {
+        let buffer = BUFFER.take();
+        self.channel.say(&Fact::Ready(self.layers), None)?;
+        loop {
+            self.sleep()?;
+            if self.channel.is_orphaned() {
+                return Err(Masterless);
+            }
+            match self.channel.hear(buffer) {
+                Heard::Nothing => {}
+                Heard::Message(message, descriptors) => {
+                    self.obey(Order::decode(message).ok_or(Masterless)?, descriptors)?;
+                }
+                Heard::End => return Err(Masterless),
+            }
+            self.carry_on()?;
+        }
+    }
+
+    /// Until an order, a child's end, a master's end, or the next round of ending something.
+    fn sleep(&mut self) -> Result<()> {
+        let [host, keeper] = self.channel.watch_masters();
+        let children = Watch::new(&self.child_events, READABLE);
+        let pause = self.table.rounds_of_youngest_ending().map(pause);
+        wait(&mut [self.channel.watch(), host, keeper, children], pause)?;
+        drain(&self.child_events);
+        Ok(())
+    }
+
+    fn obey(&mut self, order: Order<'_>, descriptors: Descriptors) -> Result<()> {
+        match order {
+            Order::Spawn(spawn) => self.spawn(&spawn, descriptors),
+            Order::Signal { worker, signal } => {
+                if let Some(slot) = self.table.find(worker) {
+                    let _nobody_there = signal_group(slot.pid, signal);
+                }
+                Ok(())
+            }
+            Order::End { worker } => {
+                self.table.begin_ending(worker);
+                Ok(())
+            }
+        }
+    }
+
+    fn spawn(&mut self, spawn: &Spawn<'_>, descriptors: Descriptors) -> Result<()> {
+        let worker = spawn.worker;
+        match self.start(spawn, descriptors) {
+            Ok((pid, pidfd)) => self.channel.say(&Fact::Spawned { worker, pid: pid.cast_unsigned() }, Some(&pidfd)),
+            Err(Failure { step, errno }) => self.channel.say(&Fact::Failed { worker, step, errno: errno.0 }, None),
+        }
+    }
+
+    fn start(&mut self, spawn: &Spawn<'_>, descriptors: Descriptors) -> core::result::Result<(i32, Fd), Failure> {
+        at(Step::Order, check_descriptors(spawn, &descriptors))?;
+        if self.table.find(spawn.worker).is_some() {
+            return Err(Failure { step: Step::Order, errno: Errno::EXIST });
+        }
+        if self.table.is_full() {
+            return Err(Failure { step: Step::Table, errno: Errno::NOSPC });
+        }
+        let place = at(Step::Leaf, self.place(spawn))?;
+        let child = match self.start_at(spawn, &descriptors, place.as_ref()) {
+            Ok(child) => child,
+            Err(failure) => {
+                self.remove_leaf(spawn.worker);
+                return Err(failure);
+            }
+        };
+        self.table.add(spawn.worker, child.pid, spawn.on_escape);
+        Ok((child.pid, child.pidfd))
+    }
+
+    fn start_at(
+        &self,
+        spawn: &Spawn<'_>,
+        descriptors: &Descriptors,
+        place: Option<&Place>,
+    ) -> core::result::Result<processes::Child, Failure> {
+        match spawn.strings {
+            Strings::Inline(strings) => give_birth(&self.home, spawn, strings, descriptors, place),
+            Strings::Memfd { length } => {
+                let file = at(Step::Order, descriptors.iter().last().ok_or(Errno::INVAL))?;
+                let strings = at(Step::Memory, Mapping::of_sealed(file, length as usize))?;
+                give_birth(&self.home, spawn, strings.bytes(), descriptors, place)
+            }
+        }
+    }
+
+    /// A worker whose remains may outlive the run is not born in the run's folder: whoever ends the run kills that.
+    fn place(&self, spawn: &Spawn<'_>) -> Result<Option<Place>> {
+        let place = |leaves: &Leaves| match spawn.on_escape {
+            OnEscape::Adopt => leaves.outside(),
+            OnEscape::Kill | OnEscape::Report => leaves.make(spawn.worker),
+        };
+        self.leaves.as_ref().map(place).transpose()
+    }
+
+    fn remove_leaf(&self, worker: u32) {
+        if let Some(leaves) = &self.leaves {
+            let _keeper_removes_it = leaves.remove(worker);
+        }
+    }
+
+    /// The run's end. What was released stays.
+    fn end_everything(&mut self) {
+        let mut rounds = 0;
+        loop {
+            self.leaves.iter().for_each(Leaves::kill_all);
+            if self.lineage.end_all(|_| false) {
+                return;
+            }
+            let _looks_again = wait(&mut [Watch::new(&self.child_events, READABLE)], Some(pause(rounds)));
+            drain(&self.child_events);
+            rounds += 1;
+        }
+    }
+}
+
+/// In its own namespace it dies with the keeper, and everything in the namespace with it.
+fn enter(namespace: Namespace, keeper: &Fd) -> core::result::Result<(), Failure> {
+    if let Namespace::OwnWithUsers { user, group } = namespace {
+        at(Step::Credentials, map_users(user, group))?;
+    }
+    if namespace == Namespace::Keepers {
+        return Ok(());
+    }
+    at(Step::Prctl, processes::die_with_parent())?;
+    if is_readable(keeper) {
+        return Err(Failure { step: Step::Parent, errno: Errno::OWNERDEAD });
+    }
+    at(Step::Mount, files::mount_fresh_proc())
+}
+
+/// The same numbers inside as outside, and no others.
+fn map_users(user: u32, group: u32) -> Result<()> {
+    let map = |id| crate::text::Text::new().number(id).text(" ").number(id).text(" 1");
+    let write = |path, text: &[u8]| files::write(&files::open(path, Open::Write)?, text);
+    write(c"/proc/self/uid_map", map(user).bytes())?;
+    write(c"/proc/self/setgroups", b"deny")?;
+    write(c"/proc/self/gid_map", map(group).bytes())
+}
+
+fn check_descriptors(spawn: &Spawn<'_>, descriptors: &Descriptors) -> Result<()> {
+    let memfd = usize::from(matches!(spawn.strings, Strings::Memfd { .. }));
+    let wanted = usize::from(spawn.fds) + usize::from(spawn.joins) + memfd;
+    match descriptors.len() == wanted {
+        _ if descriptors.cut => Err(Errno::MFILE),
+        true => Ok(()),
+        false => Err(Errno::INVAL),
+    }
+}
+
+/// What it says is of no use: several ends may be one event.
+pub(crate) fn drain(child_events: &Fd) {
+    let mut events = [0; 4 * 128];
+    while files::read(child_events, &mut events).is_ok_and(|read| !read.is_empty()) {}
+}

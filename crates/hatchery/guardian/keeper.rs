@@ -1,0 +1,236 @@
+//! The keeper: the host's only child. Forks the guardians, and does their work when they cannot: what a guardian leaves behind
+//! becomes the keeper's child.
+
+mod begin;
+mod wards;
+
+use crate::cgroup::RunFolder;
+use crate::channel::{Channel, Heard};
+use crate::guardian::{self, Namespace, Post};
+use crate::lineage::{Lineage, pause};
+use crate::message::{KeeperFact, KeeperOrder, Layers, MAX_HEAD, Step};
+use crate::origins::Origins;
+use crate::outcome::{self, Failure, Outcome, Teller, at};
+use crate::sys::files;
+use crate::sys::processes::{self, Child, Fork, NEW_PROCESSES_AND_MOUNTS, NEW_USERS};
+use crate::sys::sockets::{Descriptors, READABLE, Watch, now, wait};
+use crate::sys::{Errno, Fd, Result};
+use wards::Wards;
+
+/// How long a guardian may take to set itself up: milliseconds, unless the machine is very busy.
+const PATIENCE_MS: u64 = 2000;
+
+/// The lowest number of a descriptor that is not a worker's: the workers' are below, so that no source is ever overwritten.
+const LOWEST: usize = crate::message::MAX_FDS;
+
+/// The life of the process that the host has just started.
+pub(crate) fn run() -> ! {
+    // Kept open for as long as the process lives: that is what they are for.
+    let _reserved = begin::settle();
+    if let Some(mut keeper) = begin::begin() {
+        keeper.serve();
+        keeper.leave();
+    }
+    processes::exit(0)
+}
+
+struct Keeper {
+    channel: Channel,
+    child_events: Fd,
+    /// A pidfd of ourselves, for the guardians.
+    own_pidfd: Fd,
+    lineage: Lineage,
+    run_folder: Option<RunFolder>,
+    layers: Layers,
+    origins: Origins,
+    grace_ms: u64,
+    wards: Wards,
+    master: Master,
+    rounds: u32,
+}
+
+/// The host, as it concerns the keeper.
+#[derive(Clone, Copy)]
+enum Master {
+    Serving,
+    /// The guardians have until then to end everything.
+    Gone {
+        deadline: u64,
+    },
+}
+
+impl Keeper {
+    /// Until there is nobody to keep any more.
+    fn serve(&mut self) {
+        while !self.is_over() {
+            self.sleep();
+            if let Master::Serving = self.master {
+                self.attend();
+            }
+            self.press();
+            self.bury();
+        }
+    }
+
+    /// A keeper whose guardians are all gone is of no use: the host starts a new one.
+    fn is_over(&self) -> bool {
+        let nobody_comes = matches!(self.master, Master::Gone { .. }) || self.wards.had_any();
+        nobody_comes && self.wards.is_empty()
+    }
+
+    fn sleep(&mut self) {
+        let [host, _] = self.channel.watch_masters();
+        let children = Watch::new(&self.child_events, READABLE);
+        let mut watches = match self.master {
+            Master::Serving => [children, self.channel.watch(), host],
+            Master::Gone { .. } => [children, Watch::NOTHING, Watch::NOTHING],
+        };
+        let _looks_again = wait(&mut watches, self.patience());
+        guardian::drain(&self.child_events);
+    }
+
+    /// Forever, if nothing is ending.
+    fn patience(&self) -> Option<u64> {
+        let round = self.wards.any_fallen().then(|| pause(self.rounds));
+        let deadline = match self.master {
+            Master::Gone { deadline } if self.wards.any_alive() => Some(deadline.saturating_sub(now()).max(1)),
+            _ => None,
+        };
+        round.into_iter().chain(deadline).min()
+    }
+
+    fn attend(&mut self) {
+        let mut buffer = [0; MAX_HEAD];
+        let well = !self.channel.is_orphaned()
+            && match self.channel.hear(&mut buffer) {
+                Heard::Nothing => true,
+                Heard::Message(message, descriptors) => self.obey(KeeperOrder::decode(message), descriptors).is_ok(),
+                Heard::End => false,
+            };
+        if !well {
+            self.master = Master::Gone { deadline: now() + self.grace_ms };
+        }
+    }
+
+    /// An error: the host is gone, or is not what it should be.
+    fn obey(&mut self, order: Option<KeeperOrder>, mut descriptors: Descriptors) -> Result<()> {
+        match (order, descriptors.take(0)) {
+            (Some(KeeperOrder::Guard { guardian, pidns }), Some(socket)) => self.guard(guardian, pidns, socket),
+            (Some(KeeperOrder::Replace { guardian }), None) => {
+                self.wards.kill(|ward| ward.guardian == guardian);
+                Ok(())
+            }
+            _ => Err(Errno::INVAL),
+        }
+    }
+
+    fn guard(&mut self, guardian: u32, pidns: bool, socket: Fd) -> Result<()> {
+        match self.fork_guardian(guardian, pidns, socket) {
+            Ok(Child { pid, pidfd }) => {
+                self.wards.add(guardian, pid);
+                let pid = pid.cast_unsigned();
+                self.channel.say(&KeeperFact::Guarding { guardian, pid }, Some(&pidfd))
+            }
+            Err(Failure { step, errno }) => {
+                self.channel.say(&KeeperFact::Refused { guardian, step, errno: errno.0 }, None)
+            }
+        }
+    }
+
+    fn fork_guardian(&self, number: u32, pidns: bool, socket: Fd) -> core::result::Result<Child, Failure> {
+        at(Step::Table, self.wards.has_room_for(number))?;
+        let post = self.post(number, socket)?;
+        let (listener, teller) = at(Step::Clone, outcome::pipe())?;
+        match at(Step::Clone, fork_in(pidns))? {
+            (Fork::Child, namespace) => self.become_guardian(Post { namespace, ..post }, teller),
+            (Fork::Parent(child), _) => {
+                drop((post, teller));
+                judge(child, listener.listen(PATIENCE_MS))
+            }
+        }
+    }
+
+    fn post(&self, number: u32, socket: Fd) -> core::result::Result<Post, Failure> {
+        let copy = |fd: Option<&Fd>| {
+            at(Step::Descriptors, fd.ok_or(Errno::INVAL).and_then(|fd| files::copy_above(fd, LOWEST)))
+        };
+        let born_inside = self.layers.clone_into_cgroup == 0;
+        let leaves = self.run_folder.as_ref().map(|run| run.leaves(number, born_inside)).transpose();
+        Ok(Post {
+            socket,
+            host: copy(self.channel.masters[0].as_ref())?,
+            keeper: copy(Some(&self.own_pidfd))?,
+            leaves: at(Step::Leaf, leaves)?,
+            marks: self.lineage.marks,
+            layers: self.layers,
+            origins: self.origins,
+            namespace: Namespace::Keepers,
+        })
+    }
+
+    /// In the child. The keeper's socket must not live on in it, or the host would not see the keeper's death.
+    fn become_guardian(&self, post: Post, teller: Teller) -> ! {
+        match files::copy_to(&Fd::own(1), 0) {
+            Ok(()) => guardian::run(post, teller),
+            Err(errno) => teller.failed(Failure { step: Step::Descriptors, errno }),
+        }
+        processes::exit(125)
+    }
+
+    /// Guardians that have had their time are killed; their work is then ours.
+    fn press(&mut self) {
+        if let Master::Gone { deadline } = self.master
+            && now() >= deadline
+        {
+            self.wards.kill(|_| true);
+        }
+    }
+
+    /// Ends what dead guardians have left. A child of ours that is no guardian is always that.
+    fn bury(&mut self) {
+        self.wards.reap_dead();
+        if let Some(run) = &self.run_folder {
+            self.wards.fallen().for_each(|guardian| run.kill(guardian));
+        }
+        let nothing_left = self.lineage.end_all(|pid| self.wards.is_alive(pid));
+        self.rounds = if self.wards.any_fallen() { self.rounds + 1 } else { 0 };
+        let run_folder = self.run_folder.as_ref();
+        if nothing_left {
+            self.wards.forget_fallen(|guardian| run_folder.is_none_or(|run| run.remove(guardian) != Err(Errno::BUSY)));
+        }
+    }
+
+    fn leave(self) {
+        let host_is_dead = self.channel.is_orphaned();
+        if let Some(run) = self.run_folder {
+            run.leave(host_is_dead);
+        }
+    }
+}
+
+/// In a namespace of its own if so asked; in a user namespace only if it cannot be had otherwise.
+fn fork_in(pidns: bool) -> Result<(Fork, Namespace)> {
+    if !pidns {
+        return processes::fork(0).map(|fork| (fork, Namespace::Keepers));
+    }
+    match processes::fork(NEW_PROCESSES_AND_MOUNTS) {
+        Err(Errno::PERM) => {
+            let (user, group) = processes::own_user_and_group();
+            let fork = processes::fork(NEW_PROCESSES_AND_MOUNTS | NEW_USERS)?;
+            Ok((fork, Namespace::OwnWithUsers { user, group }))
+        }
+        fork => Ok((fork?, Namespace::Own)),
+    }
+}
+
+fn judge(child: Child, outcome: Outcome) -> core::result::Result<Child, Failure> {
+    let failure = match outcome {
+        Outcome::Ready => return Ok(child),
+        Outcome::Failed(failure) => failure,
+        Outcome::Silent => Failure { step: Step::Clone, errno: Errno::CANCELED },
+        Outcome::Late => Failure { step: Step::Clone, errno: Errno::TIMEDOUT },
+    };
+    let _has_ended = processes::signal_child(child.pid, processes::SIGKILL);
+    processes::wait_and_reap(child.pid);
+    Err(failure)
+}
