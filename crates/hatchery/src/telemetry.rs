@@ -90,6 +90,8 @@ pub enum WorkerEvent {
         how: String,
         /// Whether that was asked for.
         expected: bool,
+        /// How long its ending took, from the first word to the reaping.
+        took: Duration,
     },
     /// Another will be started in its place.
     Restarting {

@@ -29,7 +29,9 @@ impl Escalation {
 #[derive(Debug)]
 pub(crate) struct Death {
     pub(crate) status: Status,
+    #[cfg_attr(not(test), expect(dead_code, reason = "the tests of the ladder look at it"))]
     pub(crate) rung: Rung,
+    /// From the first rung to the reaping.
     pub(crate) took: Duration,
     /// Processes that had left its group (daemons) and were ended with it.
     pub(crate) escaped: u32,

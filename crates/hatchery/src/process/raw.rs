@@ -1,14 +1,12 @@
-//! The system calls that no safe wrapper offers: `posix_spawn` with a session and exact descriptors, and a signal to the
-//! group behind a pidfd. And one of tokio's that takes the word of its caller.
+//! The system call that no safe wrapper offers: `posix_spawn` with a session and exact descriptors. And one of tokio's that
+//! takes the word of its caller.
 #![allow(unsafe_code, reason = "the one unsafe room of the library; each block says why it is sound")]
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::{io, ptr};
 
-use rustix::io::Errno;
-use rustix::process::Signal;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -38,19 +36,6 @@ pub(super) fn posix_spawn(plan: &Plan<'_>) -> io::Result<i32> {
         libc::posix_spawn(&raw mut pid, program, actions, attributes, args.as_ptr(), env.as_ptr())
     })?;
     Ok(pid)
-}
-
-/// Sends to every member of the group that the pidfd's process leads. Unlike `killpg`, it cannot hit a group that
-/// got the number later. `EINVAL` before Linux 6.9.
-pub(super) fn signal_group(leader: BorrowedFd<'_>, signal: Signal) -> Result<(), Errno> {
-    const PIDFD_SIGNAL_PROCESS_GROUP: libc::c_uint = 1 << 2;
-    let (fd, signal, no_info) = (leader.as_raw_fd(), signal.as_raw(), ptr::null::<libc::siginfo_t>());
-    // SAFETY: the arguments are plain numbers and a null pointer, which asks for the siginfo that `kill` would send.
-    let rc = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, no_info, PIDFD_SIGNAL_PROCESS_GROUP) };
-    match rc {
-        0 => Ok(()),
-        _ => Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL)),
-    }
 }
 
 /// The pidfd, known to the current runtime: readable when the process has ended.

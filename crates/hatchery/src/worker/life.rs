@@ -278,6 +278,7 @@ impl Life {
             how: death.to_string(),
             // One that refuses to serve leaves when it has said so.
             expected: matches!(ending, Ending::Asked(_) | Ending::Refused(_)),
+            took: death.took,
         }));
         (self.launch, error)
     }
