@@ -65,10 +65,10 @@ impl RunFolder {
         files::remove_folder(&self.folder, name.c_str())
     }
 
-    /// Leaves the folder, and removes what is empty. The whole of it only if nobody else will.
-    pub(crate) fn leave(self, host_is_dead: bool) {
+    /// Leaves the folder, and removes what is empty. The host may do the same, but may be on its way out itself.
+    pub(crate) fn leave(self) {
         let left = join(&self.outside, c"cgroup.procs").and_then(|()| files::remove_folder(&self.folder, c"guard"));
-        if left.is_ok() && host_is_dead {
+        if left.is_ok() {
             self.remove_itself();
         }
     }

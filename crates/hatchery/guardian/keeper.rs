@@ -201,9 +201,8 @@ impl Keeper {
     }
 
     fn leave(self) {
-        let host_is_dead = self.channel.is_orphaned();
         if let Some(run) = self.run_folder {
-            run.leave(host_is_dead);
+            run.leave();
         }
     }
 }
