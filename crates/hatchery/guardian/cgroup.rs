@@ -65,6 +65,10 @@ impl RunFolder {
         files::remove_folder(&self.folder, name.c_str())
     }
 
+    pub(crate) fn copy(&self) -> Result<RunFolder> {
+        Ok(RunFolder { folder: files::copy_above(&self.folder, 0)?, outside: files::copy_above(&self.outside, 0)? })
+    }
+
     /// Leaves the folder, and removes what is empty. The whole of it only if nobody else will.
     pub(crate) fn leave(self, host_is_dead: bool) {
         let left = join(&self.outside, c"cgroup.procs").and_then(|()| files::remove_folder(&self.folder, c"guard"));
