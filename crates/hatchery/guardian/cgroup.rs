@@ -5,7 +5,7 @@
 
 use core::ffi::CStr;
 
-use crate::pids::numbers_in;
+use crate::folders::folders_in;
 use crate::sys::files::{self, Open};
 use crate::sys::processes::{self, Fork};
 use crate::sys::{Errno, Fd, Result};
@@ -57,12 +57,11 @@ impl RunFolder {
 
     /// Removes the folder of a guardian that is gone, with its leaves.
     pub(crate) fn remove(&self, guardian: u32) -> Result<()> {
-        let name = folder_of(guardian);
-        let folder = files::open_folder_in(&self.folder, name.c_str())?;
-        numbers_in(&folder, |worker| {
-            let _busy_then_so_is_its_parent = files::remove_folder(&folder, Text::new().number(worker).c_str());
-        })?;
-        files::remove_folder(&self.folder, name.c_str())
+        remove_tree(&self.folder, folder_of(guardian).c_str(), MAX_DEPTH)
+    }
+
+    pub(crate) fn copy(&self) -> Result<RunFolder> {
+        Ok(RunFolder { folder: files::copy_above(&self.folder, 0)?, outside: files::copy_above(&self.outside, 0)? })
     }
 
     /// Leaves the folder, and removes what is empty. The host may do the same, but may be on its way out itself.
@@ -132,7 +131,7 @@ impl Leaves {
 
     /// Refused as busy while there is a process in it, and for a moment after.
     pub(crate) fn remove(&self, worker: u32) -> Result<()> {
-        files::remove_folder(&self.folder, Text::new().number(worker).c_str())
+        remove_tree(&self.folder, Text::new().number(worker).c_str(), MAX_DEPTH)
     }
 }
 
@@ -145,6 +144,22 @@ impl Place {
     pub(crate) fn enter(&self) -> Result<()> {
         join(&self.folder, c"cgroup.procs")
     }
+}
+
+/// A worker may have made groups of its own, such as another hatchery does, and been killed before it removed them.
+const MAX_DEPTH: u32 = 16;
+
+/// A group can be removed when it has neither processes nor groups in it.
+fn remove_tree(parent: &Fd, name: &CStr, depth: u32) -> Result<()> {
+    match files::remove_folder(parent, name) {
+        Err(Errno::BUSY) if depth > 0 => {}
+        removed => return removed,
+    }
+    let folder = files::open_folder_in(parent, name)?;
+    folders_in(&folder, |inner| {
+        let _busy_then_so_is_its_parent = remove_tree(&folder, inner, depth - 1);
+    })?;
+    files::remove_folder(parent, name)
 }
 
 fn folder_of(guardian: u32) -> Text {

@@ -5,7 +5,7 @@ mod ending;
 mod table;
 
 use crate::birth::{Home, give_birth};
-use crate::cgroup::{Leaves, Place};
+use crate::cgroup::{Leaves, Place, RunFolder};
 use crate::channel::{Channel, Heard};
 use crate::lineage::{Lineage, pause};
 use crate::marks::Marks;
@@ -31,7 +31,8 @@ pub(crate) struct Post {
     /// Pidfds.
     pub(crate) host: Fd,
     pub(crate) keeper: Fd,
-    pub(crate) leaves: Option<Leaves>,
+    pub(crate) number: u32,
+    pub(crate) run_folder: Option<RunFolder>,
     pub(crate) marks: Marks,
     pub(crate) layers: Layers,
     pub(crate) origins: Origins,
@@ -61,6 +62,7 @@ pub(crate) fn run(post: Post, teller: Teller) -> ! {
             drop(teller);
             let _host_is_gone = guardian.serve();
             guardian.end_everything();
+            guardian.clear_for_the_keeper();
         }
     }
     processes::exit(0)
@@ -73,6 +75,8 @@ struct Guardian {
     table: &'static mut Table,
     home: Home,
     layers: Layers,
+    number: u32,
+    run_folder: Option<RunFolder>,
     leaves: Option<Leaves>,
 }
 
@@ -95,8 +99,11 @@ impl Guardian {
         let layers = Layers { children_file: errno_of(&has_files), ..post.layers };
         let home =
             Home { own_pid: lineage.own_pid(), marks: post.marks, marks_hold: layers.mark == 0, origins: post.origins };
+        let Post { number, run_folder, .. } = post;
+        let leaves = run_folder.as_ref().map(|run| run.leaves(number, layers.clone_into_cgroup == 0)).transpose();
+        let leaves = at(Step::Leaf, leaves)?;
         let channel = Channel { socket: post.socket, masters: [Some(post.host), Some(post.keeper)] };
-        Ok(Guardian { channel, child_events, lineage, table: TABLE.take(), home, layers, leaves: post.leaves })
+        Ok(Guardian { channel, child_events, lineage, table: TABLE.take(), home, layers, number, run_folder, leaves })
     }
 
     fn serve(&mut self) -> core::result::Result<(), Masterless> {
@@ -214,6 +221,16 @@ impl Guardian {
             let _looks_again = wait(&mut [Watch::new(&self.child_events, READABLE)], Some(pause(rounds)));
             drain(&self.child_events);
             rounds += 1;
+        }
+    }
+
+    /// The keeper removes the folders, if it can.
+    fn clear_for_the_keeper(self) {
+        let [_, keeper] = &self.channel.masters;
+        let keeper_is_gone = keeper.as_ref().is_some_and(is_readable);
+        if let Some(run) = self.run_folder.filter(|_| keeper_is_gone) {
+            let _another_guardian_is_in_it = run.remove(self.number);
+            run.leave();
         }
     }
 }

@@ -154,13 +154,13 @@ impl Keeper {
         let copy = |fd: Option<&Fd>| {
             at(Step::Descriptors, fd.ok_or(Errno::INVAL).and_then(|fd| files::copy_above(fd, LOWEST)))
         };
-        let born_inside = self.layers.clone_into_cgroup == 0;
-        let leaves = self.run_folder.as_ref().map(|run| run.leaves(number, born_inside)).transpose();
+        let run_folder = self.run_folder.as_ref().map(RunFolder::copy).transpose();
         Ok(Post {
             socket,
             host: copy(self.channel.masters[0].as_ref())?,
             keeper: copy(Some(&self.own_pidfd))?,
-            leaves: at(Step::Leaf, leaves)?,
+            number,
+            run_folder: at(Step::Descriptors, run_folder)?,
             marks: self.lineage.marks,
             layers: self.layers,
             origins: self.origins,

@@ -22,6 +22,7 @@ mod cgroup;
 mod lineage;
 mod marks;
 mod pids;
+mod folders;
 mod channel;
 mod outcome;
 mod origins;

@@ -1,7 +1,8 @@
 //! Who is whose child: a list of process ids, and the files of `/proc` that fill it.
 
+use crate::folders::numbers_in;
 use crate::sys::files::{self, Open};
-use crate::sys::{Fd, Result};
+use crate::sys::Result;
 use crate::text::{Text, leading_number, skip_blanks};
 
 const CAPACITY: usize = 32 << 10;
@@ -127,27 +128,6 @@ fn parent_of(pid: i32) -> Option<i32> {
     let name_end = stat.iter().rposition(|byte| *byte == b')')?;
     let parent = skip_blanks(skip_blanks(&stat[name_end + 1..]).get(1..)?);
     leading_number(parent).map(|(parent, _)| parent as i32)
-}
-
-/// Calls with each entry whose name is a number.
-pub(crate) fn numbers_in(folder: &Fd, mut found: impl FnMut(u32)) -> Result<()> {
-    const LENGTH_AT: usize = 16;
-    const NAME_AT: usize = 19;
-    let mut buffer = [0; 4096];
-    loop {
-        let mut entries = files::read_folder(folder, &mut buffer)?;
-        if entries.is_empty() {
-            return Ok(());
-        }
-        while entries.len() > NAME_AT {
-            let length = usize::from(u16::from_ne_bytes([entries[LENGTH_AT], entries[LENGTH_AT + 1]]));
-            let (entry, rest) = entries.split_at(length.clamp(NAME_AT, entries.len()));
-            if let Some((number, [0, ..])) = leading_number(&entry[NAME_AT..]) {
-                found(number as u32);
-            }
-            entries = rest;
-        }
-    }
 }
 
 pub(crate) fn proc(pid: i32) -> Text {

@@ -1,0 +1,137 @@
+//! Whoever of host, keeper and guardian dies: nothing is left of the workers.
+
+use super::*;
+
+/// A worker with a daemon that has left it, and one with a group.
+fn workers(run: &mut Run) -> [Worker; 2] {
+    let daemon =
+        "setsid sh -c '(trap \"\" TERM HUP; sleep 1000; sleep 1000) & exit' >/dev/null; echo; read _ </dev/zero";
+    let (first, mut output) = run.spawn_ready(1, OnEscape::Kill, daemon);
+    output.line();
+    let second = run.spawn(2, "sleep 1000 & sleep 1000");
+    until("all of it runs", || run.marked_as(1).len() >= 3 && run.marked_as(2).len() >= 3);
+    [first, second]
+}
+
+fn nothing_is_left_after(what_happens: impl Fn(&mut Run)) {
+    under_each_tier(|tier| {
+        let mut run = Run::new(tier);
+        let workers = workers(&mut run);
+        let started = Instant::now();
+        what_happens(&mut run);
+        workers.iter().for_each(|worker| assert_readable(&worker.pidfd));
+        run.assert_over();
+        println!("{tier:?}: nothing left after {:?}", started.elapsed());
+    });
+}
+
+#[test]
+fn the_host_closes_its_sockets() {
+    nothing_is_left_after(Run::close);
+}
+
+#[test]
+fn only_the_keepers_socket_is_closed() {
+    nothing_is_left_after(|run| run.keeper_socket = None);
+}
+
+#[test]
+fn only_the_guardians_socket_is_closed() {
+    nothing_is_left_after(|run| run.guardian_socket = None);
+}
+
+#[test]
+fn the_guardian_is_killed() {
+    nothing_is_left_after(|run| run.kill_guardian());
+}
+
+#[test]
+fn the_keeper_is_killed() {
+    nothing_is_left_after(|run| {
+        pidfd_send_signal(&run.keeper.pidfd, Signal::KILL).unwrap();
+    });
+}
+
+#[test]
+fn the_guardian_is_stopped_when_the_host_goes() {
+    nothing_is_left_after(|run| {
+        pidfd_send_signal(run.guardian.as_ref().unwrap(), Signal::STOP).unwrap();
+        run.close();
+    });
+}
+
+#[test]
+fn the_guardian_is_replaced() {
+    nothing_is_left_after(|run| {
+        pidfd_send_signal(run.guardian.as_ref().unwrap(), Signal::STOP).unwrap();
+        send(run.keeper_socket.as_ref().unwrap(), &KeeperOrder::Replace { guardian: FIRST }, &[]);
+    });
+}
+
+#[test]
+fn the_host_says_what_nobody_understands() {
+    nothing_is_left_after(|run| {
+        assert_eq!(rustix::io::write(run.guardian_socket.as_ref().unwrap(), b"what?"), Ok(5));
+    });
+    nothing_is_left_after(|run| {
+        assert_eq!(rustix::io::write(run.keeper_socket.as_ref().unwrap(), b"what?"), Ok(5));
+    });
+}
+
+/// While a copy of its sockets lives on, as in a child that it has forked: nobody sees them close.
+#[test]
+fn the_host_dies_and_its_sockets_stay_open() {
+    under_each_tier(|tier| {
+        #[expect(clippy::disallowed_methods, reason = "the room's own tests do not rest on the room")]
+        let mut host = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let mut run = Run::watching(tier, &pidfd(host.id()));
+        run.add_guardian(tier == Tier::Namespace);
+        let workers = workers(&mut run);
+        host.kill().unwrap();
+        workers.iter().for_each(|worker| assert_readable(&worker.pidfd));
+        run.assert_over();
+        host.wait().unwrap();
+    });
+}
+
+#[test]
+fn the_host_dies_before_it_says_anything() {
+    let (ours, theirs) = seqpacket();
+    let keeper = program::start(theirs).unwrap();
+    drop(ours);
+    assert_readable(&keeper.pidfd);
+    waitid(WaitId::PidFd(keeper.pidfd.as_fd()), WaitIdOptions::EXITED).unwrap();
+}
+
+/// The host of another run, or one that is dead by the time the keeper hears of it.
+#[test]
+fn a_keeper_serves_its_own_parent_only() {
+    let mark = Mark { hard: 1 << 62, soft: 0 };
+    let (ours, theirs) = seqpacket();
+    let keeper = program::start(theirs).unwrap();
+    let order = KeeperOrder::Begin { mark, host: 1, grace_ms: GRACE_MS, cgroup: false };
+    send(&ours, &order, &[pidfd(std::process::id()).as_fd()]);
+    assert!(receive(&ours).is_none());
+    assert_readable(&keeper.pidfd);
+    waitid(WaitId::PidFd(keeper.pidfd.as_fd()), WaitIdOptions::EXITED).unwrap();
+}
+
+#[test]
+fn one_guardian_of_two_dies_alone() {
+    let mut run = Run::new(Tier::Plain);
+    let worker = run.spawn(1, "setsid sleep 1000 & sleep 1000");
+    until("both run", || run.marked_as(1).len() == 3);
+    let (first, first_socket) = (run.guardian.take(), run.guardian_socket.take());
+    run.order_guardian(1, false);
+    assert!(matches!(run.keeper_fact(), (KeeperFact::Guarding { guardian: 1, .. }, Some(_))));
+    assert!(matches!(run.fact(), (Fact::Ready(_), None)));
+    let other = run.spawn(2, "setsid sleep 1000 & sleep 1000");
+    until("both run", || run.marked_as(2).len() == 3);
+    pidfd_send_signal(first.as_ref().unwrap(), Signal::KILL).unwrap();
+    assert_readable(&worker.pidfd);
+    until("nothing is left of the first one's", || run.marked_as(1).is_empty());
+    assert!(!is_readable_within(&other.pidfd, Duration::ZERO));
+    assert_eq!(run.marked_as(2).len(), 3);
+    run.end(&other);
+    drop(first_socket);
+}

@@ -1,0 +1,88 @@
+//! What the program itself takes, and what it does when the host does not listen.
+
+use super::*;
+
+#[test]
+fn keeper_and_guardian_are_small() {
+    let mut run = Run::new(Tier::Plain);
+    for number in 1..=50 {
+        let worker = run.spawn(number, "setsid sleep 1000 & sleep 1000");
+        if number % 2 == 0 {
+            run.end(&worker);
+        }
+    }
+    let ours = run.marked_as(0);
+    assert_eq!(ours.len(), 2);
+    for pid in ours {
+        let (resident, name) = (status(pid, "VmRSS").unwrap(), status(pid, "Name").unwrap());
+        println!("{name}: {resident} KiB");
+        assert!(resident.parse::<u32>().unwrap() < 512, "{name}: {resident} KiB");
+        assert!(["hatchery-keeper", "hatchery-guard"].contains(&&*name), "{name}");
+    }
+}
+
+/// So many facts do not fit into the socket: the guardian waits, and goes on when somebody reads.
+#[test]
+fn a_host_that_does_not_read_is_waited_for() {
+    let mut run = Run::new(Tier::Plain);
+    const WORKERS: u32 = 1000;
+    let strings = Strings::Inline(b"/no/such/program\0\0");
+    let socket = run.guardian_socket.as_ref().unwrap().try_clone().unwrap();
+    let order = move |worker| Spawn { strings, ..Program::sh(worker, "").order };
+    let orders =
+        std::thread::spawn(move || (1..=WORKERS).for_each(|worker| send(&socket, &Order::Spawn(order(worker)), &[])));
+    let mut failed = Vec::new();
+    while failed.len() < WORKERS as usize {
+        match run.fact() {
+            (Fact::Failed { worker, step: Step::Exec, .. }, None) => failed.push(worker),
+            other => panic!("{other:?}"),
+        }
+    }
+    orders.join().unwrap();
+    assert!(failed.into_iter().eq(1..=WORKERS));
+}
+
+#[test]
+fn a_host_that_does_not_read_and_closes_is_gone() {
+    let mut run = Run::new(Tier::Plain);
+    let worker = run.spawn(1, "sleep 1000");
+    let order = |worker| Spawn { strings: Strings::Inline(b"/no/such/program\0\0"), ..Program::sh(worker, "").order };
+    for worker in 2..=100 {
+        run.order(&Order::Spawn(order(worker)), &[]);
+    }
+    run.close();
+    assert_readable(&worker.pidfd);
+    run.assert_over();
+}
+
+/// Layers are what the kernel has shown, not what was hoped for.
+#[test]
+fn layers_are_reported() {
+    const NO_SUCH_FILE: i32 = 2;
+    let plain = Run::new(Tier::Plain);
+    assert_eq!((plain.layers.mark, plain.layers.cgroup), (0, NO_SUCH_FILE));
+    if Tier::Cgroup.why_not().is_none() {
+        let run = Run::new(Tier::Cgroup);
+        assert_eq!(run.layers.cgroup, 0, "{:?}", run.layers);
+    }
+}
+
+#[test]
+fn spawns_are_quick_enough_to_be_measured() {
+    under_each_tier(|tier| {
+        let mut run = Run::new(tier);
+        let mut times: Vec<Duration> = (1..=40)
+            .map(|number| {
+                let program =
+                    Program { path: "/bin/true", args: vec!["true"], env: Vec::new(), ..Program::sh(number, "") };
+                let started = Instant::now();
+                let worker = run.try_spawn(&program).unwrap();
+                let time = started.elapsed();
+                run.end(&worker);
+                time
+            })
+            .collect();
+        times.sort_unstable();
+        println!("{tier:?}: spawn in {:?} (median), {:?} (worst)", times[20], times[39]);
+    });
+}
