@@ -15,6 +15,29 @@ impl RunId {
         RunId((u128::from(random_u64()) << 64) | u128::from(random_u64()))
     }
 
+    pub(crate) fn bits(self) -> u128 {
+        self.0
+    }
+
+    #[cfg(test)]
+    pub(crate) fn from_bits(bits: u128) -> RunId {
+        RunId(bits)
+    }
+
+    /// From its 32 characters; `None` for anything else.
+    ///
+    /// ```
+    /// use hatchery::RunId;
+    ///
+    /// let run = RunId::parse("00c0ffee00c0ffee00c0ffee00c0ffee").unwrap();
+    /// assert_eq!(run.short(), "00c0ffe");
+    /// assert_eq!(RunId::parse("c0ffee"), None);
+    /// ```
+    pub fn parse(text: &str) -> Option<RunId> {
+        let is_written_as_ours = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        is_written_as_ours.then(|| u128::from_str_radix(text, 16).ok().map(RunId))?
+    }
+
     /// The first seven characters, enough for people.
     pub fn short(&self) -> String {
         self.to_string()[..7].to_owned()

@@ -19,24 +19,26 @@
 //! Linux 5.4 or newer; from 6.9 on the kernel itself closes the last race between a foreign `wait` and a signal.
 
 mod child;
+mod command_line;
 #[allow(dead_code, reason = "the host's side of it comes with the next step")]
 mod guardian;
-#[expect(
-    dead_code,
-    reason = "whoever finds a process again after a crash verifies it with this: the registry, the sweep"
-)]
 mod identity;
 mod kill;
+mod mark;
 mod output;
 mod raw;
 mod run;
+mod scan;
 mod spawn;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use child::{Child, Terminator};
-pub(crate) use identity::{Identity, Pid};
+pub(crate) use command_line::{command_of, redacted};
+pub(crate) use identity::{Identity, Pid, Proof, Remembered, Standing, boot_id};
 pub(crate) use kill::{Death, Escalation, Status, end};
+pub(crate) use mark::{MAX_WORKER, Mark, Worn};
 pub(crate) use output::{Admission, Dropped, Tail, Throttle, drain};
 pub(crate) use run::{Output, run_to_end};
+pub(crate) use scan::{Census, Ending, Sighting, end_marked};
 pub(crate) use spawn::{SpawnError, Spawned, Spec, spawn};
