@@ -48,6 +48,8 @@ mod doctor;
 mod config;
 mod pool;
 mod worker;
+#[allow(dead_code, reason = "its users come with the host side of the guardian")]
+mod registry;
 mod pyenv;
 mod app;
 mod host;
@@ -73,6 +75,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use id::{RunId, WorkerId};
 pub use pool::{PayloadStream, Pool, PoolStatus, ReplyStream, Timeouts, WorkerStatus};
 pub use pyenv::{FoundBy, Interpreter, Probe, PythonApp, PythonVersion, runtime_dir};
+pub use registry::{EntryState, Instance, ProcessEntry, RecordPlace, Statistics, registry_entries};
 pub use telemetry::{Event, Level, Log, LogSource, Progress, ToolEvent, WorkerEvent};
 pub use tool::{Parameter, ToolSpec};
 pub use value::{Array, Binary, Element, Payload, UnserializableInfo, is_unserializable, unserializable_info};
