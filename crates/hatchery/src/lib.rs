@@ -75,7 +75,10 @@ pub use error::{Error, ErrorKind, Result};
 pub use id::{RunId, WorkerId};
 pub use pool::{PayloadStream, Pool, PoolStatus, ReplyStream, Timeouts, WorkerStatus};
 pub use pyenv::{FoundBy, Interpreter, Probe, PythonApp, PythonVersion, runtime_dir};
-pub use registry::{EntryState, Instance, ProcessEntry, RecordPlace, Statistics, registry_entries};
+pub use registry::{
+    EntryState, Health, Instance, ProcessClass, ProcessEntry, RecordPlace, Statistics, SweepDetail, SweepOptions,
+    SweepReport, SystemStatus, orphans, registry_entries, system_status,
+};
 pub use telemetry::{Event, Level, Log, LogSource, Progress, ToolEvent, WorkerEvent};
 pub use tool::{Parameter, ToolSpec};
 pub use value::{Array, Binary, Element, Payload, UnserializableInfo, is_unserializable, unserializable_info};

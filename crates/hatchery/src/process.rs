@@ -22,6 +22,7 @@ mod child;
 mod command_line;
 #[allow(dead_code, reason = "the host's side of it comes with the next step")]
 mod guardian;
+#[allow(dead_code, reason = "what `find` found is signalled by the host side of the guardian, which comes next")]
 mod identity;
 mod kill;
 mod mark;
@@ -29,6 +30,7 @@ mod output;
 mod raw;
 mod run;
 mod scan;
+mod sight;
 mod spawn;
 #[cfg(test)]
 mod tests;
@@ -41,4 +43,5 @@ pub(crate) use mark::{MAX_WORKER, Mark, Worn};
 pub(crate) use output::{Admission, Dropped, Tail, Throttle, drain};
 pub(crate) use run::{Output, run_to_end};
 pub(crate) use scan::{Census, Ending, Sighting, end_marked};
+pub(crate) use sight::obstacles;
 pub(crate) use spawn::{SpawnError, Spawned, Spec, spawn};

@@ -32,15 +32,19 @@ mod entry;
 mod folder;
 mod instance;
 mod record;
+mod report;
 mod roll;
 mod seat;
 mod store;
+mod sweep;
 
 pub use entry::{EntryState, ProcessEntry};
 pub use instance::Instance;
 pub use record::RecordPlace;
 pub(crate) use record::RuntimeBase;
+pub use report::{Health, ProcessClass, SweepDetail, SweepOptions, SweepReport, SystemStatus};
 pub(crate) use seat::{Entry, Reservation, Started};
+pub use sweep::{orphans, system_status};
 
 /// What a registry is for, and where it lies.
 #[derive(Clone, Debug)]

@@ -4,7 +4,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::{fmt, io};
 
 use rustix::io::Errno;
-use rustix::process::{PidfdFlags, getpgrp, getpid, pidfd_open};
+use rustix::process::{PidfdFlags, getpid, pidfd_open};
+
+use super::raw;
 
 mod remembered;
 mod traits;
@@ -20,9 +22,9 @@ use traits::{Likeness, Traits};
 pub(crate) struct Pid(rustix::process::Pid);
 
 impl Pid {
-    pub(crate) fn new(raw: i32) -> Option<Pid> {
-        let pid = rustix::process::Pid::from_raw(raw.max(0))?;
-        (!pid.is_init() && pid != getpid() && pid != getpgrp()).then_some(Pid(pid))
+    pub(crate) fn new(number: i32) -> Option<Pid> {
+        let pid = rustix::process::Pid::from_raw(number.max(0))?;
+        (!pid.is_init() && pid != getpid() && number != raw::own_group()).then_some(Pid(pid))
     }
 
     pub(crate) fn get(self) -> i32 {
@@ -100,7 +102,7 @@ mod tests {
 
     #[test]
     fn numbers_that_mean_more_than_one_process_or_ourselves_are_no_pid() {
-        for raw in [i32::MIN, -2, -1, 0, 1, getpid().as_raw_pid(), getpgrp().as_raw_pid()] {
+        for raw in [i32::MIN, -2, -1, 0, 1, getpid().as_raw_pid(), raw::own_group()] {
             assert_eq!(Pid::new(raw), None, "{raw}");
         }
         assert_eq!(Pid::new(i32::MAX).map(Pid::get), Some(i32::MAX));

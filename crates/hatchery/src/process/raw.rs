@@ -237,6 +237,13 @@ pub(super) fn open_pidfs_handle(handle: PidfsHandle) -> Result<OwnedFd, Errno> {
     }
 }
 
+/// The number of our process group: 0 if its leader is in a PID namespace that we cannot see into, for which rustix has no
+/// word.
+pub(super) fn own_group() -> i32 {
+    // SAFETY: no arguments, no memory, cannot fail.
+    unsafe { libc::getpgrp() }
+}
+
 fn last_error() -> Errno {
     Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL)
 }

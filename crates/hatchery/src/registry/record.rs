@@ -33,7 +33,7 @@ const LONGEST_LINE: usize = 64 << 10;
 /// What is known before the first process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Header {
-    version: u32,
+    pub(super) version: u32,
     pub(crate) run: RunId,
     /// 32 hexadecimal characters. None: this kernel does not say.
     pub(crate) boot: Option<String>,

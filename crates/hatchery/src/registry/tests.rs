@@ -12,7 +12,14 @@ pub(super) struct Sleeper(pub(super) Child);
 impl Sleeper {
     #[expect(clippy::disallowed_methods, reason = "these tests do not rest on the process room")]
     pub(super) fn start() -> Sleeper {
-        Sleeper(std::process::Command::new("sleep").arg("600").spawn().unwrap())
+        let child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        // The kernel lets the parent go on a moment before the new program has its name.
+        let comm = format!("/proc/{}/comm", child.id());
+        let patience = Instant::now() + std::time::Duration::from_secs(60);
+        while std::fs::read_to_string(&comm).unwrap() != "sleep\n" && Instant::now() < patience {
+            std::thread::yield_now();
+        }
+        Sleeper(child)
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -91,7 +98,7 @@ impl Bench {
 }
 
 pub(super) fn options(data_dir: &Path) -> Options {
-    let runtime = RuntimeBase::below("/dev/null".into());
+    let runtime = RuntimeBase::below("/no/runtime".into());
     Options { instance: Instance::default(), data_dir: data_dir.to_owned(), runtime, require: false }
 }
 
