@@ -4,6 +4,7 @@ mod script;
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +14,15 @@ use tokio::sync::{Mutex, broadcast, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::app::App;
+use crate::config;
 use crate::doctor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::HostTools;
 use crate::id::RunId;
 use crate::pool::{self, Keeper, Pool, Shared, Starts, Timeouts};
 use crate::process::{Containment, Escalation, Guarantee, OnEscape, ResourceLimits};
-use crate::run::Run;
+use crate::registry::Instance;
+use crate::run::{self, Run};
 use crate::telemetry::{Emitter, Event};
 use crate::tool::{ToolSpec, near_match};
 use crate::wire::Limits;
@@ -60,6 +63,23 @@ pub struct Builder {
     /// The first mistake; told by `start`, so that building reads as one chain.
     mistake: Option<Error>,
     emitter: Option<Emitter>,
+    run: RunOptions,
+}
+
+/// Whose run it will be.
+#[derive(Default)]
+struct RunOptions {
+    instance: Instance,
+    data_dir: Option<PathBuf>,
+    require_registry: bool,
+}
+
+impl RunOptions {
+    fn config(self, enclosed: Vec<String>) -> run::Config {
+        let RunOptions { instance, data_dir, require_registry } = self;
+        let data_dir = data_dir.unwrap_or_else(|| config::data_dir(&instance.folder()));
+        run::Config { instance, data_dir, require_registry, enclosed }
+    }
 }
 
 /// Configures one pool of a [`Builder`], the one named last.
@@ -156,8 +176,14 @@ impl Hatchery {
 }
 
 /// Begins a run where it may block.
-async fn begun(emitter: Emitter, enclosed: Vec<String>) -> Result<Arc<Run>> {
-    let run = tokio::task::spawn_blocking(move || Run::begin(RunId::random(), &emitter, &enclosed)).await;
+async fn begun(emitter: Emitter, config: run::Config) -> Result<Arc<Run>> {
+    let begin = move || {
+        let run = Run::begin(RunId::random(), &emitter, &config)?;
+        // Before anything is started: what dead runs left may hold a port, or the memory of a GPU.
+        run.sweep();
+        Ok(run)
+    };
+    let run = tokio::task::spawn_blocking(begin).await;
     let run = run.map_err(|error| Error::new(ErrorKind::Internal, format!("start the guardian: {error}")))?;
     run.map(Arc::new)
 }
@@ -208,6 +234,28 @@ impl Builder {
         self
     }
 
+    /// Which installation this is: runs of one instance share a registry and sweep what dead ones of it left, and never
+    /// touch another's. Default: the name `default`, no token.
+    #[must_use]
+    pub fn instance(mut self, instance: Instance) -> Builder {
+        self.run.instance = instance;
+        self
+    }
+
+    /// Where the instance keeps its data. Default: [`data_dir`](crate::data_dir) of the instance.
+    #[must_use]
+    pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> Builder {
+        self.run.data_dir = Some(folder.into());
+        self
+    }
+
+    /// Refuse to start where the registry cannot be written. Default: false, which starts and reports a lost layer.
+    #[must_use]
+    pub fn require_registry(mut self, yes: bool) -> Builder {
+        self.run.require_registry = yes;
+        self
+    }
+
     /// Events from the very start, before there is a [`Hatchery`] to ask: how a start fails is seen here.
     pub fn events(&mut self) -> Events {
         Events(self.emitter.get_or_insert_with(|| Emitter::new(EVENT_BACKLOG)).subscribe())
@@ -224,7 +272,7 @@ impl Builder {
     pub async fn start(self) -> Result<Hatchery> {
         self.check()?;
         let emitter = self.emitter.unwrap_or_else(|| Emitter::new(EVENT_BACKLOG));
-        let run = begun(emitter.clone(), enclosed(&self.pools)).await?;
+        let run = begun(emitter.clone(), self.run.config(enclosed(&self.pools))).await?;
         let host_tools = Arc::new(self.host_tools);
         let (stop, stopped) = watch::channel(None);
         let (starts, mut started) = Starts::new();
@@ -374,6 +422,27 @@ impl PoolBuilder {
         Fut: Future<Output = Result<R>> + Send + 'static,
     {
         self.builder = self.builder.host_tool(spec, run);
+        self
+    }
+
+    /// See [`Builder::instance`].
+    #[must_use]
+    pub fn instance(mut self, instance: Instance) -> PoolBuilder {
+        self.builder = self.builder.instance(instance);
+        self
+    }
+
+    /// See [`Builder::data_dir`].
+    #[must_use]
+    pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> PoolBuilder {
+        self.builder = self.builder.data_dir(folder);
+        self
+    }
+
+    /// See [`Builder::require_registry`].
+    #[must_use]
+    pub fn require_registry(mut self, yes: bool) -> PoolBuilder {
+        self.builder = self.builder.require_registry(yes);
         self
     }
 

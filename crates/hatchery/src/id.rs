@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One life of one supervisor: 128 random bits, written as 32 hexadecimal characters.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RunId(u128);
 
 impl RunId {
@@ -20,6 +20,25 @@ impl RunId {
         self.0
     }
 
+    #[cfg(test)]
+    pub(crate) fn from_bits(bits: u128) -> RunId {
+        RunId(bits)
+    }
+
+    /// From its 32 characters; `None` for anything else.
+    ///
+    /// ```
+    /// use hatchery::RunId;
+    ///
+    /// let run = RunId::parse("00c0ffee00c0ffee00c0ffee00c0ffee").unwrap();
+    /// assert_eq!(run.short(), "00c0ffe");
+    /// assert_eq!(RunId::parse("c0ffee"), None);
+    /// ```
+    pub fn parse(text: &str) -> Option<RunId> {
+        let is_written_as_ours = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        is_written_as_ours.then(|| u128::from_str_radix(text, 16).ok().map(RunId))?
+    }
+
     /// The first seven characters, enough for people.
     pub fn short(&self) -> String {
         self.to_string()[..7].to_owned()
@@ -29,6 +48,19 @@ impl RunId {
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
+    }
+}
+
+impl serde::Serialize for RunId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for RunId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<RunId, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        RunId::parse(&text).ok_or_else(|| serde::de::Error::custom("not the id of a run"))
     }
 }
 

@@ -54,6 +54,8 @@ mod config;
 mod pool;
 mod worker;
 mod run;
+#[allow(dead_code, reason = "queries that the daemon answers")]
+mod registry;
 mod pyenv;
 mod app;
 mod host;
@@ -80,6 +82,10 @@ pub use id::{RunId, WorkerId};
 pub use pool::{PayloadStream, Pool, PoolStatus, ReplyStream, Timeouts, WorkerStatus};
 pub use process::{Containment, Guarantee, Layer, LayerState, OnEscape, ResourceLimits};
 pub use pyenv::{FoundBy, Interpreter, Probe, PythonApp, PythonVersion, runtime_dir};
+pub use registry::{
+    EntryState, Health, Instance, ProcessClass, ProcessEntry, RecordPlace, Statistics, SweepDetail, SweepOptions,
+    SweepReport, SystemStatus, orphans, registry_entries, system_status,
+};
 pub use telemetry::{Event, Level, Log, LogSource, Progress, RunEvent, ToolEvent, WorkerEvent};
 pub use tool::{Parameter, ToolSpec};
 pub use value::{Array, Binary, Element, Payload, UnserializableInfo, is_unserializable, unserializable_info};

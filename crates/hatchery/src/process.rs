@@ -19,16 +19,17 @@
 
 mod cage;
 mod child;
+mod command_line;
 mod guardian;
-#[expect(
-    dead_code,
-    reason = "whoever finds a process again after a crash verifies it with this: the registry, the sweep"
-)]
+#[allow(dead_code, reason = "what `find` found is signalled by the host side of the guardian, which comes next")]
 mod identity;
 mod kill;
+mod mark;
 mod output;
 mod raw;
 mod run;
+mod scan;
+mod sight;
 mod spawn;
 mod strings;
 #[cfg(test)]
@@ -36,12 +37,16 @@ mod tests;
 
 pub use cage::ResourceLimits;
 pub(crate) use child::{Child, Terminator};
+pub(crate) use command_line::{command_of, redacted};
 pub use guardian::guarantee::{Guarantee, Layer, LayerState};
 pub use guardian::message::OnEscape;
-pub(crate) use guardian::{Guardian, Mark, Pair, Plan, StartError, Watcher, try_guardian};
-pub(crate) use identity::{Identity, Pid};
+pub(crate) use guardian::{Guardian, Pair, Plan, StartError, Watcher, try_guardian};
+pub(crate) use identity::{Identity, Pid, Proof, Remembered, Standing, boot_id};
 pub(crate) use kill::{Death, Escalation, Remains, Status, end};
+pub(crate) use mark::{MAX_WORKER, Mark, Worn};
 pub(crate) use output::{Admission, Dropped, Tail, Throttle, drain};
 pub(crate) use run::{Output, run_to_end};
+pub(crate) use scan::{Census, Ending, Sighting, end_marked};
+pub(crate) use sight::obstacles;
 pub use spawn::Containment;
 pub(crate) use spawn::{Confinement, SpawnError, Spawned, Spec};

@@ -1,17 +1,34 @@
-//! A run: one life of one supervisor, with the guardian that owns its processes.
+//! A run: one life of one supervisor, with the guardians that own its processes and the registry that knows of them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::RunId;
-use crate::process::{Guarantee, Guardian, Mark, Pair, Plan, SpawnError, Spawned, Spec, Watcher};
+use crate::id::{RunId, WorkerId};
+use crate::process::{Guarantee, Guardian, LayerState, Pair, Plan, SpawnError, Spawned, Spec, Watcher};
+use crate::registry::{Entry, Instance, Options, ProcessEntry, Registry, RuntimeBase, Started, SweepOptions, orphans};
 use crate::telemetry::{Emitter, Event, RunEvent};
 
 /// How long the end of everything may take once it was ordered. SIGKILL needs milliseconds; a process that the kernel
 /// holds may need for ever.
 const END_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the record and the registry are called among the layers of the guarantee.
+const RECORD_LAYER: &str = "record and sweep";
+
+/// Where a run writes down what it starts, and how it starts it.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) instance: Instance,
+    pub(crate) data_dir: PathBuf,
+    /// Refuse to begin if nothing can be written there.
+    pub(crate) require_registry: bool,
+    /// The pools that are to have a PID namespace of their own.
+    pub(crate) enclosed: Vec<String>,
+}
 
 /// One life of one supervisor. Dropped, every process that it started ends.
 pub(crate) struct Run {
@@ -19,62 +36,124 @@ pub(crate) struct Run {
     guardian: Guardian,
     /// Of the pools that asked for a PID namespace, by their name.
     enclosed: BTreeMap<String, Guardian>,
+    books: Arc<Books>,
+    sweep: SweepOptions,
 }
 
-/// Tells the world what becomes of the guardian.
-struct Reporter(Emitter);
+/// What is written down, and told, about the pairs of a run.
+struct Books {
+    registry: Registry,
+    emitter: Emitter,
+    pairs: AtomicUsize,
+    is_over: AtomicBool,
+}
 
 impl Run {
-    /// Starts a guardian, and one more for each pool that is to be enclosed in a PID namespace. Blocks for a millisecond
-    /// or two each.
+    /// Writes the run down, then starts a guardian, and one more for each pool that is to be enclosed in a PID namespace.
+    /// Blocks for a few milliseconds.
     ///
     /// # Errors
-    /// `unavailable` on a machine that does not let the guardian be started.
-    pub(crate) fn begin(id: RunId, emitter: &Emitter, enclosed: &[String]) -> Result<Run> {
-        let watcher = Arc::new(Reporter(emitter.clone()));
-        let (mark, name, numbers) = (Mark::of(id), id.to_string(), Arc::default());
-        let plan = Plan { mark, name, numbers, pidns: false, watcher };
+    /// `unavailable` on a machine that does not let the guardian be started; `validation` if the registry is required
+    /// and cannot be written.
+    pub(crate) fn begin(id: RunId, emitter: &Emitter, config: &Config) -> Result<Run> {
+        let (instance, data_dir) = (config.instance.clone(), config.data_dir.clone());
+        let sweep = SweepOptions { instance: instance.clone(), kill: true, ..SweepOptions::new(&data_dir) };
+        let options = Options { instance, data_dir, runtime: RuntimeBase::of_user(), require: config.require_registry };
+        let registry = Registry::open(id, &options)?;
+        let mark = registry.mark();
+        let books = Arc::new(Books::new(registry, emitter.clone()));
+        books.tell_losses();
+        let watcher = Arc::clone(&books) as Arc<dyn Watcher>;
+        let plan = Plan { mark, name: id.to_string(), pairs: Arc::default(), pidns: false, watcher };
         let enclose = |pool: &String| Ok((pool.clone(), guardian(Plan { pidns: true, ..plan.clone() })?));
-        let enclosed = enclosed.iter().map(enclose).collect::<Result<_>>()?;
-        Ok(Run { id, guardian: guardian(plan)?, enclosed })
-    }
-
-    fn guardians(&self) -> impl Iterator<Item = &Guardian> {
-        self.enclosed.values().chain([&self.guardian])
+        let enclosed = config.enclosed.iter().map(enclose).collect::<Result<_>>()?;
+        Ok(Run { id, guardian: guardian(plan)?, enclosed, books, sweep })
     }
 
     /// What holds on this machine, now.
     pub(crate) fn guarantee(&self) -> Guarantee {
-        self.guardian.guarantee()
+        let mut guarantee = self.guardian.guarantee();
+        let lost = self.books.registry.losses();
+        let state = if lost.is_empty() { LayerState::Holds(String::new()) } else { LayerState::Lost(lost.join("; ")) };
+        guarantee.set(RECORD_LAYER, state);
+        guarantee
     }
 
-    /// Starts a process. Blocks for a millisecond or so.
-    pub(crate) fn spawn(&self, pool: &str, spec: Spec) -> Result<Spawned> {
+    /// Every process that was started and is not known to be gone.
+    pub(crate) fn processes(&self) -> Vec<Arc<ProcessEntry>> {
+        self.books.registry.entries()
+    }
+
+    /// Ends what dead runs of this instance have left. Blocks: see [`orphans`].
+    pub(crate) fn sweep(&self) {
+        self.books.registry.release_dead();
+        match orphans(&self.sweep) {
+            Ok(report) if report.found == 0 && report.errors == 0 => {}
+            Ok(report) => self.books.tell(RunEvent::Swept {
+                found: report.found,
+                terminated: report.terminated,
+                notes: report.notes,
+            }),
+            Err(error) => {
+                self.books.tell(RunEvent::Swept { found: 0, terminated: 0, notes: vec![error.to_string()] });
+            }
+        }
+    }
+
+    /// Starts a process: reserved before it exists, activated before anybody hears of it. Blocks for a millisecond or so.
+    pub(crate) fn spawn(&self, worker: &WorkerId, pool: &str, spec: Spec) -> Result<(Spawned, Entry)> {
+        let reservation = self.books.registry.reserve(worker, pool)?;
+        let command: Vec<String> = std::iter::once(spec.program.as_os_str())
+            .chain(spec.args.iter().map(AsRef::as_ref))
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
         let guardian = self.enclosed.get(pool).unwrap_or(&self.guardian);
-        guardian.spawn(spec).map_err(|error| Error::new(kind(&error), error.to_string()))
+        let spawned = guardian.spawn(reservation.number(), spec);
+        let spawned = spawned.map_err(|error| Error::new(kind(&error), error.to_string()))?;
+        let identity = *spawned.child.identity();
+        let started = Started {
+            identity,
+            process_group: Some(identity.pid().get().unsigned_abs()),
+            cgroup: spawned.leaf.as_ref().map(|leaf| leaf.display().to_string()),
+            command: &command,
+        };
+        let entry = reservation.activate(started);
+        Ok((spawned, entry))
     }
 
     /// Every process ends at once; nothing can be started any more. Does not wait.
     pub(crate) fn close(&self) {
+        self.books.is_over.store(true, Ordering::Release);
         self.guardians().for_each(Guardian::close);
     }
 
     /// [`Run::close`], and waits until no process of this run is left.
     ///
     /// # Errors
-    /// `internal` if one still is, after 10 s.
+    /// `internal` if one still is after 10 s, with the names of those that are known.
     pub(crate) async fn end(&self) -> Result<()> {
         self.close();
         let mut all_gone = true;
         for guardian in self.guardians() {
             all_gone &= guardian.closed(END_PATIENCE).await;
         }
-        if all_gone {
-            return Ok(());
-        }
-        let message =
-            format!("run {}: some of its processes are still there {END_PATIENCE:?} after SIGKILL", self.id.short());
-        Err(Error::new(ErrorKind::Internal, message))
+        if all_gone { Ok(()) } else { Err(self.survivors()) }
+    }
+
+    fn survivors(&self) -> Error {
+        let names = self.processes().iter().map(|entry| entry.worker.clone()).collect::<Vec<_>>().join(", ");
+        let message = format!("end run {}: still there {END_PATIENCE:?} after SIGKILL: {names}", self.id.short());
+        Error::new(ErrorKind::Internal, message)
+    }
+
+    fn guardians(&self) -> impl Iterator<Item = &Guardian> {
+        self.enclosed.values().chain([&self.guardian])
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -90,16 +169,46 @@ fn kind(error: &SpawnError) -> ErrorKind {
     }
 }
 
-impl Watcher for Reporter {
+impl Books {
+    fn new(registry: Registry, emitter: Emitter) -> Books {
+        Books { registry, emitter, pairs: AtomicUsize::new(0), is_over: AtomicBool::new(false) }
+    }
+
+    fn tell(&self, event: RunEvent) {
+        self.emitter.emit(Event::Run(event));
+    }
+
+    fn tell_losses(&self) {
+        for message in self.registry.losses() {
+            self.tell(RunEvent::LayerLost { layer: RECORD_LAYER, message });
+        }
+    }
+}
+
+impl Watcher for Books {
     fn born(&self, pair: &Pair) {
+        self.pairs.fetch_add(1, Ordering::AcqRel);
+        if let Some(folder) = pair.cgroup() {
+            self.registry.note_cgroup(folder);
+        }
+        self.registry.note_guard(*pair.keeper());
+        self.registry.note_guard(*pair.guardian());
         let (keeper, guardian) = (pair.keeper().pid().get(), pair.guardian().pid().get());
-        self.0.emit(Event::Run(RunEvent::Guarded { keeper, guardian }));
+        self.tell(RunEvent::Guarded { keeper, guardian });
         for layer in pair.guarantee().lost() {
-            self.0.emit(Event::Run(RunEvent::LayerLost { layer: layer.name, message: layer.to_string() }));
+            self.tell(RunEvent::LayerLost { layer: layer.name, message: layer.to_string() });
         }
     }
 
     fn lost(&self, _pair: &Pair) {
-        self.0.emit(Event::Run(RunEvent::GuardianLost));
+        self.tell(RunEvent::GuardianLost);
+    }
+
+    /// With the last pair of a run that is over, the books are closed: the record goes, if nothing is left.
+    fn over(&self, _pair: &Pair) {
+        let was_last = self.pairs.fetch_sub(1, Ordering::AcqRel) == 1;
+        if was_last && self.is_over.load(Ordering::Acquire) {
+            let _left_for_the_sweep = self.registry.close();
+        }
     }
 }

@@ -42,6 +42,15 @@ pub enum RunEvent {
         /// Why not, in words.
         message: String,
     },
+    /// A sweep found processes that dead runs of this instance had left, or could not do its work.
+    Swept {
+        /// How many it found.
+        found: usize,
+        /// How many of them it ended.
+        terminated: usize,
+        /// What went wrong, or could not be checked, in sentences.
+        notes: Vec<String>,
+    },
     /// A worker ended, and processes of it were found that had left its group.
     Escaped {
         /// Which worker.

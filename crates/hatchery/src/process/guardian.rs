@@ -16,18 +16,17 @@ mod program;
 mod tests;
 
 use std::io;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use guarantee::Guarantee;
 pub(super) use line::{Gone, Reply, WhenGone};
-pub(crate) use message::Mark;
 pub(crate) use pair::Pair;
 pub(super) use pair::attempted;
 
+use super::mark::{Mark, Worn};
 use crate::id::RunId;
-use message::MAX_WORKER;
 
 /// What the pair is told when it is born.
 #[derive(Clone)]
@@ -36,8 +35,8 @@ pub(crate) struct Plan {
     pub(crate) mark: Mark,
     /// Names the run's folders in cgroup v2: never two alike on a machine.
     pub(crate) name: String,
-    /// Shared by the guardians of a run.
-    pub(crate) numbers: Arc<Numbers>,
+    /// Counts the pairs of the run; all its guardians share it.
+    pub(crate) pairs: Arc<AtomicU32>,
     /// A PID namespace of its own.
     pub(crate) pidns: bool,
     /// Hears what becomes of the pair. Called from a thread of the guardian's; must not block.
@@ -49,19 +48,14 @@ pub(crate) fn try_guardian() -> Result<Guarantee, StartError> {
     Guardian::start(Plan::unrecorded()).map(|guardian| guardian.guarantee())
 }
 
-/// What was used up of the numbers of workers and of pairs. No number is used twice in a run.
-#[derive(Default)]
-pub(crate) struct Numbers {
-    workers: AtomicU32,
-    pairs: AtomicU32,
-}
-
 /// Who wants to know about the pair as a whole.
 pub(crate) trait Watcher: Send + Sync {
     /// A pair is up. Called before anything is started through it.
     fn born(&self, pair: &Pair);
     /// It was lost though nobody asked it to end: whatever it had started ends as well.
     fn lost(&self, pair: &Pair);
+    /// Nothing is left of it.
+    fn over(&self, pair: &Pair);
 }
 
 /// Why there is no pair.
@@ -94,27 +88,13 @@ enum State {
     Closed(Arc<Pair>),
 }
 
-impl Numbers {
-    fn next_worker(&self) -> Result<u32, StartError> {
-        let worker = self.workers.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        if worker > MAX_WORKER {
-            let source = Arc::new(io::Error::other(format!("a run starts at most {MAX_WORKER} processes")));
-            return Err(StartError::Os { what: "number a worker", source });
-        }
-        Ok(worker)
-    }
-
-    fn next_pair(&self) -> u32 {
-        self.pairs.fetch_add(1, Ordering::Relaxed)
-    }
-}
-
 impl Plan {
     /// For a process that ends within the call that starts it, and that no other program needs to know of.
     pub(crate) fn unrecorded() -> Plan {
         let id = RunId::random();
-        let (mark, name, numbers) = (Mark::of(id), id.to_string(), Arc::default());
-        Plan { mark, name, numbers, pidns: false, watcher: Arc::new(Nobody) }
+        let (mark, name, pairs) =
+            (Mark::of_run(id, Worn::by_this_process().map(|worn| worn.mark)), id.to_string(), Arc::default());
+        Plan { mark, name, pairs, pidns: false, watcher: Arc::new(Nobody) }
     }
 }
 
@@ -123,15 +103,7 @@ struct Nobody;
 impl Watcher for Nobody {
     fn born(&self, _pair: &Pair) {}
     fn lost(&self, _pair: &Pair) {}
-}
-
-impl Mark {
-    pub(crate) fn of(run: RunId) -> Mark {
-        let bits = run.bits();
-        let hard = (1 << 62) | (bits as u64 & ((1 << 62) - 1));
-        let soft = ((bits >> 62) as u64 & ((1 << 40) - 1)) << 22;
-        Mark { hard, soft }
-    }
+    fn over(&self, _pair: &Pair) {}
 }
 
 impl Guardian {
@@ -165,22 +137,21 @@ impl Guardian {
         tokio::time::timeout(patience, over.wait_for(|over| *over)).await.is_ok()
     }
 
-    /// The pair that is up, a new one if the last was lost, and the number of the next worker.
-    pub(super) fn admit(&self) -> Result<(Arc<Pair>, u32), StartError> {
+    /// The pair that is up; a new one if the last was lost.
+    pub(super) fn admit(&self) -> Result<Arc<Pair>, StartError> {
         if self.owner != std::process::id() {
             return Err(StartError::Forked);
         }
         let mut state = self.state();
-        let pair = match &*state {
-            State::Closed(_) => return Err(StartError::Closed),
-            State::Up(pair) if pair.is_up() => Arc::clone(pair),
+        match &*state {
+            State::Closed(_) => Err(StartError::Closed),
+            State::Up(pair) if pair.is_up() => Ok(Arc::clone(pair)),
             State::Up(_lost) => {
                 let pair = Pair::start(&self.plan)?;
                 *state = State::Up(Arc::clone(&pair));
-                pair
+                Ok(pair)
             }
-        };
-        Ok((pair, self.plan.numbers.next_worker()?))
+        }
     }
 
     /// Of a control group for this worker alone.

@@ -4,9 +4,10 @@
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::{io, ptr};
 
+use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -157,4 +158,78 @@ fn pointers(strings: &[CString]) -> Vec<*mut c_char> {
 /// These functions return their error and leave `errno` alone.
 fn check(rc: c_int) -> io::Result<()> {
     if rc == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(rc)) }
+}
+
+/// RLIMIT_LOCKS of a process, soft and hard. `EPERM` if it has credentials that we have not.
+pub(super) fn locks_limit(pid: rustix::process::Pid) -> Result<(u64, u64), Errno> {
+    let mut limits = MaybeUninit::<libc::rlimit64>::uninit();
+    let (pid, unchanged) = (pid.as_raw_pid(), ptr::null::<libc::rlimit64>());
+    // SAFETY: nothing is read, as there are no new limits; the kernel writes one structure of this type if it succeeds, and
+    // only then is it read.
+    unsafe {
+        match libc::prlimit64(pid, libc::RLIMIT_LOCKS, unchanged, limits.as_mut_ptr()) {
+            0 => Ok((limits.assume_init_ref().rlim_cur, limits.assume_init_ref().rlim_max)),
+            _ => Err(last_error()),
+        }
+    }
+}
+
+/// What the kernel calls a process, in its own file system of processes: an inode number that is used once until the
+/// next boot. Unlike a pidfd it can be written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PidfsHandle {
+    pub(super) kind: i32,
+    pub(super) bytes: [u8; 8],
+}
+
+/// `struct file_handle`, with room for the eight bytes that pidfs uses.
+#[repr(C)]
+struct FileHandle {
+    length: u32,
+    kind: i32,
+    bytes: [u8; 8],
+}
+
+/// The handle of the process behind a pidfd. `EOPNOTSUPP` before Linux 6.14.
+pub(super) fn pidfs_handle(pidfd: BorrowedFd<'_>) -> Result<PidfsHandle, Errno> {
+    let mut handle = FileHandle { length: 8, kind: 0, bytes: [0; 8] };
+    let mut mount: c_int = 0;
+    // SAFETY: the path is empty and NUL-terminated; the kernel writes at most `length` bytes after the two numbers, which
+    // is what the structure has room for, and one number through `mount`.
+    let rc = unsafe {
+        let (fd, path, flags) = (pidfd.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH);
+        libc::syscall(libc::SYS_name_to_handle_at, fd, path, &raw mut handle, &raw mut mount, flags)
+    };
+    match (rc, handle.length) {
+        (0, 8) => Ok(PidfsHandle { kind: handle.kind, bytes: handle.bytes }),
+        (0, _) => Err(Errno::OVERFLOW),
+        _ => Err(last_error()),
+    }
+}
+
+/// A pidfd of the process that has this handle. `ESTALE` once it is reaped, whoever has its number then; also if it
+/// lives in a PID namespace that we cannot see into.
+pub(super) fn open_pidfs_handle(handle: PidfsHandle) -> Result<OwnedFd, Errno> {
+    /// Stands for the file system, which is mounted nowhere.
+    const FD_PIDFS_ROOT: c_int = -10002;
+    let mut handle = FileHandle { length: 8, kind: handle.kind, bytes: handle.bytes };
+    // SAFETY: the kernel reads the two numbers and `length` bytes; what it returns is a new descriptor, owned by nobody yet.
+    unsafe {
+        let flags = libc::O_CLOEXEC;
+        match libc::syscall(libc::SYS_open_by_handle_at, FD_PIDFS_ROOT, &raw mut handle, flags) {
+            fd if fd >= 0 => Ok(OwnedFd::from_raw_fd(fd as c_int)),
+            _ => Err(last_error()),
+        }
+    }
+}
+
+/// The number of our process group: 0 if its leader is in a PID namespace that we cannot see into, for which rustix has no
+/// word.
+pub(super) fn own_group() -> i32 {
+    // SAFETY: no arguments, no memory, cannot fail.
+    unsafe { libc::getpgrp() }
+}
+
+fn last_error() -> Errno {
+    Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL)
 }

@@ -44,7 +44,7 @@ pub(crate) fn run_to_end(spec: Spec, patience: Duration, max_output: usize) -> R
 
 async fn watched(spec: Spec, patience: Duration, max_output: usize) -> Result<Output, RunError> {
     let guardian = Guardian::start(Plan::unrecorded()).map_err(SpawnError::from)?;
-    let Spawned { child, stdout, stderr } = guardian.spawn(spec)?;
+    let Spawned { child, stdout, stderr, .. } = guardian.spawn(1, spec)?;
     let (out, err) = (RefCell::new(String::new()), RefCell::new(String::new()));
     let keep = |text: &RefCell<String>, line: &str| {
         let mut text = text.borrow_mut();

@@ -61,6 +61,8 @@ pub(crate) struct Spawned {
     pub(crate) child: Child,
     pub(crate) stdout: OwnedFd,
     pub(crate) stderr: OwnedFd,
+    /// Its control group of version 2.
+    pub(crate) leaf: Option<PathBuf>,
 }
 
 /// Why nothing was started. The texts are fragments, to be put after "start worker default-1: ".
@@ -95,16 +97,18 @@ pub(crate) enum SpawnError {
 impl Guardian {
     /// Starts a process in a session and group of its own, with descriptors 0 to 2, those of the spec, and no others.
     ///
+    /// `worker` is its number, from 1, never used twice in a run: its mark carries it.
+    ///
     /// Returns when the program runs: a program that cannot be started is an error here, never an exit status. Blocks for
     /// a millisecond or so.
-    pub(crate) fn spawn(&self, spec: Spec) -> Result<Spawned, SpawnError> {
+    pub(crate) fn spawn(&self, worker: u32, spec: Spec) -> Result<Spawned, SpawnError> {
         let program = find_program(&spec.program, &spec.env)?;
         let (stdout, child_stdout) = output_pipe()?;
         let (stderr, child_stderr) = output_pipe()?;
         let given: Vec<OwnedFd> = [dev_null()?, child_stdout, child_stderr].into_iter().chain(spec.fds).collect();
         let strings = Strings::pack(&program, spec.cwd.as_deref(), spec.args, spec.env)?;
 
-        let (pair, worker) = self.admit()?;
+        let pair = self.admit()?;
         let mut cage = Cage::make(spec.confinement.resources, &self.name_of(worker), pair.leaves().as_deref())?;
         let joins = groups(cage.joins())?;
         let order = strings.order(worker, &spec.confinement, &cage, (given.len(), joins.len()))?;
@@ -117,7 +121,7 @@ impl Guardian {
                 let settled = cage.settle(leaf.as_deref());
                 let child = Child::new(worker, identity, pidfd, cage, pair, gone);
                 settled?;
-                Ok(Spawned { child, stdout, stderr })
+                Ok(Spawned { child, stdout, stderr, leaf })
             }
             Some((Reply::NoDescriptor, _)) => {
                 Err(os("take hold of the new process")(io::Error::from_raw_os_error(libc::EMFILE)))

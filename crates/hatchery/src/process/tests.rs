@@ -8,6 +8,7 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -110,7 +111,8 @@ fn guardian() -> &'static Guardian {
 }
 
 fn spawn(spec: Spec) -> Result<Spawned, SpawnError> {
-    guardian().spawn(spec)
+    static NUMBERS: AtomicU32 = AtomicU32::new(1);
+    guardian().spawn(NUMBERS.fetch_add(1, Ordering::Relaxed), spec)
 }
 
 fn start(spec: Spec) -> (Child, Lines) {

@@ -22,6 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::host::HostTools;
 use crate::id::{CallId, WorkerId};
 use crate::process::{self, Child, Death, Escalation, Remains};
+use crate::registry::Entry;
 use crate::run::Run;
 use crate::telemetry::{Emitter, Event, RunEvent, WorkerEvent};
 use crate::transport::{Inbox, Outbox};
@@ -119,6 +120,8 @@ struct Life {
     /// What it runs, for people.
     app: String,
     child: Child,
+    /// In the registry. Released when the process was seen to be gone.
+    entry: Entry,
     born: Instant,
     control_in: Inbox<UnixStream>,
     control_out: Arc<Outbox<UnixStream>>,
@@ -251,6 +254,7 @@ impl Life {
             // A call that is on its way to it is one of those that it may finish.
             data.finish();
         };
+        self.entry.terminating();
         let death = process::end(self.child, &escalation, ask).await;
 
         // The process is gone: all that it wrote is in the pipes, and nobody of ours writes more.
@@ -272,6 +276,8 @@ impl Life {
         self.open_calls.0.close(&error);
         if let Some(remains) = &death.remains {
             self.seat.quarantine(remains, &ending, stop).await;
+        } else {
+            self.entry.release();
         }
         self.seat.emitter.emit(Event::Worker(WorkerEvent::Gone {
             worker: self.seat.id.clone(),

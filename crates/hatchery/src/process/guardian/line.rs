@@ -106,11 +106,11 @@ impl Waiting {
         Ok(())
     }
 
-    /// The guardian is gone: everyone who waits, waits in vain.
-    pub(super) fn end(&self) {
+    /// The guardian is gone: everyone who waits, waits in vain. Says for which workers.
+    pub(super) fn end(&self) -> Vec<u32> {
         let mut state = self.state();
         state.is_over = true;
-        state.workers.clear();
+        state.workers.drain().map(|(worker, _)| worker).collect()
     }
 
     pub(super) fn is_over(&self) -> bool {

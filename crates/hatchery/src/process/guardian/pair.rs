@@ -21,6 +21,7 @@ use super::message::{Fact, KeeperFact, KeeperOrder, Order, Step};
 use super::program::{self, Keeper};
 use super::{Plan, StartError, Watcher, cgroup};
 use crate::process::identity::{Identity, Pid};
+use crate::process::{Mark, Sighting, end_marked};
 
 /// How long keeper and guardian may take to come up, or to answer an order to spawn, on a machine that is very busy.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -45,6 +46,7 @@ pub(crate) struct Pair {
     keeper_identity: Identity,
     guardian: Identity,
     waiting: Waiting,
+    mark: Mark,
     guarantee: Guarantee,
     cgroup: Option<cgroup::Folder>,
     is_closed: AtomicBool,
@@ -67,7 +69,8 @@ struct OwnKeeper {
 
 impl Pair {
     pub(super) fn start(plan: &Plan) -> Result<Arc<Pair>, StartError> {
-        let cgroup = cgroup::Folder::make(&format!("hatchery.{}.{}", plan.name, plan.numbers.next_pair()));
+        let cgroup =
+            cgroup::Folder::make(&format!("hatchery.{}.{}", plan.name, plan.pairs.fetch_add(1, Ordering::Relaxed)));
         let born = Born::start()?;
         let kept = born.begin(plan, cgroup.as_ref().ok())?;
         let (line, guardian_s_end) = channel::pair().map_err(os("make its socket"))?;
@@ -85,6 +88,7 @@ impl Pair {
             orders,
             line,
             waiting: Waiting::default(),
+            mark: plan.mark,
             guarantee,
             cgroup: cgroup.ok(),
             is_closed: AtomicBool::new(false),
@@ -176,7 +180,7 @@ impl Pair {
 
     /// A guardian that was stopped hears nothing and may never go on; the keeper is told to end it, and all below.
     pub(in crate::process) fn replace_if_stopped(&self) {
-        if self.guardian.is_stopped() {
+        if is_stopped(self.guardian.pid()) {
             self.replace();
         }
     }
@@ -193,15 +197,22 @@ impl Pair {
                 self.order(&Order::End { worker: unwanted });
             }
         }
-        self.waiting.end();
-        if !self.is_closed.load(Ordering::Acquire) {
+        let unheard_of = self.waiting.end();
+        let was_lost = !self.is_closed.load(Ordering::Acquire);
+        if was_lost {
             watcher.lost(self);
         }
         self.close();
         self.keeper.bury();
+        if was_lost {
+            // Killed at once, keeper and guardian leave daemons to nobody.
+            let spared = |sighting: &Sighting| !unheard_of.contains(&sighting.worn.worker);
+            let _next_sweep_does = end_marked(self.mark, KEEPER_PATIENCE, spared);
+        }
         if let Some(folder) = &self.cgroup {
             folder.remove();
         }
+        watcher.over(self);
         self.over.send_replace(true);
     }
 }
@@ -278,6 +289,14 @@ fn answer<T>(socket: &OwnedFd, decode: impl Fn(&[u8]) -> Option<T>) -> Result<(T
     };
     let fact = decode(&received.bytes).ok_or_else(unexpected)?;
     Ok((fact, received.fds.into_iter().next()))
+}
+
+/// By a signal, or by a tracer. False if that cannot be told.
+fn is_stopped(pid: Pid) -> bool {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The second word is the program's name, which may contain anything.
+    let name_end = stat.iter().rposition(|&byte| byte == b')').unwrap_or(0);
+    matches!(stat.get(name_end + 2), Some(b'T' | b't'))
 }
 
 fn unexpected() -> StartError {

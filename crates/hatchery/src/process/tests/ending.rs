@@ -163,7 +163,7 @@ async fn a_daemon_goes_with_its_worker_and_is_counted() {
 async fn what_may_escape_is_left_and_named() {
     let confinement = Confinement { on_escape: OnEscape::Report, ..Confinement::default() };
     let guardian = Guardian::start(Plan::unrecorded()).unwrap();
-    let Spawned { child, stdout, .. } = guardian.spawn(Spec { confinement, ..fixture("daemonize.py") }).unwrap();
+    let Spawned { child, stdout, .. } = guardian.spawn(1, Spec { confinement, ..fixture("daemonize.py") }).unwrap();
     let daemon = Lines::of(stdout).next_pid().await;
     bounded(child.exited()).await;
     let death = bounded(end(child, &AT_ONCE, || ())).await;

@@ -191,8 +191,8 @@ fn a_nul_byte_is_refused_and_shown() {
 #[test]
 fn a_failed_start_leaves_no_process() {
     let guardian = Guardian::start(Plan::unrecorded()).unwrap();
-    let pid = guardian.admit().unwrap().0.guardian().pid();
+    let pid = guardian.admit().unwrap().guardian().pid();
     let spec = Spec { cwd: Some("/no/such/folder".into()), ..spec("sh", []) };
-    guardian.spawn(spec).unwrap_err();
+    guardian.spawn(1, spec).unwrap_err();
     assert_eq!(fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap(), "");
 }

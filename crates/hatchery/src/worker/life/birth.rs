@@ -14,6 +14,7 @@ use super::{Life, OpenCalls, Seat, told};
 use crate::app::{Launch, LaunchContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::{self, Spawned, Spec};
+use crate::registry::Entry;
 use crate::telemetry::{Event, Level, LogSource, WorkerEvent};
 use crate::transport::{self, HostEnds, Outbox};
 use crate::worker::reader::Reader;
@@ -38,8 +39,8 @@ impl Life {
     }
 
     /// From here on the child is owned: whatever happens to this value, the process ends with it.
-    fn around(seat: Arc<Seat>, launch: Launch, app: String, spawned: Spawned, ends: HostEnds) -> Life {
-        let Spawned { child, stdout, stderr } = spawned;
+    fn around(seat: Arc<Seat>, launch: Launch, app: String, spawned: (Spawned, Entry), ends: HostEnds) -> Life {
+        let (Spawned { child, stdout, stderr, .. }, entry) = spawned;
         seat.owner.started(seat.number, child.terminator());
         seat.emitter
             .emit(Event::Worker(WorkerEvent::Started { worker: seat.id.clone(), pid: child.identity().pid().get() }));
@@ -71,6 +72,7 @@ impl Life {
             launch,
             app,
             child,
+            entry,
             born: Instant::now(),
             control_in: ends.control_in,
             control_out,
@@ -120,7 +122,7 @@ fn plan(seat: &Seat) -> Result<(Launch, String)> {
 }
 
 /// Starts the process. Blocks for a millisecond or so.
-fn spawn(seat: &Seat, launch: &Launch, inherited: Vec<OwnedFd>) -> Result<Spawned> {
+fn spawn(seat: &Seat, launch: &Launch, inherited: Vec<OwnedFd>) -> Result<(Spawned, Entry)> {
     let mut env: BTreeMap<_, _> = std::env::vars_os().collect();
     env.extend(launch.env.iter().cloned());
     env.insert("HATCHERY_WIRE".into(), "3,4,5".into());
@@ -134,7 +136,7 @@ fn spawn(seat: &Seat, launch: &Launch, inherited: Vec<OwnedFd>) -> Result<Spawne
         fds: inherited,
         confinement: seat.config.confinement.clone(),
     };
-    seat.run.spawn(&seat.pool, spec)
+    seat.run.spawn(&seat.id, &seat.pool, spec)
 }
 
 /// Runs what may block.

@@ -1,0 +1,84 @@
+//! One process in the registry, as anybody may read it.
+
+use serde::Serialize;
+
+use crate::id::RunId;
+
+/// A process that a run has started, or is about to. Times are milliseconds since 1970.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ProcessEntry {
+    /// The run that started it.
+    pub run: RunId,
+    /// Its number in that run, which is never used twice there.
+    pub number: u32,
+    /// The worker's id, which the next one on its seat takes over.
+    pub worker: String,
+    /// The pool.
+    pub pool: String,
+    /// Where it is in its life.
+    pub state: EntryState,
+    /// Its process, in the supervisor's PID namespace; none before it was started.
+    pub pid: Option<u32>,
+    /// What tells that process from all others that ever had its number, as text.
+    pub identity: Option<String>,
+    /// Its process group.
+    pub process_group: Option<u32>,
+    /// Its folder in cgroup v2.
+    pub cgroup: Option<String>,
+    /// Its command line, without secrets.
+    pub command: Option<String>,
+    /// `<run>:<number>`: what the process itself carries, in its environment and as its mark.
+    pub fingerprint: String,
+    /// The supervisor.
+    pub owner_pid: u32,
+    /// What tells that supervisor from all others, as text.
+    pub owner: String,
+    /// When a place was taken for it.
+    pub reserved_at: u64,
+    /// When it was started.
+    pub activated_at: Option<u64>,
+    /// When its end began.
+    pub terminating_at: Option<u64>,
+    /// When nothing was left of it.
+    pub gone_at: Option<u64>,
+}
+
+/// Where a process is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EntryState {
+    /// About to be started.
+    Reserved,
+    /// Started.
+    Active,
+    /// Being ended, or not gone although its owner is through with it.
+    Terminating,
+    /// Nothing is left of it.
+    Gone,
+}
+
+impl EntryState {
+    /// Every state, in the order of a life.
+    const ALL: [EntryState; 4] = [EntryState::Reserved, EntryState::Active, EntryState::Terminating, EntryState::Gone];
+
+    /// The text form, as in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EntryState::Reserved => "reserved",
+            EntryState::Active => "active",
+            EntryState::Terminating => "terminating",
+            EntryState::Gone => "gone",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<EntryState> {
+        EntryState::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+/// The fingerprint of a worker of a run.
+pub(super) fn fingerprint(run: RunId, number: u32) -> String {
+    format!("{}:{number}", run.short())
+}
