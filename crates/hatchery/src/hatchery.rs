@@ -5,7 +5,7 @@ mod script;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -38,6 +38,9 @@ const EVENT_BACKLOG: usize = 4096;
 /// What [`Hatchery::shutdown`] gives a worker to finish its calls before SIGTERM.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
+/// How often what dead runs left is looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
 /// How long after SIGTERM comes SIGKILL.
 const TERM_GRACE: Duration = Duration::from_secs(2);
 
@@ -53,6 +56,8 @@ pub struct Hatchery {
     stop: watch::Sender<Option<Escalation>>,
     /// One task per seat. Emptied by the shutdown.
     keepers: Mutex<JoinSet<()>>,
+    /// Aborted when this is dropped.
+    _housekeeping: JoinSet<()>,
 }
 
 /// Configures a [`Hatchery`]. Nothing is started, or checked, before `start`.
@@ -72,11 +77,12 @@ struct RunOptions {
     instance: Instance,
     data_dir: Option<PathBuf>,
     require_registry: bool,
+    sweep_every: Option<Duration>,
 }
 
 impl RunOptions {
     fn config(self, enclosed: Vec<String>) -> run::Config {
-        let RunOptions { instance, data_dir, require_registry } = self;
+        let RunOptions { instance, data_dir, require_registry, .. } = self;
         let data_dir = data_dir.unwrap_or_else(|| config::data_dir(&instance.folder()));
         run::Config { instance, data_dir, require_registry, enclosed }
     }
@@ -188,6 +194,15 @@ async fn begun(emitter: Emitter, config: run::Config) -> Result<Arc<Run>> {
     run.map(Arc::new)
 }
 
+/// Other runs of the instance may die while this one lives.
+async fn keep_house(run: Weak<Run>, period: Duration) {
+    loop {
+        tokio::time::sleep(period).await;
+        let Some(run) = run.upgrade() else { return };
+        let _a_panic_is_not_ours = tokio::task::spawn_blocking(move || run.sweep()).await;
+    }
+}
+
 /// The pools that asked for a PID namespace.
 fn enclosed(pools: &[(String, Arc<dyn App>, pool::Config)]) -> Vec<String> {
     let asked = pools.iter().filter(|(_, _, config)| config.containment == Containment::PidNamespace);
@@ -249,6 +264,14 @@ impl Builder {
         self
     }
 
+    /// How often processes are looked for that dead runs of this instance have left; they are ended. Default: 30 s, and at
+    /// the start.
+    #[must_use]
+    pub fn sweep_every(mut self, period: Duration) -> Builder {
+        self.run.sweep_every = Some(period);
+        self
+    }
+
     /// Refuse to start where the registry cannot be written. Default: false, which starts and reports a lost layer.
     #[must_use]
     pub fn require_registry(mut self, yes: bool) -> Builder {
@@ -272,6 +295,7 @@ impl Builder {
     pub async fn start(self) -> Result<Hatchery> {
         self.check()?;
         let emitter = self.emitter.unwrap_or_else(|| Emitter::new(EVENT_BACKLOG));
+        let sweep_every = self.run.sweep_every.unwrap_or(SWEEP_EVERY);
         let run = begun(emitter.clone(), self.run.config(enclosed(&self.pools))).await?;
         let host_tools = Arc::new(self.host_tools);
         let (stop, stopped) = watch::channel(None);
@@ -299,7 +323,17 @@ impl Builder {
         let pools =
             shared_pools.iter().map(|shared| (shared.name.to_string(), Pool::new(Arc::clone(shared)))).collect();
         // Exists before the first wait: dropping this future drops it, and it ends what was started.
-        let hatchery = Hatchery { run, pools, shared: shared_pools, emitter, stop, keepers: Mutex::new(keepers) };
+        let mut housekeeping = JoinSet::new();
+        housekeeping.spawn(keep_house(Arc::downgrade(&run), sweep_every));
+        let hatchery = Hatchery {
+            run,
+            pools,
+            shared: shared_pools,
+            emitter,
+            stop,
+            keepers: Mutex::new(keepers),
+            _housekeeping: housekeeping,
+        };
         for _ in 0..seats {
             if let Err(error) = hatchery.next_start(&mut started).await {
                 // What went wrong first is the news.
@@ -436,6 +470,13 @@ impl PoolBuilder {
     #[must_use]
     pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> PoolBuilder {
         self.builder = self.builder.data_dir(folder);
+        self
+    }
+
+    /// See [`Builder::sweep_every`].
+    #[must_use]
+    pub fn sweep_every(mut self, period: Duration) -> PoolBuilder {
+        self.builder = self.builder.sweep_every(period);
         self
     }
 

@@ -53,11 +53,6 @@ impl Child {
         &self.leader.identity
     }
 
-    /// Its number in this run, which its mark carries.
-    pub(crate) fn number(&self) -> u32 {
-        self.leader.worker
-    }
-
     /// Resolves when the leader has ended. Does not reap it; may be dropped and asked again.
     pub(crate) async fn exited(&self) {
         while !self.has_exited() {

@@ -45,6 +45,7 @@ impl Mark {
     }
 
     /// What a worker of this run carries.
+    #[cfg(test)]
     pub(crate) fn worn_by(self, worker: u32) -> Mark {
         Mark { soft: self.soft | (u64::from(worker) & WORKER_MASK), ..self }
     }

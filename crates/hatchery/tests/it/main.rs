@@ -51,11 +51,13 @@ impl Rig {
         Rig::of(Hatchery::builder().pool("default", app("basics.py")).workers(workers)).await
     }
 
-    async fn of(mut builder: PoolBuilder) -> Rig {
+    async fn of(builder: PoolBuilder) -> Rig {
+        let dir = tempfile::tempdir().unwrap();
+        let mut builder = builder.data_dir(dir.path().join("data"));
         let events = builder.events();
         let hatchery = tokio::time::timeout(PATIENCE, builder.start()).await.expect("starts in time").expect("starts");
         let pool = hatchery.pool("default").unwrap();
-        Rig { hatchery, pool, events, dir: tempfile::tempdir().unwrap() }
+        Rig { hatchery, pool, events, dir }
     }
 
     fn path(&self, name: &str) -> String {
