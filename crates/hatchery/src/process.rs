@@ -27,6 +27,7 @@ mod guardian;
 )]
 mod identity;
 mod kill;
+mod memory;
 mod output;
 mod raw;
 mod run;
@@ -37,6 +38,7 @@ mod tests;
 pub(crate) use child::{Child, Terminator};
 pub(crate) use identity::{Identity, Pid};
 pub(crate) use kill::{Death, Escalation, Status, end};
+pub(crate) use memory::resident_bytes;
 pub(crate) use output::{Admission, Dropped, Tail, Throttle, drain};
 pub(crate) use run::{Output, run_to_end};
 pub(crate) use spawn::{SpawnError, Spawned, Spec, spawn};
