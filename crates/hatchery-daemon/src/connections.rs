@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::house::House;
-use crate::{Phase, routes};
+use crate::routes;
 
 /// How long a client may take for the head of a request, and leave a connection idle.
 const HEAD: Duration = Duration::from_secs(30);
@@ -28,15 +28,15 @@ const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
 
 /// Serves connections until the house is closed, and then until they are.
 pub(crate) async fn serve(listener: TcpListener, house: Arc<House>) {
-    let mut phases = house.phases();
-    let router = routes::router(house);
+    let router = routes::router(Arc::clone(&house));
+    let mut closed = std::pin::pin!(house.closed());
     let graceful = GracefulShutdown::new();
     // Those that are open. They end with this.
     let mut open = JoinSet::new();
     loop {
         tokio::select! {
             biased;
-            _closed_or_gone = phases.wait_for(|phase| *phase == Phase::Closed) => break,
+            () = &mut closed => break,
             Some(_ended) = open.join_next() => {}
             accepted = listener.accept(), if open.len() < MOST => match accepted {
                 Ok((stream, _)) => drop(open.spawn(connection(stream, router.clone(), &graceful))),

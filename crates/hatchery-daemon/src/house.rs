@@ -31,6 +31,12 @@ impl House {
         self.phase.subscribe()
     }
 
+    /// Waits for the last phase.
+    pub(crate) async fn closed(&self) {
+        let mut phases = self.phases();
+        let _we_hold_the_sender = phases.wait_for(|phase| *phase == Phase::Closed).await;
+    }
+
     pub(crate) fn enter(&self, phase: Phase) {
         self.phase.send_replace(phase);
     }
