@@ -38,6 +38,11 @@ impl Arguments {
         }
     }
 
+    /// Whether [`Arguments::for_tool`] looks at the tool.
+    pub(crate) fn depend_on_tool(&self) -> bool {
+        matches!(self, Arguments::Pairs(pairs) if !pairs.is_empty())
+    }
+
     /// The arguments for this tool: a pair's value is JSON where it is JSON, else text; always text for a parameter that
     /// is declared as text. An unknown tool has no parameters; the call says that it is unknown.
     pub(crate) fn for_tool(self, tool: Option<&ToolSpec>) -> Result<Payload> {

@@ -8,7 +8,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use hatchery::ErrorKind;
 
 use crate::colour::ColorChoice;
-use crate::commands::{bench, call, completions, doctor, man, map, new, stream, test, tools};
+use crate::commands::{bench, call, completions, doctor, man, map, new, serve, status, stream, test, tools, workers};
 use crate::exit::Exit;
 use crate::logs::Filter;
 
@@ -53,6 +53,9 @@ pub(crate) enum Command {
     Stream(stream::StreamArgs),
     Map(map::MapArgs),
     Tools(tools::ToolsArgs),
+    Serve(serve::ServeArgs),
+    Status(status::StatusArgs),
+    Workers(workers::WorkersArgs),
     New(new::NewArgs),
     Test(test::TestArgs),
     Doctor(doctor::DoctorArgs),

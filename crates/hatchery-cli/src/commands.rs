@@ -8,13 +8,17 @@ pub(crate) mod man;
 pub(crate) mod map;
 pub(crate) mod new;
 mod python_path;
+pub(crate) mod serve;
+pub(crate) mod status;
 pub(crate) mod stream;
 pub(crate) mod test;
 pub(crate) mod tools;
+pub(crate) mod workers;
 
 use std::io;
 
 use hatchery::ErrorKind;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::{Cli, Command};
 use crate::exit::{Exit, Failure};
@@ -23,14 +27,21 @@ use crate::invocation::Invocation;
 
 /// Runs the command to its end, or to the second signal.
 pub(crate) fn run(cli: Cli) -> Exit {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.and_then(|runtime| runtime.block_on(watched(cli))) {
+    match runtime_for(&cli.command).and_then(|runtime| runtime.block_on(watched(cli))) {
         Ok(exit) => exit,
         Err(why) => {
             let _stderr_may_be_closed =
                 io::Write::write_all(&mut io::stderr(), format!("error: start: {why}\n").as_bytes());
             Exit::Failed(ErrorKind::Internal)
         }
+    }
+}
+
+/// A command makes its calls from one thread; a daemon has clients, of which a large one must not hold up the others.
+fn runtime_for(command: &Command) -> io::Result<Runtime> {
+    match command {
+        Command::Serve(_) => Builder::new_multi_thread().enable_all().build(),
+        _ => Builder::new_current_thread().enable_all().build(),
     }
 }
 
@@ -55,6 +66,9 @@ async fn dispatch(command: Command, invocation: &Invocation) -> Result<Exit, Fai
         Command::Stream(args) => stream::stream(args, invocation).await,
         Command::Map(args) => map::map(args, invocation).await,
         Command::Tools(args) => tools::tools(args, invocation).await,
+        Command::Serve(args) => serve::serve(args, invocation).await,
+        Command::Status(args) => status::status(args, invocation).await,
+        Command::Workers(args) => workers::workers(args, invocation).await,
         Command::New(args) => new::new(args, invocation).await,
         Command::Test(args) => test::test(args, invocation).await,
         Command::Doctor(args) => doctor::doctor(args, invocation).await,

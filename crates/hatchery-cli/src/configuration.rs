@@ -1,8 +1,10 @@
 //! What `hatchery.toml` says about an app that is given with `--app`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hatchery::{AppConfig, Config, PoolConfig, PythonApp, Result, Timeouts};
+
+use crate::cli::GlobalOptions;
 
 /// Where the configuration is looked for without `--config`.
 const DEFAULT: &str = "hatchery.toml";
@@ -13,6 +15,14 @@ pub(crate) fn load(named: Option<&Path>) -> Result<Option<Config>> {
         Some(path) => Config::load(path).map(Some),
         None if Path::new(DEFAULT).exists() => Config::load(Path::new(DEFAULT)).map(Some),
         None => Ok(None),
+    }
+}
+
+/// Where this instance keeps its data: `--data-dir`, else what the environment or the configuration says.
+pub(crate) fn data_dir(global: &GlobalOptions) -> Result<PathBuf> {
+    match &global.data_dir {
+        Some(folder) => Ok(folder.clone()),
+        None => Ok(load(global.config.as_deref())?.unwrap_or_default().data_dir()),
     }
 }
 

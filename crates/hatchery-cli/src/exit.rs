@@ -11,6 +11,8 @@ use crate::writer::WriteError;
 pub(crate) enum Exit {
     /// All is well, or nobody is left to read the result.
     Success,
+    /// A signal ended the daemon, which is how it is meant to end.
+    Drained,
     /// The work is done, but some calls of it failed: they are among the results.
     SomeFailed,
     /// `doctor` has found an error.
@@ -72,7 +74,7 @@ impl Exit {
     /// The exit status, as `surface.md` section 2 has it.
     fn code(self) -> u8 {
         match self {
-            Exit::Success => 0,
+            Exit::Success | Exit::Drained => 0,
             Exit::SomeFailed => 1,
             Exit::Unhealthy => 6,
             Exit::Failed(kind) => failed(kind),

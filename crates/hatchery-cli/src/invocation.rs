@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+use hatchery::{Error, ErrorKind};
+use serde::de::DeserializeOwned;
+
 use crate::cli::GlobalOptions;
+use crate::colour::Paint;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::printer::Printer;
@@ -11,7 +15,7 @@ use crate::writer::WriteError;
 
 /// How long an interrupted command waits for outputs that nobody may be reading. What a file or a living reader takes,
 /// it takes well within it.
-const PARTING: Duration = Duration::from_millis(500);
+pub(crate) const PARTING: Duration = Duration::from_millis(500);
 
 /// One run of the command.
 #[derive(Debug)]
@@ -41,6 +45,11 @@ impl Invocation {
         }
     }
 
+    /// Ends with the first signal, for work that ends by itself then.
+    pub(crate) async fn told_to_end(&self) {
+        self.interrupt.first().await;
+    }
+
     /// The outcome of work that makes no sense once nobody reads its results.
     pub(crate) async fn while_read<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         tokio::select! {
@@ -49,12 +58,32 @@ impl Invocation {
         }
     }
 
+    /// Prints what a daemon answered: its text for machines, a sheet made of it for people.
+    pub(crate) async fn print_answer<T: DeserializeOwned>(
+        &self,
+        text: &str,
+        sheet: impl FnOnce(T, Paint) -> String,
+    ) -> Result<(), Failure> {
+        if self.printer.json() {
+            return Ok(self.printer.result(text).await?);
+        }
+        let strange = |why| {
+            Error::new(ErrorKind::Unavailable, format!("the daemon answers what this version does not know: {why}"))
+        };
+        let answer = serde_json::from_str(text).map_err(strange)?;
+        Ok(self.printer.text(&sheet(answer, self.printer.result_paint())).await?)
+    }
+
     /// Says why the command failed if it did, lets the outputs finish, and knows the exit status.
     pub(crate) async fn conclude(&self, outcome: Result<Exit, Failure>) -> Exit {
         let exit = match &outcome {
             Ok(exit) => *exit,
             Err(failure) => failure.exit(),
         };
+        if exit == Exit::Drained {
+            let _held_by_its_reader = tokio::time::timeout(PARTING, self.printer.flush()).await;
+            return exit;
+        }
         match self.unless_interrupted(self.last_words(outcome.err())).await {
             Ok(()) | Err(Failure::StdoutClosed) => exit,
             Err(Failure::Signal(number)) => {

@@ -21,7 +21,7 @@ impl Filter {
     const SILENT: Filter = Filter { worker: None, hatchery: None };
 
     /// Whether all that workers print is shown.
-    pub(crate) fn shows_workers(self) -> bool {
+    fn shows_workers(self) -> bool {
         self.worker.is_some_and(|least| least <= Level::Info)
     }
 }
@@ -73,6 +73,9 @@ impl Logs {
     pub(crate) fn follow(mut events: Events, filter: Filter, quiet: bool, calls: Calls, printer: &Printer) -> Logs {
         let printer = printer.clone();
         let filter = if quiet { Filter::SILENT } else { filter };
+        if filter.shows_workers() {
+            printer.workers_are_shown();
+        }
         let task = tokio::spawn(async move {
             while let Some(event) = events.next().await {
                 show(&event, filter, calls, &printer).await;

@@ -3,6 +3,7 @@
 mod arguments;
 mod cli;
 mod colour;
+mod columns;
 mod commands;
 mod configuration;
 mod exit;
@@ -14,8 +15,10 @@ mod logs;
 mod printer;
 mod private_pool;
 mod progress;
+mod remote;
 mod standard_input;
 mod stdout_watch;
+mod target;
 mod writer;
 
 use std::process::ExitCode;

@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hatchery::{Error, ErrorKind};
 use serde::Serialize;
@@ -27,7 +29,7 @@ pub(crate) struct Printer {
     result_paint: Paint,
     message_paint: Paint,
     /// Whether the lines of workers are on stderr already when an error repeats the last of them.
-    shows_workers: bool,
+    shows_workers: Arc<AtomicBool>,
     progress: Progress,
 }
 
@@ -45,7 +47,7 @@ impl Printer {
             pretty: stdout_is_terminal && !options.json,
             result_paint: options.color.paint_for(&io::stdout()),
             message_paint: options.color.paint_for(&io::stderr()),
-            shows_workers: !options.quiet && options.log.shows_workers(),
+            shows_workers: Arc::default(),
             progress,
         })
     }
@@ -53,6 +55,11 @@ impl Printer {
     /// The line that shows progress.
     pub(crate) fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// From now on the lines of workers are shown as they come.
+    pub(crate) fn workers_are_shown(&self) {
+        self.shows_workers.store(true, Ordering::Relaxed);
     }
 
     /// Whether results are to be JSON.
@@ -111,7 +118,7 @@ impl Printer {
         if self.json {
             let _nobody_reads = self.line(&error_line(error)).await;
         } else {
-            let told = if self.shows_workers { &[] } else { error.last_output() };
+            let told = if self.shows_workers.load(Ordering::Relaxed) { &[] } else { error.last_output() };
             self.message(&human(error, told, hint, self.message_paint)).await;
         }
     }

@@ -149,9 +149,21 @@ impl Error {
         &self.0.last_output
     }
 
-    /// The error as `{kind, message, retryable, python_type?, traceback?, details?}`, the form that scripts rely on.
+    /// The error as `{kind, message, retryable, python_type?, traceback?, details?}`, the form that scripts rely on;
+    /// `correlation_id` and `last_output` stand in it too where there are any.
     pub fn to_json(&self) -> serde_json::Value {
-        serde_json::to_value(ErrorBody::from(self)).unwrap_or_default()
+        let mut json = serde_json::to_value(ErrorBody::from(self)).unwrap_or_default();
+        if let (Some(fields), false) = (json.as_object_mut(), self.last_output().is_empty()) {
+            fields.insert(LAST_OUTPUT.into(), self.last_output().into());
+        }
+        json
+    }
+
+    /// The error of which this is the JSON form, as a client of a daemon reads it. `None` if it is none.
+    pub fn from_json(json: &serde_json::Value) -> Option<Error> {
+        let error: Error = ErrorBody::deserialize(json).ok()?.into();
+        let lines = json.get(LAST_OUTPUT).and_then(|lines| Vec::deserialize(lines).ok());
+        Some(error.with_last_output(lines.unwrap_or_default()))
     }
 
     /// Sets [`Error::is_retryable`].
@@ -212,6 +224,9 @@ impl fmt::Debug for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// What the JSON form has beside the fields of the wire: a worker has no last output to tell of.
+const LAST_OUTPUT: &str = "last_output";
 
 /// An error as the wire and the JSON surfaces carry it (`docs/design/wire.md` section 6).
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -276,6 +291,14 @@ mod tests {
     fn an_unknown_kind_from_a_newer_worker_reads_as_remote() {
         let body: ErrorBody = serde_json::from_str(r#"{"kind":"from_the_future","message":"m"}"#).unwrap();
         assert_eq!(Error::from(body).kind(), ErrorKind::Remote);
+    }
+
+    #[test]
+    fn the_json_form_can_be_read_again() {
+        let text = r#"{"kind":"remote","message":"m","retryable":false,"python_type":"E","traceback":"t","details":{"a":1},"correlation_id":"c","last_output":["x"]}"#;
+        let json: serde_json::Value = serde_json::from_str(text).unwrap();
+        assert_eq!(Error::from_json(&json).unwrap().to_json(), json);
+        assert!(Error::from_json(&serde_json::json!({"kind": "remote"})).is_none());
     }
 
     #[test]

@@ -130,6 +130,11 @@ impl Hatchery {
         })
     }
 
+    /// The pools, by name.
+    pub fn pools(&self) -> impl Iterator<Item = &Pool> {
+        self.pools.values()
+    }
+
     /// This run's id.
     pub fn run_id(&self) -> RunId {
         self.run.id

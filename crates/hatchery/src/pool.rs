@@ -112,6 +112,12 @@ pub struct WorkerStatus {
     pub generation: u64,
     /// Calls that it runs now.
     pub in_flight: usize,
+    /// Calls that it has answered since it started.
+    pub calls: u64,
+    /// Of these, with an error.
+    pub errors: u64,
+    /// Memory that its process has in use; `None` where there is no process, or the kernel does not say.
+    pub rss_bytes: Option<u64>,
     /// When it became ready, in seconds since 1970.
     pub started_at: Option<f64>,
 }

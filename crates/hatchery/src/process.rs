@@ -25,6 +25,7 @@ mod guardian;
 mod identity;
 mod kill;
 mod mark;
+mod memory;
 mod output;
 mod raw;
 mod run;
@@ -44,6 +45,7 @@ pub(crate) use guardian::{Guardian, Pair, Plan, StartError, Watcher, try_guardia
 pub(crate) use identity::{Identity, Pid, Proof, Remembered, Standing, boot_id};
 pub(crate) use kill::{Death, Escalation, Remains, Status, end};
 pub(crate) use mark::{MAX_WORKER, Mark, Worn};
+pub(crate) use memory::resident_bytes;
 pub(crate) use output::{Admission, Dropped, Tail, Throttle, drain};
 pub(crate) use run::{Output, run_to_end};
 pub(crate) use scan::{Census, Ending, Sighting, end_marked};

@@ -7,7 +7,7 @@ mod life;
 mod reader;
 mod voice;
 
-pub(crate) use inflight::{Inflight, Item, Sink};
+pub(crate) use inflight::{Answered, Inflight, Item, Sink};
 pub(crate) use life::{Exit, Seat, run};
 
 use std::sync::Arc;
@@ -136,6 +136,11 @@ impl Line {
         {
             let _dying = self.control.send(frame);
         }
+    }
+
+    /// How many calls it has answered.
+    pub(crate) fn answered(&self) -> Answered {
+        self.inflight.answered()
     }
 
     /// Sets what telemetry the worker sends from now on.

@@ -1,10 +1,10 @@
 mod measurements;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::{Duration, Instant};
 
-use hatchery::{CallOptions, Error, ErrorKind, Payload, Pool};
+use hatchery::{Error, ErrorKind, Payload};
 
 use crate::arguments::Arguments;
 use crate::commands::call::CallArgs;
@@ -13,6 +13,7 @@ use crate::invocation::Invocation;
 use crate::logs::Calls;
 use crate::printer::Printer;
 use crate::private_pool::Limit;
+use crate::target::Target;
 use measurements::Measurements;
 
 /// How long a load lasts if nothing else is said.
@@ -37,28 +38,30 @@ pub(crate) struct BenchArgs {
 /// Loads the pool, and prints what was measured, also if a signal ends the load before its time.
 pub(crate) async fn bench(args: BenchArgs, invocation: &Invocation) -> Result<Exit, Failure> {
     let CallArgs { tool, arguments, calling } = args.of_call;
-    calling.app.require()?;
+    let place = calling.place(invocation)?;
     let arguments = invocation.unless_interrupted(Arguments::read(&arguments)).await?;
-    let at_once = args.concurrency.unwrap_or(calling.workers).get();
     let end = match (args.count, args.duration) {
         (Some(count), _) => End::Count(count.get()),
         (None, Some(Limit(duration))) => End::After(duration),
         (None, None) => End::After(Some(DURATION)),
     };
     let measured = RefCell::new(Measurements::new()?);
-    let outcome = calling
-        .with_pool(invocation, Calls::Many, async |pool: &Pool| {
-            let spec = pool.tools().iter().find(|spec| spec.name == tool).cloned();
+    let at_once = Cell::new(args.concurrency.map_or(0, NonZeroUsize::get));
+    let outcome = place
+        .visit(invocation, Calls::Many, async |target: &Target| {
+            if args.concurrency.is_none() {
+                at_once.set(target.workers().await?);
+            }
+            let spec = target.tool(&tool).await?;
             let streaming = spec.as_ref().is_some_and(|spec| spec.streaming);
             let payload = arguments.for_tool(spec.as_ref())?;
-            let load =
-                Load { pool: pool.clone(), tool: tool.clone(), payload, options: calling.call_options(), streaming };
-            put(load, at_once, end, &measured, &invocation.printer).await
+            let load = Load { target: target.clone(), tool: tool.clone(), payload, streaming };
+            put(load, at_once.get(), end, &measured, &invocation.printer).await
         })
         .await;
     let measured = measured.into_inner();
     if measured.has_begun() && matches!(outcome, Ok(()) | Err(Failure::Signal(_))) {
-        print(&measured, &tool, at_once, &invocation.printer).await?;
+        print(&measured, &tool, at_once.get(), &invocation.printer).await?;
     }
     outcome.map(|()| if measured.has_errors() { Exit::SomeFailed } else { Exit::Success })
 }
@@ -91,10 +94,9 @@ impl End {
 /// One kind of call, made again and again.
 #[derive(Clone)]
 struct Load {
-    pool: Pool,
+    target: Target,
     tool: String,
     payload: Payload,
-    options: CallOptions,
     streaming: bool,
 }
 
@@ -107,12 +109,12 @@ impl Load {
     }
 
     async fn call_once(&self) -> Result<(), Error> {
-        self.pool.call_payload(&self.tool, self.payload.clone(), &self.options).await.map(drop)
+        self.target.call(&self.tool, self.payload.clone()).await.map(drop)
     }
 
     /// A stream is one call, from its beginning to its last chunk.
     async fn drain(&self) -> Result<(), Error> {
-        let mut chunks = self.pool.stream_payload(&self.tool, self.payload.clone(), &self.options).await?;
+        let mut chunks = self.target.stream(&self.tool, self.payload.clone()).await?;
         while let Some(chunk) = chunks.next().await {
             chunk?;
         }

@@ -1,10 +1,8 @@
-use hatchery::Payload;
-
 use crate::arguments::Arguments;
 use crate::exit::{Exit, Failure};
 use crate::invocation::Invocation;
 use crate::logs::Calls;
-use crate::private_pool::CallingOptions;
+use crate::target::{CallingOptions, Target};
 
 /// Call a tool once and print its result as JSON
 #[derive(clap::Args, Debug)]
@@ -21,18 +19,15 @@ pub(crate) struct CallArgs {
 
 /// One call, one result.
 pub(crate) async fn call(args: CallArgs, invocation: &Invocation) -> Result<Exit, Failure> {
-    args.calling.app.require()?;
+    let place = args.calling.place(invocation)?;
     let arguments = invocation.unless_interrupted(Arguments::read(&args.arguments)).await?;
-    let options = args.calling.call_options();
-    let result: Payload = args
-        .calling
-        .with_pool(invocation, Calls::One, async |pool| {
-            let tools = pool.tools();
-            let payload = arguments.for_tool(tools.iter().find(|tool| tool.name == args.tool))?;
-            Ok(pool.call_payload(&args.tool, payload, &options).await?)
+    let result = place
+        .visit(invocation, Calls::One, async |target: &Target| {
+            let arguments = target.fitted(arguments, &args.tool).await?;
+            Ok(target.call(&args.tool, arguments).await?)
         })
         .await?;
     invocation.printer.progress().clear();
-    invocation.printer.result(&result.to_json_text()?).await?;
+    invocation.printer.result(&result.text()?).await?;
     Ok(Exit::Success)
 }

@@ -3,7 +3,7 @@ mod order;
 
 use std::path::PathBuf;
 
-use hatchery::{CallOptions, Error, ErrorKind, Payload, Pool};
+use hatchery::{Error, ErrorKind, Payload};
 use serde_json::Value;
 use tokio::task::{JoinError, JoinSet};
 
@@ -12,7 +12,7 @@ use crate::invocation::Invocation;
 use crate::json_input;
 use crate::logs::Calls;
 use crate::printer::{Printer, error_line};
-use crate::private_pool::CallingOptions;
+use crate::target::{CallingOptions, Target};
 use input::{Input, Line, TooLong};
 use order::InOrder;
 
@@ -34,22 +34,21 @@ pub(crate) struct MapArgs {
 
 /// A call per line, as many at once as there are workers.
 pub(crate) async fn map(args: MapArgs, invocation: &Invocation) -> Result<Exit, Failure> {
-    args.calling.app.require()?;
+    let place = args.calling.place(invocation)?;
     let input = Input::open(&args.input)?;
-    let at_once = args.calling.workers.get();
-    let failed = args
-        .calling
-        .with_pool(invocation, Calls::Many, async |pool: &Pool| {
-            refuse_streaming(pool, &args.tool)?;
-            let caller = Caller { pool: pool.clone(), tool: args.tool.clone(), options: args.calling.call_options() };
+    let failed = place
+        .visit(invocation, Calls::Many, async |target: &Target| {
+            refuse_streaming(target, &args.tool).await?;
+            let at_once = target.workers().await?;
+            let caller = Caller { target: target.clone(), tool: args.tool };
             invocation.while_read(run(input, caller, at_once, &invocation.printer)).await
         })
         .await?;
     Ok(if failed == 0 { Exit::Success } else { Exit::SomeFailed })
 }
 
-fn refuse_streaming(pool: &Pool, tool: &str) -> Result<(), Error> {
-    let streams = pool.tools().iter().any(|spec| spec.name == tool && spec.streaming);
+async fn refuse_streaming(target: &Target, tool: &str) -> Result<(), Error> {
+    let streams = target.tool(tool).await?.is_some_and(|spec| spec.streaming);
     let message =
         || format!("map {tool}: it is a streaming tool, which has no one result per line; use `hatchery stream`");
     if streams { Err(Error::new(ErrorKind::Validation, message())) } else { Ok(()) }
@@ -94,9 +93,8 @@ fn answered(answer: Result<Result<Answer, Error>, JoinError>) -> Result<Answer, 
 
 #[derive(Clone)]
 struct Caller {
-    pool: Pool,
+    target: Target,
     tool: String,
-    options: CallOptions,
 }
 
 /// What becomes of one line.
@@ -126,6 +124,6 @@ impl Caller {
         let too_long = |why: &TooLong| Error::new(ErrorKind::Limit, format!("line {}: {why}", line.in_file));
         let object = json_input::object_on_line(line.in_file, line.text.as_ref().map_err(too_long)?)?;
         let arguments = Payload::from_json(Value::Object(object))?;
-        self.pool.call_payload(&self.tool, arguments, &self.options).await?.to_json_text()
+        self.target.call(&self.tool, arguments).await?.text()
     }
 }

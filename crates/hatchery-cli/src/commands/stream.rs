@@ -1,10 +1,9 @@
-use hatchery::{Payload, Pool};
-
 use crate::arguments::Arguments;
 use crate::commands::call::CallArgs;
 use crate::exit::{Exit, Failure};
 use crate::invocation::Invocation;
 use crate::logs::Calls;
+use crate::target::Target;
 
 /// Call a streaming tool and print each chunk as a line of JSON, as it arrives
 #[derive(clap::Args, Debug)]
@@ -16,18 +15,15 @@ pub(crate) struct StreamArgs {
 /// One call, a line per chunk.
 pub(crate) async fn stream(args: StreamArgs, invocation: &Invocation) -> Result<Exit, Failure> {
     let CallArgs { tool, arguments, calling } = args.of_call;
-    calling.app.require()?;
+    let place = calling.place(invocation)?;
     let arguments = invocation.unless_interrupted(Arguments::read(&arguments)).await?;
-    let options = calling.call_options();
-    calling
-        .with_pool(invocation, Calls::One, async |pool: &Pool| {
-            let tools = pool.tools();
-            let payload = arguments.for_tool(tools.iter().find(|spec| spec.name == tool))?;
+    place
+        .visit(invocation, Calls::One, async |target: &Target| {
+            let arguments = target.fitted(arguments, &tool).await?;
             let print = async {
-                let mut chunks = pool.stream_payload(&tool, payload, &options).await?;
+                let mut chunks = target.stream(&tool, arguments).await?;
                 while let Some(chunk) = chunks.next().await {
-                    let chunk: Payload = chunk?;
-                    invocation.printer.line(&chunk.to_json_text()?).await?;
+                    invocation.printer.line(&chunk?.text()?).await?;
                 }
                 Ok(Exit::Success)
             };

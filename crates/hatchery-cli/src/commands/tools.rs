@@ -1,25 +1,27 @@
 use std::fmt::Write as _;
 
-use hatchery::{Parameter, Pool, ToolSpec};
+use hatchery::{Parameter, ToolSpec};
 
 use crate::colour::Paint;
 use crate::exit::{Exit, Failure};
 use crate::invocation::Invocation;
-use crate::private_pool::AppOptions;
+use crate::logs::Calls;
+use crate::target::{Target, TargetOptions};
 
 /// Signatures up to this wide stand in one column, with what they do beside them.
 const COLUMN: usize = 48;
 
-/// List the tools of an app, with their parameters, types, defaults and docs
+/// List the tools of an app, or of the running daemon, with their parameters, types, defaults and docs
 #[derive(clap::Args, Debug)]
 pub(crate) struct ToolsArgs {
     #[command(flatten)]
-    app: AppOptions,
+    target: TargetOptions,
 }
 
-/// Loads the app and asks it.
+/// Loads the app and asks it, or asks the daemon.
 pub(crate) async fn tools(args: ToolsArgs, invocation: &Invocation) -> Result<Exit, Failure> {
-    let tools = args.app.with_worker(invocation, async |pool: &Pool| Ok(pool.tools())).await?;
+    let place = args.target.place(invocation)?;
+    let tools = place.visit(invocation, Calls::Many, async |target: &Target| Ok(target.tools().await?)).await?;
     let printer = &invocation.printer;
     if printer.json() {
         printer.document(&tools).await?;

@@ -3,14 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
 mod bench;
+mod both_ways;
 mod call;
 mod doctor;
+mod daemon;
 mod examples;
 mod failing_apps;
 mod generated;
 mod map;
 mod new;
+mod remote;
 mod sandbox;
+mod serve;
 mod signals;
 mod stream;
 mod terminal;

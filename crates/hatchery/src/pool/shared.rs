@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::call::{CallOptions, Deadline, Stage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CallId, WorkerId};
-use crate::process::Terminator;
+use crate::process::{self, Terminator};
 use crate::tool::{ToolSpec, near_match};
 use crate::value::Payload;
 use crate::worker::{Call, Line, Owner, Sink};
@@ -243,8 +243,15 @@ impl Shared {
     }
 
     pub(super) fn statuses(&self) -> Vec<WorkerStatus> {
-        let roster = self.roster();
-        (0..self.config.workers).map(|seat| self.status_of(seat, roster.seat(seat))).collect()
+        let mut statuses: Vec<WorkerStatus> = {
+            let roster = self.roster();
+            (0..self.config.workers).map(|seat| self.status_of(seat, roster.seat(seat))).collect()
+        };
+        // Reads a file each: not while the roster is held.
+        for status in &mut statuses {
+            status.rss_bytes = status.pid.and_then(process::resident_bytes);
+        }
+        statuses
     }
 
     /// Of the workers that are ready.
@@ -261,6 +268,7 @@ impl Shared {
     fn status_of(&self, seat: usize, occupant: roster::Occupant<'_, Arc<Line>>) -> WorkerStatus {
         let since = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).map(|age| age.as_secs_f64()).ok();
         let line = occupant.worker;
+        let answered = line.map(|line| line.answered()).unwrap_or_default();
         WorkerStatus {
             id: WorkerId::new(&self.name, seat).to_string(),
             pool: self.name.to_string(),
@@ -268,6 +276,9 @@ impl Shared {
             pid: line.map(|line| line.pid),
             generation: line.map_or(0, |line| line.generation),
             in_flight: occupant.load,
+            calls: answered.calls,
+            errors: answered.errors,
+            rss_bytes: None,
             started_at: line.and_then(|line| since(line.started_at)),
         }
     }

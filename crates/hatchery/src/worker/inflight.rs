@@ -53,7 +53,16 @@ pub(crate) struct Inflight(Mutex<Table>);
 #[derive(Default)]
 struct Table {
     open: HashMap<CallId, Open>,
+    answered: Answered,
     is_closed: bool,
+}
+
+/// How many calls the worker has answered for good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Answered {
+    pub(crate) calls: u64,
+    /// Of these, with an error.
+    pub(crate) errors: u64,
 }
 
 /// What the worker sent cannot be about this call.
@@ -123,6 +132,7 @@ impl Inflight {
     /// An ERROR came. As [`Inflight::result`].
     pub(crate) fn error(&self, id: CallId, error: Error) -> Result<impl FnOnce() + use<>, Mismatch> {
         let sink = self.remove(id, |_| true, Mismatch::NotOpen)?;
+        self.lock().answered.errors += 1;
         Ok(move || sink.fail(error))
     }
 
@@ -139,6 +149,10 @@ impl Inflight {
 
     pub(crate) fn is_open(&self, id: CallId) -> bool {
         self.lock().open.contains_key(&id)
+    }
+
+    pub(crate) fn answered(&self) -> Answered {
+        self.lock().answered
     }
 
     pub(crate) fn correlation_id(&self, id: CallId) -> Option<Arc<str>> {
@@ -164,6 +178,7 @@ impl Inflight {
             Some(open) if !fits(&open.sink) => return Err(otherwise),
             Some(_) => {}
         }
+        table.answered.calls += 1;
         table.open.remove(&id).map(|open| open.sink).ok_or(Mismatch::NotOpen)
     }
 
@@ -203,6 +218,16 @@ mod tests {
         tell();
         assert!(reply.try_recv().unwrap().is_ok());
         assert_eq!(inflight.result(1, payload()).err(), Some(Mismatch::NotOpen));
+    }
+
+    #[test]
+    fn answers_are_counted_and_failures_among_them() {
+        let inflight = Inflight::default();
+        let (_one, _two) = (unary(&inflight, 1), unary(&inflight, 2));
+        assert!(inflight.result(1, payload()).is_ok());
+        assert!(inflight.error(2, Error::new(ErrorKind::Remote, "raised")).is_ok());
+        assert!(inflight.result(2, payload()).is_err());
+        assert_eq!(inflight.answered(), Answered { calls: 2, errors: 1 });
     }
 
     #[test]

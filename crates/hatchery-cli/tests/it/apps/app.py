@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hatchery import tool
+from hatchery import Context, tool
 
 
 @tool
@@ -59,6 +59,23 @@ def wait_after(mark: str):
     """Says that it runs, and never ends."""
     Path(mark).touch()
     time.sleep(3600)
+
+
+@tool
+def until_cancelled(mark: str, told: str, ctx: Context):
+    """Says that it runs, and that it was told to stop."""
+    Path(mark).touch()
+    while not ctx.cancelled:
+        time.sleep(0.005)
+    Path(told).touch()
+
+
+@tool
+def pass_gate(mark: str, gate: str) -> str:
+    """Says that it runs, and returns once the file exists."""
+    Path(mark).touch()
+    wait_for(gate)
+    return "passed"
 
 
 @tool

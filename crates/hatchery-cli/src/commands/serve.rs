@@ -1,0 +1,92 @@
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use hatchery::{Error, ErrorKind, Hatchery};
+use hatchery_daemon::{Daemon, Phase, Record};
+use serde_json::json;
+use tokio::sync::watch;
+
+use crate::configuration;
+use crate::exit::{Exit, Failure};
+use crate::invocation::{Invocation, PARTING};
+use crate::logs::{Calls, Logs};
+use crate::private_pool::{self, AppOptions};
+
+/// What calls that run have to finish when the daemon is told to end. Supervisors of services wait longer before they kill.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// The pool that an app without a configuration gets.
+const POOL: &str = "default";
+
+/// Serve an app over HTTP until SIGTERM or SIGINT, then let running calls finish
+#[derive(clap::Args, Debug)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    app: AppOptions,
+    /// How many worker processes
+    #[arg(long, value_name = "N", default_value = "1", value_parser = private_pool::workers)]
+    workers: NonZeroUsize,
+    /// Where to listen, on loopback; port 0 is any free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7411")]
+    listen: String,
+}
+
+/// The daemon, from its binding to its end.
+pub(crate) async fn serve(args: ServeArgs, invocation: &Invocation) -> Result<Exit, Failure> {
+    if args.app.app.is_none() {
+        return Err(Error::new(ErrorKind::Validation, "serve: give the app with --app app.py").into());
+    }
+    let global = &invocation.global;
+    let (app, timeouts) = args.app.resolve(global.config.as_deref())?;
+    let data_dir = configuration::data_dir(global)?;
+    let daemon = Daemon::bind(&args.listen).await?;
+    let _until_the_end = Record::claim(&data_dir, daemon.address())?;
+    let mut builder = Hatchery::builder();
+    let logs = Logs::follow(builder.events(), global.log, global.quiet, Calls::Many, &invocation.printer);
+    let filling = builder.pool(POOL, app).workers(args.workers.get()).timeouts(timeouts).start();
+    let outcome = watched(daemon, filling, invocation).await;
+    // A stderr that nobody reads does not hold up the end.
+    let _held_by_its_reader = tokio::time::timeout(PARTING, logs.finish()).await;
+    outcome.map_err(|error| Failure::from(error).hinted(private_pool::of_start))?;
+    Ok(Exit::Drained)
+}
+
+/// Serves, and tells of the phases meanwhile.
+async fn watched(
+    daemon: Daemon,
+    filling: impl Future<Output = hatchery::Result<Hatchery>>,
+    invocation: &Invocation,
+) -> hatchery::Result<()> {
+    let url = format!("http://{}", daemon.address());
+    let telling = tell(daemon.phases(), &url, invocation);
+    let mut serving = std::pin::pin!(daemon.serve(filling, invocation.told_to_end(), GRACE));
+    tokio::select! {
+        outcome = &mut serving => outcome,
+        () = telling => serving.await,
+    }
+}
+
+async fn tell(mut phases: watch::Receiver<Phase>, url: &str, invocation: &Invocation) {
+    while phases.changed().await.is_ok() {
+        let phase = *phases.borrow_and_update();
+        match phase {
+            Phase::Serving => say_listening(url, invocation).await,
+            Phase::Draining if !invocation.global.quiet => {
+                let grace = hatchery::format_duration(GRACE);
+                let text = format!("draining: calls that run have {grace} to finish; a second signal ends them");
+                invocation.printer.message(&text).await;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A daemon serves on though nobody reads what it says.
+async fn say_listening(url: &str, invocation: &Invocation) {
+    let printer = &invocation.printer;
+    if printer.json() {
+        let _nobody_reads = printer.document(&json!({ "listening": url, "pid": std::process::id() })).await;
+    } else if !invocation.global.quiet {
+        printer.message(&format!("listening on {url}")).await;
+    }
+}

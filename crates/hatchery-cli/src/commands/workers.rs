@@ -1,0 +1,109 @@
+use std::time::{Duration, SystemTime};
+
+use serde::Deserialize;
+
+use crate::colour::Paint;
+use crate::columns::{Column, Holds, table};
+use crate::exit::{Exit, Failure};
+use crate::invocation::Invocation;
+use crate::remote::DaemonOptions;
+
+/// List the workers of the running daemon, and what each is doing
+#[derive(clap::Args, Debug)]
+pub(crate) struct WorkersArgs {
+    #[command(flatten)]
+    daemon: DaemonOptions,
+}
+
+/// What of the daemon's answer people read.
+#[derive(Deserialize)]
+struct Worker {
+    id: String,
+    state: String,
+    pid: Option<i32>,
+    generation: u64,
+    in_flight: usize,
+    calls: u64,
+    errors: u64,
+    rss_bytes: Option<u64>,
+    started_at: Option<f64>,
+}
+
+/// Asks it.
+pub(crate) async fn workers(args: WorkersArgs, invocation: &Invocation) -> Result<Exit, Failure> {
+    let daemon = args.daemon.find(&invocation.global)?;
+    let text = invocation.unless_interrupted(daemon.get("/v1/workers")).await?;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    invocation.print_answer(&text, |workers: Vec<Worker>, paint| sheet(&workers, now, paint)).await?;
+    Ok(Exit::Success)
+}
+
+fn sheet(workers: &[Worker], now: Duration, paint: Paint) -> String {
+    let (text, number) = (|heading| Column(heading, Holds::Text), |heading| Column(heading, Holds::Numbers));
+    let columns = [
+        text("worker"),
+        text("state"),
+        number("pid"),
+        number("generation"),
+        number("in flight"),
+        number("calls"),
+        number("errors"),
+        number("memory"),
+        number("up"),
+    ];
+    let rows: Vec<[String; 9]> = workers.iter().map(|worker| row(worker, now)).collect();
+    table(columns, &rows, paint)
+}
+
+fn row(worker: &Worker, now: Duration) -> [String; 9] {
+    let known = |value: Option<String>| value.unwrap_or_else(|| "-".into());
+    [
+        worker.id.clone(),
+        worker.state.clone(),
+        known(worker.pid.map(|pid| pid.to_string())),
+        worker.generation.to_string(),
+        worker.in_flight.to_string(),
+        worker.calls.to_string(),
+        worker.errors.to_string(),
+        known(worker.rss_bytes.map(|bytes| format!("{} MiB", bytes >> 20))),
+        known(worker.started_at.map(|since| age(now.as_secs_f64() - since))),
+    ]
+}
+
+/// In the unit in which it has few digits.
+fn age(seconds: f64) -> String {
+    // The clock may have been set back.
+    let seconds = seconds.max(0.0) as u64;
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_is_a_dash() {
+        let answer = r#"[
+            {"id":"default-1","pool":"default","state":"busy","pid":4711,"generation":2,"in_flight":1,"calls":10,"errors":3,
+             "rss_bytes":15728640,"started_at":40.5},
+            {"id":"default-2","pool":"default","state":"starting","pid":null,"generation":0,"in_flight":0,"calls":0,"errors":0,
+             "rss_bytes":null,"started_at":null}]"#;
+        let workers: Vec<Worker> = serde_json::from_str(answer).unwrap();
+        let expected = "\
+worker     state      pid  generation  in flight  calls  errors  memory    up
+default-1  busy      4711           2          1     10       3  15 MiB  60 s
+default-2  starting     -           0          0      0       0       -     -";
+        assert_eq!(sheet(&workers, Duration::from_secs(101), Paint::PLAIN), expected);
+    }
+
+    #[test]
+    fn ages_have_few_digits() {
+        let ages: Vec<String> = [-5.0, 119.9, 120.0, 7_200.0, 200_000.0].into_iter().map(age).collect();
+        assert_eq!(ages, ["0 s", "119 s", "2 min", "2 h", "2 d"]);
+    }
+}

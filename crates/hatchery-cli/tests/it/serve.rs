@@ -1,0 +1,174 @@
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::daemon::{Daemon, SERVE};
+use crate::sandbox::{Running, Sandbox, wait_until};
+
+const RECORD: &str = "state/hatchery/default/daemon.json";
+
+#[test]
+fn where_it_listens_is_told_to_people_on_stderr() {
+    let sandbox = Sandbox::with_app();
+    let running = sandbox.start(&SERVE);
+    wait_until("it serves", || sandbox.run(&["call", "word_count", "text=a", "-q"]).status == Some(0));
+    let address = record(&sandbox)["address"].as_str().unwrap().to_owned();
+    running.signal(Signal::INT);
+    let finished = running.finish().exits(0).prints("");
+    assert!(finished.stderr.starts_with(&format!("listening on http://{address}\n")), "{finished:#?}");
+    finished.says("draining: calls that run have 30s to finish");
+}
+
+fn record(sandbox: &Sandbox) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(sandbox.path(RECORD)).unwrap()).unwrap()
+}
+
+#[test]
+fn where_it_listens_is_kept_in_the_data_directory_as_long_as_it_lives() {
+    let sandbox = Sandbox::with_app();
+    let daemon = Daemon::serve(&sandbox, &["--quiet"]);
+    let mode = std::fs::metadata(sandbox.path(RECORD)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode, &record(&sandbox)["address"]), (0o600, &json!(daemon.address)));
+    assert_eq!(daemon.end().stderr, "");
+    assert!(!sandbox.path(RECORD).exists());
+}
+
+#[test]
+fn status_and_workers_are_told() {
+    let sandbox = Sandbox::with_app();
+    let daemon = Daemon::serve(&sandbox, &["--workers", "2"]);
+    let status = sandbox.run(&["status", "--json"]).exits(0).json();
+    assert_eq!((&status["phase"], &status["pools"][0]["workers"]), (&json!("serving"), &json!(2)));
+    let people = sandbox.run(&["status"]).exits(0).stdout;
+    assert!(people.starts_with(&format!("serving on http://{}, pid {}", daemon.address, status["pid"])), "{people}");
+    sandbox.run(&["call", "fail", "message=no", "-q"]).exits(1);
+    let workers = sandbox.run(&["workers", "--json"]).exits(0).json();
+    let workers = workers.as_array().unwrap();
+    assert_eq!(
+        workers.iter().map(|worker| worker["id"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["default-1", "default-2"]
+    );
+    assert_eq!(workers.iter().map(|worker| worker["errors"].as_u64().unwrap()).sum::<u64>(), 1);
+    assert!(workers.iter().all(|worker| worker["rss_bytes"].as_u64().unwrap() > 1 << 20), "{workers:?}");
+    let people = sandbox.run(&["workers"]).exits(0).stdout;
+    assert!(people.lines().nth(1).unwrap().starts_with("default-1  idle"), "{people}");
+    daemon.end();
+}
+
+#[test]
+fn a_signal_lets_the_running_call_finish_and_takes_no_other() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let sandbox = Sandbox::with_app();
+        let daemon = Daemon::serve(&sandbox, &[]);
+        let (mark, gate) = (format!("mark={}", sandbox.name("mark")), format!("gate={}", sandbox.name("gate")));
+        let call = sandbox.start(&["call", "pass_gate", &mark, &gate]);
+        sandbox.wait_for("mark");
+        daemon.running.signal(signal);
+        wait_until("it drains", || sandbox.run(&["status", "--json"]).json()["phase"] == "draining");
+        sandbox.run(&["call", "word_count", "text=a"]).exits(4).says("pool default is shut down");
+        sandbox.write("gate", "");
+        call.finish().exits(0).prints("\"passed\"");
+        daemon.running.finish().exits(0);
+    }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let sandbox = Sandbox::with_app();
+    let daemon = Daemon::serve(&sandbox, &["--workers", "2"]);
+    let mark = format!("mark={}", sandbox.name("mark"));
+    let call = sandbox.start(&["call", "stubborn", &mark]);
+    sandbox.wait_for("mark");
+    daemon.running.signal(Signal::TERM);
+    wait_until("it drains", || sandbox.run(&["status", "--json"]).json()["phase"] == "draining");
+    daemon.running.signal(Signal::INT);
+    daemon.running.finish().exits(143);
+    call.finish().exits(4).says("it went away before it had answered");
+    assert!(!sandbox.path(RECORD).exists());
+}
+
+#[test]
+fn a_signal_ends_a_start_too() {
+    let sandbox = Sandbox::with("import pathlib, time\npathlib.Path('importing').touch()\ntime.sleep(3600)\n");
+    let running = sandbox.start(&SERVE);
+    sandbox.wait_for("importing");
+    assert_eq!(sandbox.run(&["status", "--json"]).exits(0).json()["phase"], "filling");
+    sandbox.run(&["call", "anything", "{}"]).exits(4).says("the daemon takes no calls: it is filling");
+    running.signal(Signal::TERM);
+    running.finish().exits(0).prints("").hides("listening");
+    assert!(!sandbox.path(RECORD).exists());
+}
+
+#[test]
+fn a_daemon_that_was_killed_is_not_running_and_another_may_follow() {
+    let sandbox = Sandbox::with_app();
+    let daemon = Daemon::serve(&sandbox, &[]);
+    daemon.running.signal(Signal::KILL);
+    daemon.running.finish();
+    assert!(sandbox.path(RECORD).exists());
+    sandbox.run(&["status"]).exits(4).says("no daemon is running");
+    let next = Daemon::serve(&sandbox, &[]);
+    sandbox.run(&["call", "word_count", "text=a", "-q"]).exits(0).prints(r#"{"a":1}"#);
+    next.end();
+}
+
+#[test]
+fn an_address_and_a_data_directory_have_one_daemon() {
+    let sandbox = Sandbox::with_app();
+    let daemon = Daemon::serve(&sandbox, &[]);
+    let other = ["serve", "--app", "app.py", "--data-dir", "other"];
+    let finished = sandbox.run(&[&other[..], &["--listen", &daemon.address]].concat()).exits(4);
+    finished.says(&format!("listen on {}: another program listens there", daemon.address));
+    let pid = sandbox.run(&["status", "--json"]).json()["pid"].clone();
+    let finished = sandbox.run(&SERVE).exits(4).prints("");
+    finished.says(&format!("belongs to the daemon with pid {pid} at {}", daemon.address)).says("--data-dir");
+    daemon.end();
+}
+
+#[test]
+fn what_cannot_be_served_is_told_before_anything_starts() {
+    let sandbox = Sandbox::with_app();
+    sandbox.run(&["serve"]).exits(2).says("serve: give the app with --app app.py");
+    sandbox.run(&["serve", "--app", "app.py", "--listen", "0.0.0.0:0"]).exits(2).says("only loopback addresses");
+    sandbox.run(&["serve", "--app", "app.py", "--listen", "7411"]).exits(2).says("expected an address and a port");
+    sandbox.write("file", "");
+    sandbox.run(&[&SERVE[..], &["--data-dir", "file/x"]].concat()).exits(2).says("write file/x/daemon.json: Not a dir");
+}
+
+#[test]
+fn an_app_that_does_not_load_is_shown_with_its_traceback() {
+    let sandbox = Sandbox::with("print('so far')\nx = {}['key']\n");
+    let finished = sandbox.run(&SERVE).exits(2).prints("");
+    finished.says("KeyError").says("Traceback").says("default-1 | so far\n").hides("listening");
+    let error = sandbox.run(&[&SERVE[..], &["--json", "-q"]].concat()).exits(2).json();
+    assert_eq!(error["error"]["kind"], "validation");
+    assert!(error["error"]["traceback"].as_str().unwrap().contains("KeyError"), "{error}");
+    assert!(!sandbox.path(RECORD).exists());
+}
+
+#[test]
+fn a_daemon_serves_on_though_nobody_reads_what_it_says() {
+    let sandbox = Sandbox::with_app();
+    let (reader, pipe) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = sandbox.command(&[&SERVE[..], &["--json"]].concat());
+    command.stdout(pipe.try_clone().unwrap()).stderr(Stdio::from(pipe));
+    let running = Running::new(command.spawn().unwrap());
+    wait_until("it serves", || sandbox.run(&["call", "word_count", "text=a", "-q"]).status == Some(0));
+    running.signal(Signal::TERM);
+    running.finish().exits(0);
+}
+
+#[test]
+fn a_stderr_that_nobody_empties_does_not_hold_up_the_end() {
+    let sandbox = Sandbox::with_app();
+    let (_reader, pipe) = std::io::pipe().unwrap();
+    let mut command = sandbox.command(&SERVE);
+    let running = Running::new(command.stderr(pipe).spawn().unwrap());
+    wait_until("it serves", || sandbox.run(&["call", "word_count", "text=a", "-q"]).status == Some(0));
+    sandbox.run(&["call", "flood", "mebibytes=4", "-q"]).exits(0);
+    running.signal(Signal::TERM);
+    running.finish().exits(0);
+}

@@ -1,0 +1,96 @@
+//! The life of a daemon, top to bottom.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hatchery::{Hatchery, Result};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::house::House;
+use crate::{Phase, connections, listen};
+
+/// A daemon that is bound to its address. Connections wait there until it serves.
+pub struct Daemon {
+    listener: TcpListener,
+    house: Arc<House>,
+}
+
+impl Daemon {
+    /// Listens on `HOST:PORT`; port 0 is any free one.
+    ///
+    /// # Errors
+    /// `validation` for anything but a loopback address, since callers are not authenticated; `conflict` if somebody
+    /// listens there.
+    pub async fn bind(address: &str) -> Result<Daemon> {
+        let (listener, address) = listen::bind(address).await?;
+        Ok(Daemon { listener, house: Arc::new(House::new(address)) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.house.address
+    }
+
+    /// The phases that it enters, from now on to the last.
+    pub fn phases(&self) -> watch::Receiver<Phase> {
+        self.house.phases()
+    }
+
+    /// Answers from now on, takes calls once `filling` has started the pools, and drains when `shutdown` ends: calls that run
+    /// may finish within `grace`. Returns when every worker is gone and every connection is closed.
+    ///
+    /// Dropping the future ends every worker at once.
+    ///
+    /// # Errors
+    /// That of `filling`; the daemon has ended then.
+    pub async fn serve(
+        self,
+        filling: impl Future<Output = Result<Hatchery>>,
+        shutdown: impl Future<Output = ()>,
+        grace: Duration,
+    ) -> Result<()> {
+        let Daemon { listener, house } = self;
+        let live = live(&house, filling, shutdown, grace);
+        let (outcome, ()) = tokio::join!(live, connections::serve(listener, Arc::clone(&house)));
+        outcome
+    }
+}
+
+/// From the first phase after the start to the last.
+async fn live(
+    house: &House,
+    filling: impl Future<Output = Result<Hatchery>>,
+    shutdown: impl Future<Output = ()>,
+    grace: Duration,
+) -> Result<()> {
+    let mut shutdown = std::pin::pin!(shutdown);
+    house.enter(Phase::Filling);
+    let filled = tokio::select! {
+        biased;
+        // Nobody has called the workers yet: they end with the future that starts them.
+        () = &mut shutdown => None,
+        filled = filling => Some(filled),
+    };
+    let outcome = match filled {
+        Some(Ok(hatchery)) => until_drained(house, hatchery, shutdown, grace).await,
+        Some(Err(error)) => Err(error),
+        None => Ok(()),
+    };
+    house.enter(Phase::Closed);
+    outcome
+}
+
+async fn until_drained(
+    house: &House,
+    hatchery: Hatchery,
+    shutdown: impl Future<Output = ()>,
+    grace: Duration,
+) -> Result<()> {
+    let hatchery = Arc::new(hatchery);
+    house.open(&hatchery);
+    shutdown.await;
+    house.enter(Phase::Draining);
+    hatchery.shutdown_within(grace).await
+}

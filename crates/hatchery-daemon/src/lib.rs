@@ -1,0 +1,48 @@
+//! The daemon: pools of workers behind HTTP, on loopback.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use hatchery::{Hatchery, PythonApp};
+//! use hatchery_daemon::Daemon;
+//!
+//! # async fn example(asked_to_end: impl Future<Output = ()>) -> hatchery::Result<()> {
+//! let daemon = Daemon::bind("127.0.0.1:0").await?;
+//! println!("listening on http://{}", daemon.address());
+//! let filling = Hatchery::builder().pool("default", PythonApp::file("app.py")).workers(4).start();
+//! daemon.serve(filling, asked_to_end, Duration::from_secs(30)).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! # Theory of operation
+//!
+//! A daemon passes through [`Phase`]s, in their order and never back. It answers from the moment it is bound; calls it takes
+//! while it is serving. Told to end, it drains: calls that run may finish within a grace, and it answers until they have.
+//!
+//! **A request** passes the gate (`gate.rs`: web pages of others stay outside), is read whole within bounds (`body.rs`) and
+//! becomes a call of the library, whose future the connection holds: a client that goes away drops it, and that cancels the
+//! call. A stream is a response whose body asks the pool for the next chunk when the client has taken the last.
+//!
+//! **An answer** is the bare result, or an error in the one form of [`hatchery::Error::to_json`], under the status that
+//! `failure.rs` alone knows.
+//!
+//! **One daemon per data directory**: a [`Record`] there says where it is, and a lock on it says that it lives.
+#![warn(missing_docs)]
+
+mod daemon;
+mod connections;
+mod routes;
+mod gate;
+mod calls;
+mod event_stream;
+mod observation;
+mod options;
+mod body;
+mod house;
+mod failure;
+mod listen;
+mod phase;
+mod record;
+
+pub use daemon::Daemon;
+pub use phase::Phase;
+pub use record::{Claim, Record};

@@ -1,0 +1,165 @@
+//! `daemon.json` in the data directory: where the daemon of this directory is reached.
+//!
+//! That it lives is not read from the file but from a lock on it, which the kernel takes back when the process ends, however
+//! it ends. So there is no pid to compare, and a file that a killed daemon left behind deceives nobody.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use hatchery::{Error, ErrorKind, Result};
+use rustix::fs::{FlockOperation, fcntl_lock};
+use rustix::io::Errno;
+use rustix::process::{Flock, FlockType, fcntl_getlk};
+use serde::{Deserialize, Serialize};
+
+const FILE: &str = "daemon.json";
+
+/// How a daemon is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its process.
+    pub pid: u32,
+    /// The version of hatchery that it is.
+    pub version: String,
+}
+
+/// A data directory's one daemon: this process. Dropped, it makes room for another.
+#[derive(Debug)]
+pub struct Claim {
+    path: PathBuf,
+    /// Holds the lock. Nothing else in this process may open and close the file: that would give the lock back.
+    file: File,
+}
+
+impl Record {
+    /// The daemon of this data directory, if one lives.
+    ///
+    /// # Errors
+    /// `unavailable` if there is a file that cannot be read.
+    pub fn find(data_dir: &Path) -> Result<Option<Record>> {
+        let path = data_dir.join(FILE);
+        read(&path).map_err(|why| Error::new(ErrorKind::Unavailable, format!("read {}: {why}", path.display())))
+    }
+
+    /// Claims the data directory for the daemon in this process, which listens on `address`. Makes the directory if there is
+    /// none.
+    ///
+    /// # Errors
+    /// `conflict` if another daemon has claimed it; `validation` if it cannot be written.
+    pub fn claim(data_dir: &Path, address: SocketAddr) -> Result<Claim> {
+        let path = data_dir.join(FILE);
+        let failed = |why: io::Error| Error::new(ErrorKind::Validation, format!("write {}: {why}", path.display()));
+        DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(failed)?;
+        let Some(file) = locked(&path).map_err(failed)? else { return Err(taken(data_dir)) };
+        let claim = Claim { path: path.clone(), file };
+        let record = Record { address, pid: std::process::id(), version: env!("CARGO_PKG_VERSION").into() };
+        claim.write(&record).map_err(failed)?;
+        Ok(claim)
+    }
+}
+
+impl Claim {
+    fn write(&self, record: &Record) -> io::Result<()> {
+        let text = serde_json::to_string(record)?;
+        self.file.set_len(0)?;
+        (&self.file).write_all(format!("{text}\n").as_bytes())
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if is_at(&self.file, &self.path) {
+            let _gone_already = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn taken(data_dir: &Path) -> Error {
+    let whose = match Record::find(data_dir) {
+        Ok(Some(record)) => format!("the daemon with pid {} at {}", record.pid, record.address),
+        _ => "another daemon".into(),
+    };
+    let place = data_dir.display();
+    Error::new(ErrorKind::Conflict, format!("{place} belongs to {whose}; give this one another with --data-dir"))
+}
+
+/// The file, locked; `None` if another process has the lock.
+fn locked(path: &Path) -> io::Result<Option<File>> {
+    loop {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) if is_at(&file, path) => return Ok(Some(file)),
+            // A daemon that ended in between has removed what we opened.
+            Ok(()) => {}
+            Err(Errno::AGAIN | Errno::ACCESS) => return Ok(None),
+            Err(why) => return Err(why.into()),
+        }
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let same = |one: std::fs::Metadata, other: std::fs::Metadata| (one.dev(), one.ino()) == (other.dev(), other.ino());
+    file.metadata().is_ok_and(|opened| std::fs::metadata(path).is_ok_and(|there| same(opened, there)))
+}
+
+/// `None` if there is no file, nobody holds it, or its holder has not written it yet.
+fn read(path: &Path) -> io::Result<Option<Record>> {
+    let mut file = match File::open(path) {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    if fcntl_getlk(&file, &Flock::from(FlockType::WriteLock))?.is_none() {
+        return Ok(None);
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok(serde_json::from_str(&text).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn address() -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 7411))
+    }
+
+    #[test]
+    fn a_claim_is_a_private_file_that_goes_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let data_dir = folder.path().join("state/default");
+        let claim = Record::claim(&data_dir, address()).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&data_dir), mode(&data_dir.join(FILE))), (0o700, 0o600));
+        let record: Record = serde_json::from_str(&std::fs::read_to_string(data_dir.join(FILE)).unwrap()).unwrap();
+        assert_eq!((record.address, record.pid), (address(), std::process::id()));
+        drop(claim);
+        assert_eq!(std::fs::read_dir(&data_dir).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_that_nobody_holds_is_no_daemon_and_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Record::find(folder.path()).unwrap(), None);
+        let stale = Record { address: address(), pid: 1, version: "0".repeat(1000) };
+        std::fs::write(folder.path().join(FILE), serde_json::to_string(&stale).unwrap()).unwrap();
+        assert_eq!(Record::find(folder.path()).unwrap(), None);
+        let claim = Record::claim(folder.path(), address()).unwrap();
+        let text = std::fs::read_to_string(&claim.path).unwrap();
+        assert_eq!(serde_json::from_str::<Record>(&text).unwrap().pid, std::process::id(), "{text}");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let error = Record::claim(Path::new("/proc/no/such"), address()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Validation);
+        assert!(error.message().starts_with("write /proc/no/such/daemon.json: "), "{error}");
+    }
+}

@@ -1,0 +1,162 @@
+//! A daemon of one pool, and what must be gone when the test is over.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use hatchery::{CommandApp, Hatchery, PoolBuilder, PythonApp, Result};
+use hatchery_daemon::{Daemon, Phase};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+/// Long enough for a loaded machine; only a failing test ever waits this long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What calls that run have, when a test does not say otherwise.
+const GRACE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Rig {
+    pub(crate) address: SocketAddr,
+    pub(crate) phases: watch::Receiver<Phase>,
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<Result<()>>,
+    folder: tempfile::TempDir,
+}
+
+/// The well-behaved tools of the library's own tests.
+pub(crate) fn basics() -> PoolBuilder {
+    pool(PythonApp::file(of_library("apps/basics.py")))
+}
+
+/// The tools of `app.py` beside this file.
+pub(crate) fn ours() -> PoolBuilder {
+    pool(PythonApp::file(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/app.py")))
+}
+
+/// A misbehaving worker of the library's own tests.
+pub(crate) fn misbehaving(name: &str) -> PoolBuilder {
+    let program = of_library("workers").join(format!("{name}.py"));
+    Hatchery::builder().pool("default", CommandApp::new("python3").arg(program).env("PYTHONDONTWRITEBYTECODE", "1"))
+}
+
+fn pool(app: PythonApp) -> PoolBuilder {
+    Hatchery::builder().pool("default", app)
+}
+
+fn of_library(path: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "../hatchery/tests/fixtures", path].iter().collect()
+}
+
+impl Rig {
+    /// A daemon that serves.
+    pub(crate) async fn of(pool: PoolBuilder) -> Rig {
+        Rig::with_grace(pool, GRACE).await
+    }
+
+    pub(crate) async fn with_grace(pool: PoolBuilder, grace: Duration) -> Rig {
+        let mut rig = Rig::filling(pool.start(), grace).await;
+        rig.reaches(Phase::Serving).await;
+        rig
+    }
+
+    /// A daemon whose pools may never be filled.
+    pub(crate) async fn filling(
+        filling: impl Future<Output = Result<Hatchery>> + Send + 'static,
+        grace: Duration,
+    ) -> Rig {
+        let daemon = Daemon::bind("127.0.0.1:0").await.unwrap();
+        let (address, phases) = (daemon.address(), daemon.phases());
+        let (stop, stopped) = oneshot::channel();
+        let ended = tokio::spawn(daemon.serve(filling, async { drop(stopped.await) }, grace));
+        Rig { address, phases, stop, ended, folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) async fn reaches(&mut self, phase: Phase) {
+        let reached = self.phases.wait_for(|now| *now >= phase);
+        tokio::time::timeout(PATIENCE, reached).await.unwrap().unwrap();
+    }
+
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn workers(&self) -> Vec<serde_json::Value> {
+        crate::client::get(self.address, "/v1/workers").await.json().as_array().unwrap().clone()
+    }
+
+    /// Waits until the first worker is in this state.
+    pub(crate) async fn worker_is(&self, state: &str) {
+        let is = async || self.workers().await[0]["state"] == state;
+        let wait = async {
+            while !is().await {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never {state}"));
+    }
+
+    /// Tells the daemon to end, and does not wait for it.
+    pub(crate) fn stop(self) -> Ending {
+        let _has_ended_by_itself = self.stop.send(());
+        Ending { address: self.address, phases: self.phases, ended: self.ended, folder: self.folder }
+    }
+
+    /// Ends the daemon, and proves that no worker is left.
+    pub(crate) async fn end(self) {
+        let pids: Vec<_> = self.workers().await.iter().map(|worker| worker["pid"].clone()).collect();
+        self.stop().ended().await.unwrap();
+        for pid in pids {
+            assert!(!Path::new(&format!("/proc/{pid}")).exists(), "worker {pid} is left");
+        }
+    }
+}
+
+/// A daemon that was told to end.
+pub(crate) struct Ending {
+    pub(crate) address: SocketAddr,
+    phases: watch::Receiver<Phase>,
+    ended: JoinHandle<Result<()>>,
+    folder: tempfile::TempDir,
+}
+
+impl Ending {
+    pub(crate) async fn reaches(&mut self, phase: Phase) {
+        let reached = self.phases.wait_for(|now| *now >= phase);
+        tokio::time::timeout(PATIENCE, reached).await.unwrap().unwrap();
+    }
+
+    pub(crate) async fn ended(self) -> Result<()> {
+        let outcome = tokio::time::timeout(PATIENCE, self.ended).await.unwrap().unwrap();
+        assert_eq!(*self.phases.borrow(), Phase::Closed);
+        drop(self.folder);
+        outcome
+    }
+}
+
+pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+pub(crate) async fn eventually_file(path: &str) {
+    eventually(&format!("{path} exists"), || Path::new(path).exists()).await;
+}
+
+/// Polls the future once, and drops it: it had not ended.
+pub(crate) async fn begun_and_dropped<T>(future: impl Future<Output = T>, until: impl Future<Output = ()>) {
+    let (mut future, mut until) = (pin!(future), pin!(until));
+    let ended = poll_fn(|context| {
+        if future.as_mut().poll(context).is_ready() {
+            return Poll::Ready(true);
+        }
+        until.as_mut().poll(context).map(|()| false)
+    });
+    assert!(!ended.await, "it ended by itself");
+}
