@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::{env, fs, io};
 
 use sha2::{Digest, Sha256};
@@ -10,7 +11,19 @@ use sha2::{Digest, Sha256};
 #[path = "build/guardian.rs"]
 mod guardian;
 
-fn main() -> io::Result<()> {
+/// An error's own words, with line ends, instead of how Rust writes it.
+#[expect(clippy::print_stderr, reason = "cargo shows it to whoever builds")]
+fn main() -> ExitCode {
+    match build() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn build() -> io::Result<()> {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or(io::ErrorKind::NotFound)?).join("python");
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?);
     rebuild_if_changed();

@@ -145,8 +145,16 @@ impl Keeper {
             (Fork::Child, namespace) => self.become_guardian(Post { namespace, ..post }, teller),
             (Fork::Parent(child), _) => {
                 drop((post, teller));
-                judge(child, listener.listen(PATIENCE_MS))
+                let judged = judge(child, listener.listen(PATIENCE_MS));
+                self.remove_folder_if_failed(number, &judged);
+                judged
             }
+        }
+    }
+
+    fn remove_folder_if_failed(&self, guardian: u32, judged: &core::result::Result<Child, Failure>) {
+        if let (Err(_), Some(run)) = (judged, &self.run_folder) {
+            let _not_made_yet = run.remove(guardian);
         }
     }
 

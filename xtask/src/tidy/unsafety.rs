@@ -4,10 +4,16 @@ use super::Finding;
 use super::code::{code_only, line_of, words};
 use super::tree::Tree;
 
-/// The files that may hold unsafe code: the room of the dangerous calls, and two of its tests, which play a host that
-/// blocks signals and ignores SIGCHLD.
-const ROOMS: [&str; 3] = [
+/// The files that may hold unsafe code: the room of the dangerous calls; two of its tests, which play a host that blocks
+/// signals and ignores SIGCHLD; and what stands in for a C library below the guardian.
+const ROOMS: [&str; 9] = [
     "crates/hatchery/src/process/raw.rs",
+    "crates/hatchery/guardian/memory.rs",
+    "crates/hatchery/guardian/sys/aarch64.rs",
+    "crates/hatchery/guardian/sys/files.rs",
+    "crates/hatchery/guardian/sys/processes.rs",
+    "crates/hatchery/guardian/sys/sockets.rs",
+    "crates/hatchery/guardian/sys/x86_64.rs",
     "crates/hatchery/src/process/tests/foreign_hosts.rs",
     "crates/hatchery/src/process/tests/starting.rs",
 ];
@@ -19,7 +25,10 @@ pub(super) fn rooms(tree: &Tree) -> Vec<Finding> {
             let code = code_only(&file.text);
             let lines: Vec<usize> = words(&code, "unsafe").map(|at| line_of(&code, at)).collect();
             lines.into_iter().map(|line| {
-                let what = format!("unsafe code lives in {} only; use a safe call of rustix or std", ROOMS[0]);
+                let what = format!(
+                    "unsafe code lives in {} only; use a safe call of rustix or std, or of the guardian's `sys`",
+                    ROOMS[0]
+                );
                 Finding::new(&file.path, line, "unsafe", what)
             })
         })

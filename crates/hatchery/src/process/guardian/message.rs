@@ -41,7 +41,7 @@ pub(crate) enum KeeperOrder {
 /// Keeper to host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeeperFact {
-    /// `Begin` was carried out.
+    /// `Begin` was carried out. Where there is no run folder, `cgroup` and `clone_into_cgroup` are ENOENT.
     Kept(Layers),
     /// The guardian exists; its own `Ready` comes on its own socket. Descriptor: its pidfd.
     Guarding { guardian: u32, pid: u32 },
@@ -75,7 +75,7 @@ pub(crate) enum Fact {
     Spawned { worker: u32, pid: u32 },
     /// Nothing is left of the attempt.
     Failed { worker: u32, step: Step, errno: i32 },
-    /// A process of the worker outlives it, as its `on_escape` allows.
+    /// A process of the worker outlives it, as its `on_escape` allows. The number is the guardian's view.
     Escaped { worker: u32, pid: u32 },
     /// The whole tree is gone and reaped. `code` and `status` are `si_code` and `si_status` of the leader. `escaped` counts
     /// the processes that had left the worker's group and were ended with it.
@@ -123,7 +123,7 @@ pub enum OnEscape {
     Kill,
     /// Left alone until the run ends, and reported.
     Report,
-    /// Left alone for good, and reported.
+    /// Left alone for good, and reported. Such a worker lives in the cgroup around the run's folder, without a leaf.
     Adopt,
 }
 

@@ -215,3 +215,82 @@ fn abandon(pid: Pid) {
         let _reaped_elsewhere = waitid(WaitId::Pid(pid.raw()), WaitIdOptions::EXITED);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::super::tests::{assert_ends_and_reap, seqpacket};
+    use super::*;
+
+    /// It runs, and ends when nobody is at the other end of its socket.
+    fn runs(source: Source) -> Result<(), NotStarted> {
+        let (ours, theirs) = seqpacket();
+        let keeper = start_from(std::slice::from_ref(&source), &theirs)?;
+        drop(theirs);
+        assert_eq!(keeper.source, source);
+        drop(ours);
+        assert_ends_and_reap(&keeper);
+        Ok(())
+    }
+
+    #[test]
+    fn each_source_gives_a_program_that_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let copy = folder.path().join("copy");
+        fs::write(&copy, PROGRAM).unwrap();
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o500)).unwrap();
+        let private = folder.path().join("private");
+        for source in [Source::Memory, Source::Variable(copy), Source::Folder(private.clone())] {
+            runs(source).unwrap();
+        }
+        assert_eq!(fs::read_dir(private).unwrap().count(), 0, "a program that runs needs no file");
+    }
+
+    #[test]
+    fn what_cannot_be_trusted_is_not_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = folder.path().join("other");
+        fs::write(&other, "#!/bin/sh\n").unwrap();
+        let public = folder.path().join("public");
+        fs::create_dir(&public).unwrap();
+        fs::set_permissions(&public, fs::Permissions::from_mode(0o777)).unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path(), &link).unwrap();
+        let missing = folder.path().join("missing");
+        let cases = [
+            (Source::Variable(other), "it is not the program that this build of hatchery carries"),
+            (Source::Variable(missing), "No such file"),
+            (Source::Folder(public), "with mode 777"),
+            (Source::Folder(link), "Not a directory"),
+        ];
+        for (source, expected) in cases {
+            let text = runs(source.clone()).unwrap_err().to_string();
+            assert!(text.contains(expected) && text.contains(&source.to_string()), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_next_source_is_tried_and_all_that_failed_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = Source::Folder(folder.path().join("no/such/place"));
+        let (ours, theirs) = seqpacket();
+        let keeper = start_from(&[missing.clone(), Source::Memory], &theirs).unwrap();
+        assert_eq!(keeper.source, Source::Memory);
+        drop((ours, theirs));
+        assert_ends_and_reap(&keeper);
+        let (_ours, theirs) = seqpacket();
+        let text = start_from(&[missing.clone(), missing], &theirs).unwrap_err().to_string();
+        assert_eq!(text.matches("No such file").count(), 2, "{text}");
+    }
+
+    #[test]
+    fn the_variable_leaves_no_choice() {
+        let choose =
+            |variable: Option<&str>, folder: Option<&str>| sources(variable.map(Into::into), folder.map(Into::into));
+        assert_eq!(choose(Some("/opt/guardian"), Some("/run/user/1")), [Source::Variable("/opt/guardian".into())]);
+        assert_eq!(choose(Some(""), Some("/run/user/1")), [Source::Memory, Source::Folder("/run/user/1".into())]);
+        let public = format!("/tmp/hatchery-{}", geteuid().as_raw());
+        assert_eq!(choose(None, Some("relative")), [Source::Memory, Source::Folder(public.into())]);
+    }
+}

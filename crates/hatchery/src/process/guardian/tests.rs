@@ -87,7 +87,7 @@ struct Run {
     guardian: Option<OwnedFd>,
     guardian_socket: Option<OwnedFd>,
     early: VecDeque<(Fact, Option<OwnedFd>)>,
-    _cgroup: Option<CgroupFolder>,
+    cgroup: Option<CgroupFolder>,
 }
 
 impl Run {
@@ -106,7 +106,10 @@ impl Run {
     fn watching(tier: Tier, host: &OwnedFd) -> Run {
         let (ours, theirs) = seqpacket();
         let keeper = program::start(theirs).unwrap();
-        let cgroup = (tier == Tier::Cgroup).then(|| CgroupFolder::make().unwrap());
+        Run::begin(keeper, ours, (tier == Tier::Cgroup).then(|| CgroupFolder::make().unwrap()), host)
+    }
+
+    fn begin(keeper: Keeper, ours: OwnedFd, cgroup: Option<CgroupFolder>, host: &OwnedFd) -> Run {
         let soft = (random_u64() >> 24) << 22;
         let mark = Mark { hard: (1 << 62) | (random_u64() >> 2), soft };
         let order = KeeperOrder::Begin { mark, host: std::process::id(), grace_ms: GRACE_MS, cgroup: cgroup.is_some() };
@@ -121,7 +124,7 @@ impl Run {
             guardian: None,
             guardian_socket: None,
             early: VecDeque::new(),
-            _cgroup: cgroup,
+            cgroup,
         };
         match run.keeper_fact() {
             (KeeperFact::Kept(layers), None) => run.layers = layers,
@@ -230,6 +233,11 @@ impl Run {
 
     fn kill_guardian(&self) {
         pidfd_send_signal(self.guardian.as_ref().unwrap(), Signal::KILL).unwrap();
+    }
+
+    fn cgroup_name(&self) -> String {
+        let path = &self.cgroup.as_ref().unwrap().path;
+        path.file_name().unwrap().to_str().unwrap().to_owned()
     }
 
     /// Everything that bears the run's mark, zombies too.
@@ -343,7 +351,11 @@ struct CgroupFolder {
 
 impl CgroupFolder {
     fn make() -> std::io::Result<CgroupFolder> {
-        let path = own_cgroup()?.join(format!("hatchery.test-{:016x}", random_u64()));
+        CgroupFolder::make_in(&own_cgroup()?)
+    }
+
+    fn make_in(parent: &Path) -> std::io::Result<CgroupFolder> {
+        let path = parent.join(format!("hatchery.test-{:016x}", random_u64()));
         fs::create_dir(&path)?;
         let joinable = path.join("probe");
         // A folder that can be made, but not be joined, is of no use; the rule is the same for what can be written.
@@ -380,7 +392,7 @@ fn own_cgroup() -> std::io::Result<PathBuf> {
     Ok(Path::new(place).join(own))
 }
 
-fn seqpacket() -> (OwnedFd, OwnedFd) {
+pub(super) fn seqpacket() -> (OwnedFd, OwnedFd) {
     socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap()
 }
 
@@ -453,6 +465,12 @@ fn is_readable_within(fd: impl AsFd, patience: Duration) -> bool {
 /// For a pidfd: the process ends.
 fn assert_readable(fd: &OwnedFd) {
     assert!(is_readable_within(fd, DEADLINE), "nothing happened for a minute");
+}
+
+/// For a keeper: it ends by itself.
+pub(super) fn assert_ends_and_reap(keeper: &Keeper) {
+    assert_readable(&keeper.pidfd);
+    waitid(WaitId::PidFd(keeper.pidfd.as_fd()), WaitIdOptions::EXITED).unwrap();
 }
 
 /// Looks until it is so.

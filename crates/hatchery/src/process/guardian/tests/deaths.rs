@@ -53,6 +53,37 @@ fn the_keeper_is_killed() {
 }
 
 #[test]
+fn host_and_guardian_die_at_once() {
+    nothing_is_left_after(|run| {
+        run.kill_guardian();
+        run.close();
+    });
+}
+
+#[test]
+fn host_and_keeper_die_at_once() {
+    nothing_is_left_after(|run| {
+        pidfd_send_signal(&run.keeper.pidfd, Signal::KILL).unwrap();
+        run.close();
+    });
+}
+
+/// What the namespace is for.
+#[test]
+fn all_three_die_at_once() {
+    if let Some(reason) = Tier::Namespace.why_not() {
+        return println!("no namespaces: {reason}");
+    }
+    let mut run = Run::new(Tier::Namespace);
+    let workers = workers(&mut run);
+    pidfd_send_signal(&run.keeper.pidfd, Signal::KILL).unwrap();
+    run.kill_guardian();
+    run.close();
+    workers.iter().for_each(|worker| assert_readable(&worker.pidfd));
+    run.assert_over();
+}
+
+#[test]
 fn the_guardian_is_stopped_when_the_host_goes() {
     nothing_is_left_after(|run| {
         pidfd_send_signal(run.guardian.as_ref().unwrap(), Signal::STOP).unwrap();
@@ -99,8 +130,7 @@ fn the_host_dies_before_it_says_anything() {
     let (ours, theirs) = seqpacket();
     let keeper = program::start(theirs).unwrap();
     drop(ours);
-    assert_readable(&keeper.pidfd);
-    waitid(WaitId::PidFd(keeper.pidfd.as_fd()), WaitIdOptions::EXITED).unwrap();
+    assert_ends_and_reap(&keeper);
 }
 
 /// The host of another run, or one that is dead by the time the keeper hears of it.
@@ -112,8 +142,7 @@ fn a_keeper_serves_its_own_parent_only() {
     let order = KeeperOrder::Begin { mark, host: 1, grace_ms: GRACE_MS, cgroup: false };
     send(&ours, &order, &[pidfd(std::process::id()).as_fd()]);
     assert!(receive(&ours).is_none());
-    assert_readable(&keeper.pidfd);
-    waitid(WaitId::PidFd(keeper.pidfd.as_fd()), WaitIdOptions::EXITED).unwrap();
+    assert_ends_and_reap(&keeper);
 }
 
 #[test]

@@ -161,6 +161,32 @@ fn a_full_table_refuses_until_somebody_ends() {
     true_worker(&mut run, CAPACITY + 1).unwrap();
 }
 
+/// Where births in a cgroup fail by the kernel's mistake, or may: the folder around the run was killed once, and its
+/// count of that differs from the guardian's.
+#[test]
+fn a_child_that_is_killed_at_birth_is_born_another_way() {
+    if let Some(reason) = Tier::Cgroup.why_not() {
+        return println!("no cgroup: {reason}");
+    }
+    let around = CgroupFolder::make().unwrap();
+    fs::write(around.path.join("cgroup.kill"), "1").unwrap();
+    let (ours, theirs) = seqpacket();
+    let cgroup = CgroupFolder::make_in(&around.path).unwrap();
+    let mut run = Run::begin(program::start(theirs).unwrap(), ours, Some(cgroup), &pidfd(std::process::id()));
+    run.add_guardian(false);
+    for (number, on_escape) in [(1, OnEscape::Adopt), (2, OnEscape::Kill)] {
+        let (worker, mut output) = run.spawn_ready(number, on_escape, "echo alive; grep ^0: /proc/self/cgroup");
+        assert_eq!(output.line(), "alive");
+        let place = output.line();
+        let (own, leaf) = (run.cgroup_name(), format!("/w0/{number}"));
+        assert_eq!(place.ends_with(&(own + &leaf)), on_escape == OnEscape::Kill, "{place}");
+        assert_readable(&worker.pidfd);
+        assert!(matches!(run.end(&worker).1, Fact::Gone { code: 1, status: 0, .. }));
+    }
+    drop(run);
+    drop(around);
+}
+
 fn true_worker(run: &mut Run, number: u32) -> Result<Worker, (Step, i32)> {
     let program = Program { path: "/bin/true", args: vec!["true"], env: Vec::new(), ..Program::sh(number, "") };
     run.try_spawn(&program)
