@@ -6,13 +6,15 @@ use std::process::ExitCode;
 
 mod bench;
 mod child;
+mod peers;
 mod test;
 mod tidy;
 mod venv;
 
 const USAGE: &str = "usage: cargo xtask test                                    every test, Rust and Python
        cargo xtask tidy                                    the repository's own rules
-       cargo xtask bench [w1 w2 w4] [--quick] [--json]     the workloads, with floors and peers";
+       cargo xtask bench [w1 w2 w4] [--quick] [--json]     the workloads, with floors and peers
+       cargo xtask bench orphans [--markdown FILE] [--quick]  who outlives a supervisor: ours and the peers";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
