@@ -94,7 +94,12 @@ pub(crate) static ALL: &[Scenario] = &[
         full: &[("plain", 64), ("daemon", 64)],
     },
     // 51: starts and stops leave what was there before: descriptors, zombies, records, cgroups.
-    Scenario { name: "cycles", run: lives::cycles, short: &[("plain", 2), ("daemon", 1)], full: MORE_DAEMONS },
+    Scenario {
+        name: "cycles",
+        run: lives::cycles,
+        short: &[("plain", 2), ("daemon", 1)],
+        full: &[("hidden_daemon", 4), ("subreaper", 2)],
+    },
     // 52: a worker dies, also one that holds the interpreter's lock. All that is its own dies with it; another takes its seat.
     Scenario {
         name: "worker_killed",
