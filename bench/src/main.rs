@@ -1,4 +1,4 @@
-//! Workloads W1, W2 and W4 with the floor and the peers measured in the same run.
+//! Workloads W1, W2 and W4 with the floor and the peers measured in the same run; and who outlives a supervisor (`orphans`).
 //!
 //! Every contender is measured once per round, in turn, so that a machine that slows down slows all of them; a figure is the
 //! median of the rounds. Everything is measured twice: *pinned*, where client and workers share one CPU, and *free*.
@@ -16,6 +16,7 @@ mod frame;
 mod jsonl;
 mod machine;
 mod options;
+mod orphans;
 mod ours;
 mod pin;
 mod report;
@@ -26,13 +27,24 @@ mod workload;
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 fn main() -> ExitCode {
-    let outcome = Options::parse(std::env::args().skip(1)).and_then(|options| run(&options));
-    match outcome {
+    match dispatch(std::env::args().skip(1).collect()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// The workloads, or the other benchmark, of which this program plays every part.
+fn dispatch(arguments: Vec<String>) -> Result<()> {
+    let rest = arguments.iter().skip(1).cloned();
+    match arguments.first().map(String::as_str) {
+        Some("orphans") => orphans::run(rest),
+        Some("orphans-inside") => orphans::inside(rest),
+        Some("orphans-supervise") => orphans::supervise(rest),
+        Some("orphans-work") => orphans::work(),
+        _ => run(&Options::parse(arguments.into_iter())?),
     }
 }
 

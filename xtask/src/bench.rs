@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::child::{command, succeed};
-use crate::venv;
+use crate::{peers, venv};
 
 pub(crate) fn run(root: &Path, options: &[String]) -> Result<ExitCode, String> {
+    let is_orphans = options.first().is_some_and(|first| first == "orphans");
+    let python = if is_orphans { peers::ensure(root)? } else { python(root) };
     let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["run", "--release", "--quiet", "-p", "hatchery-bench", "--"]).current_dir(root);
-    let python = python(root);
     // The library looks there for its interpreter; the floors and the peers are told by option.
     cargo.args(options).arg("--python").arg(&python).env("HATCHERY_PYTHON", &python);
     succeed(&mut cargo)?;

@@ -1,18 +1,22 @@
-//! The repository's own tools: `cargo xtask test`, `cargo xtask tidy` and `cargo xtask bench`.
+//! The repository's own tools: `cargo xtask test`, `tidy`, `chaos` and `bench`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to its user")]
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 mod bench;
+mod chaos;
 mod child;
+mod peers;
 mod test;
 mod tidy;
 mod venv;
 
 const USAGE: &str = "usage: cargo xtask test                                    every test, Rust and Python
        cargo xtask tidy                                    the repository's own rules
-       cargo xtask bench [w1 w2 w4] [--quick] [--json]     the workloads, with floors and peers";
+       cargo xtask chaos [--full] [--plain] [NAME...]      supervisors, guardians and workers killed; who is left
+       cargo xtask bench [w1 w2 w4] [--quick] [--json]     the workloads, with floors and peers
+       cargo xtask bench orphans [--markdown FILE] [--quick]  who outlives a supervisor: ours and the peers";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -26,6 +30,7 @@ fn run(arguments: &[String]) -> Result<ExitCode, String> {
     match arguments.split_first() {
         Some((task, [])) if task == "test" => test::run(&root()),
         Some((task, [])) if task == "tidy" => tidy::run(&root()),
+        Some((task, options)) if task == "chaos" => chaos::run(&root(), options),
         Some((task, options)) if task == "bench" => bench::run(&root(), options),
         _ => Err(format!("no such task: `{}`\n{USAGE}", arguments.join(" "))),
     }

@@ -1,0 +1,65 @@
+//! The table's rows, multiplied out: a scenario, a shape, a number of workers, with cgroups or without.
+
+use crate::Outcome;
+use crate::rig::Rig;
+use crate::scenarios;
+
+/// Something that is done to a supervisor and its processes, and what must hold then.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    /// The scenario: what it did well, for the reader, or what went wrong.
+    pub(crate) run: fn(&mut Rig) -> Outcome<String>,
+    /// Shapes and numbers of workers in the short form.
+    pub(crate) short: &'static [(&'static str, usize)],
+    /// What the full form has besides.
+    pub(crate) full: &'static [(&'static str, usize)],
+}
+
+/// Whether the supervisor finds cgroups that it may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tier {
+    Cgroup,
+    Plain,
+}
+
+/// One scenario, once.
+#[derive(Clone)]
+pub(crate) struct Case {
+    pub(crate) scenario: &'static Scenario,
+    pub(crate) shape: &'static str,
+    pub(crate) workers: usize,
+    pub(crate) tier: Tier,
+    pub(crate) full: bool,
+}
+
+impl Case {
+    /// Like `supervisor_killed/daemon/16/plain`; [`Case::named`] reads it back.
+    pub(crate) fn name(&self) -> String {
+        let tier = if self.tier == Tier::Plain { "/plain" } else { "" };
+        let full = if self.full { "/full" } else { "" };
+        format!("{}/{}/{}{tier}{full}", self.scenario.name, self.shape, self.workers)
+    }
+
+    /// Whether the supervisor stays in the process group of the suite, for which its namespace has no number.
+    pub(crate) fn in_a_foreign_group(&self) -> bool {
+        self.scenario.name == "foreign_group"
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Case> {
+        let everything = [false, true].map(|full| all(full, &[Tier::Cgroup, Tier::Plain]));
+        everything.into_iter().flatten().find(|case| case.name() == name)
+    }
+}
+
+/// The cases of one form.
+pub(crate) fn all(full: bool, tiers: &[Tier]) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for scenario in scenarios::ALL {
+        for &tier in tiers {
+            let more = if full { scenario.full } else { &[] };
+            let sizes = scenario.short.iter().chain(more);
+            cases.extend(sizes.map(|&(shape, workers)| Case { scenario, shape, workers, tier, full }));
+        }
+    }
+    cases
+}

@@ -1,0 +1,61 @@
+//! A cgroup of the harness's own, in which the supervisor finds itself.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::Outcome;
+use crate::processes::eventually;
+
+/// A folder in cgroup v2 that is gone, with all below it, when the case is over.
+pub(crate) struct Own {
+    pub(crate) folder: PathBuf,
+}
+
+impl Own {
+    pub(crate) fn make() -> Outcome<Own> {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let parent = own_folder().ok_or("no cgroup v2 to write to")?;
+        let name = format!("chaos-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let folder = parent.join(name);
+        fs::create_dir(&folder).map_err(|error| format!("make {}: {error}", folder.display()))?;
+        Ok(Own { folder })
+    }
+
+    /// A cgroup whose last process has just died may be busy for a moment.
+    pub(crate) fn remove(self) -> Outcome {
+        eventually(&format!("{} is empty", self.folder.display()), || remove_tree(&self.folder).is_ok())
+    }
+}
+
+fn remove_tree(folder: &Path) -> std::io::Result<()> {
+    for below in folders(folder) {
+        remove_tree(&below)?;
+    }
+    fs::remove_dir(folder)
+}
+
+/// How many cgroups there are below one.
+pub(crate) fn count_below(folder: &Path) -> usize {
+    folders(folder).iter().map(|below| 1 + count_below(below)).sum()
+}
+
+fn folders(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+}
+
+/// Where this process stands in cgroup v2, if it may make folders there. Found by trying.
+pub(crate) fn own_folder() -> Option<PathBuf> {
+    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let own = own.lines().find_map(|line| line.strip_prefix("0::/").map(str::to_owned))?;
+    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+    let mount = mounts.lines().find_map(|line| match line.split(' ').collect::<Vec<_>>().as_slice() {
+        [_, place, "cgroup2", ..] => Some((*place).to_owned()),
+        _ => None,
+    })?;
+    let folder = Path::new(&mount).join(own);
+    let probe = folder.join(format!("chaos-probe-{}", std::process::id()));
+    fs::create_dir(&probe).and_then(|()| fs::remove_dir(&probe)).ok()?;
+    Some(folder)
+}

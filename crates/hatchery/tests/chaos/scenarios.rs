@@ -1,0 +1,122 @@
+//! The table: what is done, what must hold, with which shapes and how many workers. Numbers are those of the list that it grew from.
+
+use crate::case::Scenario;
+
+mod guardians;
+mod innocents;
+mod lives;
+mod supervisors;
+
+type Sizes = &'static [(&'static str, usize)];
+
+/// Every shape but those that are big.
+const SHAPES: Sizes = &[
+    ("plain", 2),
+    ("deaf", 2),
+    ("daemon", 4),
+    ("hidden_daemon", 2),
+    ("stopped", 2),
+    ("comets", 1),
+    ("subreaper", 2),
+    ("vfork", 2),
+    ("ptraced", 2),
+    ("clone_parent", 2),
+    ("terminal", 2),
+];
+const BIG: Sizes = &[("chain", 1), ("tree", 1), ("plain", 200), ("deaf", 200), ("daemon", 200), ("hidden_daemon", 200)];
+const DAEMONS: Sizes = &[("daemon", 2)];
+const MORE_DAEMONS: Sizes = &[("hidden_daemon", 16), ("comets", 1), ("subreaper", 4), ("tree", 1)];
+
+pub(crate) static ALL: &[Scenario] = &[
+    // 1: kill -9 of the supervisor. Nobody is left.
+    Scenario { name: "supervisor_killed", run: supervisors::killed, short: SHAPES, full: BIG },
+    // 2: the same with calls in flight; 16 of them.
+    Scenario {
+        name: "killed_in_flight",
+        run: supervisors::killed_in_flight,
+        short: &[("gil", 2), ("daemon", 2)],
+        full: &[("gil", 16), ("daemon", 16)],
+    },
+    // 3: at any moment of the start of its workers.
+    Scenario {
+        name: "killed_in_a_storm",
+        run: supervisors::killed_in_a_storm,
+        short: &[("daemon", 2)],
+        full: &[("hidden_daemon", 4)],
+    },
+    // 7: while it waits for workers that it has asked to stop.
+    Scenario {
+        name: "killed_while_stopping",
+        run: supervisors::killed_while_stopping,
+        short: &[("deaf", 2)],
+        full: MORE_DAEMONS,
+    },
+    // 21: it becomes another program. That one lives, its workers do not.
+    Scenario { name: "supervisor_execs", run: supervisors::execs, short: DAEMONS, full: MORE_DAEMONS },
+    // 46: SIGINT, SIGHUP and SIGTSTP to its group reach no worker; SIGKILL to its group is the end of all.
+    Scenario { name: "group_signalled", run: supervisors::group_signalled, short: DAEMONS, full: &[("plain", 4)] },
+    // A supervisor whose process group is one of another namespace works like any other.
+    Scenario { name: "foreign_group", run: supervisors::killed, short: &[("plain", 1)], full: &[] },
+    // 9, 10: one of the two is killed. All that it watched over is gone, the supervisor lives and has workers again.
+    Scenario { name: "guardian_killed", run: guardians::guardian_killed, short: DAEMONS, full: MORE_DAEMONS },
+    Scenario { name: "keeper_killed", run: guardians::keeper_killed, short: DAEMONS, full: MORE_DAEMONS },
+    // 11, 12: and the supervisor with it. Nobody is left.
+    Scenario {
+        name: "supervisor_and_guardian_killed",
+        run: guardians::guardian_too,
+        short: DAEMONS,
+        full: MORE_DAEMONS,
+    },
+    Scenario { name: "supervisor_and_keeper_killed", run: guardians::keeper_too, short: DAEMONS, full: MORE_DAEMONS },
+    // 13: all three. No worker is left; the next start removes the rest before it is ready.
+    Scenario {
+        name: "all_three_killed",
+        run: guardians::all_three,
+        short: DAEMONS,
+        full: &[("hidden_daemon", 16), ("subreaper", 4)],
+    },
+    // 15: a guardian killed ten times, with a recovery each time, and no descriptor more than at first.
+    Scenario {
+        name: "guardian_killed_ten_times",
+        run: guardians::ten_times,
+        short: &[("daemon", 1)],
+        full: MORE_DAEMONS,
+    },
+    // 16, 17, 18: one or both are stopped when the supervisor dies.
+    Scenario { name: "guardian_stopped", run: guardians::guardian_stopped, short: DAEMONS, full: MORE_DAEMONS },
+    Scenario { name: "keeper_stopped", run: guardians::keeper_stopped, short: DAEMONS, full: MORE_DAEMONS },
+    Scenario { name: "both_stopped", run: guardians::both_stopped, short: DAEMONS, full: MORE_DAEMONS },
+    // 26: started from threads that end at once. All workers live on.
+    Scenario {
+        name: "started_from_threads",
+        run: lives::threads,
+        short: &[("plain", 16)],
+        full: &[("plain", 64), ("daemon", 64)],
+    },
+    // 51: starts and stops leave what was there before: descriptors, zombies, records, cgroups.
+    Scenario {
+        name: "cycles",
+        run: lives::cycles,
+        short: &[("plain", 2), ("daemon", 1)],
+        full: &[("hidden_daemon", 4), ("subreaper", 2)],
+    },
+    // 52: a worker dies, also one that holds the interpreter's lock. All that is its own dies with it; another takes its seat.
+    Scenario {
+        name: "worker_killed",
+        run: lives::worker_killed,
+        short: &[("gil", 1), ("daemon", 2)],
+        full: &[("hidden_daemon", 4), ("subreaper", 2)],
+    },
+    // A stop is over when nobody is left, whatever the shape.
+    Scenario { name: "stopped_by_request", run: lives::stopped, short: SHAPES, full: BIG },
+    Scenario { name: "dropped", run: lives::dropped, short: &[("daemon", 2), ("deaf", 2)], full: SHAPES },
+    // 27: a worker's pid goes to an innocent, who outlives everything that the supervisor does then.
+    Scenario { name: "pid_reused", run: innocents::pid_reused, short: &[("plain", 1)], full: &[("daemon", 2)] },
+    // Two supervisors of one program, folder and data directory: one is killed, the other does not notice.
+    Scenario {
+        name: "neighbours",
+        run: innocents::neighbours,
+        short: DAEMONS,
+        full: &[("hidden_daemon", 4), ("plain", 16)],
+    },
+];
