@@ -8,7 +8,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use hatchery::ErrorKind;
 
 use crate::colour::ColorChoice;
-use crate::commands::{bench, call, completions, doctor, man, map, new, stream, test, tools};
+use crate::commands::{bench, call, completions, doctor, man, map, new, orphans, registry, stream, test, tools};
 use crate::exit::Exit;
 use crate::logs::Filter;
 
@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Tools(tools::ToolsArgs),
     New(new::NewArgs),
     Test(test::TestArgs),
+    Orphans(orphans::OrphansArgs),
+    Registry(registry::RegistryArgs),
     Doctor(doctor::DoctorArgs),
     Bench(bench::BenchArgs),
     Completions(completions::CompletionsArgs),

@@ -1,8 +1,10 @@
 //! What `hatchery.toml` says about an app that is given with `--app`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use hatchery::{AppConfig, Config, PoolConfig, PythonApp, Result, Timeouts};
+use hatchery::{AppConfig, Config, Instance, PoolConfig, PythonApp, Result, Timeouts};
+
+use crate::cli::GlobalOptions;
 
 /// Where the configuration is looked for without `--config`.
 const DEFAULT: &str = "hatchery.toml";
@@ -14,6 +16,13 @@ pub(crate) fn load(named: Option<&Path>) -> Result<Option<Config>> {
         None if Path::new(DEFAULT).exists() => Config::load(Path::new(DEFAULT)).map(Some),
         None => Ok(None),
     }
+}
+
+/// Where records are, and whose.
+pub(crate) fn data(global: &GlobalOptions) -> Result<(PathBuf, Instance)> {
+    let config = load(global.config.as_deref())?.unwrap_or_default();
+    let folder = global.data_dir.clone().unwrap_or_else(|| config.data_dir());
+    Ok((folder, config.instance.instance()))
 }
 
 /// The app with the interpreter and the variables of the pool that runs it, if one does, and that pool's timeouts.

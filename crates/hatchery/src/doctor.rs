@@ -12,6 +12,7 @@ use crate::pyenv::PythonApp;
 mod kernel;
 mod python;
 mod storage;
+mod sweep;
 
 /// For whom the machine is checked.
 #[derive(Clone, Debug, Default)]
@@ -95,6 +96,7 @@ pub fn doctor(options: &DoctorOptions) -> Vec<Check> {
     let mut checks = python::checks(options);
     checks.push(storage::runtime());
     checks.extend(kernel::checks());
+    checks.push(sweep::orphan_sweep());
     checks.push(storage::open_files());
     checks.push(storage::data_folder(&data));
     checks

@@ -48,7 +48,7 @@ mod doctor;
 mod config;
 mod pool;
 mod worker;
-#[allow(dead_code, reason = "its users come with the host side of the guardian")]
+#[allow(dead_code, unused_imports, reason = "those who start processes come with the host side of the guardian")]
 mod registry;
 mod pyenv;
 mod app;

@@ -25,6 +25,7 @@ mod guardian;
 #[allow(dead_code, reason = "what `find` found is signalled by the host side of the guardian, which comes next")]
 mod identity;
 mod kill;
+#[allow(dead_code, reason = "who sets it comes with the host side of the guardian")]
 mod mark;
 mod output;
 mod raw;
@@ -43,5 +44,5 @@ pub(crate) use mark::{MAX_WORKER, Mark, Worn};
 pub(crate) use output::{Admission, Dropped, Tail, Throttle, drain};
 pub(crate) use run::{Output, run_to_end};
 pub(crate) use scan::{Census, Ending, Sighting, end_marked};
-pub(crate) use sight::obstacles;
+pub(crate) use sight::{Obstacle, obstacles};
 pub(crate) use spawn::{SpawnError, Spawned, Spec, spawn};

@@ -10,6 +10,7 @@ mod failing_apps;
 mod generated;
 mod map;
 mod new;
+mod orphans;
 mod sandbox;
 mod signals;
 mod stream;
