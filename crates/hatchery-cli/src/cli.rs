@@ -8,7 +8,9 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use hatchery::ErrorKind;
 
 use crate::colour::ColorChoice;
-use crate::commands::{bench, call, completions, doctor, man, map, new, serve, status, stream, test, tools, workers};
+use crate::commands::{
+    bench, call, completions, doctor, man, map, new, orphans, registry, serve, status, stream, test, tools, workers,
+};
 use crate::exit::Exit;
 use crate::logs::Filter;
 
@@ -58,6 +60,8 @@ pub(crate) enum Command {
     Workers(workers::WorkersArgs),
     New(new::NewArgs),
     Test(test::TestArgs),
+    Orphans(orphans::OrphansArgs),
+    Registry(registry::RegistryArgs),
     Doctor(doctor::DoctorArgs),
     Bench(bench::BenchArgs),
     Completions(completions::CompletionsArgs),

@@ -7,7 +7,9 @@ pub(crate) mod doctor;
 pub(crate) mod man;
 pub(crate) mod map;
 pub(crate) mod new;
+pub(crate) mod orphans;
 mod python_path;
+pub(crate) mod registry;
 pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod stream;
@@ -71,6 +73,8 @@ async fn dispatch(command: Command, invocation: &Invocation) -> Result<Exit, Fai
         Command::Workers(args) => workers::workers(args, invocation).await,
         Command::New(args) => new::new(args, invocation).await,
         Command::Test(args) => test::test(args, invocation).await,
+        Command::Orphans(args) => orphans::orphans(args, invocation).await,
+        Command::Registry(args) => registry::registry(args, invocation).await,
         Command::Doctor(args) => doctor::doctor(args, invocation).await,
         Command::Bench(args) => bench::bench(args, invocation).await,
         Command::Completions(args) => completions::completions(args, invocation).await,

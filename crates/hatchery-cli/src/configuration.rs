@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use hatchery::{AppConfig, Config, PoolConfig, PythonApp, Result, Timeouts};
+use hatchery::{AppConfig, Builder, Config, Instance, PoolBuilder, PoolConfig, PythonApp, Result, Timeouts};
 
 use crate::cli::GlobalOptions;
 
@@ -18,22 +18,49 @@ pub(crate) fn load(named: Option<&Path>) -> Result<Option<Config>> {
     }
 }
 
-/// Where this instance keeps its data: `--data-dir`, else what the environment or the configuration says.
-pub(crate) fn data_dir(global: &GlobalOptions) -> Result<PathBuf> {
-    match &global.data_dir {
-        Some(folder) => Ok(folder.clone()),
-        None => Ok(load(global.config.as_deref())?.unwrap_or_default().data_dir()),
-    }
+/// Where records are, and whose.
+pub(crate) fn data(global: &GlobalOptions) -> Result<(PathBuf, Instance)> {
+    let config = load(global.config.as_deref())?.unwrap_or_default();
+    Ok(data_of(global, &config))
 }
 
-/// The app with the interpreter and the variables of the pool that runs it, if one does, and that pool's timeouts.
-pub(crate) fn completed(app: PythonApp, config: &Config) -> (PythonApp, Timeouts) {
-    match config.pools.iter().find_map(|pool| same(&app, pool)) {
-        Some((other, pool)) => (app.or(other), pool.timeouts.over(Timeouts::default())),
-        None => match &config.python {
-            Some(python) => (app.or(&PythonApp::module("").python(python)), Timeouts::default()),
-            None => (app, Timeouts::default()),
-        },
+fn data_of(global: &GlobalOptions, config: &Config) -> (PathBuf, Instance) {
+    let folder = global.data_dir.clone().unwrap_or_else(|| config.data_dir());
+    (folder, config.instance.instance())
+}
+
+/// How an app is run: as the flags say, then the pool of the configuration that runs it, if one does.
+pub(crate) struct Setting {
+    pub(crate) app: PythonApp,
+    pool: Option<PoolConfig>,
+    data: (PathBuf, Instance),
+    pub(crate) timeouts: Timeouts,
+}
+
+impl Setting {
+    pub(crate) fn of(app: PythonApp, global: &GlobalOptions) -> Result<Setting> {
+        let config = load(global.config.as_deref())?.unwrap_or_default();
+        let data = data_of(global, &config);
+        Ok(match config.pools.iter().find_map(|pool| same(&app, pool)) {
+            Some((other, pool)) => Setting {
+                app: app.or(other),
+                pool: Some(pool.clone()),
+                data,
+                timeouts: pool.timeouts.over(Timeouts::default()),
+            },
+            None => {
+                let app = config.python.iter().fold(app, |app, python| app.or(&PythonApp::module("").python(python)));
+                Setting { app, pool: None, data, timeouts: Timeouts::default() }
+            }
+        })
+    }
+
+    /// The one pool of a command.
+    pub(crate) fn pool(self, builder: Builder, name: &str) -> PoolBuilder {
+        let (data_dir, instance) = self.data;
+        let builder = builder.data_dir(data_dir).instance(instance).pool(name, self.app);
+        let builder = self.pool.iter().fold(builder, PoolBuilder::configure);
+        builder.timeouts(self.timeouts)
     }
 }
 

@@ -7,9 +7,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
-use hatchery::{Error, ErrorKind, Hatchery, Pool, PythonApp, Timeouts};
+use hatchery::{Error, ErrorKind, Hatchery, Pool, PythonApp};
 
-use crate::configuration;
+use crate::cli::GlobalOptions;
+use crate::configuration::Setting;
 use crate::exit::Failure;
 use crate::invocation::Invocation;
 use crate::logs::{Calls, Logs};
@@ -52,17 +53,14 @@ impl fmt::Display for Limit {
 }
 
 impl AppOptions {
-    /// The app as the flags and then the configuration have it, and the limits of its calls.
-    pub(crate) fn resolve(&self, config_file: Option<&std::path::Path>) -> hatchery::Result<(PythonApp, Timeouts)> {
+    /// The app as the flags and then the configuration have it, and how it is run.
+    pub(crate) fn resolve(&self, global: &GlobalOptions) -> hatchery::Result<Setting> {
         let without = || Error::new(ErrorKind::Validation, "give the app with --app app.py");
         let mut app = PythonApp::parse(self.app.as_deref().ok_or_else(without)?)?;
         if let Some(python) = &self.python {
             app = app.python(python);
         }
-        Ok(match configuration::load(config_file)? {
-            Some(config) => configuration::completed(app, &config),
-            None => (app, Timeouts::default()),
-        })
+        Setting::of(app, global)
     }
 }
 
@@ -73,14 +71,14 @@ pub(crate) async fn run<T>(
     calls: Calls,
     work: impl AsyncFnOnce(&Pool) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let (app, mut timeouts) = own.app.resolve(invocation.global.config.as_deref())?;
+    let mut setting = own.app.resolve(&invocation.global)?;
     if let Some(Limit(limit)) = own.limit {
-        (timeouts.call, timeouts.stream) = (limit, limit);
+        (setting.timeouts.call, setting.timeouts.stream) = (limit, limit);
     }
     let mut builder = Hatchery::builder();
     let global = &invocation.global;
     let logs = Logs::follow(builder.events(), global.log, global.quiet, calls, &invocation.printer);
-    let start = builder.pool(NAME, app).workers(own.workers).timeouts(timeouts).start();
+    let start = setting.pool(builder, NAME).workers(own.workers).start();
     let outcome = match invocation.unless_interrupted(start).await {
         Ok(hatchery) => used(invocation, hatchery, work).await,
         Err(failure) => Err(failure.hinted(of_start)),

@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::pool::Timeouts;
 use crate::process::{Containment, OnEscape, ResourceLimits};
 use crate::pyenv::PythonApp;
+use crate::registry::Instance;
 
 mod duration;
 mod file;
@@ -59,13 +60,22 @@ pub struct Config {
 pub struct InstanceConfig {
     /// Its name. Default: `default`.
     pub name: String,
+    /// Tells apart instances that share a name. Default: none.
+    pub token: Option<String>,
     /// Where it keeps its data. Default: see [`data_dir`].
     pub data_dir: Option<PathBuf>,
 }
 
 impl Default for InstanceConfig {
     fn default() -> InstanceConfig {
-        InstanceConfig { name: "default".to_owned(), data_dir: None }
+        InstanceConfig { name: "default".to_owned(), token: None, data_dir: None }
+    }
+}
+
+impl InstanceConfig {
+    /// The instance without the place of its data.
+    pub fn instance(&self) -> Instance {
+        Instance { name: self.name.clone(), token: self.token.clone() }
     }
 }
 
@@ -185,10 +195,11 @@ impl Config {
     }
 }
 
-/// Where an instance keeps its data: the variable `HATCHERY_DATA_DIR`, or `$XDG_STATE_HOME/hatchery/<instance>`, by default
-/// `~/.local/state/hatchery/<instance>`, or `/tmp/hatchery-<uid>/<instance>` where there is no home. Nothing is created.
+/// Where an instance without a token keeps its data: the variable `HATCHERY_DATA_DIR`, or `$XDG_STATE_HOME/hatchery/<folder>`,
+/// by default `~/.local/state/hatchery/<folder>`, or `/tmp/hatchery-<uid>/<folder>` where there is no home. The folder is
+/// [`Instance::folder`]. Nothing is created.
 pub fn data_dir(instance: &str) -> PathBuf {
-    data_dir_in(&Host, &InstanceConfig { name: instance.to_owned(), data_dir: None })
+    data_dir_in(&Host, &InstanceConfig { name: instance.to_owned(), ..InstanceConfig::default() })
 }
 
 fn data_dir_in(environment: &impl Environment, instance: &InstanceConfig) -> PathBuf {
@@ -201,7 +212,8 @@ fn data_dir_in(environment: &impl Environment, instance: &InstanceConfig) -> Pat
     let absolute = |name| environment.variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
     let base = state.map(|state| state.join("hatchery"));
-    base.unwrap_or_else(|| format!("/tmp/hatchery-{}", rustix::process::getuid().as_raw()).into()).join(&instance.name)
+    base.unwrap_or_else(|| format!("/tmp/hatchery-{}", rustix::process::getuid().as_raw()).into())
+        .join(instance.instance().folder())
 }
 
 #[cfg(test)]
@@ -211,14 +223,16 @@ mod tests {
 
     #[test]
     fn data_lies_where_the_nearest_word_says() {
-        let file = InstanceConfig { name: "shop".to_owned(), data_dir: Some("/var/lib/shop".into()) };
-        let none = InstanceConfig { name: "shop".to_owned(), data_dir: None };
+        let none = InstanceConfig { name: "shop".to_owned(), ..InstanceConfig::default() };
+        let file = InstanceConfig { data_dir: Some("/var/lib/shop".into()), ..none.clone() };
+        let job = InstanceConfig { name: "a shop".to_owned(), token: Some("job/7".to_owned()), data_dir: None };
         let user = rustix::process::getuid().as_raw();
         for (machine, instance, expected) in [
             ("HATCHERY_DATA_DIR=/d XDG_STATE_HOME=/s HOME=/h", &file, "/d"),
             ("HATCHERY_DATA_DIR=d", &file, "/here/d"),
             ("XDG_STATE_HOME=/s HOME=/h", &file, "/var/lib/shop"),
             ("XDG_STATE_HOME=/s HOME=/h", &none, "/s/hatchery/shop"),
+            ("XDG_STATE_HOME=/s HOME=/h", &job, "/s/hatchery/a_shop__job_7"),
             ("XDG_STATE_HOME=s HOME=/h", &none, "/h/.local/state/hatchery/shop"),
             ("", &none, &format!("/tmp/hatchery-{user}/shop")),
         ] {

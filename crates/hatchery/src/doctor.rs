@@ -13,6 +13,7 @@ mod containment;
 mod kernel;
 mod python;
 mod storage;
+mod sweep;
 
 /// For whom the machine is checked.
 #[derive(Clone, Debug, Default)]
@@ -97,6 +98,7 @@ pub fn doctor(options: &DoctorOptions) -> Vec<Check> {
     checks.push(storage::runtime());
     checks.extend(kernel::checks());
     checks.push(containment::check());
+    checks.push(sweep::orphan_sweep());
     checks.push(storage::open_files());
     checks.push(storage::data_folder(&data));
     checks

@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, broadcast, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::app::App;
-use crate::config;
+use crate::config::{self, PoolConfig};
 use crate::doctor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::HostTools;
@@ -374,6 +374,20 @@ impl Builder {
 }
 
 impl PoolBuilder {
+    /// Everything that a configuration file says about a pool, but for its name and app. What it does not say stays.
+    #[must_use]
+    pub fn configure(mut self, pool: &PoolConfig) -> PoolBuilder {
+        let own = &mut self.config;
+        own.workers = pool.workers.unwrap_or(own.workers);
+        own.max_queue = pool.max_queue.unwrap_or(own.max_queue);
+        own.containment = pool.containment.unwrap_or(own.containment);
+        let confinement = &mut own.worker.confinement;
+        confinement.on_escape = pool.on_escape.unwrap_or(confinement.on_escape);
+        confinement.resources = pool.limits;
+        let timeouts = pool.timeouts.over(own.timeouts.clone());
+        self.timeouts(timeouts)
+    }
+
     /// How many workers. Default: 1.
     #[must_use]
     pub fn workers(mut self, workers: usize) -> PoolBuilder {

@@ -24,6 +24,7 @@ mod guardian;
 #[allow(dead_code, reason = "what `find` found is signalled by the host side of the guardian, which comes next")]
 mod identity;
 mod kill;
+#[allow(dead_code, reason = "who sets it comes with the host side of the guardian")]
 mod mark;
 mod memory;
 mod output;
@@ -49,6 +50,6 @@ pub(crate) use memory::resident_bytes;
 pub(crate) use output::{Admission, Dropped, Tail, Throttle, drain};
 pub(crate) use run::{Output, run_to_end};
 pub(crate) use scan::{Census, Ending, Sighting, end_marked};
-pub(crate) use sight::obstacles;
+pub(crate) use sight::{Obstacle, obstacles};
 pub use spawn::Containment;
 pub(crate) use spawn::{Confinement, SpawnError, Spawned, Spec};

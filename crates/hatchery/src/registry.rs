@@ -12,6 +12,7 @@
 //! Three places know of a process: the [`Roll`] in memory, which answers; the record, a file for each run, which a sweep
 //! relies on; and SQLite, which anybody may query and nobody relies on.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -318,8 +319,8 @@ impl Shared {
     }
 }
 
-/// Every process that the index of a data dir knows, of all runs, in the order of their reservation. Works while
-/// supervisors run, and if none does. No index, no entries.
+/// Every process that is written down in a data dir, of all runs, in the order of their reservation: what the index has, and
+/// of runs that it does not have what their records say. Works while supervisors run, and if none does.
 ///
 /// ```
 /// let folder = std::env::temp_dir().join("no-hatchery-was-ever-here");
@@ -328,13 +329,17 @@ impl Shared {
 /// ```
 ///
 /// # Errors
-/// [`ErrorKind::Unavailable`] if the file cannot be read.
+/// [`ErrorKind::Unavailable`] if the index is there and cannot be read.
 pub fn registry_entries(data_dir: &Path) -> Result<Vec<ProcessEntry>> {
     let failed = |error: String| Error::new(ErrorKind::Unavailable, format!("read the registry: {error}"));
-    match Reader::open(data_dir).map_err(|error| failed(error.to_string()))? {
-        Some(reader) => reader.entries(&Wanted::All).map_err(|error| failed(error.to_string())),
-        None => Ok(Vec::new()),
-    }
+    let mut entries = match Reader::open(data_dir).map_err(|error| failed(error.to_string()))? {
+        Some(reader) => reader.entries(&Wanted::All).map_err(|error| failed(error.to_string()))?,
+        None => Vec::new(),
+    };
+    let indexed: HashSet<RunId> = entries.iter().map(|entry| entry.run).collect();
+    entries.extend(recorded(data_dir).into_iter().filter(|entry| !indexed.contains(&entry.run)));
+    entries.sort_by_key(|entry| (entry.reserved_at, entry.run, entry.number));
+    Ok(entries)
 }
 
 /// The index, and a word about a file that could not be used. A new one is told what the records know.

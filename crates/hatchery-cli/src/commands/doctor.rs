@@ -16,7 +16,7 @@ pub(crate) struct DoctorArgs {
 /// A line per check; an error among them is the exit status.
 pub(crate) async fn doctor(args: DoctorArgs, invocation: &Invocation) -> Result<Exit, Failure> {
     let app = match args.app.app {
-        Some(_) => Some(args.app.resolve(invocation.global.config.as_deref())?.0),
+        Some(_) => Some(args.app.resolve(&invocation.global)?.app),
         None => None,
     };
     let options = DoctorOptions { python: args.app.python, app, data_dir: invocation.global.data_dir.clone() };

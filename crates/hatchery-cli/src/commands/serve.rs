@@ -37,13 +37,13 @@ pub(crate) async fn serve(args: ServeArgs, invocation: &Invocation) -> Result<Ex
         return Err(Error::new(ErrorKind::Validation, "serve: give the app with --app app.py").into());
     }
     let global = &invocation.global;
-    let (app, timeouts) = args.app.resolve(global.config.as_deref())?;
-    let data_dir = configuration::data_dir(global)?;
+    let setting = args.app.resolve(global)?;
+    let data_dir = configuration::data(global)?.0;
     let daemon = Daemon::bind(&args.listen).await?;
     let _until_the_end = Record::claim(&data_dir, daemon.address())?;
     let mut builder = Hatchery::builder();
     let logs = Logs::follow(builder.events(), global.log, global.quiet, Calls::Many, &invocation.printer);
-    let filling = builder.pool(POOL, app).workers(args.workers.get()).timeouts(timeouts).start();
+    let filling = setting.pool(builder, POOL).workers(args.workers.get()).start();
     let outcome = watched(daemon, filling, invocation).await;
     // A stderr that nobody reads does not hold up the end.
     let _held_by_its_reader = tokio::time::timeout(PARTING, logs.finish()).await;

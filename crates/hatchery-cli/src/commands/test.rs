@@ -37,7 +37,7 @@ pub(crate) struct TestArgs {
 pub(crate) async fn test(args: TestArgs, invocation: &Invocation) -> Result<Exit, Failure> {
     let mut options = args.app;
     options.app.get_or_insert_with(|| DEFAULT_APP.into());
-    let (app, _) = options.resolve(invocation.global.config.as_deref())?;
+    let app = options.resolve(&invocation.global)?.app;
     app.check_file()?;
     let python = app.interpreter()?.path().to_path_buf();
     // Found from here, run from there.

@@ -45,7 +45,7 @@ impl DaemonOptions {
         if let Some(Address(address)) = of_environment()? {
             return Ok(Daemon::at(address));
         }
-        let data_dir = configuration::data_dir(global)?;
+        let data_dir = configuration::data(global)?.0;
         let record = Record::find(&data_dir)?.ok_or_else(|| {
             let message = "no daemon is running; give the app with --app app.py, or start one with `hatchery serve`";
             Error::new(ErrorKind::Unavailable, message)

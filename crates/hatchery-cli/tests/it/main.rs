@@ -12,6 +12,7 @@ mod failing_apps;
 mod generated;
 mod map;
 mod new;
+mod orphans;
 mod remote;
 mod sandbox;
 mod serve;

@@ -54,6 +54,7 @@ impl Sandbox {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hatchery"));
         command.args(words).current_dir(self.folder.path()).env("HATCHERY_TEST_MARK", self.mark());
         command.env("XDG_CACHE_HOME", self.path("cache")).env("XDG_STATE_HOME", self.path("state"));
+        command.env("XDG_RUNTIME_DIR", self.folder.path());
         for name in ["NO_COLOR", "HATCHERY_PYTHON", "HATCHERY_DATA_DIR", "HATCHERY_ADDR", "PYTHONPATH"] {
             command.env_remove(name);
         }

@@ -16,8 +16,7 @@ use crate::pyenv::PythonApp;
 
 const TOP: &[&str] = &["python", "instance", "pools"];
 const TOP_PLANNED: &[&str] = &["timeout_profile", "server"];
-const INSTANCE: &[&str] = &["name", "data_dir"];
-const INSTANCE_PLANNED: &[&str] = &["token"];
+const INSTANCE: &[&str] = &["name", "token", "data_dir"];
 const POOL: &[&str] = &[
     "name",
     "app",
@@ -107,11 +106,12 @@ fn name(entry: &Entry<'_>) -> Result<String> {
 
 fn instance(entry: &Entry<'_>, place: &Place) -> Result<InstanceConfig> {
     let section = entry.section()?;
-    section.allow(INSTANCE, INSTANCE_PLANNED)?;
+    section.allow(INSTANCE, &[])?;
     let default = InstanceConfig::default();
     let folder = |entry: Entry<'_>| entry.text_as("a path", not_empty).map(|path| place.folder.join(path));
     Ok(InstanceConfig {
         name: section.get("name").map_or(Ok(default.name), |entry| name(&entry))?,
+        token: section.get("token").map(|entry| name(&entry)).transpose()?,
         data_dir: section.get("data_dir").map(folder).transpose()?,
     })
 }
@@ -248,6 +248,7 @@ python = ".venv/bin/python"
 
 [instance]
 name = "my-app"
+token = "run-a"
 data_dir = "data"
 
 [[pools]]
@@ -276,6 +277,7 @@ env = { NODE_ENV = "production" }
     fn a_whole_file_is_read() {
         let config = parse(WHOLE).unwrap();
         assert_eq!(config.instance.name, "my-app");
+        assert_eq!(config.instance.token.as_deref(), Some("run-a"));
         assert_eq!(config.instance.data_dir.as_deref(), Some(Path::new("/srv/data")));
         let [first, own, node] = config.pools.as_slice() else { panic!("{config:?}") };
         assert_eq!((first.name.as_str(), first.workers, first.max_queue), ("default", Some(4), Some(1000)));
@@ -386,9 +388,7 @@ env = { NODE_ENV = "production" }
     #[test]
     fn what_is_planned_is_refused_and_not_ignored() {
         let fact = "not supported in this version; remove it";
-        for (keys, prefix, line) in
-            [(TOP_PLANNED, "", 1), (INSTANCE_PLANNED, "instance.", 2), (POOL_PLANNED, "pools[0].", 4)]
-        {
+        for (keys, prefix, line) in [(TOP_PLANNED, "", 1), (POOL_PLANNED, "pools[0].", 4)] {
             let header = ["", "", "[instance]\n", "", "[[pools]]\nname = \"a\"\napp = \"a.py\"\n"][line];
             for key in keys {
                 check(&format!("{header}{key} = 1"), &format!("{line}: {prefix}{key}: {fact}"));

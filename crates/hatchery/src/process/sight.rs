@@ -11,7 +11,9 @@ use super::raw;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Obstacle {
     /// What, and what follows, in a sentence.
-    pub(crate) what: String,
+    pub(crate) what: &'static str,
+    /// How to mend it.
+    pub(crate) hint: &'static str,
     /// Whether processes must not be ended because of it.
     pub(crate) is_blocking: bool,
 }
@@ -39,26 +41,38 @@ struct Facts {
 }
 
 fn judge(facts: &Facts) -> Vec<Obstacle> {
+    const SECCOMP: &str = "in a container, allow it in its seccomp profile";
+    const PROC: &str = "mount /proc";
     let checks = [
-        (facts.lists_processes, true, "/proc cannot be read, so the processes of a dead run cannot be found"),
-        (facts.knows_boot, true, "/proc/sys/kernel/random/boot_id cannot be read, so records may be of another boot"),
-        (facts.reads_marks, true, "prlimit is refused, so it cannot be seen whose a process is"),
-        (facts.has_pidfd, true, "pidfd_open is refused, so no process can be signalled safely"),
-        (facts.has_handles, false, "no pidfs handles (Linux 6.14), so owners are told apart by inode or start time"),
-        (!facts.hides_others, false, "/proc hides other users' processes, so one that changed its user is not seen"),
+        (facts.lists_processes, true, "/proc cannot be read, so the processes of a dead run cannot be found", PROC),
+        (facts.knows_boot, true, "the boot id cannot be read, so records may be of another boot", PROC),
+        (facts.reads_marks, true, "prlimit is refused, so it cannot be seen whose a process is", SECCOMP),
+        (facts.has_pidfd, true, "pidfd_open is refused, so no process can be signalled safely", SECCOMP),
+        (
+            facts.has_handles,
+            false,
+            "no pidfs handles, so owners are told apart by inode or start time",
+            "use Linux 6.14 or newer",
+        ),
+        (
+            !facts.hides_others,
+            false,
+            "/proc hides other users' processes, so one that changed its user is not seen",
+            "mount /proc without hidepid, or sweep as root",
+        ),
     ];
     let missing = checks.into_iter().filter(|(is_fine, ..)| !is_fine);
-    missing.map(|(_, is_blocking, what)| Obstacle { what: what.to_owned(), is_blocking }).collect()
+    missing.map(|(_, is_blocking, what, hint)| Obstacle { what, hint, is_blocking }).collect()
 }
 
 /// From the line of `/proc` in `/proc/self/mounts`.
 fn hides_others(mounts: &str) -> bool {
-    let options = mounts.lines().filter_map(|line| {
+    let mut options = mounts.lines().rev().filter_map(|line| {
         let mut fields = line.split(' ').skip(1);
         (fields.next()? == "/proc" && fields.next()? == "proc").then(|| fields.next())?
     });
     let hidepid =
-        options.last().and_then(|options| options.split(',').find_map(|option| option.strip_prefix("hidepid=")));
+        options.next().and_then(|options| options.split(',').find_map(|option| option.strip_prefix("hidepid=")));
     matches!(hidepid, Some("2" | "invisible" | "4" | "ptraceable"))
 }
 

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::id::RunId;
+use crate::process::{Remembered, Standing};
 
 /// A process that a run has started, or is about to. Times are milliseconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -42,6 +43,14 @@ pub struct ProcessEntry {
     pub terminating_at: Option<u64>,
     /// When nothing was left of it.
     pub gone_at: Option<u64>,
+}
+
+impl ProcessEntry {
+    /// Whether the supervisor that wrote this still runs, as far as can be told from here.
+    pub fn owner_is_alive(&self) -> bool {
+        let owner = self.owner.parse::<Remembered>();
+        owner.is_ok_and(|owner| !matches!(owner.standing(), Standing::Dead(_)))
+    }
 }
 
 /// Where a process is in its life.

@@ -214,7 +214,7 @@ impl Sweep<'_> {
     fn note_obstacles(&mut self) {
         for obstacle in obstacles() {
             self.may_end &= !obstacle.is_blocking;
-            self.report.notes.push(obstacle.what);
+            self.report.notes.push(obstacle.what.to_owned());
         }
     }
 

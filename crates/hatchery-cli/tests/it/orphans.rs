@@ -1,0 +1,157 @@
+//! Runs of which nothing is left but a record and processes that carry their mark. The record is written here by hand: it
+//! is a format on disk, which a newer command must understand.
+
+use std::process::{Child, Command};
+
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use serde_json::{Value, json};
+
+use crate::sandbox::Sandbox;
+
+/// A run with one process.
+struct Left {
+    id: String,
+    process: Child,
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        let _ended_by_the_command = self.process.kill();
+        let _reaped_by_the_test = self.process.wait();
+    }
+}
+
+impl Left {
+    /// In the sandbox's usual data dir, with an owner that is dead.
+    fn in_sandbox(sandbox: &Sandbox, bits: u128) -> Left {
+        let (hard, soft) = mark(bits);
+        let id = format!("{bits:032x}");
+        let process = sleeper();
+        let limit = Rlimit { current: Some(soft | 1), maximum: Some(hard) };
+        prlimit(Some(Pid::from_child(&process)), Resource::Locks, limit).unwrap();
+        let header = json!({
+            "version": 1, "run": id, "boot": boot(), "pid_namespace": pid_namespace(),
+            "instance": { "name": "default", "token": null }, "owner": dead_owner(), "mark": [hard, soft],
+            "command": "hatchery serve", "started_at": 1_700_000_000,
+        });
+        let reserved = json!({ "reserved": { "number": 1, "worker": "default-1", "pool": "default" } });
+        let identity = process.id().to_string();
+        let started = json!({ "started": { "number": 1, "identity": identity, "command": "sleep 600" } });
+        let folder = format!("state/hatchery/default/runs/{id}");
+        std::fs::create_dir_all(sandbox.path(&folder)).unwrap();
+        sandbox.write(&format!("{folder}/record"), &format!("{header}\n{reserved}\n{started}\n"));
+        sandbox.write(&format!("{folder}/lock"), "");
+        Left { id, process }
+    }
+
+    fn is_alive(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_none()
+    }
+
+    /// What a report says of its process.
+    fn in_report<'a>(&self, report: &'a Value) -> &'a Value {
+        let details = report["details"].as_array().unwrap();
+        details.iter().find(|detail| detail["pid"] == self.process.id()).unwrap()
+    }
+}
+
+/// As the guardian sets it: 62 bits of the run in the hard limit, 40 in the soft one above the number of the worker.
+fn mark(bits: u128) -> (u64, u64) {
+    ((1 << 62) | (bits as u64 & ((1 << 62) - 1)), ((bits >> 62) as u64 & ((1 << 40) - 1)) << 22)
+}
+
+#[expect(clippy::disallowed_methods, reason = "these processes are the test's own")]
+fn sleeper() -> Child {
+    Command::new("sleep").arg("600").spawn().unwrap()
+}
+
+/// A number that nobody has, or somebody who started later.
+fn dead_owner() -> String {
+    let mut owner = sleeper();
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    format!("{} start=1 boot={}", owner.id(), boot())
+}
+
+fn boot() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().trim().replace('-', "")
+}
+
+fn pid_namespace() -> u64 {
+    let link = std::fs::read_link("/proc/self/ns/pid").unwrap();
+    link.to_str().unwrap().trim_start_matches("pid:[").trim_end_matches(']').parse().unwrap()
+}
+
+/// Different in each test: all see the same processes.
+fn bits() -> u128 {
+    let mut bytes = [0; 16];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).unwrap();
+    u128::from_ne_bytes(bytes)
+}
+
+#[test]
+fn where_nothing_ever_ran_there_are_none() {
+    let sandbox = Sandbox::new();
+    let report = sandbox.run(&["orphans", "--json"]).exits(0).json();
+    assert_eq!((&report["found"], &report["terminated"], &report["errors"]), (&json!(0), &json!(0), &json!(0)));
+    assert!(sandbox.run(&["orphans"]).exits(0).stdout.starts_with("no orphans"));
+}
+
+#[test]
+fn an_orphan_is_listed_with_its_evidence_until_it_is_ended() {
+    let sandbox = Sandbox::new();
+    let mut left = Left::in_sandbox(&sandbox, bits());
+    for words in [&["orphans", "--json"][..], &["orphans", "--json", "--kill", "--dry-run"]] {
+        let report = sandbox.run(words).exits(6).json();
+        assert_eq!((&report["found"], &report["terminated"]), (&json!(1), &json!(0)));
+        let detail = left.in_report(&report);
+        assert_eq!((&detail["class"], &detail["worker"]), (&json!("orphan"), &json!("default-1")));
+        assert_eq!((&detail["run"], &detail["command"]), (&json!(left.id), &json!("sleep 600")));
+        assert!(detail["evidence"].as_str().unwrap().contains("is dead"), "{detail}");
+        assert!(left.is_alive());
+    }
+    let finished = sandbox.run(&["orphans"]).exits(6);
+    assert!(finished.stdout.contains("1 orphan; end it with --kill"), "{finished:#?}");
+
+    let report = sandbox.run(&["orphans", "--kill", "--json"]).exits(0).json();
+    assert_eq!((&report["found"], &report["terminated"], &report["errors"]), (&json!(1), &json!(1), &json!(0)));
+    assert!(!left.is_alive());
+    assert!(!sandbox.path(&format!("state/hatchery/default/runs/{}", left.id)).exists());
+    sandbox.run(&["orphans", "--kill"]).exits(0);
+}
+
+#[test]
+fn only_the_run_that_is_named_is_ended() {
+    let sandbox = Sandbox::new();
+    let (mut one, mut two) = (Left::in_sandbox(&sandbox, bits()), Left::in_sandbox(&sandbox, bits()));
+    let report = sandbox.run(&["orphans", "--kill", "--run", &one.id[..20], "--json"]).exits(0).json();
+    assert_eq!((&report["found"], &report["terminated"]), (&json!(1), &json!(1)));
+    assert!(!one.is_alive() && two.is_alive());
+    sandbox.run(&["orphans", "--run", "no-run"]).exits(2).says("not the beginning of a run's id");
+    sandbox.run(&["orphans", "--kill"]).exits(0);
+    assert!(!two.is_alive());
+}
+
+#[test]
+fn another_instance_s_are_foreign_and_left_alone() {
+    let sandbox = Sandbox::new();
+    let mut left = Left::in_sandbox(&sandbox, bits());
+    let data_dir = sandbox.name("state/hatchery/default");
+    sandbox.write("hatchery.toml", "[instance]\nname = \"other\"\ntoken = \"run-a\"\n");
+    let report = sandbox.run(&["orphans", "--kill", "--json", "--data-dir", &data_dir]).exits(0).json();
+    assert_eq!(left.in_report(&report)["class"], json!("foreign"));
+    assert!(left.is_alive());
+}
+
+#[test]
+fn the_registry_lists_what_dead_runs_have_written_down_if_asked_for_all() {
+    let sandbox = Sandbox::new();
+    let left = Left::in_sandbox(&sandbox, bits());
+    assert_eq!(sandbox.run(&["registry", "--json"]).exits(0).json(), json!([]));
+    let entries = sandbox.run(&["registry", "--all-runs", "--json"]).exits(0).json();
+    let entry = &entries.as_array().unwrap()[0];
+    assert_eq!((&entry["run"], &entry["pid"]), (&json!(left.id), &json!(left.process.id())));
+    assert_eq!((&entry["worker"], &entry["state"]), (&json!("default-1"), &json!("active")));
+    let finished = sandbox.run(&["registry", "--all-runs"]).exits(0);
+    assert!(finished.stdout.starts_with("active "), "{finished:#?}");
+}
