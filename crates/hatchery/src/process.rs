@@ -7,7 +7,8 @@
 //! What holds here, whatever the child does and whatever else the host program does:
 //!
 //! - A signal goes only to a process group whose leader is our own child, and through its pidfd: the number is never
-//!   trusted by itself, so a number that the kernel gave to somebody else is never hit.
+//!   trusted by itself, so a number that the kernel gave to somebody else is never hit. Or, for what a dead run has left
+//!   ([`end_marked`]), through a pidfd whose process was seen to carry that run's mark after the pidfd was opened.
 //! - The leader is reaped last, after its group was killed.
 //! - Nothing of the host changes: no fork, no signal handler, no `prctl`, no `wait` for any child but ours. A host
 //!   that ignores SIGCHLD, or waits for every child, costs us the exit status ([`Status::Unknown`]), and those children
