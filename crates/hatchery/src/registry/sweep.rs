@@ -350,6 +350,7 @@ impl Sweep<'_> {
             detail.ended = !is_left(detail.pid);
         }
         for (sighting, why) in &left {
+            let why = why.map_or_else(|| "the kernel holds it".to_owned(), |why| why.to_string());
             self.note_error(format!("process {} of run {} is still there: {why}", sighting.pid, run.id.short()));
         }
         run.is_over = left.is_empty() && details.iter().all(|detail| detail.ended);
