@@ -9,7 +9,7 @@ use super::Pid;
 use super::raw;
 use crate::id::RunId;
 
-pub(crate) use super::guardian::message::{MAX_WORKER, Mark};
+pub(crate) use super::guardian::message::{ADOPTED, MAX_WORKER, Mark};
 
 /// The bits of the soft limit that name the worker.
 const WORKER_BITS: u32 = 22;

@@ -162,15 +162,14 @@ fn check(rc: c_int) -> io::Result<()> {
 
 /// RLIMIT_LOCKS of a process, soft and hard. `EPERM` if it has credentials that we have not.
 pub(super) fn locks_limit(pid: rustix::process::Pid) -> Result<(u64, u64), Errno> {
-    let mut limits = MaybeUninit::<libc::rlimit64>::uninit();
-    let (pid, unchanged) = (pid.as_raw_pid(), ptr::null::<libc::rlimit64>());
-    // SAFETY: nothing is read, as there are no new limits; the kernel writes one structure of this type if it succeeds, and
-    // only then is it read.
-    unsafe {
-        match libc::prlimit64(pid, libc::RLIMIT_LOCKS, unchanged, limits.as_mut_ptr()) {
-            0 => Ok((limits.assume_init_ref().rlim_cur, limits.assume_init_ref().rlim_max)),
-            _ => Err(last_error()),
-        }
+    // `struct rlimit64`, whose name the C libraries do not agree on.
+    let mut limits = [0u64; 2];
+    let (pid, unchanged) = (pid.as_raw_pid(), ptr::null::<[u64; 2]>());
+    // SAFETY: nothing is read, as there are no new limits; the kernel writes two numbers of 64 bits, which there is room for.
+    let rc = unsafe { libc::syscall(libc::SYS_prlimit64, pid, libc::RLIMIT_LOCKS, unchanged, limits.as_mut_ptr()) };
+    match rc {
+        0 => Ok((limits[0], limits[1])),
+        _ => Err(last_error()),
     }
 }
 

@@ -73,8 +73,8 @@ impl Census {
 pub(crate) struct Ending {
     /// Ended.
     pub(crate) ended: Vec<Sighting>,
-    /// Still there, and why.
-    pub(crate) left: Vec<(Sighting, Errno)>,
+    /// Still there, and why it could not be signalled; `None` if it was, and the kernel holds it.
+    pub(crate) left: Vec<(Sighting, Option<Errno>)>,
 }
 
 /// SIGKILL to every process that carries exactly this mark, until two passes find none, or until `patience` is used up.
@@ -140,7 +140,7 @@ impl Hunt {
     fn conclude(self) -> Ending {
         let is_there = |sighting: &Sighting| pin(sighting).as_ref().map_or(true, Option::is_some);
         let left: Vec<Sighting> = self.last_seen.into_iter().filter(is_there).collect();
-        let why = |pid| self.refused.iter().find(|(refused, _)| *refused == pid).map_or(Errno::BUSY, |(_, why)| *why);
+        let why = |pid| self.refused.iter().find(|(refused, _)| *refused == pid).map(|(_, why)| *why);
         Ending {
             ended: self.signalled.into_iter().filter(|sighting| !left.contains(sighting)).collect(),
             left: left.into_iter().map(|sighting| (sighting.clone(), why(sighting.pid))).collect(),

@@ -23,6 +23,8 @@ pub(crate) fn obstacles() -> Vec<Obstacle> {
     let own_pidfd = pidfd_open(getpid(), PidfdFlags::empty());
     judge(&Facts {
         lists_processes: fs::read_dir("/proc").is_ok() && fs::metadata("/proc/self/stat").is_ok(),
+        // Mounted outside of our PID namespace, it would tell of others by our numbers.
+        numbers_are_ours: fs::read_link("/proc/self").is_ok_and(|own| own.as_os_str() == getpid().to_string().as_str()),
         knows_boot: boot_id().is_some(),
         reads_marks: raw::locks_limit(getpid()).is_ok(),
         has_pidfd: own_pidfd.is_ok(),
@@ -33,6 +35,7 @@ pub(crate) fn obstacles() -> Vec<Obstacle> {
 
 struct Facts {
     lists_processes: bool,
+    numbers_are_ours: bool,
     knows_boot: bool,
     reads_marks: bool,
     has_pidfd: bool,
@@ -42,9 +45,10 @@ struct Facts {
 
 fn judge(facts: &Facts) -> Vec<Obstacle> {
     const SECCOMP: &str = "in a container, allow it in its seccomp profile";
-    const PROC: &str = "mount /proc";
+    const PROC: &str = "mount /proc in this PID namespace";
     let checks = [
         (facts.lists_processes, true, "/proc cannot be read, so the processes of a dead run cannot be found", PROC),
+        (facts.numbers_are_ours, true, "/proc is another PID namespace's, so its numbers are not ours", PROC),
         (facts.knows_boot, true, "the boot id cannot be read, so records may be of another boot", PROC),
         (facts.reads_marks, true, "prlimit is refused, so it cannot be seen whose a process is", SECCOMP),
         (facts.has_pidfd, true, "pidfd_open is refused, so no process can be signalled safely", SECCOMP),
@@ -82,6 +86,7 @@ mod tests {
 
     const FINE: Facts = Facts {
         lists_processes: true,
+        numbers_are_ours: true,
         knows_boot: true,
         reads_marks: true,
         has_pidfd: true,
@@ -94,6 +99,7 @@ mod tests {
         assert_eq!(judge(&FINE), []);
         let blocks = |facts| judge(&facts).iter().map(|obstacle| obstacle.is_blocking).collect::<Vec<_>>();
         assert_eq!(blocks(Facts { lists_processes: false, ..FINE }), [true]);
+        assert_eq!(blocks(Facts { numbers_are_ours: false, ..FINE }), [true]);
         assert_eq!(blocks(Facts { has_pidfd: false, has_handles: false, ..FINE }), [true, false]);
         assert_eq!(blocks(Facts { hides_others: true, ..FINE }), [false]);
     }

@@ -108,6 +108,11 @@ impl Folder {
             .map_err(|error| io_refusal(&self.path.join(to), error.into()))
     }
 
+    /// The lock on the folder itself, as [`lock`]. It can be had on a disk that cannot be written.
+    pub(super) fn lock(&self) -> io::Result<Option<File>> {
+        lock(File::from(openat(&self.fd, ".", FOLDER, Mode::empty())?))
+    }
+
     /// Makes sure that names in it survive a crash of the machine.
     pub(super) fn sync(&self) -> Result<(), Refusal> {
         rustix::fs::fsync(&self.fd).map_err(|error| io_refusal(&self.path, error.into()))
@@ -223,6 +228,10 @@ mod tests {
         assert!(!is_free(&base.read("lock").unwrap()));
         drop(held);
         assert!(is_free(&base.read("lock").unwrap()));
+        let held = base.lock().unwrap().unwrap();
+        assert!(base.lock().unwrap().is_none());
+        drop(held);
+        assert!(base.lock().unwrap().is_some());
     }
 
     #[test]

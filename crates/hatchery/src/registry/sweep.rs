@@ -6,21 +6,19 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::folder::{Folder, is_free, lock};
+use super::folder::{Folder, is_free};
 use super::record::{LOCK, RUNS, Record, Unreadable, pid_namespace, this_boot};
 use super::report::{Health, ProcessClass, SweepDetail, SweepOptions, SweepReport, SystemStatus};
 use super::store::Store;
 use super::{EntryState, RuntimeBase, Statistics, registry_entries, unix_seconds};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RunId;
-use crate::process::{Census, Ending, Mark, Proof, Remembered, Sighting, Standing, end_marked, obstacles};
+use crate::process::{ADOPTED, Census, Ending, Mark, Proof, Remembered, Sighting, Standing, end_marked, obstacles};
 use verdict::{Facts, Verdict, judge};
 
 mod cgroup;
 mod verdict;
 
-/// In `runs/`: held by the one who ends something.
-const SWEEP_LOCK: &str = "sweep.lock";
 /// In a run's folder: when its processes were first seen as orphans.
 const FIRST_SEEN: &str = "orphaned";
 /// Keeper and guardian of a dead supervisor are given so long to do their work: half a second is theirs by design.
@@ -114,6 +112,9 @@ fn sweep(options: &SweepOptions, runtime: &RuntimeBase) -> Result<SweepReport> {
     let census = if sweep.may_end { wait_for_guards(&runs) } else { Census::take() };
     let failed = |error| Error::new(ErrorKind::Unavailable, format!("look for processes in /proc: {error}"));
     let census = census.map_err(failed)?;
+    if census.unreadable > 0 {
+        sweep.report.notes.push(format!("{} processes do not let us see what they carry", census.unreadable));
+    }
     for run in &mut runs {
         sweep.attend(run, &census);
     }
@@ -147,7 +148,7 @@ impl Run {
     }
 
     fn is_spared(&self, worker: u32) -> bool {
-        self.record.as_ref().is_some_and(|record| record.spared.contains(&worker))
+        worker == ADOPTED || self.record.as_ref().is_some_and(|record| record.spared.contains(&worker))
     }
 
     fn class(&self, worker: u32) -> ProcessClass {
@@ -246,17 +247,14 @@ impl Sweep<'_> {
         }
         let end = Instant::now() + TURN_PATIENCE;
         loop {
-            match place.append(SWEEP_LOCK).map(lock) {
-                Ok(Ok(Some(file))) => return Some(file),
-                Ok(Ok(None)) if Instant::now() < end => std::thread::sleep(LOOK_AGAIN),
+            match place.lock() {
+                Ok(Some(lock)) => return Some(lock),
+                Ok(None) if Instant::now() < end => std::thread::sleep(LOOK_AGAIN),
                 outcome => {
                     self.may_end = false;
-                    let why = match outcome {
-                        Err(refusal) => refusal.to_string(),
-                        Ok(Err(error)) => error.to_string(),
-                        Ok(Ok(_)) => "another sweep does not end".to_owned(),
-                    };
-                    self.note_error(format!("nothing is ended: {}: {why}", place.path().display()));
+                    let why =
+                        outcome.err().map_or_else(|| "another sweep does not end".to_owned(), |why| why.to_string());
+                    self.note_error(format!("nothing is ended: lock {}: {why}", place.path().display()));
                     return None;
                 }
             }
@@ -352,6 +350,7 @@ impl Sweep<'_> {
             detail.ended = !is_left(detail.pid);
         }
         for (sighting, why) in &left {
+            let why = why.map_or_else(|| "the kernel holds it".to_owned(), |why| why.to_string());
             self.note_error(format!("process {} of run {} is still there: {why}", sighting.pid, run.id.short()));
         }
         run.is_over = left.is_empty() && details.iter().all(|detail| detail.ended);

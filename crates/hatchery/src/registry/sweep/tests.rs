@@ -310,3 +310,22 @@ fn the_index_forgets_a_run_that_was_swept() {
     drop(seat);
     living.close();
 }
+
+/// By hand: `cargo test --release -p hatchery --lib sweep_costs -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement, not a check"]
+fn sweep_costs() {
+    let scene = Scene::new();
+    let run = scene.dead_run(vec![], |_| {});
+    let _crowd: Vec<Sleeper> = (0..1800).map(|_| Sleeper::start()).collect();
+    let _orphans: Vec<Sleeper> = (1..=200).map(|worker| run.process(worker)).collect();
+    let cost = |what: &str, kill| {
+        let began = Instant::now();
+        let report = scene.sweep(kill);
+        println!("{what}: {:?}, {} found, {} ended", began.elapsed(), report.found, report.terminated);
+    };
+    cost("look", false);
+    cost("look again", false);
+    cost("end", true);
+    cost("look, when there is nothing", false);
+}

@@ -14,19 +14,13 @@ fn sleeper_with(pid: u32) -> Option<Sleeper> {
     None
 }
 
-#[test]
+/// Runs a test of this file in a PID namespace of its own, where the kernel allows it.
 #[expect(clippy::disallowed_methods, reason = "these tests do not rest on the process room")]
-fn a_number_that_was_given_to_somebody_else() {
-    let this = std::env::current_exe().unwrap();
-    let alone = "registry::sweep::tests::recycled::alone_in_a_namespace";
+fn in_a_namespace(test: &str, options: &[&str]) {
+    let test = format!("registry::sweep::tests::recycled::{test}");
     let mut unshare = std::process::Command::new("unshare");
-    unshare.args(["-Urpf", "--mount-proc", "--kill-child"]).arg(this).args([
-        alone,
-        "--exact",
-        "--ignored",
-        "--nocapture",
-    ]);
-    match unshare.output() {
+    unshare.args(["-Urpf", "--kill-child"]).args(options).arg(std::env::current_exe().unwrap());
+    match unshare.args([&test, "--exact", "--ignored", "--nocapture"]).output() {
         Ok(output) if output.status.success() => {
             let said = String::from_utf8_lossy(&output.stdout);
             assert!(said.contains("1 passed"), "{said}");
@@ -37,6 +31,11 @@ fn a_number_that_was_given_to_somebody_else() {
         Ok(output) => panic!("{output:?}"),
         Err(error) => println!("not checked: unshare: {error}"),
     }
+}
+
+#[test]
+fn a_number_that_was_given_to_somebody_else() {
+    in_a_namespace("alone_in_a_namespace", &["--mount-proc"]);
 }
 
 #[test]
@@ -56,4 +55,19 @@ fn alone_in_a_namespace() {
     assert_eq!(run.in_report(&report), ["orphan #2, ended"], "{report:?}");
     assert!(!orphan.is_alive(), "its owner is dead, whoever has its number now");
     assert!(second_owner.is_alive() && second_worker.is_alive());
+}
+
+/// Our numbers and those in `/proc` are different processes then.
+#[test]
+fn where_proc_is_another_namespace_s_nothing_is_ended() {
+    in_a_namespace("alone_with_the_wrong_proc", &[]);
+}
+
+#[test]
+#[ignore = "run in a PID namespace by where_proc_is_another_namespace_s_nothing_is_ended"]
+fn alone_with_the_wrong_proc() {
+    let scene = Scene::new();
+    let report = scene.sweep(true);
+    assert!(report.notes.iter().any(|note| note.contains("another PID namespace")), "{report:?}");
+    assert_eq!(report.terminated, 0);
 }
