@@ -54,7 +54,7 @@ mod config;
 mod pool;
 mod worker;
 mod run;
-#[allow(dead_code, reason = "queries that the daemon answers")]
+#[allow(dead_code, reason = "queries that the daemon will answer")]
 mod registry;
 mod pyenv;
 mod app;

@@ -21,10 +21,8 @@ mod cage;
 mod child;
 mod command_line;
 mod guardian;
-#[allow(dead_code, reason = "what `find` found is signalled by the host side of the guardian, which comes next")]
 mod identity;
 mod kill;
-#[allow(dead_code, reason = "who sets it comes with the host side of the guardian")]
 mod mark;
 mod memory;
 mod output;

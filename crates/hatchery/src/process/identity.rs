@@ -1,10 +1,9 @@
 //! Which process is meant, in a form that survives the reuse of its number.
 
-use std::os::fd::{AsFd, OwnedFd};
-use std::{fmt, io};
+use std::fmt;
+use std::os::fd::AsFd;
 
-use rustix::io::Errno;
-use rustix::process::{PidfdFlags, getpid, pidfd_open};
+use rustix::process::getpid;
 
 use super::raw;
 
@@ -13,8 +12,8 @@ mod traits;
 
 pub(super) use remembered::has_ended;
 pub(crate) use remembered::{Proof, Remembered, Standing};
+use traits::Traits;
 pub(crate) use traits::boot_id;
-use traits::{Likeness, Traits};
 
 /// The number of a process that may be signalled: never 0, 1 or negative, which mean groups, everybody or init, and
 /// never this process or its group.
@@ -49,18 +48,6 @@ pub(crate) struct Identity {
     traits: Traits,
 }
 
-/// What stands behind an [`Identity`] now. The descriptor pins the process that was looked at, so a signal through it
-/// cannot go astray later.
-#[derive(Debug)]
-pub(crate) enum Found {
-    /// That process is no more, whoever may have its number.
-    Gone,
-    /// The very same.
-    Same(OwnedFd),
-    /// Nothing speaks against it, but this kernel cannot prove it. Never enough for a kill.
-    Alike(OwnedFd),
-}
-
 impl Identity {
     /// Of the process that `pidfd` refers to, whose number is `pid`.
     pub(crate) fn of(pid: Pid, pidfd: impl AsFd) -> Identity {
@@ -69,21 +56,6 @@ impl Identity {
 
     pub(crate) fn pid(&self) -> Pid {
         self.pid
-    }
-
-    /// Looks for the process. Fails only if this process has no descriptor left, or may not look.
-    pub(crate) fn find(&self) -> io::Result<Found> {
-        let pidfd = match pidfd_open(self.pid.raw(), PidfdFlags::empty()) {
-            Ok(pidfd) => pidfd,
-            // The last two: the number now names a thread that leads no process.
-            Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => return Ok(Found::Gone),
-            Err(error) => return Err(error.into()),
-        };
-        Ok(match self.traits.likeness(&Traits::of(self.pid.raw(), &pidfd)) {
-            Likeness::Other => Found::Gone,
-            Likeness::Alike => Found::Alike(pidfd),
-            Likeness::Same => Found::Same(pidfd),
-        })
     }
 
     /// Whether it is still there, as far as can be told. One that has ended and waits to be reaped is not.

@@ -113,14 +113,13 @@ async fn more_descriptors_than_there_is_room_below() {
 }
 
 #[tokio::test]
-async fn an_identity_is_its_process_s_until_it_is_reaped() {
-    let (child, _lines) = start(fixture("exit_at_once.sh"));
+async fn an_identity_stands_as_long_as_its_process_runs() {
+    let (child, mut lines) = start(fixture("ignore_sigterm.py"));
+    lines.next().await;
     let identity = *child.identity();
-    assert!(matches!(identity.find().unwrap(), Found::Same(_) | Found::Alike(_)));
-    bounded(child.exited()).await;
-    assert!(matches!(identity.find().unwrap(), Found::Same(_) | Found::Alike(_)), "a zombie is still itself");
+    assert_eq!(identity.standing(), Standing::Alive);
     end(child, &AT_ONCE, || ()).await;
-    assert!(matches!(identity.find().unwrap(), Found::Gone));
+    assert!(matches!(identity.standing(), Standing::Dead(_)));
 }
 
 #[tokio::test]
