@@ -7,12 +7,24 @@ use crate::child::{command, succeed};
 use crate::{peers, venv};
 
 pub(crate) fn run(root: &Path, options: &[String]) -> Result<ExitCode, String> {
+    if options == ["spawn"] {
+        return spawn(root);
+    }
     let is_orphans = options.first().is_some_and(|first| first == "orphans");
     let python = if is_orphans { peers::ensure(root)? } else { python(root) };
     let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["run", "--release", "--quiet", "-p", "hatchery-bench", "--"]).current_dir(root);
     // The library looks there for its interpreter; the floors and the peers are told by option.
     cargo.args(options).arg("--python").arg(&python).env("HATCHERY_PYTHON", &python);
+    succeed(&mut cargo)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Inside the library's own room, which no benchmark from outside can enter.
+fn spawn(root: &Path) -> Result<ExitCode, String> {
+    let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["test", "--release", "--quiet", "-p", "hatchery", "--lib", "--", "--ignored", "--nocapture", "--exact"]);
+    cargo.arg("process::tests::measuring::measure_spawn").current_dir(root);
     succeed(&mut cargo)?;
     Ok(ExitCode::SUCCESS)
 }

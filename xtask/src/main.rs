@@ -16,6 +16,7 @@ const USAGE: &str = "usage: cargo xtask test                                    
        cargo xtask tidy                                    the repository's own rules
        cargo xtask chaos [--full] [--plain] [NAME...]      supervisors, guardians and workers killed; who is left
        cargo xtask bench [w1 w2 w4] [--quick] [--json]     the workloads, with floors and peers
+       cargo xtask bench spawn                             what a start costs, beside posix_spawn
        cargo xtask bench orphans [--markdown FILE] [--quick]  who outlives a supervisor: ours and the peers";
 
 fn main() -> ExitCode {
