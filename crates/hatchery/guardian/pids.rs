@@ -1,8 +1,8 @@
 //! Who is whose child: a list of process ids, and the files of `/proc` that fill it.
 
 use crate::folders::numbers_in;
-use crate::sys::files::{self, Open};
 use crate::sys::Result;
+use crate::sys::files::{self, Open};
 use crate::text::{Text, leading_number, skip_blanks};
 
 const CAPACITY: usize = 32 << 10;
