@@ -23,7 +23,18 @@ pub(crate) fn run(root: &Path, options: &[String]) -> Result<ExitCode, String> {
 /// Inside the library's own room, which no benchmark from outside can enter.
 fn spawn(root: &Path) -> Result<ExitCode, String> {
     let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["test", "--release", "--quiet", "-p", "hatchery", "--lib", "--", "--ignored", "--nocapture", "--exact"]);
+    cargo.args([
+        "test",
+        "--release",
+        "--quiet",
+        "-p",
+        "hatchery",
+        "--lib",
+        "--",
+        "--ignored",
+        "--nocapture",
+        "--exact",
+    ]);
     cargo.arg("process::tests::measuring::measure_spawn").current_dir(root);
     succeed(&mut cargo)?;
     Ok(ExitCode::SUCCESS)

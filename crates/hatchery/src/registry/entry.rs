@@ -51,6 +51,17 @@ impl ProcessEntry {
         let owner = self.owner.parse::<Remembered>();
         owner.is_ok_and(|owner| !matches!(owner.standing(), Standing::Dead(_)))
     }
+
+    /// With the state that the kernel tells: an owner that was killed has written nothing of the end.
+    pub(super) fn as_seen(mut self) -> ProcessEntry {
+        let process = self.identity.as_ref().and_then(|identity| identity.parse::<Remembered>().ok());
+        let has_ended = process.is_some_and(|process| matches!(process.standing(), Standing::Dead(_)));
+        let never_began = self.identity.is_none() && !self.owner_is_alive();
+        if has_ended || never_began {
+            self.state = EntryState::Gone;
+        }
+        self
+    }
 }
 
 /// Where a process is in its life.

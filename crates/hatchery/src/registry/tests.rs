@@ -212,6 +212,19 @@ fn the_dead_are_counted_and_kept_for_whoever_holds_them() {
 }
 
 #[test]
+fn one_that_ended_unseen_is_listed_as_gone() {
+    let bench = Bench::new();
+    let mut sleeper = Sleeper::start();
+    let entry = bench.registry.reserve(&WorkerId::new("default", 0), "default").unwrap().activate(sleeper.started());
+    bench.registry.flush();
+    let listed = || registry_entries(bench.data.path()).unwrap()[0].state;
+    assert_eq!(listed(), EntryState::Active);
+    sleeper.end();
+    assert_eq!(listed(), EntryState::Gone, "its owner has not noticed");
+    drop(entry);
+}
+
+#[test]
 fn a_late_word_about_a_group_is_for_the_process_it_is_about() {
     let bench = Bench::new();
     let (sleeper, entry) = bench.start(0);
