@@ -69,23 +69,24 @@ mod value;
 mod error;
 mod id;
 
-pub use crate::hatchery::{Builder, Events, Hatchery, PoolBuilder, ScriptTimeouts};
+pub use crate::hatchery::{Builder, Cleanup, Events, Hatchery, PoolBuilder, ScriptTimeouts};
 pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::CallOptions;
 pub use config::{
-    AppConfig, Config, InstanceConfig, PoolConfig, PoolTimeouts, data_dir, format_duration, format_size,
+    AppConfig, Config, InstanceConfig, PoolConfig, PoolStop, PoolTimeouts, data_dir, format_duration, format_size,
     parse_duration, parse_size,
 };
 pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{RunId, WorkerId};
-pub use pool::{PayloadStream, Pool, PoolStatus, ReplyStream, Timeouts, WorkerStatus};
+pub use pool::{PayloadStream, Pool, PoolStatus, ReplyStream, StopGraces, Timeouts, WorkerStatus};
 pub use process::{Containment, Guarantee, Layer, LayerState, OnEscape, ResourceLimits};
 pub use pyenv::{FoundBy, Interpreter, Probe, PythonApp, PythonVersion, runtime_dir};
 pub use registry::{
     EntryState, Health, Instance, ProcessClass, ProcessEntry, RecordPlace, Statistics, SweepDetail, SweepOptions,
     SweepReport, SystemStatus, orphans, registry_entries, system_status,
 };
+pub use run::Survivor;
 pub use telemetry::{Event, Level, Log, LogSource, Progress, RunEvent, ToolEvent, WorkerEvent};
 pub use tool::{Parameter, ToolSpec};
 pub use value::{Array, Binary, Element, Payload, UnserializableInfo, is_unserializable, unserializable_info};
