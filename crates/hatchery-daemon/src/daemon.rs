@@ -51,7 +51,8 @@ impl Daemon {
     ) -> Result<()> {
         let Daemon { listener, house } = self;
         let live = live(&house, filling, shutdown);
-        let (outcome, ()) = tokio::join!(live, connections::serve(listener, Arc::clone(&house)));
+        // Dropped, the connections go first: nobody is told as an answer what the end of the workers does to calls.
+        let ((), outcome) = tokio::join!(connections::serve(listener, Arc::clone(&house)), live);
         outcome
     }
 }

@@ -55,6 +55,9 @@ fn status_and_workers_are_told() {
     assert_eq!((&status["phase"], &status["pools"][0]["workers"]), (&json!("serving"), &json!(2)));
     let people = sandbox.run(&["status"]).exits(0).stdout;
     assert!(people.starts_with(&format!("serving on http://{}, pid {}", daemon.address, status["pid"])), "{people}");
+    let promise = status["guarantee"]["promise"].as_str().unwrap();
+    assert!(people.contains(&format!("\npromise: {promise}\n")), "{people}");
+    assert!(people.trim_end().ends_with("\norphans: 0\nhealth: healthy"), "{people}");
     sandbox.run(&["call", "fail", "message=no", "-q"]).exits(1);
     let workers = sandbox.run(&["workers", "--json"]).exits(0).json();
     let workers = workers.as_array().unwrap();
