@@ -39,7 +39,8 @@
 //! protocol is cut off and treated the same.
 //!
 //! **The end.** [`Hatchery::shutdown`] asks, then sends SIGTERM to the worker's group, then ends its whole tree: also what
-//! forked twice and called `setsid`. Dropping the [`Hatchery`] ends everything at once.
+//! forked twice and called `setsid`; each pool has its own [`StopGraces`]. Dropping the [`Hatchery`] ends everything at once;
+//! [`Hatchery::cleanup`] does, waits within a bound, and names what the kernel still holds.
 //!
 //! **No orphan.** Workers are not children of this program but of a guardian, a tiny program that the library carries, which
 //! is watched by a keeper, which is a tiny program too. If this program dies, be it by `kill -9`, they end everything; if

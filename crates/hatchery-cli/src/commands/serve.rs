@@ -19,7 +19,7 @@ const GRACE: Duration = Duration::from_secs(30);
 /// The pool that an app without a configuration gets.
 const POOL: &str = "default";
 
-/// Serve an app over HTTP until SIGTERM or SIGINT, then let running calls finish
+/// Serve an app over HTTP until SIGTERM or SIGINT, then let running calls finish (30s, or `stop` of the pool in hatchery.toml)
 #[derive(clap::Args, Debug)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
