@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: builds the benchmarks for release and runs them with the environment's interpreter.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use crate::child::{command, succeed};
 use crate::{peers, venv};
@@ -12,8 +12,12 @@ pub(crate) fn run(root: &Path, options: &[String]) -> Result<ExitCode, String> {
     }
     let is_orphans = options.first().is_some_and(|first| first == "orphans");
     let python = if is_orphans { peers::ensure(root)? } else { python(root) };
-    let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["run", "--release", "--quiet", "-p", "hatchery-bench", "--"]).current_dir(root);
+    if is_orphans {
+        // The daemon is one of those that are killed.
+        succeed(cargo(root).args(["build", "--release", "--quiet", "-p", "hatchery-cli"]))?;
+    }
+    let mut cargo = cargo(root);
+    cargo.args(["run", "--release", "--quiet", "-p", "hatchery-bench", "--"]);
     // The library looks there for its interpreter; the floors and the peers are told by option.
     cargo.args(options).arg("--python").arg(&python).env("HATCHERY_PYTHON", &python);
     succeed(&mut cargo)?;
@@ -22,7 +26,7 @@ pub(crate) fn run(root: &Path, options: &[String]) -> Result<ExitCode, String> {
 
 /// Inside the library's own room, which no benchmark from outside can enter.
 fn spawn(root: &Path) -> Result<ExitCode, String> {
-    let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = cargo(root);
     cargo.args([
         "test",
         "--release",
@@ -35,9 +39,15 @@ fn spawn(root: &Path) -> Result<ExitCode, String> {
         "--nocapture",
         "--exact",
     ]);
-    cargo.arg("process::tests::measuring::measure_spawn").current_dir(root);
+    cargo.arg("process::tests::measuring::measure_spawn");
     succeed(&mut cargo)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn cargo(root: &Path) -> Command {
+    let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root);
+    cargo
 }
 
 /// The environment's interpreter, which has the fast JSON libraries; the one on PATH measures too, and is said to.

@@ -22,6 +22,8 @@ pub(super) struct Peer {
 enum Kind {
     /// A hidden mode of this program.
     Ours,
+    /// The command `hatchery`, built beside this program.
+    Shell,
     /// The environment's interpreter.
     Python,
     /// A program of the environment, or on PATH.
@@ -30,6 +32,10 @@ enum Kind {
 
 const fn ours(name: &'static str, line: &'static str, package: &'static str) -> Peer {
     Peer { name, kind: Kind::Ours, line, tells: true, package }
+}
+
+const fn shell(name: &'static str, line: &'static str) -> Peer {
+    Peer { name, kind: Kind::Shell, line, tells: false, package: "hatchery" }
 }
 
 const fn pool(name: &'static str, line: &'static str, tells: bool, package: &'static str) -> Peer {
@@ -46,6 +52,7 @@ pub(super) fn all() -> Vec<Peer> {
         ours("hatchery, idle", "hatchery-python idle", "hatchery"),
         ours("hatchery, busy", "hatchery-python busy", "hatchery"),
         ours("hatchery, compiled worker", "hatchery-compiled idle", "hatchery"),
+        shell("hatchery serve", "serve --app {here}/app.py --workers 4 --listen 127.0.0.1:0"),
         pool("multiprocessing.Pool, fork, idle", "{here}/pools.py pool-fork idle", true, "python"),
         pool("multiprocessing.Pool, fork, busy", "{here}/pools.py pool-fork busy", false, "python"),
         pool("multiprocessing.Pool, forkserver, idle", "{here}/pools.py pool-forkserver idle", true, "python"),
@@ -79,6 +86,9 @@ impl Peer {
     pub(super) fn command(&self, options: &Options) -> Result<Vec<String>, String> {
         let program = match self.kind {
             Kind::Ours => return this(self.line).map_err(|error| error.to_string()),
+            Kind::Shell => {
+                beside_this("hatchery").ok_or("not built: `cargo build --release -p hatchery-cli` makes it")?
+            }
             Kind::Python => options.python.clone(),
             Kind::Program(name) => {
                 installed(&options.python, name).ok_or_else(|| format!("not installed: no program `{name}`"))?
@@ -95,6 +105,12 @@ pub(super) fn this(line: &str) -> std::io::Result<Vec<String>> {
     let program = std::env::current_exe()?.display().to_string();
     let words = line.split(' ').map(str::to_owned);
     Ok([program, "orphans-supervise".to_owned()].into_iter().chain(words).collect())
+}
+
+/// A program that was built with this one.
+fn beside_this(name: &str) -> Option<PathBuf> {
+    let beside = std::env::current_exe().ok()?.with_file_name(name);
+    beside.is_file().then_some(beside)
 }
 
 /// A program beside the interpreter, or on PATH.

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use hatchery::{AppConfig, Builder, Config, Instance, PoolBuilder, PoolConfig, PythonApp, Result, Timeouts};
+use hatchery::{
+    AppConfig, Builder, Config, Instance, PoolBuilder, PoolConfig, PythonApp, Result, StopGraces, Timeouts,
+};
 
 use crate::cli::GlobalOptions;
 
@@ -53,6 +55,11 @@ impl Setting {
                 Setting { app, pool: None, data, timeouts: Timeouts::default() }
             }
         })
+    }
+
+    /// What its workers have to leave by themselves, where the configuration says nothing else.
+    pub(crate) fn stop(&self, default: StopGraces) -> StopGraces {
+        self.pool.as_ref().map_or(default, |pool| pool.stop.over(default))
     }
 
     /// The one pool of a command.

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hatchery::{Hatchery, Result};
 use tokio::net::TcpListener;
@@ -39,7 +38,7 @@ impl Daemon {
     }
 
     /// Answers from now on, takes calls once `filling` has started the pools, and drains when `shutdown` ends: calls that run
-    /// may finish within `grace`. Returns when every worker is gone and every connection is closed.
+    /// may finish within the graces of their pool ([`StopGraces`](hatchery::StopGraces)). Returns when every worker is gone and every connection is closed.
     ///
     /// Dropping the future ends every worker at once.
     ///
@@ -49,11 +48,11 @@ impl Daemon {
         self,
         filling: impl Future<Output = Result<Hatchery>>,
         shutdown: impl Future<Output = ()>,
-        grace: Duration,
     ) -> Result<()> {
         let Daemon { listener, house } = self;
-        let live = live(&house, filling, shutdown, grace);
-        let (outcome, ()) = tokio::join!(live, connections::serve(listener, Arc::clone(&house)));
+        let live = live(&house, filling, shutdown);
+        // Dropped, the connections go first: nobody is told as an answer what the end of the workers does to calls.
+        let ((), outcome) = tokio::join!(connections::serve(listener, Arc::clone(&house)), live);
         outcome
     }
 }
@@ -63,7 +62,6 @@ async fn live(
     house: &House,
     filling: impl Future<Output = Result<Hatchery>>,
     shutdown: impl Future<Output = ()>,
-    grace: Duration,
 ) -> Result<()> {
     let mut shutdown = std::pin::pin!(shutdown);
     house.enter(Phase::Filling);
@@ -74,7 +72,7 @@ async fn live(
         filled = filling => Some(filled),
     };
     let outcome = match filled {
-        Some(Ok(hatchery)) => until_drained(house, hatchery, shutdown, grace).await,
+        Some(Ok(hatchery)) => until_drained(house, hatchery, shutdown).await,
         Some(Err(error)) => Err(error),
         None => Ok(()),
     };
@@ -82,15 +80,10 @@ async fn live(
     outcome
 }
 
-async fn until_drained(
-    house: &House,
-    hatchery: Hatchery,
-    shutdown: impl Future<Output = ()>,
-    grace: Duration,
-) -> Result<()> {
+async fn until_drained(house: &House, hatchery: Hatchery, shutdown: impl Future<Output = ()>) -> Result<()> {
     let hatchery = Arc::new(hatchery);
     house.open(&hatchery);
     shutdown.await;
     house.enter(Phase::Draining);
-    hatchery.shutdown_within(grace).await
+    hatchery.shutdown().await
 }

@@ -8,6 +8,7 @@ use hatchery::{Error, ErrorKind, Hatchery, Pool, Result};
 use tokio::sync::watch;
 
 use crate::Phase;
+use crate::system::{Lookout, System};
 
 /// Who owns the [`Hatchery`] is `Daemon::serve`: dropping that ends every process, whatever requests still hold this.
 pub(crate) struct House {
@@ -15,12 +16,13 @@ pub(crate) struct House {
     pub(crate) started_at: SystemTime,
     phase: watch::Sender<Phase>,
     hatchery: OnceLock<Weak<Hatchery>>,
+    lookout: Lookout,
 }
 
 impl House {
     pub(crate) fn new(address: SocketAddr) -> House {
         let phase = watch::Sender::new(Phase::Starting);
-        House { address, started_at: SystemTime::now(), phase, hatchery: OnceLock::new() }
+        House { address, started_at: SystemTime::now(), phase, hatchery: OnceLock::new(), lookout: Lookout::new() }
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -55,6 +57,13 @@ impl House {
     /// All pools, by name; none before they are filled.
     pub(crate) fn pools(&self) -> Vec<Pool> {
         self.hatchery().map(|hatchery| hatchery.pools().cloned().collect()).unwrap_or_default()
+    }
+
+    /// What dead runs of its instance have left; `None` before the pools are filled and after their end. Waits 2 s at most.
+    pub(crate) async fn system(&self) -> Option<System> {
+        // Not the hatchery itself: nobody but its owner keeps it for so long.
+        let options = self.hatchery()?.sweep_options();
+        Some(self.lookout.look(options).await)
     }
 
     /// The pool of this name.

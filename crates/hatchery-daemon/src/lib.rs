@@ -1,7 +1,6 @@
 //! The daemon: pools of workers behind HTTP, on loopback.
 //!
 //! ```no_run
-//! use std::time::Duration;
 //! use hatchery::{Hatchery, PythonApp};
 //! use hatchery_daemon::Daemon;
 //!
@@ -9,14 +8,14 @@
 //! let daemon = Daemon::bind("127.0.0.1:0").await?;
 //! println!("listening on http://{}", daemon.address());
 //! let filling = Hatchery::builder().pool("default", PythonApp::file("app.py")).workers(4).start();
-//! daemon.serve(filling, asked_to_end, Duration::from_secs(30)).await?;
+//! daemon.serve(filling, asked_to_end).await?;
 //! # Ok(()) }
 //! ```
 //!
 //! # Theory of operation
 //!
 //! A daemon passes through [`Phase`]s, in their order and never back. It answers from the moment it is bound; calls it takes
-//! while it is serving. Told to end, it drains: calls that run may finish within a grace, and it answers until they have.
+//! while it is serving. Told to end, it drains: calls that run may finish within their pool's grace, and it answers until they have.
 //!
 //! **A request** passes the gate (`gate.rs`: web pages of others stay outside), is read whole within bounds (`body.rs`) and
 //! becomes a call of the library, whose future the connection holds: a client that goes away drops it, and that cancels the
@@ -38,6 +37,8 @@ mod observation;
 mod options;
 mod body;
 mod house;
+mod system;
+mod guarantee;
 mod failure;
 mod listen;
 mod phase;

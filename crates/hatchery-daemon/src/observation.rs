@@ -1,4 +1,4 @@
-//! What a daemon is doing, for those who watch it. Nothing here waits for a worker.
+//! What a daemon is doing, for those who watch it. Nothing here waits for a worker, or for long.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -11,8 +11,10 @@ use serde::Serialize;
 
 use crate::Phase;
 use crate::failure::{Failure, json};
+use crate::guarantee::Promise;
 use crate::house::House;
 use crate::options::PoolName;
+use crate::system::System;
 
 type Answer = Result<Response, Failure>;
 
@@ -28,6 +30,10 @@ struct Status {
     /// In seconds since 1970.
     started_at: f64,
     pools: Vec<PoolStatus>,
+    /// What is certain to end with this daemon. Absent when `run` is.
+    guarantee: Option<Promise>,
+    /// What dead runs of its instance have left. Absent when `run` is.
+    system: Option<System>,
 }
 
 pub(crate) async fn status(State(house): State<Arc<House>>) -> Answer {
@@ -39,6 +45,8 @@ pub(crate) async fn status(State(house): State<Arc<House>>) -> Answer {
         address: house.address.to_string(),
         started_at: house.started_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
         pools: house.pools().iter().map(Pool::status).collect(),
+        guarantee: house.hatchery().map(|hatchery| Promise::of(&hatchery.guarantee())),
+        system: house.system().await,
     })
 }
 

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::app::program::{Environment, Host};
 use crate::app::{App, CommandApp, Launch, LaunchContext};
 use crate::error::{Error, ErrorKind, Result};
-use crate::pool::Timeouts;
+use crate::pool::{StopGraces, Timeouts};
 use crate::process::{Containment, OnEscape, ResourceLimits};
 use crate::pyenv::PythonApp;
 use crate::registry::Instance;
@@ -93,6 +93,8 @@ pub struct PoolConfig {
     pub max_queue: Option<usize>,
     /// How long things may take.
     pub timeouts: PoolTimeouts,
+    /// What its workers have to leave by themselves.
+    pub stop: PoolStop,
     /// What keeps its processes together.
     pub containment: Option<Containment>,
     /// What becomes of processes that outlive their worker.
@@ -129,6 +131,23 @@ impl PoolTimeouts {
             queue: pick(self.queue, defaults.queue),
             start: pick(self.start, defaults.start),
         }
+    }
+}
+
+/// `stop` of a pool. Always finite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolStop {
+    /// From the word to SIGTERM.
+    pub ask: Option<Duration>,
+    /// From SIGTERM to SIGKILL.
+    pub term: Option<Duration>,
+}
+
+impl PoolStop {
+    /// These where they are set, else those of `defaults`.
+    pub fn over(&self, defaults: StopGraces) -> StopGraces {
+        StopGraces { ask: self.ask.unwrap_or(defaults.ask), term: self.term.unwrap_or(defaults.term) }
     }
 }
 

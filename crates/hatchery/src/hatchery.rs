@@ -1,5 +1,7 @@
 //! `Hatchery` and its builders: wiring only.
 
+mod ending;
+mod pool_builder;
 mod script;
 
 use std::collections::BTreeMap;
@@ -14,19 +16,20 @@ use tokio::sync::{Mutex, broadcast, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::app::App;
-use crate::config::{self, PoolConfig};
+use crate::config;
 use crate::doctor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::HostTools;
 use crate::id::RunId;
-use crate::pool::{self, Keeper, Pool, Shared, Starts, Timeouts};
-use crate::process::{Containment, Escalation, Guarantee, OnEscape, ResourceLimits};
-use crate::registry::Instance;
+use crate::pool::{self, Keeper, Pool, Shared, Starts};
+use crate::process::{Containment, Escalation, Guarantee};
+use crate::registry::{Instance, ProcessEntry, SweepOptions};
 use crate::run::{self, Run};
 use crate::telemetry::{Emitter, Event};
 use crate::tool::{ToolSpec, near_match};
-use crate::wire::Limits;
 
+pub use ending::Cleanup;
+pub use pool_builder::PoolBuilder;
 pub use script::ScriptTimeouts;
 
 /// The least that a handshake and an error need.
@@ -35,14 +38,8 @@ const MIN_BODY: usize = 16 << 10;
 /// Events that a subscriber may fall behind before it loses the oldest.
 const EVENT_BACKLOG: usize = 4096;
 
-/// What [`Hatchery::shutdown`] gives a worker to finish its calls before SIGTERM.
-const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
-
 /// How often what dead runs left is looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
-
-/// How long after SIGTERM comes SIGKILL.
-const TERM_GRACE: Duration = Duration::from_secs(2);
 
 /// Running pools and the workers in them.
 ///
@@ -51,13 +48,18 @@ const TERM_GRACE: Duration = Duration::from_secs(2);
 pub struct Hatchery {
     run: Arc<Run>,
     pools: BTreeMap<String, Pool>,
-    shared: Vec<Arc<Shared>>,
+    kept: Vec<KeptPool>,
     emitter: Emitter,
-    stop: watch::Sender<Option<Escalation>>,
     /// One task per seat. Emptied by the shutdown.
     keepers: Mutex<JoinSet<()>>,
     /// Aborted when this is dropped.
     _housekeeping: JoinSet<()>,
+}
+
+/// A pool, and the word that ends its workers.
+struct KeptPool {
+    shared: Arc<Shared>,
+    stop: watch::Sender<Option<Escalation>>,
 }
 
 /// Configures a [`Hatchery`]. Nothing is started, or checked, before `start`.
@@ -86,14 +88,6 @@ impl RunOptions {
         let data_dir = data_dir.unwrap_or_else(|| config::data_dir(&instance.folder()));
         run::Config { instance, data_dir, require_registry, enclosed }
     }
-}
-
-/// Configures one pool of a [`Builder`], the one named last.
-pub struct PoolBuilder {
-    builder: Builder,
-    name: String,
-    app: Arc<dyn App>,
-    config: pool::Config,
 }
 
 /// A subscription to events.
@@ -140,38 +134,27 @@ impl Hatchery {
         self.run.id
     }
 
-    /// How well its processes are contained on this machine.
+    /// How well its processes are contained on this machine: what holds for every pool.
     pub fn guarantee(&self) -> Guarantee {
-        self.run.guarantee()
+        self.run.guarantee(self.pools.keys().map(String::as_str))
+    }
+
+    /// Every process that it has started for its pools and that is not known to be gone, in the order of their start. Answered
+    /// from memory.
+    pub fn processes(&self) -> Vec<ProcessEntry> {
+        self.run.processes().into_iter().map(Arc::unwrap_or_clone).collect()
+    }
+
+    /// Where the records of its instance lie, and whose they are: for [`orphans`](crate::orphans),
+    /// [`system_status`](crate::system_status) and, with its `data_dir`, [`registry_entries`](crate::registry_entries). Ends
+    /// nothing as it is.
+    pub fn sweep_options(&self) -> SweepOptions {
+        self.run.sweep_options()
     }
 
     /// Everything that happens from now on.
     pub fn events(&self) -> Events {
         Events(self.emitter.subscribe())
-    }
-
-    /// Ends every pool: no new calls, those that wait fail with `unavailable`, those that run have 5 s to finish; then
-    /// SIGTERM, and 2 s later SIGKILL. Returns when every process is gone and reaped. Doing it twice is fine.
-    pub async fn shutdown(&self) -> Result<()> {
-        self.shutdown_within(SHUTDOWN_GRACE).await
-    }
-
-    /// [`Hatchery::shutdown`] with another time to finish.
-    pub async fn shutdown_within(&self, grace: Duration) -> Result<()> {
-        for shared in &self.shared {
-            shared.close();
-        }
-        self.stop.send_if_modified(|stop| {
-            let is_first = stop.is_none();
-            stop.get_or_insert(Escalation { ask: grace, term: TERM_GRACE.min(grace) });
-            is_first
-        });
-        let mut keepers = self.keepers.lock().await;
-        let mut outcome = Ok(());
-        while let Some(kept) = keepers.join_next().await {
-            outcome = outcome.and(kept.or_else(|error| failed("shut down", &error)));
-        }
-        outcome.and(self.run.end().await)
     }
 
     /// How one more first start went. A keeper that fails before it can tell is heard of all the same.
@@ -224,9 +207,9 @@ fn failed(attempted: &str, error: &JoinError) -> Result<()> {
 
 impl Drop for Hatchery {
     fn drop(&mut self) {
-        for shared in &self.shared {
-            shared.close();
-            shared.kill();
+        for pool in &self.kept {
+            pool.shared.close();
+            pool.shared.kill();
         }
         self.run.close();
     }
@@ -303,16 +286,16 @@ impl Builder {
         let sweep_every = self.run.sweep_every.unwrap_or(SWEEP_EVERY);
         let run = begun(emitter.clone(), self.run.config(enclosed(&self.pools))).await?;
         let host_tools = Arc::new(self.host_tools);
-        let (stop, stopped) = watch::channel(None);
         let (starts, mut started) = Starts::new();
 
         let mut keepers = JoinSet::new();
-        let mut shared_pools = Vec::new();
+        let mut kept = Vec::new();
         let mut seats = 0;
         for (name, app, config) in self.pools {
             let workers = config.workers;
             seats += workers;
             let shared = Arc::new(Shared::new(&name, app, config, starts.clone()));
+            let (stop, stopped) = watch::channel(None);
             for seat in 0..workers {
                 let keeper = Keeper {
                     shared: Arc::clone(&shared),
@@ -323,22 +306,15 @@ impl Builder {
                 };
                 keepers.spawn(keeper.keep(seat));
             }
-            shared_pools.push(shared);
+            kept.push(KeptPool { shared, stop });
         }
-        let pools =
-            shared_pools.iter().map(|shared| (shared.name.to_string(), Pool::new(Arc::clone(shared)))).collect();
+        let pool = |pool: &KeptPool| (pool.shared.name.to_string(), Pool::new(Arc::clone(&pool.shared)));
+        let pools = kept.iter().map(pool).collect();
         // Exists before the first wait: dropping this future drops it, and it ends what was started.
         let mut housekeeping = JoinSet::new();
         housekeeping.spawn(keep_house(Arc::downgrade(&run), sweep_every));
-        let hatchery = Hatchery {
-            run,
-            pools,
-            shared: shared_pools,
-            emitter,
-            stop,
-            keepers: Mutex::new(keepers),
-            _housekeeping: housekeeping,
-        };
+        let hatchery =
+            Hatchery { run, pools, kept, emitter, keepers: Mutex::new(keepers), _housekeeping: housekeeping };
         for _ in 0..seats {
             if let Err(error) = hatchery.next_start(&mut started).await {
                 // What went wrong first is the news.
@@ -365,172 +341,13 @@ impl Builder {
             if config.workers == 0 || config.workers > 1024 {
                 return wrong(format!("pool {name}: expected 1 to 1024 workers, found {}", config.workers));
             }
+            if config.stop.ask == Duration::MAX || config.stop.term == Duration::MAX {
+                return wrong(format!("pool {name}: expected a stop whose graces end, found {:?}", config.stop));
+            }
             if config.worker.limits.max_body < MIN_BODY {
                 return wrong(format!("pool {name}: expected a max_body of at least {MIN_BODY} bytes"));
             }
         }
         doctor::require_critical()
-    }
-}
-
-impl PoolBuilder {
-    /// Everything that a configuration file says about a pool, but for its name and app. What it does not say stays.
-    #[must_use]
-    pub fn configure(mut self, pool: &PoolConfig) -> PoolBuilder {
-        let own = &mut self.config;
-        own.workers = pool.workers.unwrap_or(own.workers);
-        own.max_queue = pool.max_queue.unwrap_or(own.max_queue);
-        own.containment = pool.containment.unwrap_or(own.containment);
-        let confinement = &mut own.worker.confinement;
-        confinement.on_escape = pool.on_escape.unwrap_or(confinement.on_escape);
-        confinement.resources = pool.limits;
-        let timeouts = pool.timeouts.over(own.timeouts.clone());
-        self.timeouts(timeouts)
-    }
-
-    /// How many workers. Default: 1.
-    #[must_use]
-    pub fn workers(mut self, workers: usize) -> PoolBuilder {
-        self.config.workers = workers;
-        self
-    }
-
-    /// How many calls may wait for a free worker before others are refused with `saturated`. Default: 1000.
-    #[must_use]
-    pub fn max_queue(mut self, calls: usize) -> PoolBuilder {
-        self.config.max_queue = calls;
-        self
-    }
-
-    /// How long things may take.
-    #[must_use]
-    pub fn timeouts(mut self, timeouts: Timeouts) -> PoolBuilder {
-        self.config.worker.start = timeouts.start;
-        self.config.timeouts = timeouts;
-        self
-    }
-
-    /// How long a cancelled call may go on before its worker is replaced. Default: 2 s.
-    #[must_use]
-    pub fn cancel_grace(mut self, grace: Duration) -> PoolBuilder {
-        self.config.worker.cancel_grace = grace;
-        self
-    }
-
-    /// What keeps its processes together. Default: [`Containment::Default`].
-    #[must_use]
-    pub fn containment(mut self, containment: Containment) -> PoolBuilder {
-        self.config.containment = containment;
-        self
-    }
-
-    /// What becomes of processes that left their worker's group and outlive it. Default: [`OnEscape::Kill`].
-    #[must_use]
-    pub fn on_escape(mut self, on_escape: OnEscape) -> PoolBuilder {
-        self.config.worker.confinement.on_escape = on_escape;
-        self
-    }
-
-    /// Its workers, and whatever they run, gain no rights by running a program (`PR_SET_NO_NEW_PRIVS`): sudo and the
-    /// like do not work. Default: false.
-    #[must_use]
-    pub fn no_new_privileges(mut self, yes: bool) -> PoolBuilder {
-        self.config.worker.confinement.no_new_privileges = yes;
-        self
-    }
-
-    /// The user and group that its workers become, without supplementary groups. Needs root. Default: this program's.
-    #[must_use]
-    pub fn run_as(mut self, user: u32, group: u32) -> PoolBuilder {
-        self.config.worker.confinement.user = Some((user, group));
-        self
-    }
-
-    /// What each worker may use of the machine. Default: no limits.
-    #[must_use]
-    pub fn resources(mut self, limits: ResourceLimits) -> PoolBuilder {
-        self.config.worker.confinement.resources = limits;
-        self
-    }
-
-    /// What frames to and from the workers may weigh.
-    #[must_use]
-    pub fn limits(mut self, limits: Limits) -> PoolBuilder {
-        self.config.worker.limits = limits;
-        self
-    }
-
-    /// Adds another pool.
-    pub fn pool(self, name: &str, app: impl App) -> PoolBuilder {
-        self.finish().pool(name, app)
-    }
-
-    /// See [`Builder::host_tool`].
-    #[must_use]
-    pub fn host_tool<A, R, F, Fut>(mut self, spec: impl Into<ToolSpec>, run: F) -> PoolBuilder
-    where
-        A: DeserializeOwned,
-        R: Serialize,
-        F: Fn(A) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<R>> + Send + 'static,
-    {
-        self.builder = self.builder.host_tool(spec, run);
-        self
-    }
-
-    /// See [`Builder::instance`].
-    #[must_use]
-    pub fn instance(mut self, instance: Instance) -> PoolBuilder {
-        self.builder = self.builder.instance(instance);
-        self
-    }
-
-    /// See [`Builder::data_dir`].
-    #[must_use]
-    pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> PoolBuilder {
-        self.builder = self.builder.data_dir(folder);
-        self
-    }
-
-    /// See [`Builder::sweep_every`].
-    #[must_use]
-    pub fn sweep_every(mut self, period: Duration) -> PoolBuilder {
-        self.builder = self.builder.sweep_every(period);
-        self
-    }
-
-    /// See [`Builder::require_registry`].
-    #[must_use]
-    pub fn require_registry(mut self, yes: bool) -> PoolBuilder {
-        self.builder = self.builder.require_registry(yes);
-        self
-    }
-
-    /// See [`Builder::events`].
-    pub fn events(&mut self) -> Events {
-        self.builder.events()
-    }
-
-    /// See [`Builder::run`].
-    ///
-    /// # Errors
-    /// See [`Builder::run`].
-    pub async fn run<T, E: From<Error>>(
-        self,
-        timeouts: ScriptTimeouts,
-        stop: impl Future<Output = ()>,
-        work: impl AsyncFnOnce(&Hatchery) -> Result<T, E>,
-    ) -> Result<T, E> {
-        self.finish().run(timeouts, stop, work).await
-    }
-
-    /// See [`Builder::start`].
-    pub async fn start(self) -> Result<Hatchery> {
-        self.finish().start().await
-    }
-
-    fn finish(mut self) -> Builder {
-        self.builder.pools.push((self.name, self.app, self.config));
-        self.builder
     }
 }

@@ -39,7 +39,8 @@
 //! protocol is cut off and treated the same.
 //!
 //! **The end.** [`Hatchery::shutdown`] asks, then sends SIGTERM to the worker's group, then ends its whole tree: also what
-//! forked twice and called `setsid`. Dropping the [`Hatchery`] ends everything at once.
+//! forked twice and called `setsid`; each pool has its own [`StopGraces`]. Dropping the [`Hatchery`] ends everything at once;
+//! [`Hatchery::cleanup`] does, waits within a bound, and names what the kernel still holds.
 //!
 //! **No orphan.** Workers are not children of this program but of a guardian, a tiny program that the library carries, which
 //! is watched by a keeper, which is a tiny program too. If this program dies, be it by `kill -9`, they end everything; if
@@ -69,23 +70,24 @@ mod value;
 mod error;
 mod id;
 
-pub use crate::hatchery::{Builder, Events, Hatchery, PoolBuilder, ScriptTimeouts};
+pub use crate::hatchery::{Builder, Cleanup, Events, Hatchery, PoolBuilder, ScriptTimeouts};
 pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::CallOptions;
 pub use config::{
-    AppConfig, Config, InstanceConfig, PoolConfig, PoolTimeouts, data_dir, format_duration, format_size,
+    AppConfig, Config, InstanceConfig, PoolConfig, PoolStop, PoolTimeouts, data_dir, format_duration, format_size,
     parse_duration, parse_size,
 };
 pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{RunId, WorkerId};
-pub use pool::{PayloadStream, Pool, PoolStatus, ReplyStream, Timeouts, WorkerStatus};
+pub use pool::{PayloadStream, Pool, PoolStatus, ReplyStream, StopGraces, Timeouts, WorkerStatus};
 pub use process::{Containment, Guarantee, Layer, LayerState, OnEscape, ResourceLimits};
 pub use pyenv::{FoundBy, Interpreter, Probe, PythonApp, PythonVersion, runtime_dir};
 pub use registry::{
     EntryState, Health, Instance, ProcessClass, ProcessEntry, RecordPlace, Statistics, SweepDetail, SweepOptions,
     SweepReport, SystemStatus, orphans, registry_entries, system_status,
 };
+pub use run::Survivor;
 pub use telemetry::{Event, Level, Log, LogSource, Progress, RunEvent, ToolEvent, WorkerEvent};
 pub use tool::{Parameter, ToolSpec};
 pub use value::{Array, Binary, Element, Payload, UnserializableInfo, is_unserializable, unserializable_info};

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::call::{CallOptions, passed};
 use crate::error::Result;
-use crate::process::Containment;
+use crate::process::{Containment, Escalation};
 use crate::tool::ToolSpec;
 use crate::value::Payload;
 use crate::wire::Telemetry;
@@ -51,12 +51,36 @@ impl Default for Timeouts {
     }
 }
 
+/// The rungs of the ladder on which a worker ends, and how long it may stay on each: it is asked; then its process group gets
+/// SIGTERM; then its whole tree gets SIGKILL. Zero skips the wait, not the rung.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StopGraces {
+    /// From the word, which lets calls that run finish, to SIGTERM. Default: 5 s.
+    pub ask: Duration,
+    /// From SIGTERM to SIGKILL. Default: 2 s.
+    pub term: Duration,
+}
+
+impl Default for StopGraces {
+    fn default() -> StopGraces {
+        StopGraces { ask: Duration::from_secs(5), term: Duration::from_secs(2) }
+    }
+}
+
+impl StopGraces {
+    /// These, and on no rung longer than this.
+    pub(crate) fn within(self, longest: Duration) -> Escalation {
+        Escalation { ask: self.ask.min(longest), term: self.term.min(longest) }
+    }
+}
+
 /// What a pool obeys.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) workers: usize,
     pub(crate) max_queue: usize,
     pub(crate) timeouts: Timeouts,
+    pub(crate) stop: StopGraces,
     pub(crate) containment: Containment,
     pub(crate) worker: worker::Config,
 }
@@ -67,6 +91,7 @@ impl Default for Config {
             workers: 1,
             max_queue: 1000,
             timeouts: Timeouts::default(),
+            stop: StopGraces::default(),
             containment: Containment::default(),
             worker: worker::Config::default(),
         }

@@ -42,7 +42,7 @@ pub use guardian::guarantee::{Guarantee, Layer, LayerState};
 pub use guardian::message::OnEscape;
 pub(crate) use guardian::{Guardian, Pair, Plan, StartError, Watcher, try_guardian};
 pub(crate) use identity::{Identity, Pid, Proof, Remembered, Standing, boot_id};
-pub(crate) use kill::{Death, Escalation, Remains, Status, end};
+pub(crate) use kill::{Death, Escalation, Remains, Status, end, held_by};
 pub(crate) use mark::{ADOPTED, MAX_WORKER, Mark, Worn};
 pub(crate) use memory::resident_bytes;
 pub(crate) use output::{Admission, Dropped, Tail, Throttle, drain};

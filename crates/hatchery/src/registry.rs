@@ -226,6 +226,13 @@ impl Registry {
         self.0.roll().pids(|state| state == EntryState::Active)
     }
 
+    /// Those whose process runs, or is held by the kernel. Asks the kernel about each.
+    pub(crate) fn living(&self) -> Vec<Arc<ProcessEntry>> {
+        let members = self.0.roll().members();
+        let started = members.into_iter().filter(|member| member.identity.is_some());
+        started.filter(|member| !member.is_dead()).map(|member| member.entry).collect()
+    }
+
     /// Those whose process has ended. Asks the kernel about each.
     pub(crate) fn dead(&self) -> Vec<Arc<ProcessEntry>> {
         let members = self.0.roll().members();

@@ -1,5 +1,7 @@
 //! A run: one life of one supervisor, with the guardians that own its processes and the registry that knows of them.
 
+mod survivor;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,6 +13,8 @@ use crate::id::{RunId, WorkerId};
 use crate::process::{Guarantee, Guardian, LayerState, Pair, Plan, SpawnError, Spawned, Spec, Watcher};
 use crate::registry::{Entry, Instance, Options, ProcessEntry, Registry, RuntimeBase, Started, SweepOptions, orphans};
 use crate::telemetry::{Emitter, Event, RunEvent};
+
+pub use survivor::Survivor;
 
 /// How long the end of everything may take once it was ordered. SIGKILL needs milliseconds; a process that the kernel
 /// holds may need for ever.
@@ -70,9 +74,11 @@ impl Run {
         Ok(Run { id, guardian: guardian(plan)?, enclosed, books, sweep })
     }
 
-    /// What holds on this machine, now.
-    pub(crate) fn guarantee(&self) -> Guarantee {
-        let mut guarantee = self.guardian.guarantee();
+    /// What holds on this machine, now, for all of these pools.
+    pub(crate) fn guarantee<'a>(&self, mut pools: impl Iterator<Item = &'a str>) -> Guarantee {
+        let are_enclosed = pools.all(|pool| self.enclosed.contains_key(pool));
+        let enclosed = self.enclosed.values().next().filter(|_| are_enclosed);
+        let mut guarantee = enclosed.unwrap_or(&self.guardian).guarantee();
         let lost = self.books.registry.losses();
         let state = if lost.is_empty() { LayerState::Holds(String::new()) } else { LayerState::Lost(lost.join("; ")) };
         guarantee.set(RECORD_LAYER, state);
@@ -82,6 +88,16 @@ impl Run {
     /// Every process that was started and is not known to be gone.
     pub(crate) fn processes(&self) -> Vec<Arc<ProcessEntry>> {
         self.books.registry.entries()
+    }
+
+    /// Of those that were told to end, what is still there. Blocks: it looks through `/proc`.
+    pub(crate) fn survivors(&self) -> Vec<Survivor> {
+        survivor::survivors(&self.books.registry)
+    }
+
+    /// Whose records a sweep of this run looks at; ends nothing as it is.
+    pub(crate) fn sweep_options(&self) -> SweepOptions {
+        SweepOptions { kill: false, ..self.sweep.clone() }
     }
 
     /// Ends what dead runs of this instance have left. Blocks: see [`orphans`].
@@ -130,18 +146,23 @@ impl Run {
     /// [`Run::close`], and waits until no process of this run is left.
     ///
     /// # Errors
-    /// `internal` if one still is after 10 s, with the names of those that are known.
+    /// `internal` if one still is after 10 s, with what is known of each.
     pub(crate) async fn end(&self) -> Result<()> {
         self.close();
-        let mut all_gone = true;
-        for guardian in self.guardians() {
-            all_gone &= guardian.closed(END_PATIENCE).await;
-        }
-        if all_gone { Ok(()) } else { Err(self.survivors()) }
+        if self.gone_within(END_PATIENCE).await { Ok(()) } else { Err(self.not_ended()) }
     }
 
-    fn survivors(&self) -> Error {
-        let names = self.processes().iter().map(|entry| entry.worker.clone()).collect::<Vec<_>>().join(", ");
+    /// Of a run that was closed: whether nothing is left, after `patience` at most.
+    pub(crate) async fn gone_within(&self, patience: Duration) -> bool {
+        let mut all_gone = true;
+        for guardian in self.guardians() {
+            all_gone &= guardian.closed(patience).await;
+        }
+        all_gone
+    }
+
+    fn not_ended(&self) -> Error {
+        let names = self.survivors().iter().map(Survivor::to_string).collect::<Vec<_>>().join(", ");
         let message = format!("end run {}: still there {END_PATIENCE:?} after SIGKILL: {names}", self.id.short());
         Error::new(ErrorKind::Internal, message)
     }

@@ -1,7 +1,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use hatchery::{Error, ErrorKind, Hatchery};
+use hatchery::{Error, ErrorKind, Hatchery, StopGraces};
 use hatchery_daemon::{Daemon, Phase, Record};
 use serde_json::json;
 use tokio::sync::watch;
@@ -12,13 +12,14 @@ use crate::invocation::{Invocation, PARTING};
 use crate::logs::{Calls, Logs};
 use crate::private_pool::{self, AppOptions};
 
-/// What calls that run have to finish when the daemon is told to end. Supervisors of services wait longer before they kill.
+/// What calls that run have to finish when the daemon is told to end, unless the configuration says otherwise. Supervisors of
+/// services wait longer before they kill.
 const GRACE: Duration = Duration::from_secs(30);
 
 /// The pool that an app without a configuration gets.
 const POOL: &str = "default";
 
-/// Serve an app over HTTP until SIGTERM or SIGINT, then let running calls finish
+/// Serve an app over HTTP until SIGTERM or SIGINT, then let running calls finish (30s, or `stop` of the pool in hatchery.toml)
 #[derive(clap::Args, Debug)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
@@ -38,13 +39,14 @@ pub(crate) async fn serve(args: ServeArgs, invocation: &Invocation) -> Result<Ex
     }
     let global = &invocation.global;
     let setting = args.app.resolve(global)?;
+    let stop = setting.stop(StopGraces { ask: GRACE, ..StopGraces::default() });
     let data_dir = configuration::data(global)?.0;
     let daemon = Daemon::bind(&args.listen).await?;
     let _until_the_end = Record::claim(&data_dir, daemon.address())?;
     let mut builder = Hatchery::builder();
     let logs = Logs::follow(builder.events(), global.log, global.quiet, Calls::Many, &invocation.printer);
-    let filling = setting.pool(builder, POOL).workers(args.workers.get()).start();
-    let outcome = watched(daemon, filling, invocation).await;
+    let filling = setting.pool(builder, POOL).workers(args.workers.get()).stop(stop).start();
+    let outcome = watched(daemon, filling, stop.ask, invocation).await;
     // A stderr that nobody reads does not hold up the end.
     let _held_by_its_reader = tokio::time::timeout(PARTING, logs.finish()).await;
     outcome.map_err(|error| Failure::from(error).hinted(private_pool::of_start))?;
@@ -55,24 +57,25 @@ pub(crate) async fn serve(args: ServeArgs, invocation: &Invocation) -> Result<Ex
 async fn watched(
     daemon: Daemon,
     filling: impl Future<Output = hatchery::Result<Hatchery>>,
+    grace: Duration,
     invocation: &Invocation,
 ) -> hatchery::Result<()> {
     let url = format!("http://{}", daemon.address());
-    let telling = tell(daemon.phases(), &url, invocation);
-    let mut serving = std::pin::pin!(daemon.serve(filling, invocation.told_to_end(), GRACE));
+    let telling = tell(daemon.phases(), &url, grace, invocation);
+    let mut serving = std::pin::pin!(daemon.serve(filling, invocation.told_to_end()));
     tokio::select! {
         outcome = &mut serving => outcome,
         () = telling => serving.await,
     }
 }
 
-async fn tell(mut phases: watch::Receiver<Phase>, url: &str, invocation: &Invocation) {
+async fn tell(mut phases: watch::Receiver<Phase>, url: &str, grace: Duration, invocation: &Invocation) {
     while phases.changed().await.is_ok() {
         let phase = *phases.borrow_and_update();
         match phase {
             Phase::Serving => say_listening(url, invocation).await,
             Phase::Draining if !invocation.global.quiet => {
-                let grace = hatchery::format_duration(GRACE);
+                let grace = hatchery::format_duration(grace);
                 let text = format!("draining: calls that run have {grace} to finish; a second signal ends them");
                 invocation.printer.message(&text).await;
             }

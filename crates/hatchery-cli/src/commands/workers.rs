@@ -71,7 +71,7 @@ fn row(worker: &Worker, now: Duration) -> [String; 9] {
 }
 
 /// In the unit in which it has few digits.
-fn age(seconds: f64) -> String {
+pub(super) fn age(seconds: f64) -> String {
     // The clock may have been set back.
     let seconds = seconds.max(0.0) as u64;
     match seconds {

@@ -21,6 +21,18 @@ fn where_it_listens_is_told_to_people_on_stderr() {
     finished.says("draining: calls that run have 30s to finish");
 }
 
+#[test]
+fn a_drain_has_the_time_that_the_configuration_gives_it() {
+    let sandbox = Sandbox::with_app();
+    sandbox.write("hatchery.toml", "[[pools]]\nname = \"a\"\napp = \"app.py\"\nstop = { ask = \"50ms\" }\n");
+    let daemon = Daemon::serve(&sandbox, &[]);
+    let mark = format!("mark={}", sandbox.name("mark"));
+    let call = sandbox.start(&["call", "stubborn", &mark]);
+    sandbox.wait_for("mark");
+    daemon.end().says("draining: calls that run have 50ms to finish");
+    call.finish().exits(130);
+}
+
 fn record(sandbox: &Sandbox) -> Value {
     serde_json::from_str(&std::fs::read_to_string(sandbox.path(RECORD)).unwrap()).unwrap()
 }
@@ -43,6 +55,9 @@ fn status_and_workers_are_told() {
     assert_eq!((&status["phase"], &status["pools"][0]["workers"]), (&json!("serving"), &json!(2)));
     let people = sandbox.run(&["status"]).exits(0).stdout;
     assert!(people.starts_with(&format!("serving on http://{}, pid {}", daemon.address, status["pid"])), "{people}");
+    let promise = status["guarantee"]["promise"].as_str().unwrap();
+    assert!(people.contains(&format!("\npromise: {promise}\n")), "{people}");
+    assert!(people.trim_end().ends_with("\norphans: 0\nhealth: healthy"), "{people}");
     sandbox.run(&["call", "fail", "message=no", "-q"]).exits(1);
     let workers = sandbox.run(&["workers", "--json"]).exits(0).json();
     let workers = workers.as_array().unwrap();

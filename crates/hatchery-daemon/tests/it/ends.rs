@@ -68,7 +68,7 @@ async fn after_the_end_nobody_listens() {
 #[tokio::test]
 async fn an_app_that_does_not_load_ends_the_daemon_with_its_error() {
     let app = PythonApp::file("/no/such/app.py");
-    let mut rig = Rig::filling(Hatchery::builder().pool("default", app).start(), Duration::ZERO).await;
+    let mut rig = Rig::filling(Hatchery::builder().pool("default", app).start()).await;
     rig.reaches(Phase::Closed).await;
     let error = rig.stop().ended().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Validation);

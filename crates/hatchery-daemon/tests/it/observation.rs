@@ -1,3 +1,4 @@
+use hatchery_daemon::Phase;
 use serde_json::{Value, json};
 
 use crate::client::{get, post};
@@ -13,11 +14,46 @@ fn keys(value: &Value) -> Vec<&str> {
 async fn the_status_says_who_it_is_and_how_busy() {
     let rig = Rig::of(basics().workers(2)).await;
     let status = get(rig.address, "/v1/status").await.json();
-    assert_eq!(keys(&status), ["address", "phase", "pid", "pools", "run", "started_at", "version"]);
+    let names = ["address", "guarantee", "phase", "pid", "pools", "run", "started_at", "system", "version"];
+    assert_eq!(keys(&status), names);
     assert_eq!((&status["phase"], &status["pid"]), (&json!("serving"), &json!(std::process::id())));
     assert_eq!(status["run"].as_str().unwrap().len(), 32);
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(status["pools"], json!([{ "pool": "default", "workers": 2, "ready": 2, "queued": 0, "running": 0 }]));
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn the_status_says_what_is_promised_and_what_holds_it() {
+    let rig = Rig::of(basics()).await;
+    let guarantee = get(rig.address, "/v1/status").await.json()["guarantee"].clone();
+    assert_eq!(keys(&guarantee), ["layers", "promise"]);
+    assert!(guarantee["promise"].as_str().unwrap().starts_with("no orphan after kill -9"), "{guarantee}");
+    let layers = guarantee["layers"].as_array().unwrap();
+    let layer = |name: &str| layers.iter().find(|layer| layer["name"] == name).unwrap();
+    assert!(layers.iter().all(|layer| keys(layer) == ["detail", "holds", "name"]), "{guarantee}");
+    assert_eq!(layer("keeper and guardian")["holds"], json!(true));
+    assert_eq!(layer("pid namespace")["holds"], json!(null));
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn the_status_says_how_the_instance_is() {
+    let rig = Rig::of(basics().workers(2)).await;
+    let system = get(rig.address, "/v1/status").await.json()["system"].clone();
+    assert_eq!(keys(&system), ["health", "notes", "oldest_orphan", "orphans", "processes", "registry"]);
+    assert_eq!((&system["orphans"], &system["oldest_orphan"]), (&json!(0), &json!(null)));
+    // Two workers, their keeper and their guardian.
+    assert_eq!((&system["processes"], &system["health"]), (&json!(4), &json!("healthy")));
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn before_the_pools_are_filled_nothing_is_promised() {
+    let mut rig = Rig::filling(std::future::pending()).await;
+    rig.reaches(Phase::Filling).await;
+    let status = get(rig.address, "/v1/status").await.json();
+    assert_eq!((&status["run"], &status["guarantee"], &status["system"]), (&json!(null), &json!(null), &json!(null)));
     rig.end().await;
 }
 

@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use hatchery::{CommandApp, Hatchery, PoolBuilder, PythonApp, Result};
+use hatchery::{CommandApp, Hatchery, PoolBuilder, PythonApp, Result, StopGraces};
 use hatchery_daemon::{Daemon, Phase};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -57,21 +57,28 @@ impl Rig {
     }
 
     pub(crate) async fn with_grace(pool: PoolBuilder, grace: Duration) -> Rig {
-        let mut rig = Rig::filling(pool.start(), grace).await;
+        let graces = StopGraces { ask: grace, ..StopGraces::default() };
+        let folder = tempfile::tempdir().unwrap();
+        let filling = pool.stop(graces).data_dir(folder.path().join("data")).start();
+        let mut rig = Rig::in_folder(folder, filling).await;
         rig.reaches(Phase::Serving).await;
         rig
     }
 
     /// A daemon whose pools may never be filled.
-    pub(crate) async fn filling(
+    pub(crate) async fn filling(filling: impl Future<Output = Result<Hatchery>> + Send + 'static) -> Rig {
+        Rig::in_folder(tempfile::tempdir().unwrap(), filling).await
+    }
+
+    async fn in_folder(
+        folder: tempfile::TempDir,
         filling: impl Future<Output = Result<Hatchery>> + Send + 'static,
-        grace: Duration,
     ) -> Rig {
         let daemon = Daemon::bind("127.0.0.1:0").await.unwrap();
         let (address, phases) = (daemon.address(), daemon.phases());
         let (stop, stopped) = oneshot::channel();
-        let ended = tokio::spawn(daemon.serve(filling, async { drop(stopped.await) }, grace));
-        Rig { address, phases, stop, ended, folder: tempfile::tempdir().unwrap() }
+        let ended = tokio::spawn(daemon.serve(filling, async { drop(stopped.await) }));
+        Rig { address, phases, stop, ended, folder }
     }
 
     pub(crate) async fn reaches(&mut self, phase: Phase) {

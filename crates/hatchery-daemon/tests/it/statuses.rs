@@ -1,7 +1,5 @@
 //! Every status that a call can end with; 499 is in `ends.rs`. No call of this version ends as `conflict` or `internal`.
 
-use std::time::Duration;
-
 use hatchery::{Hatchery, Limits};
 use hatchery_daemon::Phase;
 use hyper::Request;
@@ -105,7 +103,7 @@ async fn the_worker_broke_the_protocol() {
 
 #[tokio::test]
 async fn unavailable_while_the_pools_are_filled() {
-    let mut rig = Rig::filling(std::future::pending::<hatchery::Result<Hatchery>>(), Duration::ZERO).await;
+    let mut rig = Rig::filling(std::future::pending::<hatchery::Result<Hatchery>>()).await;
     rig.reaches(Phase::Filling).await;
     let error = post(rig.address, &format!("{CALL}echo"), "").await.fails(503, "unavailable", "it is filling");
     assert_eq!(error["retryable"], json!(true));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 use super::section::{Entry, Section, Source};
-use super::{AppConfig, Config, InstanceConfig, PoolConfig, PoolTimeouts, duration, size};
+use super::{AppConfig, Config, InstanceConfig, PoolConfig, PoolStop, PoolTimeouts, duration, size};
 use crate::app::CommandApp;
 use crate::app::program::is_path;
 use crate::error::Result;
@@ -26,6 +26,7 @@ const POOL: &[&str] = &[
     "env",
     "max_queue",
     "timeouts",
+    "stop",
     "containment",
     "on_escape",
     "limits",
@@ -48,6 +49,7 @@ const POOL_PLANNED: &[&str] = &[
     "transport",
 ];
 const LIMITS: &[&str] = &["memory", "cpu", "processes", "open_files"];
+const STOP: &[&str] = &["ask", "term"];
 const TIMEOUTS: &[&str] = &["call", "stream", "queue", "start"];
 
 /// Names become parts of file names and of worker ids.
@@ -143,6 +145,7 @@ fn pool(section: &Section<'_>, place: &Place) -> Result<PoolConfig> {
         workers: number("workers", 1..=1024)?,
         max_queue: number("max_queue", 0..=1_000_000)?,
         timeouts: section.get("timeouts").map_or(Ok(PoolTimeouts::default()), |entry| timeouts(&entry))?,
+        stop: section.get("stop").map_or(Ok(PoolStop::default()), |entry| stop(&entry))?,
         containment: choice(section, "containment", CONTAINMENTS)?,
         on_escape: choice(section, "on_escape", ESCAPES)?,
         limits: section.get("limits").map_or(Ok(ResourceLimits::default()), |entry| limits(&entry))?,
@@ -232,12 +235,22 @@ fn timeouts(entry: &Entry<'_>) -> Result<PoolTimeouts> {
     Ok(PoolTimeouts { call: read("call")?, stream: read("stream")?, queue: read("queue")?, start: read("start")? })
 }
 
+/// A worker that may stay for ever would keep its supervisor for ever.
+fn stop(entry: &Entry<'_>) -> Result<PoolStop> {
+    let section = entry.section()?;
+    section.allow(STOP, &[])?;
+    let finite = |text: &str| duration::read(text).filter(|grace| *grace < Duration::MAX);
+    let read = |key| section.get(key).map(|entry| entry.text_as(duration::EXPECTED_FINITE, finite)).transpose();
+    Ok(PoolStop { ask: read("ask")?, term: read("term")? })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::error::ErrorKind;
+    use crate::pool::StopGraces;
 
     fn parse(text: &str) -> Result<Config> {
         read(text, Path::new("/srv/hatchery.toml"))
@@ -258,6 +271,7 @@ workers = 4
 max_queue = 1_000
 env = { OMP_NUM_THREADS = "1", A = "b" }
 timeouts = { call = "5m", stream = "infinity", queue = "10s", start = "250ms" }
+stop = { ask = "30s", term = "0s" }
 containment = "pidns"
 on_escape = "report"
 limits = { memory = "4GiB", cpu = 2.5, open_files = 4096, processes = 64 }
@@ -288,6 +302,9 @@ env = { NODE_ENV = "production" }
             start: Some(Duration::from_millis(250)),
         };
         assert_eq!(first.timeouts, timeouts);
+        let stop = first.stop.over(StopGraces::default());
+        assert_eq!(stop, StopGraces { ask: Duration::from_secs(30), term: Duration::ZERO });
+        assert_eq!(own.stop.over(stop), stop, "what is not said stays");
         assert_eq!((first.containment, first.on_escape), (Some(Containment::PidNamespace), Some(OnEscape::Report)));
         let limits =
             ResourceLimits { memory: Some(4 << 30), cpu: Some(2.5), open_files: Some(4096), processes: Some(64) };
@@ -355,6 +372,12 @@ env = { NODE_ENV = "production" }
             "app = \"a.py\"\ntimeouts = { call = \"12 parsecs\" }",
             &format!("4: pools[0].timeouts.call: expected {}, found \"12 parsecs\"", duration::EXPECTED),
         );
+        for rung in STOP {
+            check_pool(
+                &format!("app = \"a.py\"\nstop = {{ {rung} = \"infinity\" }}"),
+                &format!("4: pools[0].stop.{rung}: expected {}, found \"infinity\"", duration::EXPECTED_FINITE),
+            );
+        }
         check_pool("app = \"a.py\"\ntimeouts = \"5m\"", "4: pools[0].timeouts: expected a table, found \"5m\"");
         check_pool(
             "app = \"a.py\"\ncontainment = \"docker\"",

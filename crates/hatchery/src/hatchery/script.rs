@@ -15,13 +15,14 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct ScriptTimeouts {
     /// From the first process to the last READY. Default: 15 s.
     pub start: Duration,
-    /// What running calls have to finish once the work is over, before SIGTERM. Default: 5 s.
+    /// The longest that any grace of a pool may be once the work is over, see
+    /// [`shutdown_within`](Hatchery::shutdown_within). Default: none, each pool has its own.
     pub shutdown: Duration,
 }
 
 impl Default for ScriptTimeouts {
     fn default() -> ScriptTimeouts {
-        ScriptTimeouts { start: Duration::from_secs(15), shutdown: Duration::from_secs(5) }
+        ScriptTimeouts { start: Duration::from_secs(15), shutdown: Duration::MAX }
     }
 }
 

@@ -58,17 +58,21 @@ impl Remains {
         self.0.identity().pid().get()
     }
 
-    /// In what state the kernel has its leader, and in which of its functions it waits, where that is told: "state D in
-    /// do_exit".
+    /// [`held_by`], of its leader.
     pub(crate) fn held_by(&self) -> String {
-        let pid = self.pid();
-        let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
-        let status = read("status");
-        let state = status.lines().find_map(|line| line.strip_prefix("State:")).unwrap_or("unknown").trim();
-        match read("wchan").as_str() {
-            "" | "0" => format!("state {state}"),
-            function => format!("state {state} in {function}"),
-        }
+        held_by(self.pid())
+    }
+}
+
+/// In what state the kernel has a process, and in which of its functions it waits, where that is told: "state D (disk sleep)
+/// in do_exit".
+pub(crate) fn held_by(pid: i32) -> String {
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let status = read("status");
+    let state = status.lines().find_map(|line| line.strip_prefix("State:")).unwrap_or("unknown").trim();
+    match read("wchan").as_str() {
+        "" | "0" => format!("state {state}"),
+        function => format!("state {state} in {function}"),
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hatchery::{Error, Hatchery, Pool};
+use hatchery::{Error, Hatchery, Pool, StopGraces};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
@@ -67,7 +67,9 @@ impl Subject {
     }
 
     async fn start(&self) -> Result<Hatchery, Error> {
-        Hatchery::builder().pool("chaos", shape::app(&self.shape)).workers(self.workers).start().await
+        // What a stop is given comes with the word for it.
+        let graces = StopGraces { ask: Duration::from_secs(3600), ..StopGraces::default() };
+        Hatchery::builder().pool("chaos", shape::app(&self.shape)).workers(self.workers).stop(graces).start().await
     }
 
     fn pools(&self) -> Result<Vec<Pool>, Error> {

@@ -19,7 +19,7 @@ fn confined() -> PoolBuilder {
 
 impl Rig {
     /// Keeper and guardian.
-    async fn guarded(&mut self) -> (i32, i32) {
+    pub(crate) async fn guarded(&mut self) -> (i32, i32) {
         self.event(|event| match event {
             Event::Run(RunEvent::Guarded { keeper, guardian }) => Some((keeper, guardian)),
             _ => None,
@@ -28,7 +28,7 @@ impl Rig {
     }
 
     /// Has the worker leave a daemon behind.
-    async fn daemon(&self, name: &str) -> i32 {
+    pub(crate) async fn daemon(&self, name: &str) -> i32 {
         let path = self.path(name);
         self.pool.call::<Value>("daemonize", json!({"path": path})).await.unwrap();
         crate::eventually_file(&path).await;
@@ -37,9 +37,13 @@ impl Rig {
 }
 
 /// A process that is known to be the test's own: a worker, a guardian, a daemon of a worker.
-fn kill(pid: i32) {
+pub(crate) fn signal(pid: i32, signal: Signal) {
     let pidfd = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap();
-    pidfd_send_signal(&pidfd, Signal::KILL).unwrap();
+    pidfd_send_signal(&pidfd, signal).unwrap();
+}
+
+fn kill(pid: i32) {
+    signal(pid, Signal::KILL);
 }
 
 fn is_root() -> bool {
@@ -281,6 +285,7 @@ async fn in_a_pid_namespace_a_worker_sees_only_its_own() {
     let (inside, outside) = (who["pid"].as_i64().unwrap(), pool.workers()[0].pid.unwrap());
     assert!(inside < 100 && i64::from(outside) != inside, "{inside} {outside}");
     assert_eq!(who["visible"], json!([1, inside]), "its init and itself");
+    assert!(rig.guarantee().promise().contains("not even after kill -9"), "{:?}", rig.guarantee());
     rig.shutdown().await.unwrap();
     assert!(!exists(outside));
 }

@@ -2,10 +2,16 @@
 
 use std::time::Duration;
 
-use hatchery::{ErrorKind, Hatchery, PythonApp};
+use hatchery::{ErrorKind, Hatchery, PoolBuilder, PythonApp, StopGraces};
 use serde_json::{Value, json};
 
 use crate::{Rig, app, eventually, eventually_gone, misbehaving, spawn};
+
+/// A pool that waits for its calls for longer than any test does.
+pub(crate) fn patient() -> PoolBuilder {
+    let graces = StopGraces { ask: crate::PATIENCE, ..StopGraces::default() };
+    Hatchery::builder().pool("default", app("basics.py")).stop(graces)
+}
 
 #[tokio::test]
 async fn a_shutdown_lets_calls_finish_and_apps_clean_up() {
@@ -26,7 +32,7 @@ async fn a_shutdown_lets_calls_finish_and_apps_clean_up() {
 
 #[tokio::test]
 async fn a_running_call_finishes_and_a_waiting_one_is_refused() {
-    let rig = Rig::basics(1).await;
+    let rig = Rig::of(patient()).await;
     let gate = rig.path("gate");
     let running = spawn({
         let (pool, gate) = (rig.pool.clone(), gate.clone());
@@ -42,7 +48,7 @@ async fn a_running_call_finishes_and_a_waiting_one_is_refused() {
     let hatchery = crate::shared(rig.hatchery);
     let ending = spawn({
         let hatchery = hatchery.clone();
-        async move { hatchery.shutdown_within(Duration::from_secs(50)).await }
+        async move { hatchery.shutdown().await }
     });
     assert_eq!(waiting.await.unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
     std::fs::write(&gate, "").unwrap();
@@ -134,11 +140,11 @@ async fn host_that_is_killed() {
 
 #[tokio::test]
 async fn a_stream_dropped_during_the_shutdown_is_cancelled() {
-    let rig = Rig::basics(1).await;
+    let rig = Rig::of(patient()).await;
     let closed = rig.path("closed");
     let mut chunks = rig.pool.stream::<u64>("endless", json!({"closed": closed})).await.unwrap();
     chunks.next().await.unwrap().unwrap();
-    let ending = spawn(async move { rig.hatchery.shutdown_within(Duration::MAX).await });
+    let ending = spawn(async move { rig.hatchery.shutdown().await });
     eventually("the worker drains", || rig.pool.workers()[0].state == "draining").await;
     drop(chunks);
     tokio::time::timeout(crate::PATIENCE, ending).await.expect("does not hang").unwrap().unwrap();
@@ -147,12 +153,12 @@ async fn a_stream_dropped_during_the_shutdown_is_cancelled() {
 
 #[tokio::test]
 async fn a_call_that_is_half_written_when_the_shutdown_comes_is_still_answered() {
-    let rig = Rig::basics(1).await;
+    let rig = Rig::of(patient()).await;
     let data = hatchery::Binary::from(vec![1; 30_000_000]);
     let args = std::collections::BTreeMap::from([("data", data)]);
     let mut call = Box::pin(rig.pool.call::<hatchery::Binary>("reverse", args));
     assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(call.as_mut().poll(cx))).await.is_pending());
-    let (reversed, ended) = tokio::join!(call, rig.hatchery.shutdown_within(Duration::from_secs(50)));
+    let (reversed, ended) = tokio::join!(call, rig.hatchery.shutdown());
     assert_eq!(reversed.unwrap().0.len(), 30_000_000);
     ended.unwrap();
 }

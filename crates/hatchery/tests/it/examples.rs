@@ -3,10 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use rustix::process::Signal;
+
+use crate::containment::signal;
 use crate::eventually;
 
 const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -77,13 +80,83 @@ lookup refused (remote): no capital of Atlantis is known
     assert_eq!(run("node_worker", &[], &[]).await, expected);
 }
 
+#[tokio::test]
+async fn grades_are_told_one_by_one_until_the_input_ends() {
+    let mut script = Script::start();
+    let grade = script.ask("README.md");
+    assert!((1.0..40.0).contains(&grade), "{grade}");
+    script.ask("ARCHITECTURE.md");
+    drop(script.stdin.take());
+    assert_eq!(script.line(), "2 files");
+    assert_eq!(script.ended().await, Some(0));
+}
+
+#[tokio::test]
+async fn ctrl_c_ends_a_script_and_all_its_workers() {
+    let mut script = Script::start();
+    script.ask("README.md");
+    signal(script.running.0.id().cast_signed(), Signal::INT);
+    assert_eq!(script.ended().await, Some(130));
+}
+
+#[tokio::test]
+async fn an_error_ends_a_script_and_all_its_workers() {
+    let mut script = Script::start();
+    script.ask("README.md");
+    writeln!(script.stdin.as_ref().unwrap(), "no/such/file").unwrap();
+    assert_eq!(script.ended().await, Some(1));
+}
+
+/// `reading_grades`, at work.
+struct Script {
+    running: Running,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+    folder: tempfile::TempDir,
+}
+
+impl Script {
+    fn start() -> Script {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = command_in("reading_grades", folder.path());
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let (stdin, stdout) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
+        Script { running: Running(child), stdin, stdout, folder }
+    }
+
+    /// The grade of a document of this repository.
+    fn ask(&mut self, name: &str) -> f64 {
+        let path = Path::new(REPOSITORY).join(name);
+        writeln!(self.stdin.as_ref().unwrap(), "{}", path.display()).unwrap();
+        let line = self.line();
+        line.split(' ').next().unwrap().parse().unwrap_or_else(|_| panic!("no grade: {line}"))
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    }
+
+    /// Its exit status; nothing is left of it then.
+    async fn ended(mut self) -> Option<i32> {
+        let mut status = None;
+        eventually("the script ends", || {
+            status = self.running.0.try_wait().unwrap();
+            status.is_some()
+        })
+        .await;
+        assert!(!carries_mark(self.folder.path()), "a worker outlived its script");
+        status.unwrap().code()
+    }
+}
+
 /// Runs an example to its end, in good health, and proves that no process is left. Gives what it printed.
 async fn run(example: &str, arguments: &[&str], variables: &[(&str, &Path)]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let (stdout, stderr) = (folder.path().join("stdout"), folder.path().join("stderr"));
-    let mut command = command(example);
-    command.args(arguments).envs(variables.iter().copied()).env("HATCHERY_TEST_MARK", folder.path());
-    command.env("XDG_CACHE_HOME", folder.path().join("cache")).current_dir(folder.path()).stdin(Stdio::null());
+    let mut command = command_in(example, folder.path());
+    command.args(arguments).envs(variables.iter().copied()).stdin(Stdio::null());
     command.stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
 
     let mut running = Running(command.spawn().unwrap());
@@ -97,6 +170,14 @@ async fn run(example: &str, arguments: &[&str], variables: &[(&str, &Path)]) -> 
     assert!(status.is_some_and(|status| status.success()), "{example}: {status:?}\n{said}");
     eventually(&format!("no process of {example} is left"), || !carries_mark(folder.path())).await;
     std::fs::read_to_string(stdout).unwrap()
+}
+
+/// The example with a folder of its own, which is also the mark of all its processes.
+fn command_in(example: &str, folder: &Path) -> Command {
+    let mut command = command(example);
+    command.env("HATCHERY_TEST_MARK", folder).env("XDG_CACHE_HOME", folder.join("cache"));
+    command.env("XDG_STATE_HOME", folder.join("state")).current_dir(folder);
+    command
 }
 
 /// `cargo test` builds the examples beside the tests, but not when it is asked for one test file only.

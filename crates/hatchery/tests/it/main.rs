@@ -4,12 +4,14 @@
 
 mod calls;
 mod cancel;
+mod cleanup;
 mod containment;
 mod ends;
 mod examples;
 mod faults;
 mod gates;
 mod host_tools;
+mod ladder;
 mod numpy;
 mod starts;
 mod streams;

@@ -1,0 +1,209 @@
+//! Configures one pool.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Builder, Events, Hatchery, ScriptTimeouts};
+use crate::app::App;
+use crate::config::PoolConfig;
+use crate::error::{Error, Result};
+use crate::pool::{self, StopGraces, Timeouts};
+use crate::process::{Containment, OnEscape, ResourceLimits};
+use crate::registry::Instance;
+use crate::tool::ToolSpec;
+use crate::wire::Limits;
+
+/// Configures one pool of a [`Builder`], the one named last.
+pub struct PoolBuilder {
+    pub(super) builder: Builder,
+    pub(super) name: String,
+    pub(super) app: Arc<dyn App>,
+    pub(super) config: pool::Config,
+}
+
+impl PoolBuilder {
+    /// Everything that a configuration file says about a pool, but for its name and app. What it does not say stays.
+    #[must_use]
+    pub fn configure(mut self, pool: &PoolConfig) -> PoolBuilder {
+        let own = &mut self.config;
+        own.workers = pool.workers.unwrap_or(own.workers);
+        own.max_queue = pool.max_queue.unwrap_or(own.max_queue);
+        own.containment = pool.containment.unwrap_or(own.containment);
+        let confinement = &mut own.worker.confinement;
+        confinement.on_escape = pool.on_escape.unwrap_or(confinement.on_escape);
+        confinement.resources = pool.limits;
+        own.stop = pool.stop.over(own.stop);
+        let timeouts = pool.timeouts.over(own.timeouts.clone());
+        self.timeouts(timeouts)
+    }
+
+    /// How many workers. Default: 1.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> PoolBuilder {
+        self.config.workers = workers;
+        self
+    }
+
+    /// How many calls may wait for a free worker before others are refused with `saturated`. Default: 1000.
+    #[must_use]
+    pub fn max_queue(mut self, calls: usize) -> PoolBuilder {
+        self.config.max_queue = calls;
+        self
+    }
+
+    /// How long things may take.
+    #[must_use]
+    pub fn timeouts(mut self, timeouts: Timeouts) -> PoolBuilder {
+        self.config.worker.start = timeouts.start;
+        self.config.timeouts = timeouts;
+        self
+    }
+
+    /// How long a cancelled call may go on before its worker is replaced. Default: 2 s.
+    #[must_use]
+    pub fn cancel_grace(mut self, grace: Duration) -> PoolBuilder {
+        self.config.worker.cancel_grace = grace;
+        self
+    }
+
+    /// What its workers have to leave by themselves when they are told to end. Default: 5 s after the word, 2 s after
+    /// SIGTERM.
+    ///
+    /// ```no_run
+    /// # async fn example() -> hatchery::Result<()> {
+    /// use std::time::Duration;
+    /// use hatchery::{Hatchery, PythonApp, StopGraces};
+    ///
+    /// // An epoch takes minutes, and is worth waiting for.
+    /// let graces = StopGraces { ask: Duration::from_secs(600), ..StopGraces::default() };
+    /// let pool = Hatchery::builder().pool("training", PythonApp::file("train.py")).stop(graces);
+    /// # pool.start().await?; Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn stop(mut self, graces: StopGraces) -> PoolBuilder {
+        self.config.stop = graces;
+        self
+    }
+
+    /// What keeps its processes together. Default: [`Containment::Default`].
+    #[must_use]
+    pub fn containment(mut self, containment: Containment) -> PoolBuilder {
+        self.config.containment = containment;
+        self
+    }
+
+    /// What becomes of processes that left their worker's group and outlive it. Default: [`OnEscape::Kill`].
+    #[must_use]
+    pub fn on_escape(mut self, on_escape: OnEscape) -> PoolBuilder {
+        self.config.worker.confinement.on_escape = on_escape;
+        self
+    }
+
+    /// Its workers, and whatever they run, gain no rights by running a program (`PR_SET_NO_NEW_PRIVS`): sudo and the
+    /// like do not work. Default: false.
+    #[must_use]
+    pub fn no_new_privileges(mut self, yes: bool) -> PoolBuilder {
+        self.config.worker.confinement.no_new_privileges = yes;
+        self
+    }
+
+    /// The user and group that its workers become, without supplementary groups. Needs root. Default: this program's.
+    #[must_use]
+    pub fn run_as(mut self, user: u32, group: u32) -> PoolBuilder {
+        self.config.worker.confinement.user = Some((user, group));
+        self
+    }
+
+    /// What each worker may use of the machine. Default: no limits.
+    #[must_use]
+    pub fn resources(mut self, limits: ResourceLimits) -> PoolBuilder {
+        self.config.worker.confinement.resources = limits;
+        self
+    }
+
+    /// What frames to and from the workers may weigh.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> PoolBuilder {
+        self.config.worker.limits = limits;
+        self
+    }
+
+    /// Adds another pool.
+    pub fn pool(self, name: &str, app: impl App) -> PoolBuilder {
+        self.finish().pool(name, app)
+    }
+
+    /// See [`Builder::host_tool`].
+    #[must_use]
+    pub fn host_tool<A, R, F, Fut>(mut self, spec: impl Into<ToolSpec>, run: F) -> PoolBuilder
+    where
+        A: DeserializeOwned,
+        R: Serialize,
+        F: Fn(A) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<R>> + Send + 'static,
+    {
+        self.builder = self.builder.host_tool(spec, run);
+        self
+    }
+
+    /// See [`Builder::instance`].
+    #[must_use]
+    pub fn instance(mut self, instance: Instance) -> PoolBuilder {
+        self.builder = self.builder.instance(instance);
+        self
+    }
+
+    /// See [`Builder::data_dir`].
+    #[must_use]
+    pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> PoolBuilder {
+        self.builder = self.builder.data_dir(folder);
+        self
+    }
+
+    /// See [`Builder::sweep_every`].
+    #[must_use]
+    pub fn sweep_every(mut self, period: Duration) -> PoolBuilder {
+        self.builder = self.builder.sweep_every(period);
+        self
+    }
+
+    /// See [`Builder::require_registry`].
+    #[must_use]
+    pub fn require_registry(mut self, yes: bool) -> PoolBuilder {
+        self.builder = self.builder.require_registry(yes);
+        self
+    }
+
+    /// See [`Builder::events`].
+    pub fn events(&mut self) -> Events {
+        self.builder.events()
+    }
+
+    /// See [`Builder::run`].
+    ///
+    /// # Errors
+    /// See [`Builder::run`].
+    pub async fn run<T, E: From<Error>>(
+        self,
+        timeouts: ScriptTimeouts,
+        stop: impl Future<Output = ()>,
+        work: impl AsyncFnOnce(&Hatchery) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.finish().run(timeouts, stop, work).await
+    }
+
+    /// See [`Builder::start`].
+    pub async fn start(self) -> Result<Hatchery> {
+        self.finish().start().await
+    }
+
+    fn finish(mut self) -> Builder {
+        self.builder.pools.push((self.name, self.app, self.config));
+        self.builder
+    }
+}

@@ -1,0 +1,88 @@
+//! The end of everything for a program that wants to leave now.
+
+use std::time::Duration;
+
+use hatchery::Hatchery;
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::containment::signal;
+use crate::ends::patient;
+use crate::{PATIENCE, Rig, app, eventually, eventually_gone, exists, misbehaving, spawn};
+
+#[tokio::test]
+async fn processes_are_those_that_were_started() {
+    let rig = Rig::basics(2).await;
+    let processes = rig.hatchery.processes();
+    let pids: Vec<i32> = processes.iter().map(|entry| entry.pid.unwrap().cast_signed()).collect();
+    assert_eq!(processes.iter().map(|entry| entry.worker.as_str()).collect::<Vec<_>>(), ["default-1", "default-2"]);
+    assert!(rig.pids().iter().all(|pid| pids.contains(pid)));
+    assert!(processes.iter().all(|entry| entry.run == rig.hatchery.run_id()));
+    rig.hatchery.shutdown().await.unwrap();
+    assert!(rig.hatchery.processes().is_empty());
+}
+
+#[tokio::test]
+async fn everything_ends_at_once_however_deaf_and_a_second_time_there_is_nothing_to_do() {
+    let rig = Rig::of(Hatchery::builder().pool("default", misbehaving("ignores_everything")).workers(2)).await;
+    let pids = rig.pids();
+    let cleanup = rig.hatchery.cleanup(PATIENCE).await;
+    assert!(cleanup.is_complete() && cleanup.ended == 2, "{cleanup:?}");
+    assert!(pids.into_iter().all(|pid| !exists(pid)));
+    assert!(rig.hatchery.processes().is_empty());
+    let again = rig.hatchery.cleanup(Duration::ZERO).await;
+    assert!(again.is_complete() && again.ended == 0, "{again:?}");
+    rig.hatchery.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_worker_left_behind_ends_too() {
+    let rig = Rig::of(Hatchery::builder().pool("default", app("confined.py"))).await;
+    let daemon = rig.daemon("daemon").await;
+    assert!(rig.hatchery.cleanup(PATIENCE).await.is_complete());
+    assert!(!exists(daemon));
+}
+
+#[tokio::test]
+async fn after_a_shutdown_there_is_nothing_to_do() {
+    let rig = Rig::basics(1).await;
+    rig.hatchery.shutdown().await.unwrap();
+    let cleanup = rig.hatchery.cleanup(Duration::ZERO).await;
+    assert!(cleanup.is_complete() && cleanup.ended == 0, "{cleanup:?}");
+}
+
+#[tokio::test]
+async fn a_shutdown_that_waits_is_cut_short() {
+    let rig = Rig::of(patient()).await;
+    let (pool, never) = (rig.pool.clone(), rig.path("never"));
+    let running = spawn(async move { pool.call::<bool>("wait_for_file", json!({"path": never})).await });
+    eventually("the worker is busy", || rig.pool.workers()[0].state == "busy").await;
+    let hatchery = crate::shared(rig.hatchery);
+    let ending = spawn({
+        let hatchery = hatchery.clone();
+        async move { hatchery.shutdown().await }
+    });
+    eventually("the worker drains", || rig.pool.workers()[0].state == "draining").await;
+    assert!(hatchery.cleanup(PATIENCE).await.is_complete());
+    assert!(running.await.unwrap().is_err());
+    ending.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_is_still_there_is_named_and_does_not_hold_up_the_caller() {
+    let mut rig = Rig::of(Hatchery::builder().pool("default", misbehaving("ignores_everything"))).await;
+    let (keeper, guardian) = rig.guarded().await;
+    // Nobody hears the order: as good as a process that the kernel holds, and it can be let go.
+    signal(keeper, Signal::STOP);
+    signal(guardian, Signal::STOP);
+    let pid = rig.pids()[0];
+    let cleanup = rig.hatchery.cleanup(Duration::ZERO).await;
+    let [survivor] = cleanup.survivors.as_slice() else { panic!("{cleanup:?}") };
+    assert_eq!((survivor.worker.as_str(), survivor.pid, cleanup.ended), ("default-1", pid, 0));
+    assert!(survivor.held_by.starts_with("state S"), "{survivor}");
+    assert!(survivor.command.contains("python"), "{survivor:?}");
+    signal(guardian, Signal::CONT);
+    signal(keeper, Signal::CONT);
+    assert!(rig.hatchery.cleanup(PATIENCE).await.is_complete());
+    eventually_gone(pid).await;
+}
