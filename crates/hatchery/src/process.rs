@@ -20,6 +20,8 @@
 mod cage;
 mod child;
 mod command_line;
+#[cfg(test)]
+pub(crate) mod freezer;
 mod guardian;
 #[allow(dead_code, reason = "what `find` found is signalled by the host side of the guardian, which comes next")]
 mod identity;
@@ -38,6 +40,7 @@ mod strings;
 mod tests;
 
 pub use cage::ResourceLimits;
+pub(crate) use cage::remove_groups_of;
 pub(crate) use child::{Child, Terminator};
 pub(crate) use command_line::{command_of, redacted};
 pub use guardian::guarantee::{Guarantee, Layer, LayerState};

@@ -1,6 +1,6 @@
 //! Which process is meant, in a form that survives the reuse of its number.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::{fmt, io};
 
 use rustix::io::Errno;
@@ -11,8 +11,8 @@ use super::raw;
 mod remembered;
 mod traits;
 
-pub(super) use remembered::has_ended;
 pub(crate) use remembered::{Proof, Remembered, Standing};
+pub(super) use remembered::{ends_within, has_ended};
 pub(crate) use traits::boot_id;
 use traits::{Likeness, Traits};
 
@@ -34,6 +34,13 @@ impl Pid {
     pub(super) fn raw(self) -> rustix::process::Pid {
         self.0
     }
+}
+
+/// The number of the process behind a pidfd, as this process sees it; 0 or less if it sees none. `None` if this kernel does
+/// not tell.
+pub(super) fn number_behind(pidfd: &OwnedFd) -> Option<i32> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    info.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok())
 }
 
 impl fmt::Display for Pid {
