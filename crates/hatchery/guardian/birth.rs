@@ -9,12 +9,12 @@ use crate::origins::Origins;
 use crate::outcome::{self, Failure, Outcome, Teller, at};
 use crate::sys::files::{self, Mapping};
 use crate::sys::processes::{self, Child, Fork, Limit, RLIMIT_AS, RLIMIT_NOFILE, SIGKILL, Vector};
-use crate::sys::sockets::Descriptors;
+use crate::sys::sockets::{Descriptors, Watch};
 use crate::sys::{Errno, Result};
 
-/// A child that takes longer is given up: a folder on a dead network disk must not stop the guardian, whose host
-/// replaces it after two seconds.
-const PATIENCE_MS: u64 = 1000;
+/// A child that takes longer is given up: a folder on a dead network disk must not stop the guardian, which obeys nobody
+/// else meanwhile. A busy machine must not look like one.
+const PATIENCE_MS: u64 = 5000;
 
 /// What is the same for every worker of a guardian.
 pub(crate) struct Home {
@@ -32,12 +32,13 @@ pub(crate) fn give_birth(
     strings: &[u8],
     fds: &Descriptors,
     place: Option<&Place>,
+    masters: [Watch; 2],
 ) -> core::result::Result<Child, Failure> {
     let mut arguments = at(Step::Memory, Mapping::of_words(spawn.args as usize + 1))?;
     let mut environment = at(Step::Memory, Mapping::of_words(spawn.env as usize + 1))?;
     let program = Program::cut(spawn, strings, arguments.words(), environment.words());
     let program = at(Step::Order, program.ok_or(Errno::INVAL))?;
-    Birth { home, spawn, fds, place, program: &program }.attempts()
+    Birth { home, spawn, fds, place, masters, program: &program }.attempts()
 }
 
 /// The strings of an order, each at its place.
@@ -73,6 +74,8 @@ struct Birth<'a> {
     spawn: &'a Spawn<'a>,
     fds: &'a Descriptors,
     place: Option<&'a Place>,
+    /// Without whom there is nobody to start it for.
+    masters: [Watch; 2],
     program: &'a Program<'a>,
 }
 
@@ -104,7 +107,7 @@ impl Birth<'_> {
             Ok(Fork::Child) => self.live(&teller, born_inside.is_some()),
             Ok(Fork::Parent(child)) => {
                 drop(teller);
-                judge(child, listener.listen(PATIENCE_MS))
+                judge(child, listener.listen(PATIENCE_MS, self.masters))
             }
             Err(errno) => Err(failed(errno)),
         }

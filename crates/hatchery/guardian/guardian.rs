@@ -20,6 +20,9 @@ use crate::sys::sockets::{Descriptors, READABLE, Watch, child_events, is_readabl
 use crate::sys::{Errno, Fd, Result, errno_of};
 use table::Table;
 
+/// How many orders are obeyed before what they began is carried on.
+const MAX_ORDERS: u32 = 64;
+
 static TABLE: Room<Table> = Room::new(Table::new());
 static CHILDREN: Room<Pids> = Room::new(Pids::new());
 static FAMILY: Room<Pids> = Room::new(Pids::new());
@@ -114,15 +117,28 @@ impl Guardian {
             if self.channel.is_orphaned() {
                 return Err(Masterless);
             }
-            match self.channel.hear(buffer) {
-                Heard::Nothing => {}
-                Heard::Message(message, descriptors) => {
-                    self.obey(Order::decode(message).ok_or(Masterless)?, descriptors)?;
-                }
-                Heard::End => return Err(Masterless),
-            }
+            self.hear_out(buffer)?;
             self.carry_on()?;
         }
+    }
+
+    /// Many ends that come at once are one round of ending.
+    fn hear_out(&mut self, buffer: &mut [u8]) -> core::result::Result<(), Masterless> {
+        for _ in 0..MAX_ORDERS {
+            match self.channel.hear(buffer) {
+                Heard::Nothing => return Ok(()),
+                Heard::End => return Err(Masterless),
+                Heard::Message(message, descriptors) => {
+                    let order = Order::decode(message).ok_or(Masterless)?;
+                    self.obey(order, descriptors)?;
+                    // It may have taken its time.
+                    if let Order::Spawn(_) = order {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Until an order, a child's end, a master's end, or the next round of ending something.
@@ -185,12 +201,13 @@ impl Guardian {
         descriptors: &Descriptors,
         place: Option<&Place>,
     ) -> core::result::Result<processes::Child, Failure> {
+        let masters = self.channel.watch_masters();
         match spawn.strings {
-            Strings::Inline(strings) => give_birth(&self.home, spawn, strings, descriptors, place),
+            Strings::Inline(strings) => give_birth(&self.home, spawn, strings, descriptors, place, masters),
             Strings::Memfd { length } => {
                 let file = at(Step::Order, descriptors.iter().last().ok_or(Errno::INVAL))?;
                 let strings = at(Step::Memory, Mapping::of_sealed(file, length as usize))?;
-                give_birth(&self.home, spawn, strings.bytes(), descriptors, place)
+                give_birth(&self.home, spawn, strings.bytes(), descriptors, place, masters)
             }
         }
     }

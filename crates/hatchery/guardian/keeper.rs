@@ -17,8 +17,8 @@ use crate::sys::sockets::{Descriptors, READABLE, Watch, now, wait};
 use crate::sys::{Errno, Fd, Result};
 use wards::Wards;
 
-/// How long a guardian may take to set itself up: milliseconds, unless the machine is very busy.
-const PATIENCE_MS: u64 = 2000;
+/// How long a guardian may take to set itself up: milliseconds, unless the machine is very busy. The host waits longer.
+const PATIENCE_MS: u64 = 10_000;
 
 /// The lowest number of a descriptor that is not a worker's: the workers' are below, so that no source is ever overwritten.
 const LOWEST: usize = crate::message::MAX_FDS;
@@ -145,7 +145,7 @@ impl Keeper {
             (Fork::Child, namespace) => self.become_guardian(Post { namespace, ..post }, teller),
             (Fork::Parent(child), _) => {
                 drop((post, teller));
-                let judged = judge(child, listener.listen(PATIENCE_MS));
+                let judged = judge(child, listener.listen(PATIENCE_MS, self.channel.watch_masters()));
                 self.remove_folder_if_failed(number, &judged);
                 judged
             }

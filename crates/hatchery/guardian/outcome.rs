@@ -28,7 +28,7 @@ pub(crate) enum Outcome {
     Failed(Failure),
     /// It ended without a word.
     Silent,
-    /// Neither in all this time.
+    /// Neither in all this time, or while anybody cared.
     Late,
 }
 
@@ -62,18 +62,20 @@ impl Teller {
 }
 
 impl Listener {
-    /// Waits until the pipe closes.
-    pub(crate) fn listen(self, milliseconds: u64) -> Outcome {
+    /// Waits until the pipe closes, or one of the masters is gone.
+    pub(crate) fn listen(self, milliseconds: u64, masters: [Watch; 2]) -> Outcome {
         let deadline = now() + milliseconds;
         let mut words = [0; 2 * WORD];
         let mut length = 0;
         while length < words.len() {
             let left = deadline.saturating_sub(now());
-            let mut watch = [Watch::new(&self.0, READABLE)];
-            if wait(&mut watch, Some(left)).is_err() || (!watch[0].came() && left == 0) {
+            let mut watch = [Watch::new(&self.0, READABLE), masters[0], masters[1]];
+            let waited = wait(&mut watch, Some(left));
+            let [said, host, keeper] = watch.each_ref().map(Watch::came);
+            if waited.is_err() || (!said && (left == 0 || host || keeper)) {
                 return Outcome::Late;
             }
-            if watch[0].came() {
+            if said {
                 match files::read(&self.0, &mut words[length..]).map(<[u8]>::len) {
                     Ok(0) | Err(_) => break,
                     Ok(more) => length += more,

@@ -20,6 +20,8 @@
 mod cage;
 mod child;
 mod command_line;
+#[cfg(test)]
+pub(crate) mod freezer;
 mod guardian;
 mod identity;
 mod kill;
@@ -36,6 +38,7 @@ mod strings;
 mod tests;
 
 pub use cage::ResourceLimits;
+pub(crate) use cage::remove_groups_of;
 pub(crate) use child::{Child, Terminator};
 pub(crate) use command_line::{command_of, redacted};
 pub use guardian::guarantee::{Guarantee, Layer, LayerState};

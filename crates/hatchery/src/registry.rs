@@ -137,7 +137,7 @@ impl Registry {
         self.0.notes.iter().cloned().chain(record).chain(index).collect()
     }
 
-    /// The run's folder in cgroup v2, before anything is in it.
+    /// A folder of the run in cgroup v2, before anything is in it.
     pub(crate) fn note_cgroup(&self, folder: &Path) {
         // A path that is no text names no folder that we made.
         folder.to_str().into_iter().for_each(|folder| self.0.write_down(Line::Cgroup(folder.to_owned())));
@@ -173,7 +173,8 @@ impl Registry {
     /// Ends the bookkeeping. If every entry was released, record and index forget the run; else both stay, for a sweep,
     /// and the entries that are left are returned.
     pub(crate) fn close(&self) -> Vec<Arc<ProcessEntry>> {
-        self.release_dead();
+        // Whoever still holds one of them is late: nothing is started any more.
+        self.release_those(|member| member.identity.is_none() || member.is_dead());
         let left = self.entries();
         let (record, index) = (self.0.record().take(), self.0.index().take());
         if left.is_empty() {
@@ -241,8 +242,12 @@ impl Registry {
 
     /// Removes those that have ended and that nobody will release any more. How many.
     pub(crate) fn release_dead(&self) -> usize {
+        self.release_those(|member| !member.is_held && member.is_dead())
+    }
+
+    fn release_those(&self, wanted: impl Fn(&Member) -> bool) -> usize {
         let members = self.0.roll().members();
-        let over: Vec<_> = members.into_iter().filter(|member| !member.is_held && member.is_dead()).collect();
+        let over: Vec<_> = members.into_iter().filter(wanted).collect();
         over.iter().for_each(|member| self.0.release(member.entry.number));
         over.len()
     }

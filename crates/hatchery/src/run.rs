@@ -3,7 +3,7 @@
 mod survivor;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -50,6 +50,8 @@ struct Books {
     emitter: Emitter,
     pairs: AtomicUsize,
     is_over: AtomicBool,
+    /// A host that forks copies this value, but the run stays the original's.
+    owner: u32,
 }
 
 impl Run {
@@ -139,8 +141,10 @@ impl Run {
 
     /// Every process ends at once; nothing can be started any more. Does not wait.
     pub(crate) fn close(&self) {
-        self.books.is_over.store(true, Ordering::Release);
+        self.books.is_over.store(true, Ordering::SeqCst);
         self.guardians().for_each(Guardian::close);
+        // If the last pair was lost, none is left to do it.
+        self.books.close_if_over();
     }
 
     /// [`Run::close`], and waits until no process of this run is left.
@@ -192,7 +196,16 @@ fn kind(error: &SpawnError) -> ErrorKind {
 
 impl Books {
     fn new(registry: Registry, emitter: Emitter) -> Books {
-        Books { registry, emitter, pairs: AtomicUsize::new(0), is_over: AtomicBool::new(false) }
+        let (pairs, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Books { registry, emitter, pairs, is_over, owner: std::process::id() }
+    }
+
+    /// With the last pair of a run that is over, the books are closed: the record goes, if nothing is left. Twice is fine.
+    fn close_if_over(&self) {
+        let is_over = self.is_over.load(Ordering::SeqCst) && self.pairs.load(Ordering::SeqCst) == 0;
+        if is_over && self.owner == std::process::id() {
+            let _left_for_the_sweep = self.registry.close();
+        }
     }
 
     fn tell(&self, event: RunEvent) {
@@ -207,11 +220,12 @@ impl Books {
 }
 
 impl Watcher for Books {
+    fn made(&self, folder: &Path) {
+        self.registry.note_cgroup(folder);
+    }
+
     fn born(&self, pair: &Pair) {
-        self.pairs.fetch_add(1, Ordering::AcqRel);
-        if let Some(folder) = pair.cgroup() {
-            self.registry.note_cgroup(folder);
-        }
+        self.pairs.fetch_add(1, Ordering::SeqCst);
         self.registry.note_guard(*pair.keeper());
         self.registry.note_guard(*pair.guardian());
         let (keeper, guardian) = (pair.keeper().pid().get(), pair.guardian().pid().get());
@@ -225,11 +239,43 @@ impl Watcher for Books {
         self.tell(RunEvent::GuardianLost);
     }
 
-    /// With the last pair of a run that is over, the books are closed: the record goes, if nothing is left.
     fn over(&self, _pair: &Pair) {
-        let was_last = self.pairs.fetch_sub(1, Ordering::AcqRel) == 1;
-        if was_last && self.is_over.load(Ordering::Acquire) {
-            let _left_for_the_sweep = self.registry.close();
+        self.pairs.fetch_sub(1, Ordering::SeqCst);
+        self.close_if_over();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_run_that_ends_after_its_last_guardian_was_lost_leaves_no_record() {
+        let data = tempfile::tempdir().unwrap();
+        let config = Config {
+            instance: Instance::default(),
+            data_dir: data.path().to_owned(),
+            require_registry: true,
+            enclosed: Vec::new(),
+        };
+        let emitter = Emitter::new(16);
+        let mut events = emitter.subscribe();
+        let run = Run::begin(RunId::random(), &emitter, &config).unwrap();
+        let guardian = loop {
+            if let Event::Run(RunEvent::Guarded { guardian, .. }) = events.recv().await.unwrap() {
+                break rustix::process::Pid::from_raw(guardian).unwrap();
+            }
+        };
+        let records = || std::fs::read_dir(data.path().join("runs")).unwrap().count();
+        assert_eq!(records(), 1);
+        pidfd_send_signal(pidfd_open(guardian, PidfdFlags::empty()).unwrap(), Signal::KILL).unwrap();
+        while run.books.pairs.load(Ordering::SeqCst) > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        assert_eq!(records(), 1, "it may start another");
+        run.end().await.unwrap();
+        assert_eq!(records(), 0);
     }
 }

@@ -5,6 +5,8 @@ mod hello;
 mod inflight;
 mod life;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod voice;
 
 pub(crate) use inflight::{Answered, Inflight, Item, Sink};

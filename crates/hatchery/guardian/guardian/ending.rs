@@ -151,7 +151,8 @@ impl Guardian {
             if self.lineage.marks.number_of(pid) != Some(slot.worker) {
                 continue;
             }
-            self.channel.say(&Fact::Escaped { worker: slot.worker, pid: pid.cast_unsigned() }, None)?;
+            let pidfd = processes::open_pidfd(pid).ok();
+            self.channel.say(&Fact::Escaped { worker: slot.worker, pid: pid.cast_unsigned() }, pidfd.as_ref())?;
             if slot.on_escape == OnEscape::Adopt {
                 self.lineage.release(pid, slot.worker);
             }

@@ -4,9 +4,12 @@
 //! leaf, of version 1 where this program may make groups (as root). Open files, and memory without a controller, are
 //! limited by rlimits. What cannot be limited is refused, never ignored.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fs, io};
+
+use crate::id::RunId;
 
 /// Most that one worker may use. `None`: no limit of hatchery's.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -50,8 +53,12 @@ pub(super) struct Cage {
 }
 
 /// Removed when dropped, which is when the worker is gone.
-#[derive(Debug, Default)]
-struct Groups(Vec<PathBuf>);
+#[derive(Debug)]
+struct Groups {
+    folders: Vec<PathBuf>,
+    /// A host that forks copies this value, but the groups stay the original's.
+    owner: u32,
+}
 
 /// One setting of one controller.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,8 +75,7 @@ impl Cage {
     /// makes the leaves of version 2.
     pub(super) fn make(limits: ResourceLimits, name: &str, leaves: Option<&Path>) -> Result<Cage, CageError> {
         let mut cage = Cage { limits, ..Cage::default() };
-        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let (groups, mounts) = own_groups_and_mounts();
         for knob in knobs(&limits) {
             if leaves.is_some_and(|leaves| delegates(leaves, knob.controller)) {
                 cage.in_leaf.push(knob);
@@ -87,7 +93,7 @@ impl Cage {
 
     /// The files into which the worker writes itself before its program runs.
     pub(super) fn joins(&self) -> impl Iterator<Item = PathBuf> {
-        self.groups.0.iter().map(|group| group.join("cgroup.procs"))
+        self.groups.folders.iter().map(|group| group.join("cgroup.procs"))
     }
 
     pub(super) fn address_space(&self) -> Option<u64> {
@@ -119,9 +125,9 @@ impl Cage {
 
     fn enclose(&mut self, group: &Path, knob: &Knob) -> Result<(), CageError> {
         let refused = |source| CageError::Refused { what: knob.what, path: group.to_owned(), source };
-        if !self.groups.0.iter().any(|made| made == group) {
+        if !self.groups.folders.iter().any(|made| made == group) {
             fs::create_dir(group).map_err(refused)?;
-            self.groups.0.push(group.to_owned());
+            self.groups.folders.push(group.to_owned());
         }
         for (file, value) in &knob.legacy {
             set(group.join(file), value, knob.what)?;
@@ -133,11 +139,20 @@ impl Cage {
     }
 }
 
+impl Default for Groups {
+    fn default() -> Groups {
+        Groups { folders: Vec::new(), owner: std::process::id() }
+    }
+}
+
 impl Drop for Groups {
     fn drop(&mut self) {
+        if self.owner != std::process::id() {
+            return;
+        }
         let began = Instant::now();
-        for group in &self.0 {
-            while fs::remove_dir(group).is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy)
+        for group in &self.folders {
+            while remove_tree(group).is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy)
                 && began.elapsed() < RELEASE_PATIENCE
             {
                 std::thread::sleep(Duration::from_millis(1));
@@ -145,6 +160,46 @@ impl Drop for Groups {
         }
     }
 }
+
+/// Of the groups of one worker. No other group of this machine has this name.
+pub(super) fn name_of(run: &str, worker: u32) -> String {
+    format!("{}{worker}", prefix_of(run))
+}
+
+fn prefix_of(run: &str) -> String {
+    format!("hatchery.{run}.worker-")
+}
+
+/// Removes the groups of version 1 that a dead run has left where this process has its own. One with a process in it
+/// stays.
+pub(crate) fn remove_groups_of(run: RunId) {
+    let (groups, mounts) = own_groups_and_mounts();
+    let prefix = prefix_of(&run.to_string());
+    let bases: BTreeSet<PathBuf> =
+        CONTROLLERS.into_iter().filter_map(|controller| legacy_group(&groups, &mounts, controller)).collect();
+    let entries = bases.iter().filter_map(|base| fs::read_dir(base).ok()).flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix)) {
+        let _next_sweep_does = remove_tree(&entry.path());
+    }
+}
+
+/// With the groups that the worker has made in it.
+fn remove_tree(group: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(group)?.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_tree(&entry.path())?;
+        }
+    }
+    fs::remove_dir(group)
+}
+
+/// Of this process, as the kernel lists them.
+fn own_groups_and_mounts() -> (String, String) {
+    let read = |file| fs::read_to_string(file).unwrap_or_default();
+    (read("/proc/self/cgroup"), read("/proc/self/mountinfo"))
+}
+
+const CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
 
 /// The period over which processor time is counted, in microseconds: the kernel's default.
 const CPU_PERIOD: u64 = 100_000;
@@ -233,5 +288,33 @@ mod tests {
         assert!(knobs(&ResourceLimits { open_files: Some(10), ..ResourceLimits::default() }).is_empty());
         let half = knobs(&ResourceLimits { cpu: Some(0.5), ..ResourceLimits::default() });
         assert_eq!(half[0].unified, ("cpu.max", "50000 100000".to_owned()));
+    }
+
+    #[test]
+    fn a_forked_copy_removes_no_group() {
+        let folder = tempfile::tempdir().unwrap();
+        let group = folder.path().join("group");
+        fs::create_dir(&group).unwrap();
+        drop(Groups { folders: vec![group.clone()], owner: std::process::id() + 1 });
+        assert!(group.exists());
+        drop(Groups { folders: vec![group.clone()], ..Groups::default() });
+        assert!(!group.exists());
+    }
+
+    #[test]
+    fn groups_of_a_dead_run_go_and_those_of_others_stay() {
+        let (dead, other) = (RunId::random(), RunId::random());
+        let limits = ResourceLimits { processes: Some(10), ..ResourceLimits::default() };
+        let make = |run: RunId, worker| Cage::make(limits, &name_of(&run.to_string(), worker), None);
+        let left = match make(dead, 1) {
+            // As after SIGKILL.
+            Ok(mut cage) => std::mem::take(&mut cage.groups.folders),
+            Err(error) => return println!("not checked: {error}"),
+        };
+        let neighbour = make(other, 1).unwrap();
+        fs::create_dir(left[0].join("made-by-the-worker")).unwrap();
+        remove_groups_of(dead);
+        assert!(!left[0].exists());
+        assert!(neighbour.groups.folders[0].exists());
     }
 }

@@ -1,18 +1,17 @@
 //! A process that we own: who may signal it, and until when.
 
 use std::future::Future;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{fmt, io};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
 use rustix::process::Signal;
 
 use super::cage::Cage;
 use super::guardian::message::Order;
 use super::guardian::{Gone, Pair, WhenGone};
+use super::identity::ends_within;
 use super::{Identity, raw};
 
 /// How long a drop waits for SIGKILL to do its work. Milliseconds, unless the kernel itself is stuck.
@@ -55,22 +54,11 @@ impl Child {
 
     /// Resolves when the leader has ended. Does not reap it; may be dropped and asked again.
     pub(crate) async fn exited(&self) {
-        while !self.has_exited() {
-            if self.exit_event().await.is_err() {
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-        }
+        self.leader.exited().await;
     }
 
     pub(crate) fn has_exited(&self) -> bool {
         self.leader.has_ended_within(Duration::ZERO)
-    }
-
-    /// A descriptor of its own for each waiter, so that it belongs to the runtime that waits and not to the one in
-    /// which the child happened to be started.
-    async fn exit_event(&self) -> io::Result<()> {
-        let pidfd = raw::watch(self.leader.pidfd.try_clone()?)?;
-        pidfd.readable().await.map(|mut readiness| readiness.clear_ready())
     }
 
     /// Ends the whole tree, now. Whether there was anything to end.
@@ -91,7 +79,7 @@ impl Child {
     }
 
     /// Ends the whole tree and resolves when nothing of it is left: with what the guardian saw, or `None` if the
-    /// guardian was lost, or was not ours to order.
+    /// guardian was lost, and the leader is gone as well.
     pub(super) fn gone(&self) -> impl Future<Output = Option<Gone>> {
         let leader = Arc::clone(&self.leader);
         leader.end();
@@ -100,18 +88,23 @@ impl Child {
             loop {
                 let waited = tokio::time::timeout(SUSPICION, gone.wait_for(Option::is_some)).await;
                 match waited {
-                    Ok(heard) => return heard.ok().and_then(|gone| gone.clone()),
+                    Ok(Ok(gone)) => return gone.clone(),
+                    Ok(Err(_lost)) => break,
                     Err(_still_there) => leader.pair.replace_if_stopped(),
                 }
             }
+            // It was killed when its guardian was, but the kernel may hold it.
+            leader.exited().await;
+            None
         }
     }
 }
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if self.kill_now() {
-            self.leader.has_ended_within(DROP_PATIENCE);
+        if self.kill_now() && !self.leader.has_ended_within(DROP_PATIENCE) {
+            // Else each of many children would wait in vain.
+            self.leader.pair.replace_if_stopped();
         }
     }
 }
@@ -148,19 +141,21 @@ impl Leader {
     }
 
     fn has_ended_within(&self, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.poll(left) {
-                Err(Errno::INTR) => {}
-                ended => return ended == Ok(true),
+        ends_within(&self.pidfd, patience)
+    }
+
+    async fn exited(&self) {
+        while !self.has_ended_within(Duration::ZERO) {
+            if self.exit_event().await.is_err() {
+                tokio::time::sleep(LOOK_AGAIN).await;
             }
         }
     }
 
-    fn poll(&self, patience: Duration) -> Result<bool, Errno> {
-        let timeout = Timespec::try_from(patience).ok();
-        let mut pidfd = [PollFd::from_borrowed_fd(self.pidfd.as_fd(), PollFlags::IN)];
-        Ok(poll(&mut pidfd, timeout.as_ref())? > 0)
+    /// A descriptor of its own for each waiter, so that it belongs to the runtime that waits and not to the one in
+    /// which the child happened to be started.
+    async fn exit_event(&self) -> io::Result<()> {
+        let pidfd = raw::watch(self.pidfd.try_clone()?)?;
+        pidfd.readable().await.map(|mut readiness| readiness.clear_ready())
     }
 }

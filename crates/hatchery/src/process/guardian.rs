@@ -16,6 +16,7 @@ mod program;
 mod tests;
 
 use std::io;
+use std::path::Path;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,6 +26,7 @@ pub(super) use line::{Gone, Reply, WhenGone};
 pub(crate) use pair::Pair;
 pub(super) use pair::attempted;
 
+use super::cage;
 use super::mark::{Mark, Worn};
 use crate::id::RunId;
 
@@ -50,6 +52,8 @@ pub(crate) fn try_guardian() -> Result<Guarantee, StartError> {
 
 /// Who wants to know about the pair as a whole.
 pub(crate) trait Watcher: Send + Sync {
+    /// A folder in cgroup v2 was made for a pair. Nothing is in it yet.
+    fn made(&self, folder: &Path);
     /// A pair is up. Called before anything is started through it.
     fn born(&self, pair: &Pair);
     /// It was lost though nobody asked it to end: whatever it had started ends as well.
@@ -82,10 +86,12 @@ pub(crate) struct Guardian {
     state: Mutex<State>,
 }
 
-enum State {
-    /// May have been lost meanwhile; the pair itself knows.
-    Up(Arc<Pair>),
-    Closed(Arc<Pair>),
+struct State {
+    /// The last that was started. May have been lost meanwhile; the pair itself knows.
+    pair: Arc<Pair>,
+    /// Lost ones of which something may be left.
+    fallen: Vec<Arc<Pair>>,
+    is_closed: bool,
 }
 
 impl Plan {
@@ -101,6 +107,7 @@ impl Plan {
 struct Nobody;
 
 impl Watcher for Nobody {
+    fn made(&self, _folder: &Path) {}
     fn born(&self, _pair: &Pair) {}
     fn lost(&self, _pair: &Pair) {}
     fn over(&self, _pair: &Pair) {}
@@ -109,8 +116,8 @@ impl Watcher for Nobody {
 impl Guardian {
     /// Starts the pair. Blocks for a millisecond or two.
     pub(crate) fn start(plan: Plan) -> Result<Guardian, StartError> {
-        let first = Pair::start(&plan)?;
-        Ok(Guardian { plan, owner: std::process::id(), state: Mutex::new(State::Up(first)) })
+        let state = State { pair: Pair::start(&plan)?, fallen: Vec::new(), is_closed: false };
+        Ok(Guardian { plan, owner: std::process::id(), state: Mutex::new(state) })
     }
 
     /// What holds on this machine, now.
@@ -124,17 +131,23 @@ impl Guardian {
             return;
         }
         let mut state = self.state();
-        let (State::Up(pair) | State::Closed(pair)) = &*state;
-        let pair = Arc::clone(pair);
-        pair.close();
-        *state = State::Closed(pair);
+        state.is_closed = true;
+        state.pair.close();
     }
 
     /// [`Guardian::close`], and waits until nothing is left. `false`: something still is, after `patience`.
     pub(crate) async fn closed(&self, patience: Duration) -> bool {
         self.close();
-        let mut over = self.pair().over();
-        tokio::time::timeout(patience, over.wait_for(|over| *over)).await.is_ok()
+        let pairs = {
+            let state = self.state();
+            state.fallen.iter().chain([&state.pair]).map(|pair| pair.over()).collect::<Vec<_>>()
+        };
+        let all_over = async {
+            for mut pair in pairs {
+                let _is_over = pair.wait_for(|over| *over).await;
+            }
+        };
+        tokio::time::timeout(patience, all_over).await.is_ok()
     }
 
     /// The pair that is up; a new one if the last was lost.
@@ -143,30 +156,34 @@ impl Guardian {
             return Err(StartError::Forked);
         }
         let mut state = self.state();
-        match &*state {
-            State::Closed(_) => Err(StartError::Closed),
-            State::Up(pair) if pair.is_up() => Ok(Arc::clone(pair)),
-            State::Up(_lost) => {
-                let pair = Pair::start(&self.plan)?;
-                *state = State::Up(Arc::clone(&pair));
-                Ok(pair)
-            }
+        if state.is_closed {
+            return Err(StartError::Closed);
         }
+        if !state.pair.is_up() {
+            let lost = std::mem::replace(&mut state.pair, Pair::start(&self.plan)?);
+            state.fallen.retain(|pair| !*pair.over().borrow());
+            state.fallen.push(lost);
+        }
+        Ok(Arc::clone(&state.pair))
+    }
+
+    /// Whether what it starts lives in a PID namespace of its own.
+    pub(super) fn is_enclosed(&self) -> bool {
+        self.plan.pidns
     }
 
     /// Of a control group for this worker alone.
     pub(super) fn name_of(&self, worker: u32) -> String {
-        format!("hatchery.{}.worker-{worker}", self.plan.name)
+        cage::name_of(&self.plan.name, worker)
     }
 
     /// The last one that was up.
     fn pair(&self) -> Arc<Pair> {
-        let (State::Up(pair) | State::Closed(pair)) = &*self.state();
-        Arc::clone(pair)
+        Arc::clone(&self.state().pair)
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        // Each change is one assignment.
+        // No panic leaves it half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

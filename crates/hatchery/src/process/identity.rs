@@ -1,7 +1,7 @@
 //! Which process is meant, in a form that survives the reuse of its number.
 
 use std::fmt;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::process::getpid;
 
@@ -10,8 +10,8 @@ use super::raw;
 mod remembered;
 mod traits;
 
-pub(super) use remembered::has_ended;
 pub(crate) use remembered::{Proof, Remembered, Standing};
+pub(super) use remembered::{ends_within, has_ended};
 use traits::Traits;
 pub(crate) use traits::boot_id;
 
@@ -33,6 +33,13 @@ impl Pid {
     pub(super) fn raw(self) -> rustix::process::Pid {
         self.0
     }
+}
+
+/// The number of the process behind a pidfd, as this process sees it; 0 or less if it sees none. `None` if this kernel does
+/// not tell.
+pub(super) fn number_behind(pidfd: &OwnedFd) -> Option<i32> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    info.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok())
 }
 
 impl fmt::Display for Pid {

@@ -1,7 +1,7 @@
 //! How a process is started, and what is said when it cannot be.
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -10,8 +10,10 @@ use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, fcntl_setfl, open
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::cage::{Cage, CageError, ResourceLimits};
+use super::guardian::guarantee::{LayerState, MARK};
 use super::guardian::message::{OnEscape, Order, Step};
-use super::guardian::{Guardian, Reply, StartError, attempted};
+use super::guardian::{Guardian, Pair, Reply, StartError, attempted};
+use super::identity::number_behind;
 use super::strings::Strings;
 use super::{Child, Identity, Pid};
 
@@ -88,6 +90,8 @@ pub(crate) enum SpawnError {
     NoGuardian(#[from] StartError),
     #[error(transparent)]
     Cage(#[from] CageError),
+    #[error("let live on what it leaves behind (on_escape = adopt): {0}; use kill or report")]
+    CannotAdopt(String),
     #[error("a NUL byte in {what}: {text:?}")]
     Nul { what: &'static str, text: OsString },
     #[error("{what}: {source}")]
@@ -109,6 +113,9 @@ impl Guardian {
         let strings = Strings::pack(&program, spec.cwd.as_deref(), spec.args, spec.env)?;
 
         let pair = self.admit()?;
+        if spec.confinement.on_escape == OnEscape::Adopt {
+            self.can_adopt(&pair)?;
+        }
         let mut cage = Cage::make(spec.confinement.resources, &self.name_of(worker), pair.leaves().as_deref())?;
         let joins = groups(cage.joins())?;
         let order = strings.order(worker, &spec.confinement, &cage, (given.len(), joins.len()))?;
@@ -116,7 +123,10 @@ impl Guardian {
         let answer = pair.spawn(worker, &Order::Spawn(order), strings.inline_length(), &fds);
         match answer.map_err(os("order it from the guardian"))? {
             Some((Reply::Spawned { pid, pidfd }, gone)) => {
-                let identity = identity(pid, &pidfd)?;
+                let identity = identity(pid, &pidfd).inspect_err(|_| {
+                    // It runs, and nobody will own it.
+                    pair.order(&Order::End { worker });
+                })?;
                 let leaf = pair.leaves().map(|leaves| leaves.join(worker.to_string()));
                 let settled = cage.settle(leaf.as_deref());
                 let child = Child::new(worker, identity, pidfd, cage, pair, gone);
@@ -132,11 +142,23 @@ impl Guardian {
     }
 }
 
+impl Guardian {
+    /// What was let go of is told from the rest by its mark, and by nothing else.
+    fn can_adopt(&self, pair: &Pair) -> Result<(), SpawnError> {
+        let mark = pair.guarantee().layers().iter().find(|layer| layer.name == MARK);
+        match mark.map(|layer| &layer.state) {
+            _ if self.is_enclosed() => {
+                Err(SpawnError::CannotAdopt("nothing outlives a PID namespace of its own (containment = pidns)".into()))
+            }
+            Some(LayerState::Lost(why)) => Err(SpawnError::CannotAdopt(format!("no mark can be set here: {why}"))),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The number as this process sees it: the guardian may live in a namespace of its own.
 fn identity(told: u32, pidfd: &OwnedFd) -> Result<Identity, SpawnError> {
-    let seen = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok();
-    let seen = seen.and_then(|info| info.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok()));
-    let pid = Pid::new(seen.unwrap_or(told.cast_signed()));
+    let pid = Pid::new(number_behind(pidfd).unwrap_or(told.cast_signed()));
     let pid = pid.ok_or_else(|| os("take hold of the new process")(io::Error::other("it has no number here")))?;
     Ok(Identity::of(pid, pidfd))
 }

@@ -7,8 +7,8 @@ use std::future::Future;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -20,7 +20,9 @@ use super::*;
 mod ending;
 mod flooding;
 mod foreign_hosts;
+mod frozen;
 mod measuring;
+mod pairs;
 mod starting;
 
 /// Far more than anything here takes.
@@ -130,9 +132,16 @@ async fn run(spec: Spec) -> Vec<String> {
 
 /// Runs one ignored test of these modules in a process of its own: this test binary, started again.
 async fn run_alone(name: &str) {
+    run_alone_with(name, Vec::new()).await;
+}
+
+/// With this in its environment besides.
+async fn run_alone_with(name: &str, env: Vec<(OsString, OsString)>) {
     let name = format!("{}::{name}", module_path!().split_once("::").unwrap().1);
     let args = ["--exact", &name, "--ignored", "--test-threads=1"].map(OsString::from);
-    let (child, mut lines) = start(spec(std::env::current_exe().unwrap(), args));
+    let mut spec = spec(std::env::current_exe().unwrap(), args);
+    spec.env.extend(env);
+    let (child, mut lines) = start(spec);
     let written = lines.rest().await;
     bounded(child.exited()).await;
     let death = end(child, &AT_ONCE, || ()).await;

@@ -53,7 +53,7 @@ pub(crate) struct Header {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Line {
-    /// The run's folder in cgroup v2.
+    /// A folder of the run in cgroup v2: each of its pairs has one.
     Cgroup(String),
     /// The keeper, or a guardian.
     Guard(Remembered),
@@ -71,7 +71,7 @@ pub(crate) enum Line {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) header: Header,
-    pub(crate) cgroup: Option<String>,
+    pub(crate) cgroups: Vec<String>,
     pub(crate) guards: Vec<Remembered>,
     pub(crate) workers: BTreeMap<u32, RecordedWorker>,
     pub(crate) spared: BTreeSet<u32>,
@@ -120,8 +120,8 @@ impl Header {
 
 impl Record {
     pub(super) fn new(header: Header) -> Record {
-        let (guards, workers, spared) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
-        Record { header, cgroup: None, guards, workers, spared, damaged: 0 }
+        let (cgroups, guards, workers, spared) = (Vec::new(), Vec::new(), BTreeMap::new(), BTreeSet::new());
+        Record { header, cgroups, guards, workers, spared, damaged: 0 }
     }
 
     /// The record in a run's folder.
@@ -155,7 +155,7 @@ impl Record {
 
     pub(super) fn add(&mut self, line: Line) {
         match line {
-            Line::Cgroup(folder) => self.cgroup = Some(folder),
+            Line::Cgroup(folder) => self.cgroups.push(folder),
             Line::Guard(guard) => self.guards.push(guard),
             Line::Reserved { number, worker, pool } => {
                 self.workers.insert(number, RecordedWorker { worker, pool, started: None });
@@ -171,11 +171,11 @@ impl Record {
 
     /// The lines that say what is known, and nothing that is over.
     fn lines(&self) -> Vec<Line> {
-        let cgroup = self.cgroup.iter().cloned().map(Line::Cgroup);
+        let cgroups = self.cgroups.iter().cloned().map(Line::Cgroup);
         let guards = self.guards.iter().copied().map(Line::Guard);
         let workers = self.workers.iter().flat_map(|(&number, worker)| worker.lines(number));
         let spared = self.spared.iter().map(|&number| Line::Spared { number });
-        cgroup.chain(guards).chain(workers).chain(spared).collect()
+        cgroups.chain(guards).chain(workers).chain(spared).collect()
     }
 }
 

@@ -13,7 +13,9 @@ use super::store::Store;
 use super::{EntryState, RuntimeBase, Statistics, registry_entries, unix_seconds};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RunId;
-use crate::process::{ADOPTED, Census, Ending, Mark, Proof, Remembered, Sighting, Standing, end_marked, obstacles};
+use crate::process::{
+    ADOPTED, Census, Ending, Mark, Proof, Remembered, Sighting, Standing, end_marked, obstacles, remove_groups_of,
+};
 use verdict::{Facts, Verdict, judge};
 
 mod cgroup;
@@ -331,11 +333,12 @@ impl Sweep<'_> {
     }
 
     fn end(&mut self, run: &mut Run, details: &mut Vec<SweepDetail>, census: &Census, first_seen: Option<u64>) {
-        let folder = run.record.as_ref().and_then(|record| record.cgroup.clone());
-        // A spared process may be in it.
-        let folder = folder.filter(|_| run.record.as_ref().is_some_and(|record| record.spared.is_empty()));
-        if let Some(Err(why)) = folder.map(|folder| cgroup::end(Path::new(&folder), run.id, run.mark, census)) {
-            self.note_error(format!("a folder of run {} is left alone: {why}", run.id.short()));
+        // A spared process may be in one of them.
+        let record = run.record.as_ref().filter(|record| record.spared.is_empty());
+        for folder in record.iter().flat_map(|record| &record.cgroups) {
+            if let Err(why) = cgroup::end(Path::new(folder), run.id, run.mark, census) {
+                self.note_error(format!("a folder of run {} is left alone: {why}", run.id.short()));
+            }
         }
         let Ending { ended, left } = match end_marked(run.mark, KILL_PATIENCE, |seen| run.is_spared(seen.worn.worker)) {
             Ok(ending) => ending,
@@ -354,6 +357,9 @@ impl Sweep<'_> {
             self.note_error(format!("process {} of run {} is still there: {why}", sighting.pid, run.id.short()));
         }
         run.is_over = left.is_empty() && details.iter().all(|detail| detail.ended);
+        if run.is_over {
+            remove_groups_of(run.id);
+        }
     }
 
     /// What carries a mark that no record here explains.

@@ -51,17 +51,18 @@ impl Seat {
         Terms { limits: self.config.limits, capabilities: Capabilities::all() }
     }
 
-    /// Keeps the seat taken until what cannot be ended is gone after all, or until the pool ends.
-    async fn quarantine(&self, remains: &Remains, ending: &Ending, stop: &mut Stop) {
+    /// Keeps the seat taken until what cannot be ended is gone after all, and says how; or until the pool ends.
+    async fn quarantine(&self, remains: &Remains, ending: &Ending, stop: &mut Stop) -> Option<process::Status> {
         self.owner.unkillable(self.number);
         let (worker, pid, held_by) = (self.id.clone(), remains.pid(), remains.held_by());
         self.emitter.emit(Event::Worker(WorkerEvent::Unkillable { worker, pid, held_by }));
-        if !matches!(ending, Ending::Asked(_)) {
-            tokio::select! {
-                () = remains.gone() => {}
-                // The run reports what is left at its end.
-                _how = told(stop) => {}
-            }
+        if matches!(ending, Ending::Asked(_)) {
+            return None;
+        }
+        tokio::select! {
+            status = remains.gone() => Some(status),
+            // The run reports what is left at its end.
+            _how = told(stop) => None,
         }
     }
 
@@ -274,18 +275,17 @@ impl Life {
         self.seat.say_escaped(&death);
         let error = explain(name, &ending, &death).with_last_output(self.voice.last_lines());
         self.open_calls.0.close(&error);
-        if let Some(remains) = &death.remains {
-            self.seat.quarantine(remains, &ending, stop).await;
-        } else {
+        let how = match &death.remains {
+            None => Some(death.to_string()),
+            Some(remains) => self.seat.quarantine(remains, &ending, stop).await.map(|status| status.to_string()),
+        };
+        if let Some(how) = how {
             self.entry.release();
-        }
-        self.seat.emitter.emit(Event::Worker(WorkerEvent::Gone {
-            worker: self.seat.id.clone(),
-            how: death.to_string(),
             // One that refuses to serve leaves when it has said so.
-            expected: matches!(ending, Ending::Asked(_) | Ending::Refused(_)),
-            took: death.took,
-        }));
+            let expected = matches!(ending, Ending::Asked(_) | Ending::Refused(_));
+            let worker = self.seat.id.clone();
+            self.seat.emitter.emit(Event::Worker(WorkerEvent::Gone { worker, how, expected, took: death.took }));
+        }
         (self.launch, error)
     }
 }

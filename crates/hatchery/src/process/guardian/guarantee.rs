@@ -6,6 +6,9 @@ use std::io;
 use super::message::Layers;
 use super::program::Source;
 
+/// What the mark is called among the layers.
+pub(in crate::process) const MARK: &str = "mark";
+
 /// How well the processes of a run are contained, layer by layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guarantee {
@@ -57,7 +60,7 @@ impl Guarantee {
                 layer("death signal", LayerState::Holds(String::new())),
                 layer("keeper and guardian", LayerState::Holds(source.to_string())),
                 layer("cgroup leaf", cgroup),
-                layer("mark", holds(kept.mark)),
+                layer(MARK, holds(kept.mark)),
                 layer("pid namespace", pid_namespace),
             ],
         }

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
 use super::message::{Fact, Step};
+use crate::process::identity::number_behind;
 
 /// What became of an order to spawn.
 pub(in crate::process) enum Reply {
@@ -44,6 +46,9 @@ pub(super) struct Waiting(Mutex<State>);
 #[derive(Default)]
 struct State {
     workers: HashMap<u32, Waiter>,
+    /// Workers that are gone and have left something that ends with the run.
+    survived: Vec<u32>,
+    last_heard: Option<Instant>,
     /// The guardian is gone; whoever comes now waits in vain.
     is_over: bool,
 }
@@ -75,6 +80,7 @@ impl Waiting {
     /// Passes a fact on. `Err`: this worker was started for somebody who has given up; it must be ended.
     pub(super) fn hear(&self, fact: Fact, pidfd: Option<OwnedFd>) -> Result<(), u32> {
         let mut state = self.state();
+        state.last_heard = Some(Instant::now());
         match (fact, pidfd) {
             (Fact::Spawned { worker, pid }, Some(pidfd)) => {
                 let waiter = state.workers.get_mut(&worker).and_then(|waiter| waiter.spawned.take());
@@ -85,13 +91,18 @@ impl Waiting {
                 let waiter = state.workers.remove(&worker).and_then(|waiter| waiter.spawned);
                 let _given_up = waiter.map(|waiter| waiter.try_send(Reply::Failed { step, errno }));
             }
-            (Fact::Escaped { worker, pid }, _) => {
+            (Fact::Escaped { worker, pid }, pidfd) => {
+                // The guardian may live in a namespace of its own.
+                let seen = pidfd.as_ref().and_then(number_behind).filter(|seen| *seen > 0);
                 if let Some(waiter) = state.workers.get_mut(&worker) {
-                    waiter.left.push(pid);
+                    waiter.left.push(seen.map_or(pid, i32::unsigned_abs));
                 }
             }
             (Fact::Gone { worker, code, status, escaped }, _) => {
                 if let Some(waiter) = state.workers.remove(&worker) {
+                    if !waiter.left.is_empty() {
+                        state.survived.push(worker);
+                    }
                     let gone = Gone { code, status, escaped, left: waiter.left };
                     let _dropped = waiter.gone.send(Some(gone));
                 }
@@ -106,11 +117,17 @@ impl Waiting {
         Ok(())
     }
 
-    /// The guardian is gone: everyone who waits, waits in vain. Says for which workers.
+    /// The guardian is gone: everyone who waits, waits in vain. Says of which workers something may be left.
     pub(super) fn end(&self) -> Vec<u32> {
         let mut state = self.state();
         state.is_over = true;
-        state.workers.drain().map(|(worker, _)| worker).collect()
+        let survived = std::mem::take(&mut state.survived);
+        state.workers.drain().map(|(worker, _)| worker).chain(survived).collect()
+    }
+
+    /// For how long the guardian has said nothing to anybody, counted from then.
+    pub(super) fn silence_since(&self, then: Instant) -> Duration {
+        self.state().last_heard.map_or(then, |heard| heard.max(then)).elapsed()
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -119,5 +136,34 @@ impl Waiting {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guardian_that_answers_others_is_not_silent() {
+        let waiting = Waiting::default();
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
+        assert!(waiting.silence_since(long_ago) >= Duration::from_secs(60));
+        let _to_nobody = waiting.hear(Fact::Failed { worker: 1, step: Step::Exec, errno: 2 }, None);
+        assert!(waiting.silence_since(long_ago) < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn what_was_left_alone_is_remembered_for_the_end() {
+        let waiting = Waiting::default();
+        for worker in 1..=3 {
+            waiting.expect(worker).unwrap();
+        }
+        let gone = |worker| Fact::Gone { worker, code: 1, status: 0, escaped: 0 };
+        for fact in [Fact::Escaped { worker: 1, pid: 100 }, gone(1), gone(2)] {
+            waiting.hear(fact, None).unwrap();
+        }
+        let mut unended = waiting.end();
+        unended.sort_unstable();
+        assert_eq!(unended, [1, 3]);
     }
 }

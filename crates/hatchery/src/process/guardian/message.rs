@@ -75,7 +75,8 @@ pub(crate) enum Fact {
     Spawned { worker: u32, pid: u32 },
     /// Nothing is left of the attempt.
     Failed { worker: u32, step: Step, errno: i32 },
-    /// A process of the worker outlives it, as its `on_escape` allows. The number is the guardian's view.
+    /// A process of the worker outlives it, as its `on_escape` allows. The number is the guardian's view. Descriptor: its
+    /// pidfd, if there was one to be had.
     Escaped { worker: u32, pid: u32 },
     /// The whole tree is gone and reaped. `code` and `status` are `si_code` and `si_status` of the leader. `escaped` counts
     /// the processes that had left the worker's group and were ended with it.

@@ -8,7 +8,6 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{Shutdown, shutdown};
 use rustix::process::{PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, pidfd_open, pidfd_send_signal, waitid};
@@ -20,7 +19,7 @@ use super::line::{Reply, Waiting, WhenGone};
 use super::message::{Fact, KeeperFact, KeeperOrder, Order, Step};
 use super::program::{self, Keeper};
 use super::{Plan, StartError, Watcher, cgroup};
-use crate::process::identity::{Identity, Pid};
+use crate::process::identity::{Identity, Pid, ends_within};
 use crate::process::{Mark, Sighting, end_marked};
 
 /// How long keeper and guardian may take to come up, or to answer an order to spawn, on a machine that is very busy.
@@ -60,6 +59,14 @@ struct Born {
     keeper: OwnKeeper,
 }
 
+/// Keeper and guardian, up.
+struct Both {
+    born: Born,
+    line: OwnedFd,
+    guardian: Identity,
+    guarantee: Guarantee,
+}
+
 /// Reaped when dropped.
 struct OwnKeeper {
     keeper: Keeper,
@@ -71,16 +78,14 @@ impl Pair {
     pub(super) fn start(plan: &Plan) -> Result<Arc<Pair>, StartError> {
         let cgroup =
             cgroup::Folder::make(&format!("hatchery.{}.{}", plan.name, plan.pairs.fetch_add(1, Ordering::Relaxed)));
-        let born = Born::start()?;
-        let kept = born.begin(plan, cgroup.as_ref().ok())?;
-        let (line, guardian_s_end) = channel::pair().map_err(os("make its socket"))?;
-        let guardian = born.guard(plan, guardian_s_end)?;
-        let ready = match answer(&line, Fact::decode)? {
-            (Fact::Ready(layers), _) => layers,
-            _other => return Err(unexpected()),
-        };
-        let Born { orders, keeper } = born;
-        let guarantee = Guarantee::new(kept, ready, cgroup.as_ref().err(), &keeper.keeper.source, plan.pidns);
+        if let Ok(folder) = &cgroup {
+            plan.watcher.made(folder.path());
+        }
+        let both = Both::start(plan, cgroup.as_ref()).inspect_err(|_| {
+            // The keeper is gone by now.
+            cgroup.iter().for_each(cgroup::Folder::remove);
+        })?;
+        let Both { born: Born { orders, keeper }, line, guardian, guarantee } = both;
         let pair = Arc::new(Pair {
             keeper_identity: Identity::of(keeper.keeper.pid, &keeper.keeper.pidfd),
             keeper,
@@ -97,7 +102,11 @@ impl Pair {
         plan.watcher.born(&pair);
         let (reading, watcher) = (Arc::clone(&pair), Arc::clone(&plan.watcher));
         let thread = thread::Builder::new().name("hatchery-guardian".to_owned());
-        thread.spawn(move || reading.read(&*watcher)).map_err(os("start the thread that listens to it"))?;
+        thread.spawn(move || reading.read(&*watcher)).map_err(|error| {
+            pair.close();
+            pair.conclude(&*plan.watcher);
+            os("start the thread that listens to it")(error)
+        })?;
         Ok(pair)
     }
 
@@ -123,7 +132,7 @@ impl Pair {
         &self.guarantee
     }
 
-    pub(super) fn is_up(&self) -> bool {
+    pub(in crate::process) fn is_up(&self) -> bool {
         !self.is_closed.load(Ordering::Acquire) && !self.waiting.is_over()
     }
 
@@ -162,7 +171,7 @@ impl Pair {
             match reply.recv_timeout(SUSPICION) {
                 Ok(reply) => return Ok(Some((reply, when_gone))),
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
-                Err(RecvTimeoutError::Timeout) if began.elapsed() > PATIENCE => self.replace(),
+                Err(RecvTimeoutError::Timeout) if self.waiting.silence_since(began) > PATIENCE => self.replace(),
                 Err(RecvTimeoutError::Timeout) => self.replace_if_stopped(),
             }
         }
@@ -186,6 +195,9 @@ impl Pair {
     }
 
     fn replace(&self) {
+        if !self.is_ours() {
+            return;
+        }
         let _gone_already = channel::send(&self.orders, &KeeperOrder::Replace { guardian: GUARDIAN }, 0, &[]);
     }
 
@@ -197,7 +209,12 @@ impl Pair {
                 self.order(&Order::End { worker: unwanted });
             }
         }
-        let unheard_of = self.waiting.end();
+        self.conclude(watcher);
+    }
+
+    /// The guardian is gone, or nobody listens to it any more.
+    fn conclude(&self, watcher: &dyn Watcher) {
+        let unended = self.waiting.end();
         let was_lost = !self.is_closed.load(Ordering::Acquire);
         if was_lost {
             watcher.lost(self);
@@ -206,7 +223,7 @@ impl Pair {
         self.keeper.bury();
         if was_lost {
             // Killed at once, keeper and guardian leave daemons to nobody.
-            let spared = |sighting: &Sighting| !unheard_of.contains(&sighting.worn.worker);
+            let spared = |sighting: &Sighting| !unended.contains(&sighting.worn.worker);
             let _next_sweep_does = end_marked(self.mark, KEEPER_PATIENCE, spared);
         }
         if let Some(folder) = &self.cgroup {
@@ -214,6 +231,21 @@ impl Pair {
         }
         watcher.over(self);
         self.over.send_replace(true);
+    }
+}
+
+impl Both {
+    fn start(plan: &Plan, cgroup: Result<&cgroup::Folder, &io::Error>) -> Result<Both, StartError> {
+        let born = Born::start()?;
+        let kept = born.begin(plan, cgroup.ok())?;
+        let (line, guardian_s_end) = channel::pair().map_err(os("make its socket"))?;
+        let guardian = born.guard(plan, guardian_s_end)?;
+        let ready = match answer(&line, Fact::decode)? {
+            (Fact::Ready(layers), _) => layers,
+            _other => return Err(unexpected()),
+        };
+        let guarantee = Guarantee::new(kept, ready, cgroup.err(), &born.keeper.keeper.source, plan.pidns);
+        Ok(Both { born, line, guardian, guarantee })
     }
 }
 
@@ -249,6 +281,7 @@ impl Born {
                 let pid = Pid::new(pid.cast_signed()).ok_or_else(unexpected)?;
                 Ok(Identity::of(pid, &pidfd))
             }
+            (KeeperFact::Guarding { .. }, None) => Err(os_errno("take hold of it")(Errno::MFILE)),
             (KeeperFact::Refused { step, errno, .. }, _) => Err(StartError::Refused {
                 step: attempted(step),
                 source: Arc::new(io::Error::from_raw_os_error(errno)),
@@ -265,12 +298,11 @@ impl OwnKeeper {
             return;
         }
         let pidfd = &self.keeper.pidfd;
-        let timeout = Timespec::try_from(KEEPER_PATIENCE).ok();
-        if !matches!(poll(&mut [PollFd::new(pidfd, PollFlags::IN)], timeout.as_ref()), Ok(1..)) {
+        if !ends_within(pidfd, KEEPER_PATIENCE) {
             let _ended_now = pidfd_send_signal(pidfd, Signal::KILL);
         }
         // A host that waits for every child, or ignores SIGCHLD, was faster.
-        let _reaped_elsewhere = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+        while matches!(waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED), Err(Errno::INTR)) {}
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
 use std::str::FromStr;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -99,8 +100,19 @@ fn runs(pidfd: &OwnedFd) -> Standing {
 }
 
 pub(in crate::process) fn has_ended(pidfd: impl AsFd) -> bool {
-    let mut watched = [PollFd::new(&pidfd, PollFlags::IN)];
-    poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
+    ends_within(pidfd, Duration::ZERO)
+}
+
+/// Waits for the end, however often a signal handler of the host's comes between.
+pub(in crate::process) fn ends_within(pidfd: impl AsFd, patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
+    loop {
+        let left = Timespec::try_from(deadline.saturating_duration_since(Instant::now())).ok();
+        match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], left.as_ref()) {
+            Err(Errno::INTR) => {}
+            ended => return ended.is_ok_and(|count| count > 0),
+        }
+    }
 }
 
 impl fmt::Display for Remembered {

@@ -23,8 +23,9 @@ fn some_lines() -> Vec<Line> {
     let own = Remembered::this_process();
     let reserved = |number| Line::Reserved { number, worker: format!("default-{number}"), pool: "default".to_owned() };
     vec![
-        Line::Cgroup("/sys/fs/cgroup/hatchery".to_owned()),
+        Line::Cgroup("/sys/fs/cgroup/hatchery.0".to_owned()),
         Line::Guard(own),
+        Line::Cgroup("/sys/fs/cgroup/hatchery.1".to_owned()),
         reserved(1),
         Line::Started { number: 1, identity: own, command: "python app.py".to_owned() },
         reserved(2),
@@ -41,7 +42,8 @@ fn a_record_tells_what_was_not_seen_to_end() {
     assert_eq!(record.workers.keys().copied().collect::<Vec<_>>(), [1, 2]);
     assert_eq!(record.workers[&1].started.as_ref().unwrap().1, "python app.py");
     assert_eq!(record.workers[&2].started, None);
-    assert_eq!((record.cgroup.as_deref(), record.guards.len()), (Some("/sys/fs/cgroup/hatchery"), 1));
+    assert_eq!(record.cgroups, ["/sys/fs/cgroup/hatchery.0", "/sys/fs/cgroup/hatchery.1"], "one for each pair");
+    assert_eq!(record.guards.len(), 1);
     assert_eq!((record.spared.len(), record.damaged), (1, 0));
 }
 
@@ -70,7 +72,7 @@ fn no_size_is_too_hostile() {
     let deep =
         text(&header(run), &[]) + &"[".repeat(1 << 20) + "\n" + &format!("{{\"cgroup\":\"{}\"}}", "x".repeat(1 << 20));
     let record = Record::parse(deep.as_bytes(), run).unwrap();
-    assert_eq!((record.damaged, record.cgroup), (2, None));
+    assert_eq!((record.damaged, record.cgroups), (2, vec![]));
 }
 
 proptest! {

@@ -1,0 +1,195 @@
+//! Keepers and guardians that are lost, slow or never there.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI32, AtomicUsize};
+
+use super::*;
+use crate::process::guardian::Pair;
+
+/// A guardian of this test's own.
+fn own_guardian() -> (Guardian, Arc<Pair>) {
+    let guardian = Guardian::start(Plan::unrecorded()).unwrap();
+    let pair = guardian.admit().unwrap();
+    (guardian, pair)
+}
+
+fn pinned(identity: &Identity) -> OwnedFd {
+    pidfd_open(identity.pid().raw(), PidfdFlags::empty()).unwrap()
+}
+
+fn send(identity: &Identity, signal: Signal) {
+    pidfd_send_signal(pinned(identity), signal).unwrap();
+}
+
+fn state_of(identity: &Identity) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", identity.pid())).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let waited = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, waited).await.unwrap_or_else(|_| panic!("not for a minute: {what}"));
+}
+
+async fn stop(identity: &Identity) {
+    send(identity, Signal::STOP);
+    until("it is stopped", || state_of(identity) == Some('T')).await;
+}
+
+fn confined(confinement: Confinement, name: &str) -> Spec {
+    Spec { confinement, ..fixture(name) }
+}
+
+fn reporting() -> Confinement {
+    Confinement { on_escape: OnEscape::Report, ..Confinement::default() }
+}
+
+#[tokio::test]
+async fn the_end_waits_for_what_an_earlier_pair_has_left() {
+    let (guardian, first) = own_guardian();
+    stop(first.keeper()).await;
+    send(first.guardian(), Signal::KILL);
+    until("the first pair is lost", || !first.is_up()).await;
+    guardian.admit().unwrap();
+    assert!(!guardian.closed(Duration::from_millis(300)).await, "the first keeper is still there");
+    send(first.keeper(), Signal::CONT);
+    assert!(guardian.closed(DEADLINE).await);
+    assert_gone(first.keeper());
+}
+
+#[tokio::test]
+async fn what_was_let_live_until_the_run_ends_is_not_forgotten_with_its_guardians() {
+    let (guardian, pair) = own_guardian();
+    let Spawned { child, stdout, .. } = guardian.spawn(1, confined(reporting(), "daemonize.py")).unwrap();
+    let daemon = Lines::of(stdout).next_pid().await;
+    assert_eq!(bounded(end(child, &AT_ONCE, || ())).await.left.len(), 1);
+    assert!(is_running(&daemon));
+    stop(pair.keeper()).await;
+    send(pair.guardian(), Signal::KILL);
+    send(pair.keeper(), Signal::KILL);
+    assert_ends(daemon).await;
+}
+
+#[tokio::test]
+async fn a_child_whose_guardian_is_stopped_ends_when_it_is_dropped() {
+    let (guardian, pair) = own_guardian();
+    let Spawned { child, .. } = guardian.spawn(1, spec("sleep", ["3600".into()])).unwrap();
+    let pidfd = pinned(child.identity());
+    stop(pair.guardian()).await;
+    drop(child);
+    assert_ends(pidfd).await;
+}
+
+#[tokio::test]
+async fn what_stays_is_named_by_the_number_that_it_has_here() {
+    let plan = Plan { pidns: true, ..Plan::unrecorded() };
+    let guardian = match Guardian::start(plan) {
+        Ok(guardian) => guardian,
+        Err(error) => return println!("not checked: {error}"),
+    };
+    let Spawned { child, stdout, .. } = guardian.spawn(1, confined(reporting(), "daemonize.py")).unwrap();
+    let inside = Lines::of(stdout).next().await.unwrap();
+    let left = bounded(end(child, &AT_ONCE, || ())).await.left;
+    let [outside] = left[..] else { panic!("{left:?}") };
+    let status = fs::read_to_string(format!("/proc/{outside}/status")).unwrap();
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap();
+    assert_eq!(numbers.split_whitespace().last(), Some(&*inside), "{status}");
+}
+
+#[tokio::test]
+async fn nothing_can_be_adopted_out_of_a_namespace() {
+    let guardian = match Guardian::start(Plan { pidns: true, ..Plan::unrecorded() }) {
+        Ok(guardian) => guardian,
+        Err(error) => return println!("not checked: {error}"),
+    };
+    let adopting = Confinement { on_escape: OnEscape::Adopt, ..Confinement::default() };
+    let refused = guardian.spawn(1, confined(adopting, "exit_at_once.sh")).unwrap_err().to_string();
+    assert!(refused.contains("on_escape = adopt") && refused.contains("PID namespace"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_host_with_signal_handlers() {
+    run_alone("pairs::alone_with_a_signal_handler").await;
+}
+
+static HANDLED: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn count(_signal: i32) {
+    HANDLED.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Whoever waits for a keeper does not take a signal for its end, and kill it in the middle of its work.
+#[tokio::test]
+#[ignore = "run alone by a_host_with_signal_handlers"]
+#[allow(unsafe_code, reason = "no safe wrapper sets handlers, or signals a thread")]
+async fn alone_with_a_signal_handler() {
+    // SAFETY: the handler adds to a number.
+    unsafe { libc::signal(libc::SIGUSR1, count as extern "C" fn(i32) as libc::sighandler_t) };
+    let (guardian, pair) = own_guardian();
+    stop(pair.keeper()).await;
+    guardian.close();
+    until("its guardian has ended", || state_of(pair.guardian()).is_none_or(|state| state == 'Z')).await;
+    let listener = AtomicI32::new(0);
+    let tasks = fs::read_dir("/proc/self/task").unwrap().flatten();
+    for task in tasks.filter(|task| fs::read_to_string(task.path().join("comm")).unwrap() == "hatchery-guardi\n") {
+        listener.store(task.file_name().to_str().unwrap().parse().unwrap(), Ordering::Relaxed);
+    }
+    until("many signals are handled", || {
+        // SAFETY: no pointers; a thread of this process, or none.
+        unsafe { libc::syscall(libc::SYS_tgkill, std::process::id(), listener.load(Ordering::Relaxed), libc::SIGUSR1) };
+        HANDLED.load(Ordering::Relaxed) > 50
+    })
+    .await;
+    assert_eq!(state_of(pair.keeper()), Some('T'), "the keeper was not waited for");
+    send(pair.keeper(), Signal::CONT);
+    assert!(guardian.closed(DEADLINE).await);
+}
+
+/// What was told of the folders that were made, and whether anything was in them then.
+#[derive(Default)]
+struct Notes(Mutex<Vec<(PathBuf, bool)>>);
+
+impl Watcher for Notes {
+    fn made(&self, folder: &Path) {
+        let is_empty = fs::read_dir(folder).unwrap().flatten().all(|entry| !entry.path().is_dir())
+            && fs::read_to_string(folder.join("cgroup.procs")).unwrap().is_empty();
+        self.0.lock().unwrap().push((folder.to_owned(), is_empty));
+    }
+
+    fn born(&self, _pair: &Pair) {}
+    fn lost(&self, _pair: &Pair) {}
+    fn over(&self, _pair: &Pair) {}
+}
+
+#[tokio::test]
+async fn a_folder_is_told_before_anything_is_in_it() {
+    let notes = Arc::new(Notes::default());
+    let guardian = Guardian::start(Plan { watcher: Arc::clone(&notes) as _, ..Plan::unrecorded() }).unwrap();
+    let pair = guardian.admit().unwrap();
+    let told = notes.0.lock().unwrap().clone();
+    match pair.cgroup() {
+        Some(folder) => assert_eq!(told, [(folder.to_owned(), true)]),
+        None => assert_eq!(told, []),
+    }
+    assert!(guardian.closed(DEADLINE).await);
+}
+
+#[tokio::test]
+async fn a_start_that_fails_leaves_no_folder() {
+    let variable = ("HATCHERY_GUARDIAN".into(), "/no/such/program".into());
+    run_alone_with("pairs::alone_without_a_program", vec![variable]).await;
+}
+
+#[tokio::test]
+#[ignore = "run alone by a_start_that_fails_leaves_no_folder"]
+async fn alone_without_a_program() {
+    let notes = Arc::new(Notes::default());
+    let plan = Plan { watcher: Arc::clone(&notes) as _, ..Plan::unrecorded() };
+    assert!(Guardian::start(plan).is_err());
+    let told = notes.0.lock().unwrap().clone();
+    assert!(told.iter().all(|(folder, _)| !folder.exists()), "{told:?}");
+}
