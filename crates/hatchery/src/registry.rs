@@ -351,7 +351,7 @@ pub fn registry_entries(data_dir: &Path) -> Result<Vec<ProcessEntry>> {
     let indexed: HashSet<RunId> = entries.iter().map(|entry| entry.run).collect();
     entries.extend(recorded(data_dir).into_iter().filter(|entry| !indexed.contains(&entry.run)));
     entries.sort_by_key(|entry| (entry.reserved_at, entry.run, entry.number));
-    Ok(entries.into_iter().map(ProcessEntry::as_seen).collect())
+    Ok(entries.into_iter().map(ProcessEntry::seen).collect())
 }
 
 /// The index, and a word about a file that could not be used. A new one is told what the records know.

@@ -53,7 +53,7 @@ impl ProcessEntry {
     }
 
     /// With the state that the kernel tells: an owner that was killed has written nothing of the end.
-    pub(super) fn as_seen(mut self) -> ProcessEntry {
+    pub(super) fn seen(mut self) -> ProcessEntry {
         let process = self.identity.as_ref().and_then(|identity| identity.parse::<Remembered>().ok());
         let has_ended = process.is_some_and(|process| matches!(process.standing(), Standing::Dead(_)));
         let never_began = self.identity.is_none() && !self.owner_is_alive();
