@@ -15,12 +15,67 @@ pub(crate) struct Scenario {
     pub(crate) full: &'static [(&'static str, usize)],
 }
 
-/// Whether the supervisor finds cgroups that it may use.
+/// What the supervisor has to contain its workers with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tier {
+    /// It finds cgroups that it may use.
     Cgroup,
     Plain,
+    /// Its pool has a PID namespace.
+    Pidns,
+    /// It is nobody, and finds no cgroups that it may use.
+    Nobody,
 }
+
+impl Tier {
+    const ALL: [Tier; 4] = [Tier::Cgroup, Tier::Plain, Tier::Pidns, Tier::Nobody];
+
+    /// What follows in the name of a case.
+    fn suffix(self) -> &'static str {
+        match self {
+            Tier::Cgroup => "",
+            Tier::Plain => "/plain",
+            Tier::Pidns => "/pidns",
+            Tier::Nobody => "/nobody",
+        }
+    }
+
+    /// Without numbers that other tiers do not have: what is particular to this one, short.
+    fn takes(self, scenario: &Scenario) -> bool {
+        match self {
+            Tier::Cgroup | Tier::Plain => true,
+            Tier::Pidns => PIDNS.contains(&scenario.name),
+            Tier::Nobody => NOBODY.contains(&scenario.name),
+        }
+    }
+
+    /// The others are short in either form.
+    fn has_full_form(self) -> bool {
+        matches!(self, Tier::Cgroup | Tier::Plain | Tier::Pidns)
+    }
+}
+
+const PIDNS: &[&str] = &[
+    "supervisor_killed",
+    "guardian_killed",
+    "keeper_killed",
+    "supervisor_and_guardian_killed",
+    "supervisor_and_keeper_killed",
+    "all_three_killed",
+    "guardian_stopped",
+    "worker_killed",
+    "stopped_by_request",
+];
+
+const NOBODY: &[&str] = &[
+    "guardian_killed",
+    "keeper_killed",
+    "supervisor_execs",
+    "all_three_killed",
+    "guardian_stopped",
+    "worker_killed",
+    "dropped",
+];
 
 /// One scenario, once.
 #[derive(Clone)]
@@ -35,7 +90,7 @@ pub(crate) struct Case {
 impl Case {
     /// Like `supervisor_killed/daemon/16/plain`; [`Case::named`] reads it back.
     pub(crate) fn name(&self) -> String {
-        let tier = if self.tier == Tier::Plain { "/plain" } else { "" };
+        let tier = self.tier.suffix();
         let full = if self.full { "/full" } else { "" };
         format!("{}/{}/{}{tier}{full}", self.scenario.name, self.shape, self.workers)
     }
@@ -46,7 +101,7 @@ impl Case {
     }
 
     pub(crate) fn named(name: &str) -> Option<Case> {
-        let everything = [false, true].map(|full| all(full, &[Tier::Cgroup, Tier::Plain]));
+        let everything = [false, true].map(|full| all(full, &Tier::ALL));
         everything.into_iter().flatten().find(|case| case.name() == name)
     }
 }
@@ -55,8 +110,8 @@ impl Case {
 pub(crate) fn all(full: bool, tiers: &[Tier]) -> Vec<Case> {
     let mut cases = Vec::new();
     for scenario in scenarios::ALL {
-        for &tier in tiers {
-            let more = if full { scenario.full } else { &[] };
+        for &tier in tiers.iter().filter(|tier| tier.takes(scenario)) {
+            let more = if full && tier.has_full_form() { scenario.full } else { &[] };
             let sizes = scenario.short.iter().chain(more);
             cases.extend(sizes.map(|&(shape, workers)| Case { scenario, shape, workers, tier, full }));
         }

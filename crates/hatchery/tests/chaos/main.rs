@@ -10,6 +10,8 @@
 
 use std::process::ExitCode;
 
+use hatchery::Containment;
+
 mod canary;
 mod case;
 mod cgroup;
@@ -29,7 +31,10 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["inside", case] => rig::inside(case),
-        ["supervisor", shape, workers] => supervisor::run(shape, workers.parse().unwrap()),
+        ["supervisor", shape, workers] => supervisor::run(shape, workers.parse().unwrap(), Containment::Default),
+        ["supervisor", shape, workers, "enclosed"] => {
+            supervisor::run(shape, workers.parse().unwrap(), Containment::PidNamespace)
+        }
         ["idle"] => supervisor::idle(),
         _ => suite::run(&arguments),
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::canary::Canaries;
 use crate::case::{Case, Tier};
 use crate::processes::{Held, Process, eventually, living, patience};
-use crate::subject::Subject;
+use crate::subject::{NOBODY, Subject};
 use crate::{Outcome, shape};
 
 /// So many listings without anybody count as nobody: a process that forks and exits may be missed by one.
@@ -62,6 +62,10 @@ impl Rig {
 
     /// In the case's cgroup, or with none to be seen.
     fn settle_in(&self) -> Outcome {
+        if self.case.tier == Tier::Nobody {
+            let chown = std::os::unix::fs::chown(&self.dir, Some(NOBODY), Some(NOBODY));
+            chown.map_err(|error| format!("give {} away: {error}", self.dir.display()))?;
+        }
         if !self.case.in_a_foreign_group() {
             // A group of the outside has no number in here.
             rustix::process::setsid().map_err(|error| format!("setsid: {error}"))?;
@@ -71,7 +75,7 @@ impl Rig {
                 let file = self.cgroup().join("cgroup.procs");
                 std::fs::write(&file, "0").map_err(|error| format!("write {}: {error}", file.display()))
             }
-            Tier::Plain => hide_cgroups(),
+            Tier::Plain | Tier::Pidns | Tier::Nobody => hide_cgroups(),
         }
     }
 

@@ -10,18 +10,22 @@ use std::sync::mpsc::{Receiver, channel};
 use rustix::process::Signal;
 
 use crate::Outcome;
-use crate::case::Case;
+use crate::case::{Case, Tier};
 use crate::processes::{Held, Process, living, patience};
 
 /// What the kernel calls the two that watch over the supervisor's processes.
 const KEEPER: &str = "hatchery-keeper";
 const GUARDIAN: &str = "hatchery-guard";
 
+/// The user and group that own nothing.
+pub(crate) const NOBODY: u32 = 65534;
+
 /// A supervisor. It is not ended when this is dropped: the namespace is.
 pub(crate) struct Subject {
     pub(crate) held: Held,
     stdin: ChildStdin,
     lines: Receiver<String>,
+    is_enclosed: bool,
 }
 
 impl Subject {
@@ -32,6 +36,10 @@ impl Subject {
             File::options().create(true).append(true).open(log).map_err(|error| format!("open its log: {error}"))?;
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["supervisor", case.shape, &case.workers.to_string()]);
+        command.args((case.tier == Tier::Pidns).then_some("enclosed"));
+        if case.tier == Tier::Nobody {
+            command.uid(NOBODY).gid(NOBODY);
+        }
         if !case.in_a_foreign_group() {
             command.process_group(0);
         }
@@ -41,7 +49,8 @@ impl Subject {
         let (sender, lines) = channel();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Ok(Subject { held, stdin: child.stdin.take().unwrap(), lines })
+        let is_enclosed = case.tier == Tier::Pidns;
+        Ok(Subject { held, stdin: child.stdin.take().unwrap(), lines, is_enclosed })
     }
 
     pub(crate) fn say(&mut self, word: &str) -> Outcome {
@@ -76,21 +85,39 @@ impl Subject {
 
     /// The outer subreaper, a child of the supervisor.
     pub(crate) fn keeper(&self) -> Outcome<Held> {
-        child(self.held.pid, KEEPER)
+        let guardian = self.guardian()?;
+        let keeper = Process::look(guardian.pid).and_then(|guardian| Held::hold(guardian.parent));
+        keeper.ok_or_else(|| format!("the keeper of {} is gone", guardian.pid))
     }
 
     /// The inner one, a child of the keeper.
     pub(crate) fn guardian(&self) -> Outcome<Held> {
-        child(self.keeper()?.pid, GUARDIAN)
+        let mut found = self.guardians().into_iter().filter(|process| is_enclosed(process.pid) == self.is_enclosed);
+        let found = found.next().and_then(|process| Held::hold(process.pid));
+        found.ok_or_else(|| format!("{} has no guardian for its workers", self.held.pid))
     }
+
+    /// A supervisor whose pool is enclosed has another pair, which owns nothing.
+    pub(crate) fn bystanders(&self) -> Vec<i32> {
+        let others = self.guardians().into_iter().filter(|process| is_enclosed(process.pid) != self.is_enclosed);
+        others.flat_map(|guardian| [guardian.pid, guardian.parent]).collect()
+    }
+
+    fn guardians(&self) -> Vec<Process> {
+        let all = living();
+        let is_keeper = |pid| all.iter().any(|it| it.pid == pid && it.parent == self.held.pid && it.name == KEEPER);
+        all.iter().filter(|process| process.name == GUARDIAN && is_keeper(process.parent)).cloned().collect()
+    }
+}
+
+/// Whether it is the first process of a PID namespace below ours.
+fn is_enclosed(pid: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+    numbers.split_whitespace().nth(1) == Some("1")
 }
 
 /// Whether this is one of the two that come and go with a hatchery.
 pub(crate) fn is_watcher(process: &Process) -> bool {
     process.name == KEEPER || process.name == GUARDIAN
-}
-
-fn child(parent: i32, name: &str) -> Outcome<Held> {
-    let found = living().into_iter().find(|process| process.parent == parent && process.name == name);
-    found.and_then(|process| Held::hold(process.pid)).ok_or_else(|| format!("{parent} has no child named {name}"))
 }

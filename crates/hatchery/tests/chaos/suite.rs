@@ -57,13 +57,19 @@ fn close(passed: usize, failed: &[String], ignored: usize) -> ExitCode {
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// With cgroups, where they can be had; the full form runs everything without them too.
+/// With cgroups, where they can be had; the full form runs everything without them too. What only root can be made to be is
+/// besides.
 fn tiers(options: &Options) -> Vec<Tier> {
-    match (cgroup::own_folder().is_some() && !options.plain, options.full) {
+    let mut tiers = match (cgroup::own_folder().is_some() && !options.plain, options.full) {
         (true, true) => vec![Tier::Cgroup, Tier::Plain],
         (true, false) => vec![Tier::Cgroup],
         (false, _) => vec![Tier::Plain],
+    };
+    if !options.plain {
+        tiers.push(Tier::Pidns);
+        tiers.extend(namespace::lets_nobody_in().then_some(Tier::Nobody));
     }
+    tiers
 }
 
 impl Options {

@@ -6,20 +6,21 @@ use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hatchery::{Error, Hatchery, Pool, StopGraces};
+use hatchery::{Containment, Error, Hatchery, Pool, StopGraces};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
 
 use crate::shape;
 
-/// `supervisor SHAPE WORKERS`.
-pub(crate) fn run(shape: &str, workers: usize) -> ExitCode {
+/// `supervisor SHAPE WORKERS [enclosed]`.
+pub(crate) fn run(shape: &str, workers: usize, containment: Containment) -> ExitCode {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     // Threads of the runtime that end early: whatever hangs on the life of a thread shows.
     let runtime = builder.worker_threads(2).thread_keep_alive(Duration::from_millis(10)).enable_all().build().unwrap();
     runtime.block_on(async {
-        let mut subject = Subject { shape: shape.to_owned(), workers, hatcheries: Vec::new(), calls: JoinSet::new() };
+        let (shape, hatcheries, calls) = (shape.to_owned(), Vec::new(), JoinSet::new());
+        let mut subject = Subject { shape, workers, containment, hatcheries, calls };
         let mut words = words();
         while let Some(word) = words.recv().await {
             match subject.obey(&word).await {
@@ -42,6 +43,7 @@ pub(crate) fn idle() -> ExitCode {
 struct Subject {
     shape: String,
     workers: usize,
+    containment: Containment,
     hatcheries: Vec<Arc<Hatchery>>,
     calls: JoinSet<Result<Value, Error>>,
 }
@@ -69,7 +71,8 @@ impl Subject {
     async fn start(&self) -> Result<Hatchery, Error> {
         // What a stop is given comes with the word for it.
         let graces = StopGraces { ask: Duration::from_secs(3600), ..StopGraces::default() };
-        Hatchery::builder().pool("chaos", shape::app(&self.shape)).workers(self.workers).stop(graces).start().await
+        let pool = Hatchery::builder().pool("chaos", shape::app(&self.shape)).stop(graces);
+        pool.workers(self.workers).containment(self.containment).start().await
     }
 
     fn pools(&self) -> Result<Vec<Pool>, Error> {

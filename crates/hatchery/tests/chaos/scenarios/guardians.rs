@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use rustix::process::Signal;
 
 use crate::Outcome;
+use crate::case::Tier;
 use crate::processes::{Held, eventually};
 use crate::rig::Rig;
 use crate::subject::Subject;
@@ -33,13 +34,17 @@ pub(crate) fn keeper_too(rig: &mut Rig) -> Outcome<String> {
     rig.nobody()
 }
 
-/// Without cgroups daemons live until the next start, which has to find them by what is on disk.
+/// Without cgroups daemons live until the next start, which has to find them by what is on disk. In a PID namespace nobody
+/// lives.
 pub(crate) fn all_three(rig: &mut Rig) -> Outcome<String> {
     let mut subject = rig.start()?;
     let workers: Vec<Held> = subject.workers()?.into_iter().filter_map(Held::hold).collect();
     let before = rig.hold_others(&[]);
     kill_all(&[&subject.guardian()?, &subject.keeper()?, &subject.held])?;
     all_dead("every worker", &workers)?;
+    if rig.case.tier == Tier::Pidns {
+        return rig.nobody();
+    }
     let left = before.iter().filter(|held| !held.is_dead()).count();
     let mut next = rig.launch()?;
     next.tell("start")?;
@@ -97,7 +102,8 @@ pub(crate) fn both_stopped(rig: &mut Rig) -> Outcome<String> {
 
 /// Kills one of the watchers: all that was there but the supervisor dies, a new pair comes, and calls are answered.
 fn lose(rig: &Rig, subject: &mut Subject, which: fn(&Subject) -> Outcome<Held>) -> Outcome {
-    let before = rig.hold_others(&[subject.held.pid]);
+    let bystanders: Vec<i32> = subject.bystanders().into_iter().chain([subject.held.pid]).collect();
+    let before = rig.hold_others(&bystanders);
     which(subject)?.send(Signal::KILL)?;
     all_dead("everybody who was there", &before)?;
     subject.tell("call")?;
