@@ -12,6 +12,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use super::cage::{Cage, CageError, ResourceLimits};
 use super::guardian::message::{OnEscape, Order, Step};
 use super::guardian::{Guardian, Reply, StartError, attempted};
+use super::sight::numbers_are_ours;
 use super::strings::Strings;
 use super::{Child, Identity, Pid};
 
@@ -135,6 +136,7 @@ impl Guardian {
 /// The number as this process sees it: the guardian may live in a namespace of its own.
 fn identity(told: u32, pidfd: &OwnedFd) -> Result<Identity, SpawnError> {
     let seen = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok();
+    let seen = seen.filter(|_| numbers_are_ours());
     let seen = seen.and_then(|info| info.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok()));
     let pid = Pid::new(seen.unwrap_or(told.cast_signed()));
     let pid = pid.ok_or_else(|| os("take hold of the new process")(io::Error::other("it has no number here")))?;
