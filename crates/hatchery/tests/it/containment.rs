@@ -19,7 +19,7 @@ fn confined() -> PoolBuilder {
 
 impl Rig {
     /// Keeper and guardian.
-    async fn guarded(&mut self) -> (i32, i32) {
+    pub(crate) async fn guarded(&mut self) -> (i32, i32) {
         self.event(|event| match event {
             Event::Run(RunEvent::Guarded { keeper, guardian }) => Some((keeper, guardian)),
             _ => None,
@@ -28,7 +28,7 @@ impl Rig {
     }
 
     /// Has the worker leave a daemon behind.
-    async fn daemon(&self, name: &str) -> i32 {
+    pub(crate) async fn daemon(&self, name: &str) -> i32 {
         let path = self.path(name);
         self.pool.call::<Value>("daemonize", json!({"path": path})).await.unwrap();
         crate::eventually_file(&path).await;
@@ -314,7 +314,7 @@ async fn a_script_ends_everything_whatever_happens() {
     let (tell, told) = std::sync::mpsc::channel();
     let panicked = tokio::spawn(confined().run(timeouts(), pending(), async move |hatchery: &Hatchery| {
         tell.send(pid(hatchery)).unwrap();
-        let nothing: Option<()> = None;
+        let nothing = std::hint::black_box(None::<()>);
         nothing.expect("a panic in the middle of the work");
         Ok::<(), Error>(())
     }));

@@ -10,6 +10,7 @@ mod examples;
 mod faults;
 mod gates;
 mod host_tools;
+mod machines;
 mod numpy;
 mod starts;
 mod streams;
