@@ -37,7 +37,7 @@ impl Rig {
 }
 
 /// A process that is known to be the test's own: a worker, a guardian, a daemon of a worker.
-fn kill(pid: i32) {
+pub(crate) fn kill(pid: i32) {
     let pidfd = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap();
     pidfd_send_signal(&pidfd, Signal::KILL).unwrap();
 }

@@ -5,6 +5,7 @@
 mod calls;
 mod cancel;
 mod containment;
+mod embedder;
 mod ends;
 mod examples;
 mod faults;
