@@ -37,6 +37,7 @@ pub(crate) struct Setting {
     pool: Option<PoolConfig>,
     data: (PathBuf, Instance),
     pub(crate) timeouts: Timeouts,
+    pub(crate) require_registry: bool,
 }
 
 impl Setting {
@@ -49,10 +50,11 @@ impl Setting {
                 pool: Some(pool.clone()),
                 data,
                 timeouts: pool.timeouts.over(Timeouts::default()),
+                require_registry: false,
             },
             None => {
                 let app = config.python.iter().fold(app, |app, python| app.or(&PythonApp::module("").python(python)));
-                Setting { app, pool: None, data, timeouts: Timeouts::default() }
+                Setting { app, pool: None, data, timeouts: Timeouts::default(), require_registry: false }
             }
         })
     }
@@ -67,7 +69,7 @@ impl Setting {
         let (data_dir, instance) = self.data;
         let builder = builder.data_dir(data_dir).instance(instance).pool(name, self.app);
         let builder = self.pool.iter().fold(builder, PoolBuilder::configure);
-        builder.timeouts(self.timeouts)
+        builder.timeouts(self.timeouts).require_registry(self.require_registry)
     }
 }
 

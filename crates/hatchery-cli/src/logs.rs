@@ -134,6 +134,8 @@ fn of_run(event: &RunEvent) -> Option<(Level, String)> {
         RunEvent::GuardianLost => {
             (Level::Warning, "the guardian was killed, and its workers with it; others take their places".into())
         }
+        // A user's own group in cgroup v2 is a luxury; a disk to write to is not.
+        RunEvent::LayerLost { layer: "record and sweep", message } => (Level::Warning, message.clone()),
         RunEvent::LayerLost { message, .. } => (Level::Debug, format!("containment: {message}")),
         RunEvent::Escaped { worker, ended, left } if left.is_empty() => {
             (Level::Info, format!("{worker} had left {ended} processes behind; they were ended with it"))
@@ -186,6 +188,15 @@ mod tests {
             "no log level `loud`: there are error, warning, info, debug and off"
         );
         assert!("info,pool=debug".parse::<Filter>().unwrap_err().contains("no log category `pool`"));
+    }
+
+    #[test]
+    fn a_lost_record_is_told_aloud_and_a_lost_luxury_if_asked() {
+        let lost = |layer| Event::Run(RunEvent::LayerLost { layer, message: "the disk is full".into() });
+        let told = |layer, least| words(&lost(layer), Some(least), Calls::One);
+        assert_eq!(told("record and sweep", Level::Warning), Some("the disk is full".to_owned()));
+        assert_eq!(told("cgroup leaf", Level::Info), None);
+        assert_eq!(told("cgroup leaf", Level::Debug), Some("containment: the disk is full".to_owned()));
     }
 
     #[test]

@@ -31,6 +31,9 @@ pub(crate) struct AppOptions {
     /// The Python interpreter that runs it
     #[arg(long, value_name = "PATH")]
     pub(crate) python: Option<PathBuf>,
+    /// Refuse to start where the processes that are started cannot be written down
+    #[arg(long)]
+    pub(crate) require_registry: bool,
 }
 
 /// A duration, or none if there is no limit.
@@ -60,7 +63,9 @@ impl AppOptions {
         if let Some(python) = &self.python {
             app = app.python(python);
         }
-        Setting::of(app, global)
+        let mut setting = Setting::of(app, global)?;
+        setting.require_registry = self.require_registry;
+        Ok(setting)
     }
 }
 

@@ -98,7 +98,11 @@ impl CallingOptions {
         }
         only_for(
             "--app, not for a daemon",
-            &[("--workers", self.workers.is_some()), ("--python", app.python.is_some())],
+            &[
+                ("--workers", self.workers.is_some()),
+                ("--python", app.python.is_some()),
+                ("--require-registry", app.require_registry),
+            ],
         )?;
         let daemon = daemon.find(&invocation.global)?;
         let mut pool = remote::Pool::new(daemon, pool.as_deref().unwrap_or(DEFAULT_POOL));

@@ -17,8 +17,9 @@ pub(crate) struct Lineage {
 impl Lineage {
     /// With two lists to work with. The result tells whether the kernel has children files.
     pub(crate) fn new(marks: Marks, children: &'static mut Pids, family: &'static mut Pids) -> (Lineage, Result<()>) {
-        let (kinship, has_files) = Kinship::probe();
-        (Lineage { own_pid: processes::own_pid(), kinship, marks, children, family }, has_files)
+        let own_pid = processes::own_pid();
+        let (kinship, has_files) = Kinship::probe(own_pid);
+        (Lineage { own_pid, kinship, marks, children, family }, has_files)
     }
 
     pub(crate) fn own_pid(&self) -> i32 {

@@ -1,11 +1,15 @@
-//! Who is whose child: a list of process ids, and the files of `/proc` that fill it.
+//! Who is whose child: a list of process ids, and the files of `/proc` that fill it, or where there are none, the kernel's
+//! answer for each number.
 
 use crate::folders::numbers_in;
-use crate::sys::Result;
 use crate::sys::files::{self, Open};
+use crate::sys::{Errno, Result, processes};
 use crate::text::{Text, leading_number, skip_blanks};
 
 const CAPACITY: usize = 32 << 10;
+
+/// No process of a 64-bit kernel has this number or a higher one.
+const NUMBERS: i32 = 4 << 20;
 
 /// Process ids, as many as were found, or as many as there is room for.
 pub(crate) struct Pids {
@@ -50,14 +54,20 @@ pub(crate) enum Kinship {
     ChildrenFile,
     /// By the parent's number in the file of each process.
     ParentNumbers,
+    /// By asking for each number that there may be, which takes half a second: `/proc` is not there, or it is another PID
+    /// namespace's, whose numbers are strangers' here.
+    EveryNumber,
 }
 
 impl Kinship {
     /// The error says why there are no children files.
-    pub(crate) fn probe() -> (Kinship, Result<()>) {
-        match files::open(c"/proc/thread-self/children", Open::Read) {
-            Ok(_) => (Kinship::ChildrenFile, Ok(())),
-            Err(errno) => (Kinship::ParentNumbers, Err(errno)),
+    pub(crate) fn probe(own_pid: i32) -> (Kinship, Result<()>) {
+        let numbers_are_ours = number_in_proc().map(|number| number == own_pid);
+        match (numbers_are_ours, files::open(c"/proc/thread-self/children", Open::Read)) {
+            (Ok(true), Ok(_)) => (Kinship::ChildrenFile, Ok(())),
+            (Ok(true), Err(errno)) => (Kinship::ParentNumbers, Err(errno)),
+            (Ok(false), _) => (Kinship::EveryNumber, Err(Errno::NOENT)),
+            (Err(errno), _) => (Kinship::EveryNumber, Err(errno)),
         }
     }
 
@@ -67,6 +77,7 @@ impl Kinship {
         let read = match self {
             Kinship::ChildrenFile => read_children_file(c"/proc/thread-self/children", pids),
             Kinship::ParentNumbers => scan_for_children(own_pid, pids),
+            Kinship::EveryNumber => Ok(ask_for_every_number(pids)),
         };
         pids.cut |= read.is_err();
     }
@@ -109,6 +120,23 @@ fn read_children_file(path: &core::ffi::CStr, pids: &mut Pids) -> Result<()> {
             return Ok(());
         }
     }
+}
+
+/// Those who are not found to be below us now become our children when their parents end, and are found then.
+fn ask_for_every_number(pids: &mut Pids) {
+    if processes::has_children() {
+        // The first question is the cheaper one, and for most numbers the last.
+        let is_child = |pid: &i32| processes::group_of(*pid).is_ok() && processes::is_child(*pid);
+        (1..NUMBERS).filter(is_child).for_each(|pid| pids.add(pid));
+    }
+}
+
+/// What `/proc` calls this process: the first word of `stat`.
+fn number_in_proc() -> Result<i32> {
+    let file = files::open(c"/proc/self/stat", Open::Read)?;
+    let mut buffer = [0; 64];
+    let stat = files::read(&file, &mut buffer)?;
+    leading_number(stat).map(|(number, _)| number as i32).ok_or(Errno::INVAL)
 }
 
 fn scan_for_children(parent: i32, pids: &mut Pids) -> Result<()> {

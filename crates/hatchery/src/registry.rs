@@ -27,7 +27,7 @@ use entry::fingerprint;
 use folder::Folder;
 use record::{Header, Line, OwnRecord, Record};
 use roll::{Member, Roll};
-use store::{Reader, Store, StoreError, Wanted, Writer};
+use store::{Reader, Store, StoreError, Wanted, Writer, is_no_index};
 
 mod entry;
 mod folder;
@@ -100,10 +100,13 @@ impl Registry {
             Ok((index, set_aside)) => (Some(index), set_aside.into_iter().collect()),
             Err(error) => (None, vec![format!("the registry is in memory only: {error}")]),
         };
-        let lost = record.loss().into_iter().chain(notes.iter().filter(|_| index.is_none()).cloned()).next();
-        if let Some(loss) = lost.filter(|_| options.require) {
+        let lost = record.place().because().map(str::to_owned);
+        let lost = lost.or_else(|| notes.first().filter(|_| index.is_none()).cloned());
+        if let Some(because) = lost.filter(|_| options.require) {
             record.close();
-            return Err(Error::new(ErrorKind::Validation, format!("begin run {}: {loss}", run.short())));
+            let message =
+                format!("begin run {}: the registry is required, and cannot be written: {because}", run.short());
+            return Err(Error::new(ErrorKind::Validation, message));
         }
         Ok(Registry(Arc::new(Shared {
             header,
@@ -332,7 +335,8 @@ impl Shared {
 }
 
 /// Every process that is written down in a data dir, of all runs, in the order of their reservation: what the index has, and
-/// of runs that it does not have what their records say. Works while supervisors run, and if none does.
+/// of runs that it does not have what their records say. Works while supervisors run, and if none does; and from the records
+/// alone, if the index is damaged.
 ///
 /// ```
 /// let folder = std::env::temp_dir().join("no-hatchery-was-ever-here");
@@ -343,15 +347,21 @@ impl Shared {
 /// # Errors
 /// [`ErrorKind::Unavailable`] if the index is there and cannot be read.
 pub fn registry_entries(data_dir: &Path) -> Result<Vec<ProcessEntry>> {
-    let failed = |error: String| Error::new(ErrorKind::Unavailable, format!("read the registry: {error}"));
-    let mut entries = match Reader::open(data_dir).map_err(|error| failed(error.to_string()))? {
-        Some(reader) => reader.entries(&Wanted::All).map_err(|error| failed(error.to_string()))?,
-        None => Vec::new(),
-    };
+    let indexed = indexed(data_dir);
+    let mut entries = indexed.map_err(|why| Error::new(ErrorKind::Unavailable, format!("read the registry: {why}")))?;
     let indexed: HashSet<RunId> = entries.iter().map(|entry| entry.run).collect();
     entries.extend(recorded(data_dir).into_iter().filter(|entry| !indexed.contains(&entry.run)));
     entries.sort_by_key(|entry| (entry.reserved_at, entry.run, entry.number));
     Ok(entries.into_iter().map(ProcessEntry::seen).collect())
+}
+
+/// What the index says; nothing, if what is there is no index.
+fn indexed(data_dir: &Path) -> Result<Vec<ProcessEntry>, StoreError> {
+    let Some(reader) = Reader::open(data_dir)? else { return Ok(Vec::new()) };
+    match reader.entries(&Wanted::All) {
+        Err(error) if is_no_index(&error) => Ok(Vec::new()),
+        read => read.map_err(|error| StoreError::Sqlite { path: data_dir.to_owned(), error }),
+    }
 }
 
 /// The index, and a word about a file that could not be used. A new one is told what the records know.

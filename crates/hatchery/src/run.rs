@@ -4,13 +4,13 @@ mod survivor;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{RunId, WorkerId};
-use crate::process::{Guarantee, Guardian, LayerState, Pair, Plan, SpawnError, Spawned, Spec, Watcher};
+use crate::process::{Guarantee, Guardian, LayerState, Pair, Plan, SpawnError, Spawned, Spec, Watcher, obstacles};
 use crate::registry::{Entry, Instance, Options, ProcessEntry, Registry, RuntimeBase, Started, SweepOptions, orphans};
 use crate::telemetry::{Emitter, Event, RunEvent};
 
@@ -48,6 +48,10 @@ pub(crate) struct Run {
 struct Books {
     registry: Registry,
     emitter: Emitter,
+    /// Why a sweep could not end a process here.
+    in_the_way: Option<&'static str>,
+    /// The losses that were told and still hold.
+    told: Mutex<Vec<String>>,
     pairs: AtomicUsize,
     is_over: AtomicBool,
     /// A host that forks copies this value, but the run stays the original's.
@@ -81,7 +85,7 @@ impl Run {
         let are_enclosed = pools.all(|pool| self.enclosed.contains_key(pool));
         let enclosed = self.enclosed.values().next().filter(|_| are_enclosed);
         let mut guarantee = enclosed.unwrap_or(&self.guardian).guarantee();
-        let lost = self.books.registry.losses();
+        let lost = self.books.losses();
         let state = if lost.is_empty() { LayerState::Holds(String::new()) } else { LayerState::Lost(lost.join("; ")) };
         guarantee.set(RECORD_LAYER, state);
         guarantee
@@ -105,6 +109,7 @@ impl Run {
     /// Ends what dead runs of this instance have left. Blocks: see [`orphans`].
     pub(crate) fn sweep(&self) {
         self.books.registry.release_dead();
+        self.books.tell_losses();
         match orphans(&self.sweep) {
             Ok(report) if report.found == 0 && report.errors == 0 => {}
             Ok(report) => self.books.tell(RunEvent::Swept {
@@ -136,6 +141,7 @@ impl Run {
             command: &command,
         };
         let entry = reservation.activate(started);
+        self.books.tell_losses();
         Ok((spawned, entry))
     }
 
@@ -196,8 +202,9 @@ fn kind(error: &SpawnError) -> ErrorKind {
 
 impl Books {
     fn new(registry: Registry, emitter: Emitter) -> Books {
-        let (pairs, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Books { registry, emitter, pairs, is_over, owner: std::process::id() }
+        let (told, pairs, is_over) = (Mutex::default(), AtomicUsize::new(0), AtomicBool::new(false));
+        let in_the_way = obstacles().into_iter().find(|obstacle| obstacle.is_blocking).map(|obstacle| obstacle.what);
+        Books { registry, emitter, in_the_way, told, pairs, is_over, owner: std::process::id() }
     }
 
     /// With the last pair of a run that is over, the books are closed: the record goes, if nothing is left. Twice is fine.
@@ -212,10 +219,24 @@ impl Books {
         self.emitter.emit(Event::Run(event));
     }
 
+    /// What has been lost since it was last asked: a disk fills up while a run lives. What came back and is lost again is told again.
     fn tell_losses(&self) {
-        for message in self.registry.losses() {
+        let losses = self.losses();
+        let told = std::mem::replace(&mut *self.told(), losses.clone());
+        for message in losses.into_iter().filter(|loss| !told.contains(loss)) {
             self.tell(RunEvent::LayerLost { layer: RECORD_LAYER, message });
         }
+    }
+
+    /// What cannot be written down, and what keeps a sweep from ending what was.
+    fn losses(&self) -> Vec<String> {
+        let in_the_way = |what| format!("a sweep of dead runs ends nothing here: {what}");
+        self.registry.losses().into_iter().chain(self.in_the_way.map(in_the_way)).collect()
+    }
+
+    fn told(&self) -> MutexGuard<'_, Vec<String>> {
+        // Each change is one assignment.
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

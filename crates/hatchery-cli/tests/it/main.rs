@@ -10,6 +10,7 @@ mod daemon;
 mod examples;
 mod failing_apps;
 mod generated;
+mod killed_at_once;
 mod map;
 mod new;
 mod orphans;

@@ -155,3 +155,16 @@ fn the_registry_lists_what_dead_runs_have_written_down_if_asked_for_all() {
     let finished = sandbox.run(&["registry", "--all-runs"]).exits(0);
     assert!(finished.stdout.starts_with("active "), "{finished:#?}");
 }
+
+#[test]
+fn without_a_registry_a_command_runs_and_says_so_unless_it_is_required() {
+    let sandbox = Sandbox::with_app();
+    let count = ["call", "word_count", "text=a b", "--app", "app.py"];
+    let nowhere = [&count[..], &["--data-dir", "/dev/null/data"]].concat();
+    let why = "/dev/null/data: Not a directory";
+    sandbox.run(&nowhere).exits(0).says("the record of this run is in ").says(why);
+    let required = sandbox.run(&[&nowhere[..], &["--require-registry"]].concat()).exits(2);
+    required.says("the registry is required, and cannot be written: ").says(why);
+    sandbox.run(&[&count[..], &["--require-registry"]].concat()).exits(0);
+    sandbox.run(&["call", "word_count", "--require-registry"]).exits(2).says("--require-registry is for --app");
+}

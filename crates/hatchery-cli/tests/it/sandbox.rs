@@ -160,6 +160,10 @@ impl Running {
         Running { child, stdout, stderr }
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The next line of stdout, without its end.
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();

@@ -148,8 +148,9 @@ pub(crate) fn group_of(pid: i32) -> Result<i32> {
     check(unsafe { syscall(arch::GETPGID, [signed(pid), 0, 0, 0, 0, 0]) }).map(|group| group as i32)
 }
 
-/// To a child that was not reaped: its number is nobody else's.
+/// To a child that was not reaped: its number is nobody else's. That it is one is the kernel's word, whoever named it.
 pub(crate) fn signal_child(pid: i32, signal: u32) -> Result<()> {
+    wait(pid, WEXITED | WNOHANG | WNOWAIT)?;
     signal_number(pid, signal)
 }
 
@@ -210,10 +211,25 @@ pub(crate) fn has_ended(pid: i32) -> Option<Ended> {
     wait(pid, WEXITED | WNOHANG | WNOWAIT).ok().flatten()
 }
 
+/// Whether a number is that of a child of ours, alive or to be reaped.
+pub(crate) fn is_child(pid: i32) -> bool {
+    wait(pid, WEXITED | WNOHANG | WNOWAIT).is_ok()
+}
+
+pub(crate) fn has_children() -> bool {
+    wait_for(P_ALL, 0, WEXITED | WNOHANG | WNOWAIT).is_ok()
+}
+
 fn wait(pid: i32, options: usize) -> Result<Option<Ended>> {
-    const P_PID: usize = 1;
+    wait_for(P_PID, pid, options)
+}
+
+const P_ALL: usize = 0;
+const P_PID: usize = 1;
+
+fn wait_for(kind: usize, pid: i32, options: usize) -> Result<Option<Ended>> {
     let mut info = Information::default();
-    let arguments = [P_PID, signed(pid), (&raw mut info).expose_provenance(), options, 0, 0];
+    let arguments = [kind, signed(pid), (&raw mut info).expose_provenance(), options, 0, 0];
     // SAFETY: the kernel fills a siginfo of 128 bytes, which `Information` has.
     uninterrupted(|| check(unsafe { syscall(arch::WAITID, arguments) }))?;
     let Information { code, pid, status, .. } = info;

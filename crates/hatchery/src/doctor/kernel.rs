@@ -11,7 +11,19 @@ use rustix::process::{PidfdFlags, WaitId, WaitIdOptions, getpid, getuid, pidfd_o
 use super::Check;
 
 pub(super) fn checks() -> Vec<Check> {
-    vec![linux(), pidfd(), pidfs(), spawn(), memfd(), control_groups(), user_namespaces()]
+    let asked_of_proc: [(_, fn() -> Check); 3] =
+        [(SPAWN, spawn), (CONTROL_GROUPS, control_groups), (USER_NAMESPACES, user_namespaces)];
+    let has_proc = Path::new("/proc/self").exists();
+    let checks = asked_of_proc.map(|(name, check)| if has_proc { check() } else { without_proc(name) });
+    [linux(), pidfd(), pidfs(), memfd()].into_iter().chain(checks).collect()
+}
+
+const SPAWN: &str = "posix_spawn";
+const CONTROL_GROUPS: &str = "control groups";
+const USER_NAMESPACES: &str = "user namespaces";
+
+fn without_proc(name: &'static str) -> Check {
+    Check::warning(name, "cannot be told without /proc", "mount /proc in this PID namespace")
 }
 
 fn linux() -> Check {
@@ -77,7 +89,7 @@ fn spawn() -> Check {
 }
 
 fn spawn_of(glibc: Option<(u32, u32)>) -> Check {
-    const NAME: &str = "posix_spawn";
+    const NAME: &str = SPAWN;
     const HINT: &str = "use glibc 2.34 or newer: Debian 12, Ubuntu 22.04, RHEL 9";
     match glibc {
         Some((major, minor)) if (major, minor) >= (2, 34) => Check::ok(NAME, format!("glibc {major}.{minor}")),
@@ -126,7 +138,7 @@ fn control_groups() -> Check {
 }
 
 fn control_groups_of(group: Option<&Path>, allowed: Result<(), Errno>) -> Check {
-    const NAME: &str = "control groups";
+    const NAME: &str = CONTROL_GROUPS;
     match (group, allowed) {
         (Some(folder), Ok(())) => Check::ok(NAME, format!("{} can be divided", folder.display())),
         (Some(folder), Err(error)) => Check::warning(
@@ -172,7 +184,7 @@ struct NamespaceSettings {
 }
 
 fn user_namespaces_of(settings: &NamespaceSettings) -> Check {
-    const NAME: &str = "user namespaces";
+    const NAME: &str = USER_NAMESPACES;
     let refused = |message: &str, hint: &str| Check::warning(NAME, format!("{message}; no pidns containment"), hint);
     match settings {
         NamespaceSettings { most: None, .. } => refused("not in this kernel", "use a kernel with CONFIG_USER_NS"),

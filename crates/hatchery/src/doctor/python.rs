@@ -1,7 +1,7 @@
 //! The app, its interpreter, and what that can do.
 
 use super::{Check, DoctorOptions};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::pyenv::{ADVICE, Interpreter, Probe, PythonApp, PythonVersion};
 
 /// Stops at what the rest depends on: without an interpreter there is no version to tell.
@@ -39,6 +39,10 @@ fn interpreter(found: &Result<Interpreter>) -> Check {
 fn abilities(answer: Result<Probe, Error>, interpreter: &Interpreter) -> Vec<Check> {
     match answer {
         Ok(probe) => vec![version(&probe, interpreter), json_library(&probe)],
+        // What is wrong is not Python; another check tells it.
+        Err(error) if error.kind() == ErrorKind::Unavailable => {
+            vec![Check::error("python version", "cannot be asked: no process can be started", "see `containment`")]
+        }
         Err(error) => vec![Check::error("python version", error.message(), ADVICE)],
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, access, statvfs};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
@@ -49,17 +49,31 @@ fn open_files_of(limit: Option<u64>) -> Check {
 pub(super) fn data_folder(folder: &Path) -> Check {
     let nearest = folder.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("/"));
     let asked = match nearest.is_dir() {
-        true => access(nearest, Access::WRITE_OK | Access::EXEC_OK),
+        true => access(nearest, Access::WRITE_OK | Access::EXEC_OK).and_then(|()| room(nearest)),
         false => Err(Errno::NOTDIR),
     };
     data_folder_of(folder, nearest, asked)
 }
 
-fn data_folder_of(folder: &Path, nearest: &Path, asked: Result<(), Errno>) -> Check {
+/// How many bytes can be written there; `None` if the disk does not say.
+fn room(folder: &Path) -> Result<Option<u64>, Errno> {
+    let disk = statvfs(folder)?;
+    Ok((disk.f_blocks > 0).then(|| disk.f_bavail.saturating_mul(disk.f_frsize)))
+}
+
+/// A record is a few kilobytes, the index some hundred.
+const ENOUGH_ROOM: u64 = 1 << 20;
+
+fn data_folder_of(folder: &Path, nearest: &Path, asked: Result<Option<u64>, Errno>) -> Check {
     const NAME: &str = "data folder";
     match asked {
-        Ok(()) if folder == nearest => Check::ok(NAME, folder.display().to_string()),
-        Ok(()) => Check::ok(NAME, format!("{}, not made yet", folder.display())),
+        Ok(Some(room)) if room < ENOUGH_ROOM => Check::warning(
+            NAME,
+            format!("{}: the disk is full, {} KiB are left", folder.display(), room / 1024),
+            "make room: what cannot be written down is lost to the next sweep",
+        ),
+        Ok(_) if folder == nearest => Check::ok(NAME, folder.display().to_string()),
+        Ok(_) => Check::ok(NAME, format!("{}, not made yet", folder.display())),
         Err(error) => Check::error(
             NAME,
             format!("{} cannot be written: {}: {error}", folder.display(), nearest.display()),
@@ -112,6 +126,11 @@ mod tests {
         assert_eq!(check.status, CheckStatus::Error);
         let at = file.path().display();
         assert!(check.message.starts_with(&format!("{at}/data cannot be written: {at}: Not a directory")), "{check:?}");
+        let full = data_folder_of(Path::new("/d"), Path::new("/d"), Ok(Some(4096)));
+        assert_eq!(
+            (full.status, full.message.as_str()),
+            (CheckStatus::Warning, "/d: the disk is full, 4 KiB are left")
+        );
         let check = data_folder_of(Path::new("/d/e"), Path::new("/d"), Err(Errno::ROFS));
         assert!(check.message.starts_with("/d/e cannot be written: /d: Read-only file system"), "{check:?}");
     }

@@ -28,6 +28,13 @@ pub(crate) enum RunError {
     Watch(#[from] io::Error),
 }
 
+impl RunError {
+    /// Whether nothing at all can be started here, whatever the program.
+    pub(crate) fn is_unguarded(&self) -> bool {
+        matches!(self, RunError::Spawn(SpawnError::Unguarded | SpawnError::NoGuardian(_)))
+    }
+}
+
 /// Runs the program and waits for it, but no longer than `patience`; keeps up to `max_output` bytes of each output.
 ///
 /// Blocks, in a thread with a runtime of its own: the caller's thread may be one in which nothing may block on a task.

@@ -23,14 +23,19 @@ pub(crate) fn obstacles() -> Vec<Obstacle> {
     let own_pidfd = pidfd_open(getpid(), PidfdFlags::empty());
     judge(&Facts {
         lists_processes: fs::read_dir("/proc").is_ok() && fs::metadata("/proc/self/stat").is_ok(),
-        // Mounted outside of our PID namespace, it would tell of others by our numbers.
-        numbers_are_ours: fs::read_link("/proc/self").is_ok_and(|own| own.as_os_str() == getpid().to_string().as_str()),
+        numbers_are_ours: numbers_are_ours(),
         knows_boot: boot_id().is_some(),
         reads_marks: raw::locks_limit(getpid()).is_ok(),
         has_pidfd: own_pidfd.is_ok(),
         has_handles: own_pidfd.is_ok_and(|pidfd| raw::pidfs_handle(std::os::fd::AsFd::as_fd(&pidfd)).is_ok()),
         hides_others: !geteuid().is_root() && fs::read_to_string("/proc/self/mounts").is_ok_and(|m| hides_others(&m)),
     })
+}
+
+/// Whether `/proc` calls processes what we call them. Mounted outside of our PID namespace, it would tell of others by our
+/// numbers.
+pub(super) fn numbers_are_ours() -> bool {
+    fs::read_link("/proc/self").is_ok_and(|own| own.as_os_str() == getpid().to_string().as_str())
 }
 
 struct Facts {

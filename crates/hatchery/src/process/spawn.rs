@@ -14,6 +14,7 @@ use super::guardian::guarantee::{LayerState, MARK};
 use super::guardian::message::{OnEscape, Order, Step};
 use super::guardian::{Guardian, Pair, Reply, StartError, attempted};
 use super::identity::number_behind;
+use super::sight::numbers_are_ours;
 use super::strings::Strings;
 use super::{Child, Identity, Pid};
 
@@ -158,7 +159,8 @@ impl Guardian {
 
 /// The number as this process sees it: the guardian may live in a namespace of its own.
 fn identity(told: u32, pidfd: &OwnedFd) -> Result<Identity, SpawnError> {
-    let pid = Pid::new(number_behind(pidfd).unwrap_or(told.cast_signed()));
+    let seen = number_behind(pidfd).filter(|_| numbers_are_ours());
+    let pid = Pid::new(seen.unwrap_or(told.cast_signed()));
     let pid = pid.ok_or_else(|| os("take hold of the new process")(io::Error::other("it has no number here")))?;
     Ok(Identity::of(pid, pidfd))
 }

@@ -105,7 +105,8 @@ const MAX_OUTPUT: usize = 1 << 20;
 /// Runs `python` and reads its answer.
 ///
 /// # Errors
-/// [`ErrorKind::Validation`] with what the program wrote, if that is not an answer.
+/// [`ErrorKind::Validation`] with what the program wrote, if that is not an answer; [`ErrorKind::Unavailable`] if nothing can
+/// be started on this machine.
 pub(super) fn ask(python: &Path, env: &[(OsString, OsString)]) -> Result<Probe> {
     let env: BTreeMap<_, _> = std::env::vars_os().chain(env.iter().cloned()).collect();
     let question = Spec {
@@ -116,8 +117,10 @@ pub(super) fn ask(python: &Path, env: &[(OsString, OsString)]) -> Result<Probe> 
         fds: Vec::new(),
         confinement: Confinement::default(),
     };
-    let output = process::run_to_end(question, PATIENCE, MAX_OUTPUT)
-        .map_err(|error| Error::new(ErrorKind::Validation, format!("run {}: {error}", python.display())))?;
+    let output = process::run_to_end(question, PATIENCE, MAX_OUTPUT).map_err(|error| {
+        let kind = if error.is_unguarded() { ErrorKind::Unavailable } else { ErrorKind::Validation };
+        Error::new(kind, format!("run {}: {error}", python.display()))
+    })?;
     read(&output).ok_or_else(|| Error::new(ErrorKind::Validation, complaint(&output)))
 }
 

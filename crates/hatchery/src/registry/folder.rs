@@ -86,6 +86,17 @@ impl Folder {
         self.file(name, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE)
     }
 
+    /// Makes sure that a file is there, and ours. One that is there is not opened: to close it would be to give back every
+    /// POSIX lock that this process has on it.
+    pub(super) fn ensure(&self, name: &str) -> Result<(), Refusal> {
+        match self.create(name) {
+            Err(Refusal::Io { error, .. }) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.file(name, OFlags::PATH).map(drop)
+            }
+            made => made.map(drop),
+        }
+    }
+
     /// A file that was not there.
     pub(super) fn create(&self, name: &str) -> Result<File, Refusal> {
         self.file(name, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL)

@@ -94,7 +94,7 @@ impl Store {
 
     fn attempt(folder: &Folder) -> Result<Usable, StoreError> {
         // Made by us, so that nobody else can read it; SQLite gives its other files the same mode.
-        drop(folder.append(FILE)?);
+        folder.ensure(FILE)?;
         match usable(&folder.path().join(FILE)) {
             Err(error) if is_damage(&error) => Ok(Usable::No),
             outcome => outcome.map_err(|error| StoreError::Sqlite { path: folder.path().join(FILE), error }),
@@ -137,6 +137,11 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     let is_short =
         error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHORT_READ);
     is_short || matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
+/// Whether an error means that there is no index in the file: it is bad, or its table was never made.
+pub(super) fn is_no_index(error: &rusqlite::Error) -> bool {
+    is_damage(error) || error.sqlite_error_code() == Some(ErrorCode::Unknown)
 }
 
 /// The file, open for reading, also while others write.

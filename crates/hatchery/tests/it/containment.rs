@@ -42,7 +42,7 @@ pub(crate) fn signal(pid: i32, signal: Signal) {
     pidfd_send_signal(&pidfd, signal).unwrap();
 }
 
-fn kill(pid: i32) {
+pub(crate) fn kill(pid: i32) {
     signal(pid, Signal::KILL);
 }
 

@@ -67,8 +67,8 @@ fn remove_tree(path: &Path) -> io::Result<()> {
 
 /// This process's own group, where the file system of version 2 is mounted.
 fn own_group() -> io::Result<PathBuf> {
-    let groups = fs::read_to_string("/proc/self/cgroup")?;
-    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    let read = |path: &str| fs::read_to_string(path).map_err(|error| said(Path::new(path), error));
+    let (groups, mounts) = (read("/proc/self/cgroup")?, read("/proc/self/mountinfo")?);
     locate(&groups, &mounts).ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "cgroup v2 is not mounted"))
 }
 

@@ -55,8 +55,9 @@ fn sources(variable: Option<OsString>, runtime_dir: Option<OsString>) -> Vec<Sou
         return vec![Source::Variable(path.into())];
     }
     let runtime_dir = runtime_dir.map(PathBuf::from).filter(|path| path.is_absolute());
-    let public = || format!("/tmp/hatchery-{}", geteuid().as_raw()).into();
-    vec![Source::Memory, Source::Folder(runtime_dir.unwrap_or_else(public))]
+    let public = format!("/tmp/hatchery-{}", geteuid().as_raw()).into();
+    // Either folder may lie where nothing may be executed.
+    [Source::Memory].into_iter().chain(runtime_dir.into_iter().chain([public]).map(Source::Folder)).collect()
 }
 
 fn start_from(sources: &[Source], socket: &OwnedFd) -> Result<Keeper, NotStarted> {
@@ -103,7 +104,10 @@ fn list(attempts: &[(Source, io::Error)]) -> String {
     for (source, error) in attempts {
         let _infallible = write!(text, "{source}: {error}; ");
     }
-    text + &format!("set {VARIABLE} to a copy of the program that may be run")
+    match attempts.last() {
+        Some((Source::Variable(_), _)) => text + &format!("{VARIABLE} must name a copy of the program, or be unset"),
+        _ => text + &format!("set {VARIABLE} to a copy of the program that may be run"),
+    }
 }
 
 /// The two sides of one build understand each other, and no others.
@@ -111,9 +115,7 @@ fn check_copy(path: &Path) -> io::Result<()> {
     if fs::read(path)? == PROGRAM {
         return Ok(());
     }
-    Err(io::Error::other(
-        "it is not the program that this build of hatchery carries; replace it, or unset the variable",
-    ))
+    Err(io::Error::other("it is not the program that this build of hatchery carries"))
 }
 
 /// As descriptor 3 the program can be executed from memory by a name that only the child itself needs to be allowed to
@@ -289,8 +291,9 @@ mod tests {
         let choose =
             |variable: Option<&str>, folder: Option<&str>| sources(variable.map(Into::into), folder.map(Into::into));
         assert_eq!(choose(Some("/opt/guardian"), Some("/run/user/1")), [Source::Variable("/opt/guardian".into())]);
-        assert_eq!(choose(Some(""), Some("/run/user/1")), [Source::Memory, Source::Folder("/run/user/1".into())]);
-        let public = format!("/tmp/hatchery-{}", geteuid().as_raw());
-        assert_eq!(choose(None, Some("relative")), [Source::Memory, Source::Folder(public.into())]);
+        let public = Source::Folder(format!("/tmp/hatchery-{}", geteuid().as_raw()).into());
+        let runtime = Source::Folder("/run/user/1".into());
+        assert_eq!(choose(Some(""), Some("/run/user/1")), [Source::Memory, runtime, public.clone()]);
+        assert_eq!(choose(None, Some("relative")), [Source::Memory, public]);
     }
 }

@@ -34,6 +34,14 @@ pub enum RecordPlace {
 }
 
 impl RecordPlace {
+    /// What is wrong with the data dir; `None` if nothing is.
+    pub fn because(&self) -> Option<&str> {
+        match self {
+            RecordPlace::DataDir(_) => None,
+            RecordPlace::RuntimeDir { because, .. } | RecordPlace::Memory { because } => Some(because),
+        }
+    }
+
     /// What is lost, in a sentence; `None` if nothing is.
     pub fn loss(&self) -> Option<String> {
         match self {

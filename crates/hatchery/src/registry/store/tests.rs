@@ -170,3 +170,20 @@ fn of_those_that_are_gone_the_last_hundred_are_remembered() {
     assert_eq!(left[0], entry(run, 1), "one that is not gone stays however old");
     assert_eq!(left.len(), 2 + GONE_KEPT as usize);
 }
+
+/// SQLite's locks are the process's: closing any descriptor of the file would give back those of another connection.
+#[test]
+fn a_second_one_in_the_same_process_leaves_the_locks_of_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Store::open(folder.path()).unwrap().store;
+    first.runs().unwrap();
+    let locks = || {
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        let of_file = format!(":{} ", first.inode);
+        locks.lines().filter(|line| line.contains("POSIX") && line.contains(&of_file)).count()
+    };
+    let before = locks();
+    assert!(before > 0, "it holds a lock as long as it is open");
+    drop(Store::open(folder.path()).unwrap());
+    assert_eq!(locks(), before);
+}
