@@ -13,7 +13,6 @@ const STARTS: usize = 300;
 
 #[test]
 #[ignore = "a measurement: run by `cargo xtask bench spawn`"]
-#[expect(clippy::print_stdout, reason = "it is what this test is for")]
 fn measure_spawn() {
     guardian();
     println!("start of /bin/true, us                        p50       p99  longest stall of another thread");
@@ -23,7 +22,6 @@ fn measure_spawn() {
     assert!(std::hint::black_box(ballast).iter().all(|byte| *byte == 1));
 }
 
-#[expect(clippy::print_stdout, reason = "it is what this test is for")]
 fn measure_with(host: &str) {
     // Interleaved, so that both meet the same weather.
     let (mut plain, mut guarded) = (Sample::default(), Sample::default());
