@@ -129,7 +129,8 @@ pub struct WorkerStatus {
     pub id: String,
     /// The pool.
     pub pool: String,
-    /// `starting`, `idle`, `busy`, `draining` (it finishes what it has, or dies) or `gone` (and nobody follows).
+    /// `starting`, `idle`, `busy`, `draining` (it finishes what it has, or dies), `unkillable` (the kernel holds it, and its
+    /// place with it) or `gone` (and nobody follows).
     pub state: &'static str,
     /// The process id, from the moment the worker is ready until it is gone.
     pub pid: Option<i32>,

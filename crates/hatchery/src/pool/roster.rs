@@ -56,7 +56,8 @@ enum State<W> {
     },
     /// Its worker was killed and is still there. Nobody else may sit here until it is gone.
     Held {
-        worker: W,
+        /// One that was never ready is nobody.
+        worker: Option<W>,
     },
 }
 
@@ -188,9 +189,8 @@ impl<C, W: Clone> Roster<C, W> {
     pub(crate) fn hold(&mut self, seat: usize) {
         self.retire(seat);
         let state = &mut self.seats[seat].state;
-        if let State::Leaving { worker, .. } = state {
-            *state = State::Held { worker: worker.clone() };
-        }
+        let worker = if let State::Leaving { worker, .. } = state { Some(worker.clone()) } else { None };
+        *state = State::Held { worker };
         self.running.retain(|_, at| *at != seat);
     }
 
@@ -232,7 +232,7 @@ impl<C, W: Clone> Roster<C, W> {
             State::Ready { worker, load: 0 } => ("idle", Some(worker), 0),
             State::Ready { worker, load } => ("busy", Some(worker), *load),
             State::Leaving { worker, load } => ("draining", Some(worker), *load),
-            State::Held { worker } => ("unkillable", Some(worker), 0),
+            State::Held { worker } => ("unkillable", worker.as_ref(), 0),
         };
         Occupant { state, worker, load }
     }

@@ -88,7 +88,9 @@ impl Rig {
         let before = living().len();
         let mut subject = self.launch()?;
         subject.tell("start")?;
-        let expected = before + 1 + self.case.workers * shape::processes(self.case.shape);
+        // Keeper and guardian, and another two where the pool has its own.
+        let watchers = if self.case.tier == Tier::Pidns { 4 } else { 2 };
+        let expected = before + 1 + watchers + self.case.workers * shape::processes(self.case.shape);
         eventually(&format!("{expected} processes are there"), || living().len() >= expected)?;
         if let Some(worker) = subject.workers()?.first() {
             self.canaries.mimic(*worker)?;

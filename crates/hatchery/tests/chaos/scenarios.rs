@@ -22,10 +22,11 @@ const SHAPES: Sizes = &[
     ("ptraced", 2),
     ("clone_parent", 2),
     ("terminal", 2),
+    ("nested", 2),
 ];
 const BIG: Sizes = &[("chain", 1), ("tree", 1), ("plain", 200), ("deaf", 200), ("daemon", 200), ("hidden_daemon", 200)];
 const DAEMONS: Sizes = &[("daemon", 2)];
-const MORE_DAEMONS: Sizes = &[("hidden_daemon", 16), ("comets", 1), ("subreaper", 4), ("tree", 1)];
+const MORE_DAEMONS: Sizes = &[("hidden_daemon", 16), ("comets", 1), ("subreaper", 4), ("tree", 1), ("nested", 2)];
 
 pub(crate) static ALL: &[Scenario] = &[
     // 1: kill -9 of the supervisor. Nobody is left.
@@ -73,7 +74,7 @@ pub(crate) static ALL: &[Scenario] = &[
         name: "all_three_killed",
         run: guardians::all_three,
         short: DAEMONS,
-        full: &[("hidden_daemon", 16), ("subreaper", 4)],
+        full: &[("hidden_daemon", 16), ("subreaper", 4), ("nested", 2)],
     },
     // 15: a guardian killed ten times, with a recovery each time, and no descriptor more than at first.
     Scenario {
@@ -105,7 +106,7 @@ pub(crate) static ALL: &[Scenario] = &[
         name: "worker_killed",
         run: lives::worker_killed,
         short: &[("gil", 1), ("daemon", 2)],
-        full: &[("hidden_daemon", 4), ("subreaper", 2)],
+        full: &[("hidden_daemon", 4), ("subreaper", 2), ("nested", 2)],
     },
     // A stop is over when nobody is left, whatever the shape.
     Scenario { name: "stopped_by_request", run: lives::stopped, short: SHAPES, full: BIG },

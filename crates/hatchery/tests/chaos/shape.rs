@@ -10,6 +10,7 @@ pub(crate) fn processes(shape: &str) -> usize {
         "plain" | "deaf" | "gil" => 1,
         "comets" => 2,
         "vfork" => 3,
+        "nested" => 6,
         "chain" => 301,
         "tree" => 1001,
         _ => 2,
@@ -20,7 +21,9 @@ pub(crate) fn app(shape: &str) -> CommandApp {
     let program = folder().join(format!("{shape}.py"));
     assert!(program.is_file(), "no such shape: {shape}");
     let wire = folder().join("../workers");
-    CommandApp::new(python()).arg("-B").arg(program).env("PYTHONPATH", wire)
+    // One that embeds a hatchery of its own needs a program that does.
+    let this_program = std::env::current_exe().unwrap();
+    CommandApp::new(python()).arg("-B").arg(program).env("PYTHONPATH", wire).env("CHAOS_SELF", this_program)
 }
 
 pub(crate) fn folder() -> PathBuf {

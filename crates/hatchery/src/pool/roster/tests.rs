@@ -124,6 +124,17 @@ fn a_held_seat_is_given_to_nobody_until_its_worker_is_gone() {
 }
 
 #[test]
+fn a_seat_is_held_by_one_that_was_never_ready_too() {
+    let config = Config { seats: 1, per_worker: 1, max_queue: usize::MAX };
+    let mut roster: Roster<String, usize> = Roster::new(config);
+    assert_eq!(roster.seat(0).state, "starting");
+    roster.hold(0);
+    assert_eq!((roster.seat(0).state, roster.seat(0).worker), ("unkillable", None));
+    roster.gone(0, Duration::ZERO);
+    assert_eq!(roster.seat(0).state, "starting");
+}
+
+#[test]
 fn a_retired_worker_is_told_to_cancel_too() {
     check("ready 0; call a; retire 0; give up a", "a -> 0\ntell 0 to cancel a");
 }

@@ -1,8 +1,11 @@
 //! Host programs with habits of their own. Those that concern the whole process run in one of their own: this test
 //! binary, started again for one test.
 
+use std::sync::atomic::{AtomicI32, AtomicUsize};
+
 use rustix::process::{WaitOptions, wait};
 
+use super::pairs::{own_guardian, send, state_of, stop, until};
 use super::*;
 
 #[tokio::test]
@@ -109,4 +112,42 @@ async fn alone_without_descriptors() {
     child.kill_now();
     let death = bounded(end(child, &PATIENT, || ())).await;
     assert_eq!(death.to_string(), "killed by signal 9 (SIGKILL)");
+}
+
+#[tokio::test]
+async fn a_host_with_signal_handlers() {
+    run_alone("foreign_hosts::alone_with_a_signal_handler").await;
+}
+
+static HANDLED: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn count(_signal: i32) {
+    HANDLED.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Whoever waits for a keeper does not take a signal for its end, and kill it in the middle of its work.
+#[tokio::test]
+#[ignore = "run alone by a_host_with_signal_handlers"]
+#[allow(unsafe_code, reason = "no safe wrapper sets handlers, or signals a thread")]
+async fn alone_with_a_signal_handler() {
+    // SAFETY: the handler adds to a number.
+    unsafe { libc::signal(libc::SIGUSR1, count as extern "C" fn(i32) as libc::sighandler_t) };
+    let (guardian, pair) = own_guardian();
+    stop(pair.keeper()).await;
+    guardian.close();
+    until("its guardian has ended", || state_of(pair.guardian()).is_none_or(|state| state == 'Z')).await;
+    let listener = AtomicI32::new(0);
+    let tasks = fs::read_dir("/proc/self/task").unwrap().flatten();
+    for task in tasks.filter(|task| fs::read_to_string(task.path().join("comm")).unwrap() == "hatchery-guardi\n") {
+        listener.store(task.file_name().to_str().unwrap().parse().unwrap(), Ordering::Relaxed);
+    }
+    until("many signals are handled", || {
+        // SAFETY: no pointers; a thread of this process, or none.
+        unsafe { libc::syscall(libc::SYS_tgkill, std::process::id(), listener.load(Ordering::Relaxed), libc::SIGUSR1) };
+        HANDLED.load(Ordering::Relaxed) > 50
+    })
+    .await;
+    assert_eq!(state_of(pair.keeper()), Some('T'), "the keeper was not waited for");
+    send(pair.keeper(), Signal::CONT);
+    assert!(guardian.closed(DEADLINE).await);
 }

@@ -1,13 +1,12 @@
 //! Keepers and guardians that are lost, slow or never there.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI32, AtomicUsize};
 
 use super::*;
 use crate::process::guardian::Pair;
 
 /// A guardian of this test's own.
-fn own_guardian() -> (Guardian, Arc<Pair>) {
+pub(super) fn own_guardian() -> (Guardian, Arc<Pair>) {
     let guardian = Guardian::start(Plan::unrecorded()).unwrap();
     let pair = guardian.admit().unwrap();
     (guardian, pair)
@@ -17,16 +16,16 @@ fn pinned(identity: &Identity) -> OwnedFd {
     pidfd_open(identity.pid().raw(), PidfdFlags::empty()).unwrap()
 }
 
-fn send(identity: &Identity, signal: Signal) {
+pub(super) fn send(identity: &Identity, signal: Signal) {
     pidfd_send_signal(pinned(identity), signal).unwrap();
 }
 
-fn state_of(identity: &Identity) -> Option<char> {
+pub(super) fn state_of(identity: &Identity) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{}/stat", identity.pid())).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
-async fn until(what: &str, holds: impl Fn() -> bool) {
+pub(super) async fn until(what: &str, holds: impl Fn() -> bool) {
     let waited = async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -35,7 +34,7 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
     tokio::time::timeout(DEADLINE, waited).await.unwrap_or_else(|_| panic!("not for a minute: {what}"));
 }
 
-async fn stop(identity: &Identity) {
+pub(super) async fn stop(identity: &Identity) {
     send(identity, Signal::STOP);
     until("it is stopped", || state_of(identity) == Some('T')).await;
 }
@@ -111,44 +110,6 @@ async fn nothing_can_be_adopted_out_of_a_namespace() {
     let adopting = Confinement { on_escape: OnEscape::Adopt, ..Confinement::default() };
     let refused = guardian.spawn(1, confined(adopting, "exit_at_once.sh")).unwrap_err().to_string();
     assert!(refused.contains("on_escape = adopt") && refused.contains("PID namespace"), "{refused}");
-}
-
-#[tokio::test]
-async fn a_host_with_signal_handlers() {
-    run_alone("pairs::alone_with_a_signal_handler").await;
-}
-
-static HANDLED: AtomicUsize = AtomicUsize::new(0);
-
-extern "C" fn count(_signal: i32) {
-    HANDLED.fetch_add(1, Ordering::Relaxed);
-}
-
-/// Whoever waits for a keeper does not take a signal for its end, and kill it in the middle of its work.
-#[tokio::test]
-#[ignore = "run alone by a_host_with_signal_handlers"]
-#[allow(unsafe_code, reason = "no safe wrapper sets handlers, or signals a thread")]
-async fn alone_with_a_signal_handler() {
-    // SAFETY: the handler adds to a number.
-    unsafe { libc::signal(libc::SIGUSR1, count as extern "C" fn(i32) as libc::sighandler_t) };
-    let (guardian, pair) = own_guardian();
-    stop(pair.keeper()).await;
-    guardian.close();
-    until("its guardian has ended", || state_of(pair.guardian()).is_none_or(|state| state == 'Z')).await;
-    let listener = AtomicI32::new(0);
-    let tasks = fs::read_dir("/proc/self/task").unwrap().flatten();
-    for task in tasks.filter(|task| fs::read_to_string(task.path().join("comm")).unwrap() == "hatchery-guardi\n") {
-        listener.store(task.file_name().to_str().unwrap().parse().unwrap(), Ordering::Relaxed);
-    }
-    until("many signals are handled", || {
-        // SAFETY: no pointers; a thread of this process, or none.
-        unsafe { libc::syscall(libc::SYS_tgkill, std::process::id(), listener.load(Ordering::Relaxed), libc::SIGUSR1) };
-        HANDLED.load(Ordering::Relaxed) > 50
-    })
-    .await;
-    assert_eq!(state_of(pair.keeper()), Some('T'), "the keeper was not waited for");
-    send(pair.keeper(), Signal::CONT);
-    assert!(guardian.closed(DEADLINE).await);
 }
 
 /// What was told of the folders that were made, and whether anything was in them then.

@@ -239,3 +239,51 @@ fn a_worker_writes_itself_into_the_files_it_is_to_join() {
     assert_eq!(written, "0", "and nobody else holds the file");
     run.end(&worker);
 }
+
+/// An order whose child waits for ever before it runs its program: what it is to join is a pipe that is full.
+fn order_what_hangs(run: &Run, number: u32) -> std::io::PipeReader {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    rustix::fs::fcntl_setfl(&writer, rustix::fs::OFlags::NONBLOCK).unwrap();
+    while std::io::Write::write(&mut writer, &[0; 4096]).is_ok() {}
+    rustix::fs::fcntl_setfl(&writer, rustix::fs::OFlags::empty()).unwrap();
+    let program = Program::sh(number, "exit 0");
+    let order = Spawn { fds: 1, joins: 1, args: 1, strings: Strings::Inline(b"/bin/true\0\0true\0"), ..program.order };
+    run.order(&Order::Spawn(order), &[dev_null().as_fd(), writer.as_fd()]);
+    reader
+}
+
+#[test]
+fn one_that_does_not_begin_is_given_up_and_the_others_go_on() {
+    under_each_tier(|tier| {
+        let mut run = Run::new(tier);
+        let first = run.spawn(1, "exec sleep 1000");
+        let _never_read = order_what_hangs(&run, 2);
+        run.order(&Order::End { worker: first.number }, &[]);
+        assert_eq!(run.answer(2).unwrap_err(), (Step::Exec, rustix::io::Errno::TIMEDOUT.raw_os_error()));
+        assert!(matches!(run.fact(), (Fact::Gone { worker: 1, .. }, None)));
+        let third = run.spawn(3, "exit 0");
+        run.end(&third);
+    });
+}
+
+#[test]
+fn whoever_waits_for_one_that_does_not_begin_still_sees_its_keeper_die() {
+    let mut run = Run::new(Tier::Plain);
+    let (first, guardian) = (run.spawn(1, "exec sleep 1000"), guardian_of(&run));
+    let _never_read = order_what_hangs(&run, 2);
+    let children = || fs::read_to_string(format!("/proc/{guardian}/task/{guardian}/children")).unwrap_or_default();
+    until("both were born", || children().split_whitespace().count() == 2);
+    let began = Instant::now();
+    pidfd_send_signal(&run.keeper.pidfd, Signal::KILL).unwrap();
+    assert_readable(&first.pidfd);
+    // The time that is promised for everything.
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    run.assert_over();
+}
+
+fn guardian_of(run: &Run) -> u32 {
+    use std::os::fd::AsRawFd;
+    let fd = run.guardian.as_ref().unwrap().as_raw_fd();
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap();
+    text.lines().find_map(|line| line.strip_prefix("Pid:")).unwrap().trim().parse().unwrap()
+}
