@@ -54,7 +54,7 @@ impl Supervisor {
     }
 
     /// Stopped first, all three of them, so that none does anything about the death of another.
-    fn is_killed_with_its_guardians(self) -> u32 {
+    fn killed_with_its_guardians(self) -> u32 {
         let supervisor = self.running.id();
         let keeper = child(supervisor, "hatchery-keeper");
         let guardian = child(keeper, "hatchery-guard");
@@ -106,7 +106,7 @@ fn in_report(report: &Value, pid: u32) -> &Value {
 #[test]
 fn the_orphan_is_listed_and_ended() {
     let sandbox = Sandbox::with(APP);
-    let orphan = Supervisor::with_a_daemon(&sandbox).is_killed_with_its_guardians();
+    let orphan = Supervisor::with_a_daemon(&sandbox).killed_with_its_guardians();
 
     let listed = sandbox.run(&["orphans"]).exits(6);
     let line = listed.stdout.lines().next().unwrap();
@@ -127,7 +127,7 @@ fn the_orphan_is_listed_and_ended() {
 #[test]
 fn a_command_that_starts_ends_what_the_last_one_left() {
     let sandbox = Sandbox::with(APP);
-    let orphan = Supervisor::with_a_daemon(&sandbox).is_killed_with_its_guardians();
+    let orphan = Supervisor::with_a_daemon(&sandbox).killed_with_its_guardians();
     sandbox.run(&["call", "answer", "--app", "app.py"]).exits(0).prints("42");
     assert!(!is_running(orphan));
     assert_eq!(runs(&sandbox), 0);
@@ -139,7 +139,7 @@ fn beside_a_daemon_the_orphan_is_listed_and_ended() {
     let sandbox = Sandbox::with(APP);
     let supervisor = Supervisor::with_a_daemon(&sandbox);
     let daemon = Daemon::serve(&sandbox, &[]);
-    let orphan = supervisor.is_killed_with_its_guardians();
+    let orphan = supervisor.killed_with_its_guardians();
 
     let report = sandbox.run(&["orphans", "--json"]).exits(6).json();
     assert_eq!(report["found"], json!(1), "{report}");
