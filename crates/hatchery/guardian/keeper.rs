@@ -26,8 +26,10 @@ const LOWEST: usize = crate::message::MAX_FDS;
 /// The life of the process that the host has just started.
 pub(crate) fn run() -> ! {
     // Kept open for as long as the process lives: that is what they are for.
+    // First, for what is kept open may be more than the host itself could have.
+    let origins = Origins::change();
     let _reserved = begin::settle();
-    if let Some(mut keeper) = begin::begin() {
+    if let Some(mut keeper) = origins.ok().and_then(begin::begin) {
         keeper.serve();
         keeper.leave();
     }

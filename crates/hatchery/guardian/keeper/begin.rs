@@ -36,7 +36,7 @@ pub(super) fn settle() -> [Option<Fd>; MAX_FDS] {
 }
 
 /// `None` if there is nobody to serve.
-pub(super) fn begin() -> Option<Keeper> {
+pub(super) fn begin(origins: Origins) -> Option<Keeper> {
     let parent = processes::parent_pid();
     let channel = Channel { socket: Fd::own(0), masters: [None, None] };
     let (order, mut descriptors) = first_order(&channel, parent)?;
@@ -47,7 +47,7 @@ pub(super) fn begin() -> Option<Keeper> {
     if processes::parent_pid().cast_unsigned() != host || channel.is_orphaned() {
         return None;
     }
-    let keeper = prepare(channel, mark, grace_ms, descriptors.take(1).filter(|_| cgroup)).ok()?;
+    let keeper = prepare(channel, mark, grace_ms, descriptors.take(1).filter(|_| cgroup), origins).ok()?;
     keeper.channel.say(&KeeperFact::Kept(keeper.layers), None).ok()?;
     Some(keeper)
 }
@@ -64,9 +64,8 @@ fn first_order(channel: &Channel, parent: i32) -> Option<(KeeperOrder, Descripto
     }
 }
 
-fn prepare(channel: Channel, mark: Mark, grace_ms: u32, folder: Option<Fd>) -> Result<Keeper> {
+fn prepare(channel: Channel, mark: Mark, grace_ms: u32, folder: Option<Fd>, mut origins: Origins) -> Result<Keeper> {
     processes::adopt_orphans()?;
-    let mut origins = Origins::change()?;
     let marks = Marks::new(mark);
     let marked = marks.put_on_self(0);
     let protected = origins.protect_from_out_of_memory();

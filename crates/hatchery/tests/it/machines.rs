@@ -5,6 +5,7 @@
 //! subject, `"$@"`. `$DIR` is the test's folder. Where namespaces cannot be had, a test says so and checks nothing.
 
 mod control_groups;
+mod descriptors;
 mod disks;
 mod executing;
 mod proc;

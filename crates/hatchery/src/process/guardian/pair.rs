@@ -10,13 +10,15 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::{Shutdown, shutdown};
-use rustix::process::{PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, pidfd_open, pidfd_send_signal, waitid};
+use rustix::process::{
+    PidfdFlags, Resource, Signal, WaitId, WaitIdOptions, getpid, getrlimit, pidfd_open, pidfd_send_signal, waitid,
+};
 use tokio::sync::watch;
 
 use super::channel::{self, Received};
 use super::guarantee::Guarantee;
 use super::line::{Reply, Waiting, WhenGone};
-use super::message::{Fact, KeeperFact, KeeperOrder, Order, Step};
+use super::message::{Fact, KeeperFact, KeeperOrder, MAX_FDS, Order, Step};
 use super::program::{self, Keeper};
 use super::{Plan, StartError, Watcher, cgroup};
 use crate::process::identity::{Identity, Pid, ends_within};
@@ -251,6 +253,7 @@ impl Both {
 
 impl Born {
     fn start() -> Result<Born, StartError> {
+        enough_descriptors().map_err(os("find descriptors for it"))?;
         let (orders, keeper_s_end) = channel::pair().map_err(os("make the keeper's socket"))?;
         let keeper = program::start(keeper_s_end).map_err(|error| StartError::Program(Arc::new(error)))?;
         Ok(Born { orders, keeper: OwnKeeper { keeper, owner: std::process::id() } })
@@ -288,6 +291,19 @@ impl Born {
             }),
             _other => Err(unexpected()),
         }
+    }
+}
+
+/// Keeper and guardian take as many as they may, and keep their own above all that a worker can be given.
+fn enough_descriptors() -> io::Result<()> {
+    const FEWEST: u64 = MAX_FDS as u64 + 7;
+    match getrlimit(Resource::Nofile).maximum {
+        Some(most) if most < FEWEST => {
+            let text =
+                format!("Too many open files: no more than {most} are allowed (ulimit -Hn), and it needs {FEWEST}");
+            Err(io::Error::other(text))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -130,7 +130,11 @@ fn spawn(path: &CStr, socket: &OwnedFd, program: Option<&OwnedFd>) -> io::Result
 
 fn above_targets(fd: &OwnedFd) -> io::Result<OwnedFd> {
     const ABOVE: i32 = 64;
-    Ok(fcntl_dupfd_cloexec(fd.as_fd(), ABOVE)?)
+    fcntl_dupfd_cloexec(fd.as_fd(), ABOVE).map_err(|error| match error {
+        // A number so high is not allowed to this process.
+        Errno::INVAL => Errno::MFILE.into(),
+        error => error.into(),
+    })
 }
 
 /// A file is busy while somebody could write to it: here a child that another thread has forked, until its `exec`.

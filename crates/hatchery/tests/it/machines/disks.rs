@@ -1,7 +1,11 @@
 //! Where nothing can be written down, from the start or from some moment on.
 
+use serde_json::json;
+
 use super::Machine;
 use super::subject::{DATA, LATER, REQUIRE};
+use crate::Rig;
+use crate::containment::kill;
 
 const LAYER: &str = "record and sweep";
 const NO_INDEX: &str = "the registry is in memory only";
@@ -64,4 +68,20 @@ fn where_the_registry_is_required_nothing_starts_without_it() {
     }
     let Some(seen) = machine(":").with(REQUIRE, "yes").seen() else { return };
     assert!(seen.works, "{seen:#?}");
+}
+
+/// The records are what counts; the index is for queries.
+#[tokio::test]
+async fn an_index_that_is_overwritten_hides_nothing() {
+    let mut rig = Rig::basics(1).await;
+    let data = rig.dir.path().join("data");
+    let listed = || hatchery::registry_entries(&data).unwrap().iter().filter_map(|entry| entry.pid).collect::<Vec<_>>();
+    rig.ready().await;
+    std::fs::write(data.join("registry.sqlite3"), "no database, but garbage".repeat(1000)).unwrap();
+    assert_eq!(listed(), [rig.pids()[0].cast_unsigned()]);
+    kill(rig.pids()[0]);
+    rig.ready().await;
+    assert!(listed().contains(&rig.pids()[0].cast_unsigned()));
+    assert_eq!(rig.pool.call::<u64>("echo", json!({"value": 7})).await.unwrap(), 7);
+    rig.end().await;
 }
