@@ -222,8 +222,8 @@ impl Pair {
             watcher.lost(self);
         }
         self.close();
-        self.keeper.bury();
-        if was_lost {
+        let did_its_work = self.keeper.bury();
+        if was_lost || !did_its_work {
             // Killed at once, keeper and guardian leave daemons to nobody.
             let spared = |sighting: &Sighting| !unended.contains(&sighting.worn.worker);
             let _next_sweep_does = end_marked(self.mark, KEEPER_PATIENCE, spared);
@@ -308,17 +308,23 @@ fn enough_descriptors() -> io::Result<()> {
 }
 
 impl OwnKeeper {
-    /// Reaps it, when it has ended what there was to end. One that hangs is killed: by then its guardian is gone.
-    fn bury(&self) {
+    /// Reaps it, when it has ended what there was to end; whether it has, as far as can be told. One that hangs is killed: by
+    /// then its guardian is gone.
+    fn bury(&self) -> bool {
         if self.owner != std::process::id() {
-            return;
+            return false;
         }
         let pidfd = &self.keeper.pidfd;
         if !ends_within(pidfd, KEEPER_PATIENCE) {
             let _ended_now = pidfd_send_signal(pidfd, Signal::KILL);
         }
         // A host that waits for every child, or ignores SIGCHLD, was faster.
-        while matches!(waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED), Err(Errno::INTR)) {}
+        loop {
+            match waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED) {
+                Err(Errno::INTR) => {}
+                ended => return ended.is_ok_and(|status| status.is_some_and(|it| it.exit_status() == Some(0))),
+            }
+        }
     }
 }
 

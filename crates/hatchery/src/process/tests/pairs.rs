@@ -156,3 +156,21 @@ async fn alone_without_a_program() {
     let told = notes.0.lock().unwrap().clone();
     assert!(told.iter().all(|(folder, _)| !folder.exists()), "{told:?}");
 }
+
+#[tokio::test]
+async fn what_is_lost_while_the_run_ends_is_cleared_away_too() {
+    let (guardian, pair) = own_guardian();
+    let Spawned { child, stdout, .. } = guardian.spawn(1, confined(reporting(), "daemonize.py")).unwrap();
+    let daemon = Lines::of(stdout).next_pid().await;
+    assert_eq!(bounded(end(child, &AT_ONCE, || ())).await.left.len(), 1);
+    // Neither can do anything about it before both are killed.
+    for identity in [pair.keeper(), pair.guardian()] {
+        stop(identity).await;
+    }
+    guardian.close();
+    for identity in [pair.guardian(), pair.keeper()] {
+        send(identity, Signal::KILL);
+    }
+    assert!(guardian.closed(DEADLINE).await);
+    assert!(!is_running(&daemon));
+}
