@@ -11,6 +11,22 @@ use crate::containment::signal;
 use crate::ends::patient;
 use crate::{PATIENCE, Rig, app, eventually, eventually_gone, exists, misbehaving, spawn};
 
+/// A process that this test has stopped. It goes on when the test does not, too.
+struct Stopped(i32);
+
+impl Stopped {
+    fn by_us(pid: i32) -> Stopped {
+        signal(pid, Signal::STOP);
+        Stopped(pid)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        signal(self.0, Signal::CONT);
+    }
+}
+
 #[tokio::test]
 async fn processes_are_those_that_were_started() {
     let rig = Rig::basics(2).await;
@@ -75,16 +91,14 @@ async fn what_is_still_there_is_named_and_does_not_hold_up_the_caller() {
     let mut rig = Rig::of(Hatchery::builder().pool("default", misbehaving("ignores_everything"))).await;
     let (keeper, guardian) = rig.guarded().await;
     // Nobody hears the order: as good as a process that the kernel holds, and it can be let go.
-    signal(keeper, Signal::STOP);
-    signal(guardian, Signal::STOP);
+    let stopped = [Stopped::by_us(keeper), Stopped::by_us(guardian)];
     let pid = rig.pids()[0];
     let cleanup = rig.hatchery.cleanup(Duration::ZERO).await;
     let [survivor] = cleanup.survivors.as_slice() else { panic!("{cleanup:?}") };
     assert_eq!((survivor.worker.as_str(), survivor.pid, cleanup.ended), ("default-1", pid, 0));
     assert!(survivor.held_by.starts_with("state S"), "{survivor}");
     assert!(survivor.command.contains("python"), "{survivor:?}");
-    signal(guardian, Signal::CONT);
-    signal(keeper, Signal::CONT);
+    drop(stopped);
     assert!(rig.hatchery.cleanup(PATIENCE).await.is_complete());
     eventually_gone(pid).await;
 }
