@@ -6,8 +6,10 @@
 use core::ffi::CStr;
 
 use crate::folders::folders_in;
+use crate::lineage::pause;
 use crate::sys::files::{self, Open};
 use crate::sys::processes::{self, Fork};
+use crate::sys::sockets::wait;
 use crate::sys::{Errno, Fd, Result};
 use crate::text::Text;
 
@@ -66,7 +68,8 @@ impl RunFolder {
 
     /// Leaves the folder, and removes what is empty. The host may do the same, but may be on its way out itself.
     pub(crate) fn leave(self) {
-        let left = join(&self.outside, c"cgroup.procs").and_then(|()| files::remove_folder(&self.folder, c"guard"));
+        let left = join(&self.outside, c"cgroup.procs")
+            .and_then(|()| patiently(|| files::remove_folder(&self.folder, c"guard")));
         if left.is_ok() {
             self.remove_itself();
         }
@@ -80,7 +83,7 @@ impl RunFolder {
         if let Ok(length) = files::read_link(link.c_str(), rest).map(<[u8]>::len) {
             let start = path[..length].iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
             let name = CStr::from_bytes_until_nul(&path[start..]).unwrap_or_default();
-            let _left_to_the_sweep = files::remove_folder(&self.outside, name);
+            let _left_to_the_sweep = patiently(|| files::remove_folder(&self.outside, name));
         }
     }
 }
@@ -160,6 +163,18 @@ fn remove_tree(parent: &Fd, name: &CStr, depth: u32) -> Result<()> {
         let _busy_then_so_is_its_parent = remove_tree(&folder, inner, depth - 1);
     })?;
     files::remove_folder(parent, name)
+}
+
+/// A group is busy for a moment after the last process in it has died.
+pub(crate) fn patiently(remove: impl Fn() -> Result<()>) -> Result<()> {
+    const ROUNDS: u32 = 10;
+    for rounds in 0..ROUNDS {
+        match remove() {
+            Err(Errno::BUSY) => wait(&mut [], Some(pause(rounds)))?,
+            removed => return removed,
+        }
+    }
+    remove()
 }
 
 fn folder_of(guardian: u32) -> Text {

@@ -5,7 +5,7 @@ mod ending;
 mod table;
 
 use crate::birth::{Home, give_birth};
-use crate::cgroup::{Leaves, Place, RunFolder};
+use crate::cgroup::{Leaves, Place, RunFolder, patiently};
 use crate::channel::{Channel, Heard};
 use crate::lineage::{Lineage, pause};
 use crate::marks::Marks;
@@ -246,7 +246,7 @@ impl Guardian {
         let [_, keeper] = &self.channel.masters;
         let keeper_is_gone = keeper.as_ref().is_some_and(is_readable);
         if let Some(run) = self.run_folder.filter(|_| keeper_is_gone) {
-            let _another_guardian_is_in_it = run.remove(self.number);
+            let _the_sweep_does = patiently(|| run.remove(self.number));
             run.leave();
         }
     }

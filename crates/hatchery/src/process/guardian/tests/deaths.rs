@@ -63,8 +63,15 @@ fn host_and_guardian_die_at_once() {
 #[test]
 fn host_and_keeper_die_at_once() {
     nothing_is_left_after(|run| {
+        let guardian = run.guardian.as_ref().unwrap();
+        // For the guardian it is one moment: it would leave the folders to a keeper that is about to die.
+        pidfd_send_signal(guardian, Signal::STOP).unwrap();
         pidfd_send_signal(&run.keeper.pidfd, Signal::KILL).unwrap();
+        assert_readable(&run.keeper.pidfd);
+        let guardian = guardian.try_clone().unwrap();
         run.close();
+        // In a namespace of its own it has died with its keeper.
+        let _gone_already = pidfd_send_signal(guardian, Signal::CONT);
     });
 }
 
