@@ -6,11 +6,14 @@ use crate::cgroup::Place;
 use crate::marks::Marks;
 use crate::message::{Spawn, Step};
 use crate::origins::Origins;
-use crate::outcome::{self, Failure, Outcome, Teller, at};
+use crate::outcome::{self, Failure, Outcome, at};
 use crate::sys::files::{self, Mapping};
 use crate::sys::processes::{self, Child, Fork, Limit, RLIMIT_AS, RLIMIT_NOFILE, SIGKILL, Vector};
-use crate::sys::sockets::{Descriptors, Watch};
+use crate::sys::sockets::{Descriptors, Watch, now};
 use crate::sys::{Errno, Result};
+
+/// For how long the guardian stands still for a child, and sees nobody die.
+const QUICK_MS: u64 = 1000;
 
 /// A child that takes longer is given up: a folder on a dead network disk must not stop the guardian, which obeys nobody
 /// else meanwhile. A busy machine must not look like one.
@@ -82,29 +85,50 @@ struct Birth<'a> {
 /// What came of one attempt that did not succeed.
 enum Miscarriage {
     Failed(Failure),
-    /// Killed before it could say anything: perhaps by the kernel's mistake with births in a cgroup.
+    /// Killed before its program ran: by the kernel's mistake with births in a cgroup, or because it took its time.
     Killed,
 }
 
 impl Birth<'_> {
-    /// A second time, by the slow way, if the first was killed at birth.
+    /// The quick way, and if that does not lead there, the patient one. Whoever changes its user in memory that it shares
+    /// with us would take our own files in `/proc` from us.
     fn attempts(&self) -> core::result::Result<Child, Failure> {
-        let inside = self.place.filter(|place| place.born_inside);
-        let mut result = self.attempt(inside);
-        if inside.is_some() && matches!(result, Err(Miscarriage::Killed)) {
-            result = self.attempt(None);
-        }
+        let quick = self.spawn.user.is_none().then(|| self.quickly());
+        let result = match quick {
+            None | Some(Err(Miscarriage::Killed)) => self.patiently(),
+            Some(result) => result,
+        };
         result.map_err(|miscarriage| match miscarriage {
             Miscarriage::Failed(failure) => failure,
             Miscarriage::Killed => Failure { step: Step::Clone, errno: Errno::CANCELED },
         })
     }
 
-    fn attempt(&self, born_inside: Option<&Place>) -> core::result::Result<Child, Miscarriage> {
+    /// With a child that shares our memory, in its cgroup from the first moment.
+    fn quickly(&self) -> core::result::Result<Child, Miscarriage> {
+        let began = now();
+        let inside = self.place.filter(|place| place.born_inside);
+        let mut child = Unborn { birth: self, is_inside: inside.is_some(), outcome: Outcome::Silent };
+        let born = processes::bear(inside.map(Place::folder), &mut child, Unborn::live);
+        let born = born.map_err(|errno| Miscarriage::Failed(Failure { step: Step::Clone, errno }))?;
+        // It may have been killed in the midst of its last call. Nobody runs a program twice.
+        let outcome = match child.outcome {
+            Outcome::Ready if now() - began >= QUICK_MS => Outcome::Late,
+            outcome => outcome,
+        };
+        judge(born, outcome)
+    }
+
+    /// With a copy of ourselves, which has time while we see our masters die.
+    fn patiently(&self) -> core::result::Result<Child, Miscarriage> {
         let failed = |errno| Miscarriage::Failed(Failure { step: Step::Clone, errno });
         let (listener, teller) = outcome::pipe().map_err(failed)?;
-        match born_inside.map_or_else(|| processes::fork(0), |place| processes::fork_into(place.folder())) {
-            Ok(Fork::Child) => self.live(&teller, born_inside.is_some()),
+        match processes::fork(0) {
+            Ok(Fork::Child) => {
+                let failure = self.begin(false, || teller.ready());
+                teller.failed(failure);
+                processes::exit(125)
+            }
             Ok(Fork::Parent(child)) => {
                 drop(teller);
                 judge(child, listener.listen(PATIENCE_MS, self.masters))
@@ -113,18 +137,16 @@ impl Birth<'_> {
         }
     }
 
-    /// In the child.
-    fn live(&self, teller: &Teller, is_inside: bool) -> ! {
-        let failure = match self.prepare(is_inside) {
+    /// In the child. Comes back if it failed.
+    fn begin(&self, is_inside: bool, ready: impl FnOnce()) -> Failure {
+        match self.prepare(is_inside) {
             Err(failure) => failure,
             Ok(()) => {
-                teller.ready();
+                ready();
                 let Program { path, arguments, environment, .. } = self.program;
                 Failure { step: Step::Exec, errno: processes::execute(path, arguments, environment) }
             }
-        };
-        teller.failed(failure);
-        processes::exit(125)
+        }
     }
 
     /// The order matters. The cgroups first, so that nothing runs outside of them. What `/proc` allows only to the
@@ -184,6 +206,22 @@ impl Birth<'_> {
         copies.try_for_each(|(target, source)| files::copy_to(source, target))?;
         files::close_from_on_exec(count);
         Ok(())
+    }
+}
+
+/// A child that shares our memory, and what it leaves in it.
+struct Unborn<'a> {
+    birth: &'a Birth<'a>,
+    is_inside: bool,
+    outcome: Outcome,
+}
+
+impl Unborn<'_> {
+    fn live(&mut self) -> ! {
+        let _host_would_notice = processes::end_within(QUICK_MS);
+        let failure = self.birth.begin(self.is_inside, || self.outcome = Outcome::Ready);
+        self.outcome = Outcome::Failed(failure);
+        processes::exit(125)
     }
 }
 

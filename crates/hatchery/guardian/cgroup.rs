@@ -49,7 +49,7 @@ impl RunFolder {
         make_folder(&self.folder, folder_of(guardian).c_str())?;
         let folder = files::open_folder_in(&self.folder, folder_of(guardian).c_str())?;
         let outside = files::copy_above(&self.outside, 0)?;
-        Ok(Leaves { folder, outside, born_inside })
+        Ok(Leaves { folder, outside, born_inside, spare: None })
     }
 
     pub(crate) fn kill(&self, guardian: u32) {
@@ -93,6 +93,8 @@ pub(crate) struct Leaves {
     folder: Fd,
     outside: Fd,
     born_inside: bool,
+    /// Made while nobody waited: a leaf for the worker that most likely comes next.
+    spare: Option<(u32, Fd)>,
 }
 
 /// Where a worker is to live.
@@ -102,11 +104,30 @@ pub(crate) struct Place {
 }
 
 impl Leaves {
-    pub(crate) fn make(&self, worker: u32) -> Result<Place> {
+    pub(crate) fn make(&mut self, worker: u32) -> Result<Place> {
+        let folder = match self.spare.take() {
+            Some((number, folder)) if number == worker => folder,
+            Some((number, _)) => {
+                let _keeper_removes_it = self.remove(number);
+                self.make_leaf(worker)?
+            }
+            None => self.make_leaf(worker)?,
+        };
+        Ok(Place { folder, born_inside: self.born_inside })
+    }
+
+    /// For the worker after this one.
+    pub(crate) fn foresee_after(&mut self, worker: u32) {
+        let next = worker.wrapping_add(1);
+        if self.spare.is_none() {
+            self.spare = self.make_leaf(next).ok().map(|folder| (next, folder));
+        }
+    }
+
+    fn make_leaf(&self, worker: u32) -> Result<Fd> {
         let name = Text::new().number(worker);
         files::make_folder(&self.folder, name.c_str())?;
-        let folder = files::open_folder_in(&self.folder, name.c_str())?;
-        Ok(Place { folder, born_inside: self.born_inside })
+        files::open_folder_in(&self.folder, name.c_str())
     }
 
     /// Outside of the run's folder, for what is not to end with it.

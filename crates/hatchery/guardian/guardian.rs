@@ -58,6 +58,7 @@ pub(crate) enum Namespace {
 /// The life of the process that the keeper has just forked.
 pub(crate) fn run(post: Post, teller: Teller) -> ! {
     processes::set_name(c"hatchery-guard");
+    let _only_for_speed = processes::run_promptly();
     match Guardian::prepare(post) {
         Err(failure) => teller.failed(failure),
         Ok(mut guardian) => {
@@ -169,14 +170,19 @@ impl Guardian {
 
     fn spawn(&mut self, spawn: &Spawn<'_>, descriptors: Descriptors) -> Result<()> {
         let worker = spawn.worker;
-        match self.start(spawn, descriptors) {
-            Ok((pid, pidfd)) => self.channel.say(&Fact::Spawned { worker, pid: pid.cast_unsigned() }, Some(&pidfd)),
+        // What came with the order is put away after the answer.
+        match self.start(spawn, &descriptors) {
+            Ok((pid, pidfd)) => {
+                self.channel.say(&Fact::Spawned { worker, pid: pid.cast_unsigned() }, Some(&pidfd))?;
+                self.leaves.iter_mut().for_each(|leaves| leaves.foresee_after(worker));
+                Ok(())
+            }
             Err(Failure { step, errno }) => self.channel.say(&Fact::Failed { worker, step, errno: errno.0 }, None),
         }
     }
 
-    fn start(&mut self, spawn: &Spawn<'_>, descriptors: Descriptors) -> core::result::Result<(i32, Fd), Failure> {
-        at(Step::Order, check_descriptors(spawn, &descriptors))?;
+    fn start(&mut self, spawn: &Spawn<'_>, descriptors: &Descriptors) -> core::result::Result<(i32, Fd), Failure> {
+        at(Step::Order, check_descriptors(spawn, descriptors))?;
         if self.table.find(spawn.worker).is_some() {
             return Err(Failure { step: Step::Order, errno: Errno::EXIST });
         }
@@ -184,7 +190,7 @@ impl Guardian {
             return Err(Failure { step: Step::Table, errno: Errno::NOSPC });
         }
         let place = at(Step::Leaf, self.place(spawn))?;
-        let child = match self.start_at(spawn, &descriptors, place.as_ref()) {
+        let child = match self.start_at(spawn, descriptors, place.as_ref()) {
             Ok(child) => child,
             Err(failure) => {
                 self.remove_leaf(spawn.worker);
@@ -213,12 +219,12 @@ impl Guardian {
     }
 
     /// A worker whose remains may outlive the run is not born in the run's folder: whoever ends the run kills that.
-    fn place(&self, spawn: &Spawn<'_>) -> Result<Option<Place>> {
-        let place = |leaves: &Leaves| match spawn.on_escape {
+    fn place(&mut self, spawn: &Spawn<'_>) -> Result<Option<Place>> {
+        let place = |leaves: &mut Leaves| match spawn.on_escape {
             OnEscape::Adopt => leaves.outside(),
             OnEscape::Kill | OnEscape::Report => leaves.make(spawn.worker),
         };
-        self.leaves.as_ref().map(place).transpose()
+        self.leaves.as_mut().map(place).transpose()
     }
 
     fn remove_leaf(&self, worker: u32) {

@@ -32,6 +32,39 @@ pub(super) unsafe fn syscall(number: usize, arguments: [usize; 6]) -> isize {
     result
 }
 
+/// The call returns twice on one stack: here, and in a child that shares our memory, which goes to `begin` and never
+/// comes back. What it leaves below our frame is nobody's.
+///
+/// # Safety
+///
+/// As [`syscall`]; and the caller stands still until the child has other memory or is gone (`CLONE_VFORK`).
+pub(super) unsafe fn syscall_and_begin(
+    number: usize,
+    arguments: [usize; 6],
+    begin: extern "C" fn(usize) -> !,
+    life: usize,
+) -> isize {
+    let [a, b, c, d, e, f] = arguments;
+    let result;
+    // SAFETY: as above. The stack is aligned for a call, for `nostack` is not set.
+    unsafe {
+        asm!(
+            "svc #0",
+            "cbnz x0, 2f",
+            "mov x29, xzr",
+            "mov x30, xzr",
+            "mov x0, x20",
+            "br x21",
+            "2:",
+            in("x8") number,
+            inlateout("x0") a.cast_signed() => result,
+            in("x1") b, in("x2") c, in("x3") d, in("x4") e, in("x5") f,
+            in("x20") life, in("x21") begin, lateout("x30") _,
+        );
+    }
+    result
+}
+
 pub(super) const O_DIRECTORY: usize = 0o40_000;
 
 pub(super) const DUP3: usize = 24;
@@ -52,6 +85,8 @@ pub(super) const SIGNALFD4: usize = 74;
 pub(super) const READLINKAT: usize = 78;
 pub(super) const EXIT_GROUP: usize = 94;
 pub(super) const WAITID: usize = 95;
+pub(super) const TIMER_CREATE: usize = 107;
+pub(super) const TIMER_SETTIME: usize = 110;
 pub(super) const CLOCK_GETTIME: usize = 113;
 pub(super) const KILL: usize = 129;
 pub(super) const RT_SIGACTION: usize = 134;
@@ -73,3 +108,5 @@ pub(super) const CLONE: usize = 220;
 pub(super) const EXECVE: usize = 221;
 pub(super) const MMAP: usize = 222;
 pub(super) const PRLIMIT64: usize = 261;
+pub(super) const SCHED_SETATTR: usize = 274;
+pub(super) const SCHED_GETATTR: usize = 275;

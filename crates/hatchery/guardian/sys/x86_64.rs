@@ -32,6 +32,40 @@ pub(super) unsafe fn syscall(number: usize, arguments: [usize; 6]) -> isize {
     result
 }
 
+/// The call returns twice on one stack: here, and in a child that shares our memory, which goes to `begin` and never
+/// comes back. What it leaves below our frame is nobody's.
+///
+/// # Safety
+///
+/// As [`syscall`]; and the caller stands still until the child has other memory or is gone (`CLONE_VFORK`).
+pub(super) unsafe fn syscall_and_begin(
+    number: usize,
+    arguments: [usize; 6],
+    begin: extern "C" fn(usize) -> !,
+    life: usize,
+) -> isize {
+    let [a, b, c, d, e, f] = arguments;
+    let result;
+    // SAFETY: as above. The stack is aligned for a call, and its red zone not in use, for `nostack` is not set.
+    unsafe {
+        asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, r12",
+            "call r13",
+            "ud2",
+            "2:",
+            inlateout("rax") number.cast_signed() => result,
+            in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, in("r9") f,
+            in("r12") life, in("r13") begin,
+            lateout("rcx") _, lateout("r11") _,
+        );
+    }
+    result
+}
+
 pub(super) const O_DIRECTORY: usize = 0o200_000;
 
 pub(super) const READ: usize = 0;
@@ -61,6 +95,8 @@ pub(super) const GETPGID: usize = 121;
 pub(super) const PRCTL: usize = 157;
 pub(super) const MOUNT: usize = 165;
 pub(super) const GETDENTS64: usize = 217;
+pub(super) const TIMER_CREATE: usize = 222;
+pub(super) const TIMER_SETTIME: usize = 223;
 pub(super) const CLOCK_GETTIME: usize = 228;
 pub(super) const EXIT_GROUP: usize = 231;
 pub(super) const WAITID: usize = 247;
@@ -73,3 +109,5 @@ pub(super) const SIGNALFD4: usize = 289;
 pub(super) const DUP3: usize = 292;
 pub(super) const PIPE2: usize = 293;
 pub(super) const PRLIMIT64: usize = 302;
+pub(super) const SCHED_SETATTR: usize = 314;
+pub(super) const SCHED_GETATTR: usize = 315;

@@ -75,8 +75,12 @@ impl Cage {
     /// makes the leaves of version 2.
     pub(super) fn make(limits: ResourceLimits, name: &str, leaves: Option<&Path>) -> Result<Cage, CageError> {
         let mut cage = Cage { limits, ..Cage::default() };
+        let knobs = knobs(&limits);
+        if knobs.is_empty() {
+            return Ok(cage);
+        }
         let (groups, mounts) = own_groups_and_mounts();
-        for knob in knobs(&limits) {
+        for knob in knobs {
             if leaves.is_some_and(|leaves| delegates(leaves, knob.controller)) {
                 cage.in_leaf.push(knob);
             } else if let Some(base) = legacy_group(&groups, &mounts, knob.controller).filter(|base| is_writable(base))

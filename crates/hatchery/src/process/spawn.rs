@@ -124,7 +124,7 @@ impl Guardian {
         let answer = pair.spawn(worker, &Order::Spawn(order), strings.inline_length(), &fds);
         match answer.map_err(os("order it from the guardian"))? {
             Some((Reply::Spawned { pid, pidfd }, gone)) => {
-                let identity = identity(pid, &pidfd).inspect_err(|_| {
+                let identity = self.identity(pid, &pidfd).inspect_err(|_| {
                     // It runs, and nobody will own it.
                     pair.order(&Order::End { worker });
                 })?;
@@ -144,6 +144,14 @@ impl Guardian {
 }
 
 impl Guardian {
+    /// By the number that this process sees, which is not the one in a namespace of the guardian's own.
+    fn identity(&self, told: u32, pidfd: &OwnedFd) -> Result<Identity, SpawnError> {
+        let seen = self.is_enclosed().then(|| number_behind(pidfd).filter(|_| numbers_are_ours())).flatten();
+        let pid = Pid::new(seen.unwrap_or(told.cast_signed()));
+        let pid = pid.ok_or_else(|| os("take hold of the new process")(io::Error::other("it has no number here")))?;
+        Ok(Identity::of(pid, pidfd))
+    }
+
     /// What was let go of is told from the rest by its mark, and by nothing else.
     fn can_adopt(&self, pair: &Pair) -> Result<(), SpawnError> {
         let mark = pair.guarantee().layers().iter().find(|layer| layer.name == MARK);
@@ -155,14 +163,6 @@ impl Guardian {
             _ => Ok(()),
         }
     }
-}
-
-/// The number as this process sees it: the guardian may live in a namespace of its own.
-fn identity(told: u32, pidfd: &OwnedFd) -> Result<Identity, SpawnError> {
-    let seen = number_behind(pidfd).filter(|_| numbers_are_ours());
-    let pid = Pid::new(seen.unwrap_or(told.cast_signed()));
-    let pid = pid.ok_or_else(|| os("take hold of the new process")(io::Error::other("it has no number here")))?;
-    Ok(Identity::of(pid, pidfd))
 }
 
 fn groups(files: impl Iterator<Item = PathBuf>) -> Result<Vec<OwnedFd>, SpawnError> {
