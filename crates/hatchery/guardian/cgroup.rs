@@ -145,12 +145,11 @@ impl Leaves {
     }
 
     /// Zombies do not count.
-    pub(crate) fn is_populated(&self, worker: u32) -> bool {
+    pub(crate) fn is_populated(&self, worker: u32) -> Result<bool> {
         let path = Text::new().number(worker).text("/cgroup.events");
         let mut buffer = [0; 256];
-        let events = files::open_in(&self.folder, path.c_str(), Open::Read);
-        let events = events.and_then(|file| files::read(&file, &mut buffer).map(<[u8]>::len));
-        events.is_ok_and(|length| buffer[..length].starts_with(b"populated 1"))
+        let events = files::open_in(&self.folder, path.c_str(), Open::Read)?;
+        Ok(files::read(&events, &mut buffer)?.starts_with(b"populated 1"))
     }
 
     /// Refused as busy while there is a process in it, and for a moment after.
@@ -184,6 +183,11 @@ fn remove_tree(parent: &Fd, name: &CStr, depth: u32) -> Result<()> {
         let _busy_then_so_is_its_parent = remove_tree(&folder, inner, depth - 1);
     })?;
     files::remove_folder(parent, name)
+}
+
+/// Whatever else the kernel may say of a removal, something may still be there.
+pub(crate) fn is_gone(removed: &Result<()>) -> bool {
+    matches!(removed, Ok(()) | Err(Errno::NOENT))
 }
 
 /// A group is busy for a moment after the last process in it has died.

@@ -28,6 +28,7 @@ impl Channel {
         loop {
             match sockets::send(&self.socket, bytes, descriptor) {
                 Err(Errno::AGAIN) => self.wait_for_room()?,
+                Err(errno) if errno.is_shortage() => self.wait_a_moment()?,
                 sent => return sent,
             }
         }
@@ -36,6 +37,12 @@ impl Channel {
     fn wait_for_room(&self) -> Result<()> {
         let [host, keeper] = self.watch_masters();
         wait(&mut [Watch::new(&self.socket, WRITABLE), host, keeper], None)?;
+        if self.is_orphaned() { Err(Errno::PIPE) } else { Ok(()) }
+    }
+
+    fn wait_a_moment(&self) -> Result<()> {
+        const MOMENT_MS: u64 = 10;
+        wait(&mut self.watch_masters(), Some(MOMENT_MS))?;
         if self.is_orphaned() { Err(Errno::PIPE) } else { Ok(()) }
     }
 
@@ -55,6 +62,8 @@ impl Channel {
     pub(crate) fn hear<'b>(&self, buffer: &'b mut [u8]) -> Heard<'b> {
         match sockets::receive(&self.socket, buffer) {
             Err(Errno::AGAIN) => Heard::Nothing,
+            // The message is still there.
+            Err(errno) if errno.is_shortage() && self.wait_a_moment().is_ok() => Heard::Nothing,
             Ok((message, descriptors)) if !message.is_empty() => Heard::Message(message, descriptors),
             Ok(_) | Err(_) => Heard::End,
         }

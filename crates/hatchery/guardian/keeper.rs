@@ -4,7 +4,7 @@
 mod begin;
 mod wards;
 
-use crate::cgroup::RunFolder;
+use crate::cgroup::{RunFolder, is_gone};
 use crate::channel::{Channel, Heard};
 use crate::guardian::{self, Namespace, Post};
 use crate::lineage::{Lineage, pause};
@@ -206,7 +206,7 @@ impl Keeper {
         self.rounds = if self.wards.any_fallen() { self.rounds + 1 } else { 0 };
         let run_folder = self.run_folder.as_ref();
         if nothing_left {
-            self.wards.forget_fallen(|guardian| run_folder.is_none_or(|run| run.remove(guardian) != Err(Errno::BUSY)));
+            self.wards.forget_fallen(|guardian| run_folder.is_none_or(|run| is_gone(&run.remove(guardian))));
         }
     }
 

@@ -70,19 +70,27 @@ impl Lineage {
         }
     }
 
-    /// One round of ending everything, but for children that are to be spared and what was released. Whether nothing
-    /// that we can end is left.
+    /// Kills everything, but for children that are to be spared and what was released. Whether nothing that we can end is
+    /// left.
     pub(crate) fn end_all(&mut self, spare: impl Fn(i32) -> bool) -> bool {
+        (0..MAX_LOOKS)
+            .map(|_| self.end_round(&spare))
+            .find(|round| !round.has_reaped)
+            .is_some_and(|round| round.is_over)
+    }
+
+    fn end_round(&mut self, spare: impl Fn(i32) -> bool) -> Round {
         self.look();
-        let mut left = 0;
+        let (mut left, mut has_reaped) = (0, false);
         for index in 0..self.count() {
-            let Some(pid) = self.child(index) else { break };
-            let is_ours_to_end = !spare(pid) && reap(pid).is_none() && !self.marks.is_released(pid);
-            if is_ours_to_end && self.kill_with_family(pid) {
+            let Some(pid) = self.child(index).filter(|pid| !spare(*pid)) else { continue };
+            if reap(pid).is_some() {
+                has_reaped = true;
+            } else if !self.marks.is_released(pid) && self.kill_with_family(pid) {
                 left += 1;
             }
         }
-        left == 0 && self.saw_all()
+        Round { has_reaped, is_over: left == 0 && self.saw_all() }
     }
 
     /// Not if it became another user's, and we have no power over those.
@@ -91,6 +99,16 @@ impl Lineage {
         signal_child(child, SIGKILL) != Err(Errno::PERM)
     }
 }
+
+/// What one look found.
+struct Round {
+    /// One that ended after the look has left its children to us since: only a look that finds no dead has seen all.
+    has_reaped: bool,
+    is_over: bool,
+}
+
+/// How many looks in a row, at a crowd that ends faster than we can look.
+pub(crate) const MAX_LOOKS: u32 = 64;
 
 /// How long to sleep between two rounds of ending something, in milliseconds: a death wakes us in any case.
 pub(crate) fn pause(rounds: u32) -> u64 {

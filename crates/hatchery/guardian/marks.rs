@@ -1,7 +1,7 @@
 //! Whose a process is: the mark that it inherited, and that it cannot easily lose.
 
 use crate::message::{ADOPTED, Mark};
-use crate::pids::proc;
+use crate::pids::{numbers_are_ours, proc};
 use crate::sys::files::{self, Open};
 use crate::sys::processes::{self, Limit, RLIMIT_LOCKS};
 use crate::sys::sockets::is_readable;
@@ -60,8 +60,12 @@ impl Marks {
     }
 }
 
-/// What anybody may read, where the call is refused: of a process that changed its user.
+/// What anybody may read, where the call is refused: of a process that changed its user. In another namespace's `/proc` it
+/// would be a stranger's.
 fn limit_in_text(pid: i32) -> Option<Limit> {
+    if !numbers_are_ours() {
+        return None;
+    }
     const LABEL: &[u8] = b"Max file locks";
     let file = files::open(proc(pid).text("/limits").c_str(), Open::Read).ok()?;
     let mut buffer = [0; 4096];

@@ -15,7 +15,7 @@ const NUMBERS: i32 = 4 << 20;
 pub(crate) struct Pids {
     pids: [i32; CAPACITY],
     count: usize,
-    /// Some are missing: there were too many, or `/proc` could not be read.
+    /// Some are missing: there were too many.
     cut: bool,
 }
 
@@ -77,12 +77,13 @@ impl Kinship {
         let read = match self {
             Kinship::ChildrenFile => read_children_file(c"/proc/thread-self/children", pids),
             Kinship::ParentNumbers => scan_for_children(own_pid, pids),
-            Kinship::EveryNumber => {
-                ask_for_every_number(pids);
-                Ok(())
-            }
+            Kinship::EveryNumber => Err(Errno::NOENT),
         };
-        pids.cut |= read.is_err();
+        // It may have been there at first, and be unmounted now.
+        if read.is_err() {
+            pids.clear();
+            ask_for_every_number(pids);
+        }
     }
 
     /// The descendants of one process and, first, itself. What ends meanwhile may be in the list or not.
@@ -132,6 +133,11 @@ fn ask_for_every_number(pids: &mut Pids) {
         let is_child = |pid: &i32| processes::group_of(*pid).is_ok() && processes::is_child(*pid);
         (1..NUMBERS).filter(is_child).for_each(|pid| pids.add(pid));
     }
+}
+
+/// Whether the numbers in `/proc` are those of our namespace, now.
+pub(crate) fn numbers_are_ours() -> bool {
+    number_in_proc() == Ok(processes::own_pid())
 }
 
 /// What `/proc` calls this process: the first word of `stat`.

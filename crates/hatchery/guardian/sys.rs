@@ -29,15 +29,25 @@ impl Errno {
     pub(crate) const NOENT: Errno = Errno(2);
     pub(crate) const INTR: Errno = Errno(4);
     pub(crate) const AGAIN: Errno = Errno(11);
+    pub(crate) const NOMEM: Errno = Errno(12);
     pub(crate) const BUSY: Errno = Errno(16);
     pub(crate) const EXIST: Errno = Errno(17);
     pub(crate) const INVAL: Errno = Errno(22);
     pub(crate) const MFILE: Errno = Errno(24);
     pub(crate) const NOSPC: Errno = Errno(28);
     pub(crate) const PIPE: Errno = Errno(32);
+    pub(crate) const NOBUFS: Errno = Errno(105);
+    pub(crate) const TOOMANYREFS: Errno = Errno(109);
     pub(crate) const TIMEDOUT: Errno = Errno(110);
     pub(crate) const CANCELED: Errno = Errno(125);
     pub(crate) const OWNERDEAD: Errno = Errno(130);
+}
+
+impl Errno {
+    /// It may be otherwise in a moment.
+    pub(crate) fn is_shortage(self) -> bool {
+        matches!(self, Errno::NOMEM | Errno::NOBUFS | Errno::TOOMANYREFS)
+    }
 }
 
 /// The number that says what went wrong, or 0.

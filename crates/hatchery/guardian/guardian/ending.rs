@@ -1,15 +1,17 @@
 //! How a worker ends: in rounds, between which other orders are obeyed.
 //!
 //! A round kills what can be seen of every worker that is ending, then looks at all our children. A worker is gone when
-//! its leader had ended before such a look and the look found nothing else of it: at every moment, whatever lives of a worker
-//! whose leader has ended is a child of ours or below one that bears the worker's mark.
+//! its leader had ended before such a look and the look found nothing else of it, dead or alive: at every moment, whatever
+//! lives of a worker whose leader has ended is a child of ours or below one that bears the worker's mark, and what ends after
+//! the look leaves us children that the look has not seen.
 
 use super::Guardian;
 use super::table::{Ending, Slot, State};
-use crate::cgroup::Leaves;
+use crate::cgroup::is_gone;
+use crate::lineage::MAX_LOOKS;
 use crate::message::{Fact, OnEscape};
+use crate::sys::Result;
 use crate::sys::processes::{self, SIGKILL, SIGSTOP, reap, signal_child, signal_group};
-use crate::sys::{Errno, Result};
 
 /// A tree that forks faster than it can be pruned is cut down all the same; what it left counts as escaped.
 const MAX_PRUNING: u32 = 100;
@@ -18,19 +20,30 @@ const MAX_PRUNING: u32 = 100;
 const MAX_BUSY: u32 = 64;
 
 impl Guardian {
-    /// One round of everything that is going on. Reaps adopted children that have ended.
+    /// Everything that is going on, as far as it goes without waiting. Reaps adopted children that have ended.
     pub(super) fn carry_on(&mut self) -> Result<()> {
+        for _ in 0..MAX_LOOKS {
+            if !self.look_round()? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether something of an ending worker was reaped, so that another look is due at once.
+    fn look_round(&mut self) -> Result<bool> {
         for index in 0..self.table.count() {
             self.strike(index);
         }
         self.lineage.look();
+        let mut has_reaped = false;
         for index in 0..self.lineage.count() {
-            self.inspect(index);
+            has_reaped |= self.inspect(index);
         }
         for index in (0..self.table.count()).rev() {
             self.conclude(index)?;
         }
-        Ok(())
+        Ok(has_reaped)
     }
 
     /// Kills what is known of a worker that is ending.
@@ -68,16 +81,21 @@ impl Guardian {
         self.lineage.kill_below(leader, |number| number == worker) == 0 || rounds > MAX_PRUNING
     }
 
-    /// A child of ours that leads no worker: reaps it if it has ended; else it may have to.
-    fn inspect(&mut self, index: usize) {
-        let Some(pid) = self.lineage.child(index).filter(|pid| !self.table.is_leader(*pid)) else { return };
+    /// A child of ours that leads no worker: reaps it if it has ended; else it may have to. Whether one that belonged to an
+    /// ending worker was reaped.
+    fn inspect(&mut self, index: usize) -> bool {
+        let Some(pid) = self.lineage.child(index).filter(|pid| !self.table.is_leader(*pid)) else { return false };
         let owner = self.owner(pid);
-        if let (None, Some(owner)) = (reap(pid), owner) {
-            return self.end_remnant(owner, pid);
+        let is_reaped = reap(pid).is_some();
+        let Some(owner) = owner else { return false };
+        match is_reaped {
+            false => self.end_remnant(owner, pid),
+            true => self.ending(owner.index, |ending| {
+                ending.left += 1;
+                ending.escaped += u32::from(owner.has_left_group);
+            }),
         }
-        if let Some(Owner { index, has_left_group: true }) = owner {
-            self.ending(index, |ending| ending.escaped += 1);
-        }
+        is_reaped
     }
 
     fn end_remnant(&mut self, Owner { index, has_left_group }: Owner, pid: i32) {
@@ -134,11 +152,11 @@ impl Guardian {
         match (&self.leaves, slot.on_escape) {
             (None, _) | (_, OnEscape::Adopt) => true,
             (Some(leaves), OnEscape::Kill) => {
-                leaves.remove(slot.worker) != Err(Errno::BUSY)
-                    || (rounds > MAX_BUSY && !leaves.is_populated(slot.worker))
+                is_gone(&leaves.remove(slot.worker))
+                    || (rounds > MAX_BUSY && leaves.is_populated(slot.worker) == Ok(false))
             }
             (Some(leaves), OnEscape::Report) => {
-                let _not_while_somebody_is_in_it = Leaves::remove(leaves, slot.worker);
+                let _not_while_somebody_is_in_it = leaves.remove(slot.worker);
                 true
             }
         }

@@ -171,3 +171,20 @@ fn one_guardian_of_two_dies_alone() {
     run.end(&other);
     drop(first_socket);
 }
+
+/// One process at a time, which is another one at every look. It ends by itself if it was let go.
+#[test]
+fn one_that_is_born_while_its_parent_is_reaped_is_not_left_behind() {
+    const COMET: &str = "trap '' TERM; f() { [ $1 -gt 20000 ] || { f $(( $1 + 1 )) & } }; f 1; echo; exec sleep 1000";
+    for _ in 0..20 {
+        let mut run = Run::new(Tier::Plain);
+        let (_worker, mut output) = run.spawn_ready(1, OnEscape::Kill, COMET);
+        output.line();
+        let guardian = run.guardian.as_ref().unwrap().try_clone().unwrap();
+        pidfd_send_signal(&run.keeper.pidfd, Signal::KILL).unwrap();
+        run.close();
+        assert_readable(&guardian);
+        assert!(run.marked_as(1).into_iter().all(is_zombie));
+        run.assert_over();
+    }
+}
