@@ -335,8 +335,10 @@ impl Sweep<'_> {
     fn end(&mut self, run: &mut Run, details: &mut Vec<SweepDetail>, census: &Census, first_seen: Option<u64>) {
         // A spared process may be in one of them.
         let record = run.record.as_ref().filter(|record| record.spared.is_empty());
+        let mut folders_are_gone = true;
         for folder in record.iter().flat_map(|record| &record.cgroups) {
             if let Err(why) = cgroup::end(Path::new(folder), run.id, run.mark, census) {
+                folders_are_gone &= !why.may_hold_ours();
                 self.note_error(format!("a folder of run {} is left alone: {why}", run.id.short()));
             }
         }
@@ -356,7 +358,8 @@ impl Sweep<'_> {
             let why = why.map_or_else(|| "the kernel holds it".to_owned(), |why| why.to_string());
             self.note_error(format!("process {} of run {} is still there: {why}", sighting.pid, run.id.short()));
         }
-        run.is_over = left.is_empty() && details.iter().all(|detail| detail.ended);
+        // What is in a folder that is left alone may have lost its mark: the record is all that knows of it.
+        run.is_over = folders_are_gone && left.is_empty() && details.iter().all(|detail| detail.ended);
         if run.is_over {
             remove_groups_of(run.id);
         }

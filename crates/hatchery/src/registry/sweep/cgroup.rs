@@ -27,6 +27,13 @@ pub(super) enum Untouched {
     Io { path: PathBuf, error: io::Error },
 }
 
+impl Untouched {
+    /// What is no folder of the run's never held its processes.
+    pub(super) fn may_hold_ours(&self) -> bool {
+        matches!(self, Untouched::Foreign(_) | Untouched::Io { .. })
+    }
+}
+
 /// Ends everything in the folder, if it is beyond doubt the run's, and removes it. One that is gone is fine.
 pub(super) fn end(folder: &Path, run: RunId, mark: Mark, census: &Census) -> Result<(), Untouched> {
     let failed = |error: io::Error| Untouched::Io { path: folder.to_owned(), error };
@@ -102,7 +109,7 @@ fn remove(folder: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::super::tests::Sleeper;
     use super::*;
     use crate::process::Worn;
@@ -128,7 +135,7 @@ mod tests {
     }
 
     /// Where this machine lets us make one.
-    fn cgroup(name: &str) -> Option<PathBuf> {
+    pub(in super::super) fn cgroup(name: &str) -> Option<PathBuf> {
         let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
         let mount = mounts.lines().find_map(|line| {
             let mut fields = line.split(' ').skip(1);

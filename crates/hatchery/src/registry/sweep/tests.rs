@@ -213,6 +213,25 @@ fn a_process_that_has_no_mark_is_not_ended_whatever_the_record_says() {
 }
 
 #[test]
+fn a_record_stays_as_long_as_a_folder_of_its_run_does() {
+    let (scene, id) = (Scene::new(), RunId::random());
+    let Some(folder) = cgroup::tests::cgroup(&format!("hatchery-test.{id}")) else {
+        return println!("not checked: no cgroup v2 can be made here");
+    };
+    let run = scene.dead_run(vec![Line::Cgroup(folder.display().to_string())], |left| {
+        *left = Header { owner: left.owner, ..header(id) };
+    });
+    let mut stranger = Left { id, mark: Mark::of_run(RunId::random(), None) }.process(1);
+    std::fs::write(folder.join("w/cgroup.procs"), stranger.identity().pid().to_string()).unwrap();
+    let report = scene.sweep(true);
+    assert!(report.errors > 0 && stranger.is_alive() && folder.exists(), "{report:?}");
+    assert!(scene.record(&run).exists(), "it is all that knows of the folder");
+    stranger.end();
+    scene.sweep(true);
+    assert!(!scene.record(&run).exists() && !folder.exists());
+}
+
+#[test]
 fn what_was_let_live_on_lives_on() {
     let scene = Scene::new();
     let run = scene.dead_run(vec![Line::Spared { number: 2 }], |_| {});

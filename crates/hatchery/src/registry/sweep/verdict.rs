@@ -22,7 +22,7 @@ pub(super) enum Verdict {
     Active(&'static str),
     /// Its owner is proven dead: what carries its mark is an orphan.
     Dead(&'static str),
-    /// It ended with an earlier boot of this machine. Nothing is signalled for it; its record can go.
+    /// It ended with an earlier boot of this machine, or another machine's. Nothing is signalled for it; its record can go.
     OtherBoot,
     /// Another instance's.
     Foreign(&'static str),
@@ -35,7 +35,7 @@ pub(super) fn judge(header: &Header, facts: &Facts<'_>) -> Verdict {
         return Verdict::Foreign("is another instance's");
     }
     match (header.boot.as_deref(), facts.boot) {
-        (Some(then), Some(now)) if then != now => return Verdict::OtherBoot,
+        (Some(then), Some(now)) if then != now => return by_lock(facts),
         (Some(_), Some(_)) => {}
         _ => return Verdict::Unknown("may be of another boot: its record or this kernel does not say"),
     }
@@ -43,6 +43,14 @@ pub(super) fn judge(header: &Header, facts: &Facts<'_>) -> Verdict {
         return Verdict::Unknown("was in another PID namespace, in which its owner may live");
     }
     by_owner(facts)
+}
+
+/// The folder may be shared with other machines, whose boots are not ours. Their locks are seen here too.
+fn by_lock(facts: &Facts<'_>) -> Verdict {
+    match facts.lock_is_free {
+        true => Verdict::OtherBoot,
+        false => Verdict::Unknown("is of another boot or machine, and somebody holds its lock"),
+    }
 }
 
 fn by_owner(facts: &Facts<'_>) -> Verdict {
@@ -100,6 +108,7 @@ mod tests {
     #[test]
     fn nothing_proves_a_death_across_boots_namespaces_and_instances() {
         assert_eq!(check(DEAD, true, |header| header.boot = Some("0".repeat(32))), "other boot");
+        assert_eq!(check(DEAD, false, |header| header.boot = Some("0".repeat(32))), "unknown", "another machine's");
         assert_eq!(check(DEAD, true, |header| header.boot = None), "unknown");
         assert_eq!(check(DEAD, true, |header| header.pid_namespace = Some(1)), "unknown");
         assert_eq!(check(DEAD, true, |header| header.pid_namespace = None), "unknown");
