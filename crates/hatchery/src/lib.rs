@@ -77,7 +77,7 @@ pub use config::{
     AppConfig, Config, InstanceConfig, PoolConfig, PoolStop, PoolTimeouts, data_dir, format_duration, format_size,
     parse_duration, parse_size,
 };
-pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor};
+pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor, write_guardian};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{RunId, WorkerId};
 pub use pool::{PayloadStream, Pool, PoolStatus, ReplyStream, StopGraces, Timeouts, WorkerStatus};
