@@ -141,12 +141,20 @@ struct Run {
     verdict: Verdict,
     /// Why it is so, in words about its owner.
     evidence: String,
+    /// Nobody can read its record, and nobody holds its lock.
+    is_ruin: bool,
     is_over: bool,
 }
 
 impl Run {
     fn is_dead(&self) -> bool {
         matches!(self.verdict, Verdict::Dead(_))
+    }
+
+    /// Whether a ruin can go: whatever its record said, it was about processes that carried the run's mark, in whatever
+    /// hatchery's worker its supervisor was.
+    fn is_abandoned(&self, census: &Census) -> bool {
+        self.is_ruin && !census.marked.iter().any(|sighting| sighting.worn.mark.is_of(self.id))
     }
 
     fn is_spared(&self, worker: u32) -> bool {
@@ -283,13 +291,13 @@ impl Sweep<'_> {
                 return None;
             }
         };
-        let (runs, is_over) = (Arc::clone(place), false);
+        let (runs, is_ruin, is_over) = (Arc::clone(place), false, false);
         match Record::read(&folder, id) {
             Ok(record) => {
                 let verdict = self.verdict(&record, &folder);
                 let evidence = evidence(&record, verdict);
                 let mark = record.header.mark;
-                Some(Run { id, runs, folder, mark, record: Some(record), verdict, evidence, is_over })
+                Some(Run { id, runs, folder, mark, record: Some(record), verdict, evidence, is_ruin, is_over })
             }
             // It ended meanwhile.
             Err(Unreadable::Refused(refusal)) if refusal.is_missing() && place.folder(&name).is_err() => None,
@@ -297,7 +305,8 @@ impl Sweep<'_> {
                 self.note_error(format!("the record of run {} cannot be relied on: {why}", id.short()));
                 let verdict = Verdict::Unknown("has a record that cannot be relied on");
                 let (mark, evidence) = (Mark::of_run(id, None), format!("its record cannot be relied on: {why}"));
-                Some(Run { id, runs, folder, mark, record: None, verdict, evidence, is_over })
+                let is_ruin = why.is_damage() && !is_held(&folder);
+                Some(Run { id, runs, folder, mark, record: None, verdict, evidence, is_ruin, is_over })
             }
         }
     }
@@ -326,8 +335,14 @@ impl Sweep<'_> {
             match run.verdict {
                 Verdict::Dead(_) => self.end(run, &mut details, census, first_seen),
                 Verdict::OtherBoot => run.is_over = true,
-                _ => {}
+                _ => run.is_over = run.is_abandoned(census),
             }
+        }
+        if run.is_ruin && run.is_over {
+            let id = run.id.short();
+            self.report
+                .notes
+                .push(format!("the record of run {id} is removed: nobody holds it, nothing carries its mark"));
         }
         self.report.details.extend(details);
     }
@@ -409,6 +424,14 @@ impl Sweep<'_> {
         report.terminated = report.details.iter().filter(|detail| detail.ended).count();
         report.preserved = report.details.len() - report.found;
         self.report
+    }
+}
+
+/// Whether the owner lives, or what it forked: a lock that is missing is held by nobody.
+fn is_held(folder: &Folder) -> bool {
+    match folder.read(LOCK) {
+        Ok(lock) => !is_free(&lock),
+        Err(refusal) => !refusal.is_missing(),
     }
 }
 
