@@ -11,18 +11,18 @@ use crate::cli::GlobalOptions;
 /// Where the configuration is looked for without `--config`.
 const DEFAULT: &str = "hatchery.toml";
 
-/// The configuration that `--config` names, or the one in the current folder, or none.
-pub(crate) fn load(named: Option<&Path>) -> Result<Option<Config>> {
+/// The configuration that `--config` names, or the one in the current folder, or none; and before it the variables.
+pub(crate) fn load(named: Option<&Path>) -> Result<Config> {
     match named {
-        Some(path) => Config::load(path).map(Some),
-        None if Path::new(DEFAULT).exists() => Config::load(Path::new(DEFAULT)).map(Some),
-        None => Ok(None),
+        Some(path) => Config::load(path),
+        None if Path::new(DEFAULT).exists() => Config::load(Path::new(DEFAULT)),
+        None => Config::from_environment(),
     }
 }
 
 /// Where records are, and whose.
 pub(crate) fn data(global: &GlobalOptions) -> Result<(PathBuf, Instance)> {
-    let config = load(global.config.as_deref())?.unwrap_or_default();
+    let config = load(global.config.as_deref())?;
     Ok(data_of(global, &config))
 }
 
@@ -36,25 +36,29 @@ pub(crate) struct Setting {
     pub(crate) app: PythonApp,
     pool: Option<PoolConfig>,
     data: (PathBuf, Instance),
+    /// Where the configuration has a daemon listen.
+    pub(crate) listen: Option<String>,
     pub(crate) timeouts: Timeouts,
     pub(crate) require_registry: bool,
 }
 
 impl Setting {
     pub(crate) fn of(app: PythonApp, global: &GlobalOptions) -> Result<Setting> {
-        let config = load(global.config.as_deref())?.unwrap_or_default();
+        let config = load(global.config.as_deref())?;
         let data = data_of(global, &config);
+        let listen = config.server.listen;
         Ok(match config.pools.iter().find_map(|pool| same(&app, pool)) {
             Some((other, pool)) => Setting {
                 app: app.or(other),
                 pool: Some(pool.clone()),
                 data,
+                listen,
                 timeouts: pool.timeouts.over(Timeouts::default()),
                 require_registry: false,
             },
             None => {
                 let app = config.python.iter().fold(app, |app, python| app.or(&PythonApp::module("").python(python)));
-                Setting { app, pool: None, data, timeouts: Timeouts::default(), require_registry: false }
+                Setting { app, pool: None, data, listen, timeouts: Timeouts::default(), require_registry: false }
             }
         })
     }

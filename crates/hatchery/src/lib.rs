@@ -74,8 +74,8 @@ pub use crate::hatchery::{Builder, Cleanup, Events, Hatchery, PoolBuilder, Scrip
 pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::CallOptions;
 pub use config::{
-    AppConfig, Config, InstanceConfig, PoolConfig, PoolStop, PoolTimeouts, data_dir, format_duration, format_size,
-    parse_duration, parse_size,
+    AppConfig, Config, InstanceConfig, PoolConfig, PoolStop, PoolTimeouts, ServerConfig, data_dir, format_duration,
+    format_size, parse_duration, parse_size,
 };
 pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor, write_guardian};
 pub use error::{Error, ErrorKind, Result};

@@ -19,6 +19,9 @@ const GRACE: Duration = Duration::from_secs(30);
 /// The pool that an app without a configuration gets.
 const POOL: &str = "default";
 
+/// Where it listens if nobody says where.
+const LISTEN: &str = "127.0.0.1:7411";
+
 /// Serve an app over HTTP until SIGTERM or SIGINT, then let running calls finish (30s, or `stop` of the pool in hatchery.toml)
 #[derive(clap::Args, Debug)]
 pub(crate) struct ServeArgs {
@@ -27,9 +30,9 @@ pub(crate) struct ServeArgs {
     /// How many worker processes
     #[arg(long, value_name = "N", default_value = "1", value_parser = private_pool::workers)]
     workers: NonZeroUsize,
-    /// Where to listen, on loopback; port 0 is any free one
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7411")]
-    listen: String,
+    /// Where to listen, on loopback; port 0 is any free one [default: `[server] listen` in hatchery.toml, else 127.0.0.1:7411]
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
 }
 
 /// The daemon, from its binding to its end.
@@ -41,7 +44,8 @@ pub(crate) async fn serve(args: ServeArgs, invocation: &Invocation) -> Result<Ex
     let setting = args.app.resolve(global)?;
     let stop = setting.stop(StopGraces { ask: GRACE, ..StopGraces::default() });
     let data_dir = configuration::data(global)?.0;
-    let daemon = Daemon::bind(&args.listen).await?;
+    let listen = args.listen.as_ref().or(setting.listen.as_ref());
+    let daemon = Daemon::bind(listen.map_or(LISTEN, String::as_str)).await?;
     let _until_the_end = Record::claim(&data_dir, daemon.address())?;
     let mut builder = Hatchery::builder();
     let logs = Logs::follow(builder.events(), global.log, global.quiet, Calls::Many, &invocation.printer);
