@@ -1,9 +1,11 @@
 //! What `hatchery.toml` says about an app that is given with `--app`.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use hatchery::{
-    AppConfig, Builder, Config, Instance, PoolBuilder, PoolConfig, PythonApp, Result, StopGraces, Timeouts,
+    AppConfig, Builder, Config, Error, ErrorKind, Instance, PoolBuilder, PoolConfig, PythonApp, Result, StopGraces,
+    Timeouts,
 };
 
 use crate::cli::GlobalOptions;
@@ -19,6 +21,27 @@ pub(crate) fn load(named: Option<&Path>) -> Result<Config> {
         None => Config::from_environment(),
     }
 }
+
+/// Where records are, and whose, for a command that only reads them.
+pub(crate) fn records(global: &GlobalOptions) -> Result<(PathBuf, Instance)> {
+    let (folder, instance) = data(global)?;
+    must_be_folder(&folder)?;
+    Ok((folder, instance))
+}
+
+/// A file in place of the data directory is a mistake of whoever named it. One that is not there is none: nothing ever ran.
+pub(crate) fn must_be_folder(folder: &Path) -> Result<()> {
+    let wrong = |what| Error::new(ErrorKind::Validation, format!("data directory {}: {what}", folder.display()));
+    match std::fs::metadata(folder) {
+        Ok(found) if !found.is_dir() => Err(wrong("it is no directory")),
+        Err(why) if why.kind() == io::ErrorKind::NotADirectory => Err(wrong("a part of its path is no directory")),
+        _ => Ok(()),
+    }
+}
+
+/// What can be done about a data directory that cannot be used.
+pub(crate) const OTHER_DATA_DIR: &str =
+    "`--data-dir DIR`, HATCHERY_DATA_DIR or `data_dir` under [instance] in hatchery.toml names another data directory";
 
 /// Where records are, and whose.
 pub(crate) fn data(global: &GlobalOptions) -> Result<(PathBuf, Instance)> {

@@ -23,7 +23,7 @@ use crate::host::HostTools;
 use crate::id::RunId;
 use crate::pool::{self, Keeper, Pool, Shared, Starts};
 use crate::process::{Containment, Escalation, Guarantee};
-use crate::registry::{Instance, ProcessEntry, SweepOptions};
+use crate::registry::{Instance, ProcessEntry, RunRegistry, SweepOptions};
 use crate::run::{self, Run};
 use crate::telemetry::{Emitter, Event};
 use crate::tool::{ToolSpec, near_match};
@@ -149,6 +149,11 @@ impl Hatchery {
     /// from memory.
     pub fn processes(&self) -> Vec<ProcessEntry> {
         self.run.processes().into_iter().map(Arc::unwrap_or_clone).collect()
+    }
+
+    /// What it knows of its processes, by whatever key.
+    pub fn registry(&self) -> RunRegistry<'_> {
+        self.run.registry()
     }
 
     /// Where the records of its instance lie, and whose they are: for [`orphans`](crate::orphans),

@@ -55,7 +55,6 @@ mod config;
 mod pool;
 mod worker;
 mod run;
-#[allow(dead_code, reason = "queries that the daemon will answer")]
 mod registry;
 mod pyenv;
 mod app;
@@ -84,8 +83,8 @@ pub use pool::{PayloadStream, Pool, PoolStatus, ReplyStream, StopGraces, Timeout
 pub use process::{Containment, Guarantee, Layer, LayerState, OnEscape, ResourceLimits};
 pub use pyenv::{FoundBy, Interpreter, Probe, PythonApp, PythonVersion, runtime_dir};
 pub use registry::{
-    EntryState, Health, Instance, ProcessClass, ProcessEntry, RecordPlace, Statistics, SweepDetail, SweepOptions,
-    SweepReport, SystemStatus, orphans, registry_entries, system_status,
+    EntryState, Health, Instance, ProcessClass, ProcessEntry, RecordPlace, RunRegistry, Statistics, SweepDetail,
+    SweepOptions, SweepReport, SystemStatus, Wanted, orphans, registry_entries, registry_lookup, system_status,
 };
 pub use run::Survivor;
 pub use telemetry::{Event, Level, Log, LogSource, Progress, RunEvent, ToolEvent, WorkerEvent};

@@ -4,6 +4,7 @@ use hatchery::{Check, CheckStatus, DoctorOptions};
 use serde_json::json;
 
 use crate::colour::Paint;
+use crate::configuration;
 use crate::exit::{Exit, Failure};
 use crate::invocation::Invocation;
 use crate::private_pool::AppOptions;
@@ -27,7 +28,8 @@ pub(crate) async fn doctor(args: DoctorArgs, invocation: &Invocation) -> Result<
         Some(_) => Some(args.app.resolve(&invocation.global)?.app),
         None => None,
     };
-    let options = DoctorOptions { python: args.app.python, app, data_dir: invocation.global.data_dir.clone() };
+    let (data_dir, _) = configuration::data(&invocation.global)?;
+    let options = DoctorOptions { python: args.app.python, app, data_dir: Some(data_dir) };
     let checks = hatchery::doctor(&options);
     let printer = &invocation.printer;
     if printer.json() {

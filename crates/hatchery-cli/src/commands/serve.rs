@@ -43,10 +43,11 @@ pub(crate) async fn serve(args: ServeArgs, invocation: &Invocation) -> Result<Ex
     let global = &invocation.global;
     let setting = args.app.resolve(global)?;
     let stop = setting.stop(StopGraces { ask: GRACE, ..StopGraces::default() });
-    let data_dir = configuration::data(global)?.0;
+    let data_dir = configuration::records(global)?.0;
     let listen = args.listen.as_ref().or(setting.listen.as_ref());
     let daemon = Daemon::bind(listen.map_or(LISTEN, String::as_str)).await?;
-    let _until_the_end = Record::claim(&data_dir, daemon.address())?;
+    let claimed = Record::claim(&data_dir, daemon.address());
+    let _until_the_end = claimed.map_err(|error| Failure::from(error).hinted(of_claim))?;
     let mut builder = Hatchery::builder();
     let logs = Logs::follow(builder.events(), global.log, global.quiet, Calls::Many, &invocation.printer);
     let filling = setting.pool(builder, POOL).workers(args.workers.get()).stop(stop).start();
@@ -55,6 +56,11 @@ pub(crate) async fn serve(args: ServeArgs, invocation: &Invocation) -> Result<Ex
     let _held_by_its_reader = tokio::time::timeout(PARTING, logs.finish()).await;
     outcome.map_err(|error| Failure::from(error).hinted(private_pool::of_start))?;
     Ok(Exit::Drained)
+}
+
+/// A directory that has a daemon says so itself; one that cannot be written is somebody else's, or the wrong one.
+fn of_claim(error: &Error) -> Option<String> {
+    (error.kind() == ErrorKind::Validation).then(|| configuration::OTHER_DATA_DIR.to_owned())
 }
 
 /// Serves, and tells of the phases meanwhile.

@@ -149,7 +149,10 @@ fn what_cannot_be_served_is_told_before_anything_starts() {
     sandbox.run(&["serve", "--app", "app.py", "--listen", "0.0.0.0:0"]).exits(2).says("only loopback addresses");
     sandbox.run(&["serve", "--app", "app.py", "--listen", "7411"]).exits(2).says("expected an address and a port");
     sandbox.write("file", "");
-    sandbox.run(&[&SERVE[..], &["--data-dir", "file/x"]].concat()).exits(2).says("write file/x/daemon.json: Not a dir");
+    sandbox
+        .run(&[&SERVE[..], &["--data-dir", "file/x"]].concat())
+        .exits(2)
+        .says("directory file/x: a part of its path is no");
 }
 
 #[test]

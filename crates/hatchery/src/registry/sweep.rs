@@ -66,12 +66,17 @@ pub fn orphans(options: &SweepOptions) -> Result<SweepReport> {
 /// How the instance is: what its registry holds, and what a sweep would find. Ends nothing.
 ///
 /// # Errors
-/// As for [`orphans`]; [`ErrorKind::Unavailable`] if the registry cannot be read.
+/// As for [`orphans`]. A registry that cannot be read is a note, and no good health.
 pub fn system_status(options: &SweepOptions) -> Result<SystemStatus> {
-    let report = orphans(&SweepOptions { kill: false, ..options.clone() })?;
+    let mut report = orphans(&SweepOptions { kill: false, ..options.clone() })?;
+    let registry = statistics(&options.data_dir).unwrap_or_else(|error| {
+        report.errors += 1;
+        report.notes.push(error.to_string());
+        Statistics::default()
+    });
     let ours = report.details.iter().filter(|detail| detail.class != ProcessClass::Foreign);
     Ok(SystemStatus {
-        registry: statistics(&options.data_dir)?,
+        registry,
         processes: ours.count(),
         orphans: report.found,
         oldest_orphan: report.details.iter().filter_map(|detail| detail.first_seen).min(),
@@ -111,6 +116,9 @@ fn sweep(options: &SweepOptions, runtime: &RuntimeBase) -> Result<SweepReport> {
     let places = sweep.places(runtime);
     let _turns: Vec<File> = places.iter().filter_map(|place| sweep.turn(place)).collect();
     let mut runs: Vec<Run> = places.iter().flat_map(|place| sweep.runs(place)).collect();
+    if let Some(prefix) = options.run.as_ref().filter(|_| runs.is_empty()) {
+        sweep.report.notes.push(format!("no run here has an id that begins with {prefix}"));
+    }
     let census = if sweep.may_end { wait_for_guards(&runs) } else { Census::take() };
     let failed = |error| Error::new(ErrorKind::Unavailable, format!("look for processes in /proc: {error}"));
     let census = census.map_err(failed)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use hatchery::Hatchery;
+use hatchery::{Hatchery, LayerState};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -38,6 +38,35 @@ async fn processes_are_those_that_were_started() {
     assert!(processes.iter().all(|entry| entry.run == rig.hatchery.run_id()));
     rig.hatchery.shutdown().await.unwrap();
     assert!(rig.hatchery.processes().is_empty());
+}
+
+#[tokio::test]
+async fn the_registry_of_a_run_answers_by_every_key() {
+    let rig = Rig::basics(2).await;
+    let registry = rig.hatchery.registry();
+    let entry = registry.by_worker("default-1").unwrap();
+    let pid = entry.pid.unwrap();
+    assert_eq!(registry.by_pid(pid).unwrap(), entry);
+    assert_eq!(registry.by_fingerprint(&entry.fingerprint).unwrap(), entry);
+    assert!(registry.by_worker("default-3").is_none() && registry.by_pid(1).is_none());
+    assert_eq!(entry.process_group, Some(pid), "a worker leads a group");
+    assert!(registry.record().is_some());
+    if rig
+        .hatchery
+        .guarantee()
+        .layers()
+        .iter()
+        .any(|layer| layer.name == "mark" && matches!(layer.state, LayerState::Holds(_)))
+    {
+        assert_eq!(registry.is_proven(&entry.fingerprint), Some(true));
+    }
+    assert_eq!((registry.pids().len(), registry.active_pids().len()), (2, 2));
+    let statistics = registry.statistics();
+    assert_eq!((statistics.registered, statistics.alive, statistics.dead), (2, 2, 0));
+    assert!(registry.dead().is_empty());
+    rig.hatchery.shutdown().await.unwrap();
+    let registry = rig.hatchery.registry();
+    assert!(registry.entries().is_empty() && registry.pids().is_empty() && registry.record().is_none());
 }
 
 #[tokio::test]
