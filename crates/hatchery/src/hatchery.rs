@@ -3,6 +3,7 @@
 mod ending;
 mod pool_builder;
 mod script;
+mod stdout;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -31,6 +32,7 @@ use crate::tool::{ToolSpec, near_match};
 pub use ending::Cleanup;
 pub use pool_builder::PoolBuilder;
 pub use script::ScriptTimeouts;
+pub use stdout::stdout_closed;
 
 /// The least that a handshake and an error need.
 const MIN_BODY: usize = 16 << 10;

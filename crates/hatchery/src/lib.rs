@@ -69,7 +69,7 @@ mod value;
 mod error;
 mod id;
 
-pub use crate::hatchery::{Builder, Cleanup, Events, Hatchery, PoolBuilder, ScriptTimeouts};
+pub use crate::hatchery::{Builder, Cleanup, Events, Hatchery, PoolBuilder, ScriptTimeouts, stdout_closed};
 pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::CallOptions;
 pub use config::{

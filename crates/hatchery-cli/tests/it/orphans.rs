@@ -187,7 +187,7 @@ fn who_gives_the_wrong_token_is_told_that_it_is_another_instance_s() {
     assert!(says_so(&line("HATCHERY__INSTANCE__NAME=other").exits(0).stdout));
     line("HATCHERY__INSTANCE__TOKEN=../..").exits(2).says("HATCHERY__INSTANCE__TOKEN: expected a name");
     assert!(left.is_alive());
-    assert!(line("").exits(0).stdout.starts_with("1 orphan, 1 ended"));
+    assert!(line("").exits(0).stdout.contains("1 orphan, 1 ended"));
     assert!(!left.is_alive());
 }
 
