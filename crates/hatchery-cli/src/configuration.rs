@@ -1,9 +1,11 @@
 //! What `hatchery.toml` says about an app that is given with `--app`.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use hatchery::{
-    AppConfig, Builder, Config, Instance, PoolBuilder, PoolConfig, PythonApp, Result, StopGraces, Timeouts,
+    AppConfig, Builder, Config, Error, ErrorKind, Instance, PoolBuilder, PoolConfig, PythonApp, Result, StopGraces,
+    Timeouts,
 };
 
 use crate::cli::GlobalOptions;
@@ -11,18 +13,39 @@ use crate::cli::GlobalOptions;
 /// Where the configuration is looked for without `--config`.
 const DEFAULT: &str = "hatchery.toml";
 
-/// The configuration that `--config` names, or the one in the current folder, or none.
-pub(crate) fn load(named: Option<&Path>) -> Result<Option<Config>> {
+/// The configuration that `--config` names, or the one in the current folder, or none; and before it the variables.
+pub(crate) fn load(named: Option<&Path>) -> Result<Config> {
     match named {
-        Some(path) => Config::load(path).map(Some),
-        None if Path::new(DEFAULT).exists() => Config::load(Path::new(DEFAULT)).map(Some),
-        None => Ok(None),
+        Some(path) => Config::load(path),
+        None if Path::new(DEFAULT).exists() => Config::load(Path::new(DEFAULT)),
+        None => Config::from_environment(),
     }
 }
 
+/// Where records are, and whose, for a command that only reads them.
+pub(crate) fn records(global: &GlobalOptions) -> Result<(PathBuf, Instance)> {
+    let (folder, instance) = data(global)?;
+    must_be_folder(&folder)?;
+    Ok((folder, instance))
+}
+
+/// A file in place of the data directory is a mistake of whoever named it. One that is not there is none: nothing ever ran.
+pub(crate) fn must_be_folder(folder: &Path) -> Result<()> {
+    let wrong = |what| Error::new(ErrorKind::Validation, format!("data directory {}: {what}", folder.display()));
+    match std::fs::metadata(folder) {
+        Ok(found) if !found.is_dir() => Err(wrong("it is no directory")),
+        Err(why) if why.kind() == io::ErrorKind::NotADirectory => Err(wrong("a part of its path is no directory")),
+        _ => Ok(()),
+    }
+}
+
+/// What can be done about a data directory that cannot be used.
+pub(crate) const OTHER_DATA_DIR: &str =
+    "`--data-dir DIR`, HATCHERY_DATA_DIR or `data_dir` under [instance] in hatchery.toml names another data directory";
+
 /// Where records are, and whose.
 pub(crate) fn data(global: &GlobalOptions) -> Result<(PathBuf, Instance)> {
-    let config = load(global.config.as_deref())?.unwrap_or_default();
+    let config = load(global.config.as_deref())?;
     Ok(data_of(global, &config))
 }
 
@@ -36,25 +59,29 @@ pub(crate) struct Setting {
     pub(crate) app: PythonApp,
     pool: Option<PoolConfig>,
     data: (PathBuf, Instance),
+    /// Where the configuration has a daemon listen.
+    pub(crate) listen: Option<String>,
     pub(crate) timeouts: Timeouts,
     pub(crate) require_registry: bool,
 }
 
 impl Setting {
     pub(crate) fn of(app: PythonApp, global: &GlobalOptions) -> Result<Setting> {
-        let config = load(global.config.as_deref())?.unwrap_or_default();
+        let config = load(global.config.as_deref())?;
         let data = data_of(global, &config);
+        let listen = config.server.listen;
         Ok(match config.pools.iter().find_map(|pool| same(&app, pool)) {
             Some((other, pool)) => Setting {
                 app: app.or(other),
                 pool: Some(pool.clone()),
                 data,
+                listen,
                 timeouts: pool.timeouts.over(Timeouts::default()),
                 require_registry: false,
             },
             None => {
                 let app = config.python.iter().fold(app, |app, python| app.or(&PythonApp::module("").python(python)));
-                Setting { app, pool: None, data, timeouts: Timeouts::default(), require_registry: false }
+                Setting { app, pool: None, data, listen, timeouts: Timeouts::default(), require_registry: false }
             }
         })
     }

@@ -10,7 +10,6 @@ use crate::colour::Paint;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::printer::Printer;
-use crate::stdout_watch;
 use crate::writer::WriteError;
 
 /// How long an interrupted command waits for outputs that nobody may be reading. What a file or a living reader takes,
@@ -54,7 +53,7 @@ impl Invocation {
     pub(crate) async fn while_read<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         tokio::select! {
             outcome = work => outcome,
-            () = stdout_watch::reader_gone() => Err(Failure::StdoutClosed),
+            () = hatchery::stdout_closed() => Err(Failure::StdoutClosed),
         }
     }
 

@@ -135,10 +135,12 @@ fn of_run(event: &RunEvent) -> Option<(Level, String)> {
             (Level::Warning, "the guardian was killed, and its workers with it; others take their places".into())
         }
         // A user's own group in cgroup v2 is a luxury; a disk to write to is not.
-        RunEvent::LayerLost { layer: "record and sweep", message } => (Level::Warning, message.clone()),
+        RunEvent::LayerLost { layer: "record and sweep", message } => (Level::Warning, format!("warning: {message}")),
         RunEvent::LayerLost { message, .. } => (Level::Debug, format!("containment: {message}")),
         RunEvent::Escaped { worker, ended, left } if left.is_empty() => {
-            (Level::Info, format!("{worker} had left {ended} processes behind; they were ended with it"))
+            let left =
+                if *ended == 1 { "a process behind; it was" } else { &format!("{ended} processes behind; they were") };
+            (Level::Info, format!("{worker} had left {left} ended with it"))
         }
         RunEvent::Escaped { worker, left, .. } => {
             (Level::Warning, format!("{worker} left processes behind, which go on: {left:?}"))

@@ -17,7 +17,6 @@ mod private_pool;
 mod progress;
 mod remote;
 mod standard_input;
-mod stdout_watch;
 mod target;
 mod writer;
 

@@ -17,6 +17,10 @@ use hyper::{Request, Response, Uri};
 use hyper_util::client::legacy::{self, Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 
+/// What to do about a daemon that there is not, for a command that only looks at one.
+pub(crate) const START_ONE: &str =
+    "start one with `hatchery serve --app app.py` (`hatchery orphans` and `hatchery registry` need none)";
+
 /// How long a daemon may take to say how it is. Calls take as long as they take.
 const PATIENCE: Duration = Duration::from_secs(10);
 

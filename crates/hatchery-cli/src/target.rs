@@ -15,6 +15,9 @@ use crate::remote::{self, DaemonOptions};
 /// The pool of a daemon that is meant if nobody says which.
 const DEFAULT_POOL: &str = "default";
 
+/// What to do about a daemon that there is not.
+const OR_AN_APP: &str = "give the app with --app app.py, or start one with `hatchery serve`";
+
 /// How many tools are named in a hint.
 const FEW: usize = 8;
 
@@ -104,7 +107,7 @@ impl CallingOptions {
                 ("--require-registry", app.require_registry),
             ],
         )?;
-        let daemon = daemon.find(&invocation.global)?;
+        let daemon = daemon.find(&invocation.global, OR_AN_APP)?;
         let mut pool = remote::Pool::new(daemon, pool.as_deref().unwrap_or(DEFAULT_POOL));
         if let Some(limit) = self.timeout {
             pool = pool.with_option("x-hatchery-timeout", &limit.to_string())?;

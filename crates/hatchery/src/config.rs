@@ -18,6 +18,9 @@ mod duration;
 mod file;
 mod section;
 mod size;
+mod variables;
+
+use variables::Variables;
 
 pub use duration::{format_duration, parse_duration};
 pub use size::{format_size, parse_size};
@@ -50,6 +53,8 @@ pub struct Config {
     pub python: Option<PathBuf>,
     /// `[instance]`.
     pub instance: InstanceConfig,
+    /// `[server]`.
+    pub server: ServerConfig,
     /// `[[pools]]`, in the file's order; their names differ.
     pub pools: Vec<PoolConfig>,
 }
@@ -73,10 +78,31 @@ impl Default for InstanceConfig {
 }
 
 impl InstanceConfig {
+    /// What `HATCHERY__INSTANCE__NAME`, `HATCHERY__INSTANCE__TOKEN` and `HATCHERY__INSTANCE__DATA_DIR` say, else the default.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Validation`], naming the variable.
+    pub fn from_environment() -> Result<InstanceConfig> {
+        file::read_instance(&Variables::of_process()?)
+    }
+
+    /// Where it keeps its data, see [`Config::data_dir`].
+    pub(crate) fn place_of_data(&self) -> PathBuf {
+        data_dir_in(&Host, self)
+    }
+
     /// The instance without the place of its data.
     pub fn instance(&self) -> Instance {
         Instance { name: self.name.clone(), token: self.token.clone() }
     }
+}
+
+/// `[server]`: where a daemon is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServerConfig {
+    /// `HOST:PORT`.
+    pub listen: Option<String>,
 }
 
 /// One of `[[pools]]`.
@@ -189,28 +215,38 @@ impl App for AppConfig {
 }
 
 impl Config {
-    /// Reads a configuration file. Relative paths in it are taken from its folder.
+    /// Reads a configuration file, and the variables of this process, which go before it: `HATCHERY__SERVER__LISTEN` is
+    /// `[server] listen`, `HATCHERY__POOLS__DEFAULT__WORKERS` is `workers` of the pool `default`. Relative paths in the file are
+    /// taken from its folder.
     ///
     /// # Errors
-    /// [`ErrorKind::Validation`] if it cannot be read, or as for [`Config::parse`].
+    /// [`ErrorKind::Validation`] if it cannot be read, or as for [`Config::parse`]; about a variable, the message names that.
     pub fn load(path: &Path) -> Result<Config> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| Error::new(ErrorKind::Validation, format!("read {}: {error}", path.display())))?;
-        Config::parse(&text, path)
+        file::read(&text, path, &Variables::of_process()?)
     }
 
-    /// Reads the text of a configuration file that lies at `path`.
+    /// What the variables of this process say, where there is no file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Validation`], naming the variable.
+    pub fn from_environment() -> Result<Config> {
+        file::read("", Path::new(""), &Variables::of_process()?)
+    }
+
+    /// Reads the text of a configuration file that lies at `path`, and no variables.
     ///
     /// # Errors
     /// [`ErrorKind::Validation`] for the first key that is unknown, of the wrong type, out of range, at odds with another or
     /// not yet supported. The message names the file, the line, the key and what was expected.
     pub fn parse(text: &str, path: &Path) -> Result<Config> {
-        file::read(text, path)
+        file::read(text, path, &Variables::default())
     }
 
     /// Where this instance keeps its data: the variable `HATCHERY_DATA_DIR`, the file's `data_dir`, or the usual place.
     pub fn data_dir(&self) -> PathBuf {
-        data_dir_in(&Host, &self.instance)
+        self.instance.place_of_data()
     }
 }
 

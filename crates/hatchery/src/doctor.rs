@@ -15,6 +15,8 @@ mod python;
 mod storage;
 mod sweep;
 
+pub use containment::write_guardian;
+
 /// For whom the machine is checked.
 #[derive(Clone, Debug, Default)]
 pub struct DoctorOptions {

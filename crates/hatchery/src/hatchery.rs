@@ -3,6 +3,7 @@
 mod ending;
 mod pool_builder;
 mod script;
+mod stdout;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -16,14 +17,14 @@ use tokio::sync::{Mutex, broadcast, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::app::App;
-use crate::config;
+use crate::config::{self, InstanceConfig};
 use crate::doctor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::HostTools;
 use crate::id::RunId;
 use crate::pool::{self, Keeper, Pool, Shared, Starts};
 use crate::process::{Containment, Escalation, Guarantee};
-use crate::registry::{Instance, ProcessEntry, SweepOptions};
+use crate::registry::{Instance, ProcessEntry, RunRegistry, SweepOptions};
 use crate::run::{self, Run};
 use crate::telemetry::{Emitter, Event};
 use crate::tool::{ToolSpec, near_match};
@@ -31,6 +32,7 @@ use crate::tool::{ToolSpec, near_match};
 pub use ending::Cleanup;
 pub use pool_builder::PoolBuilder;
 pub use script::ScriptTimeouts;
+pub use stdout::stdout_closed;
 
 /// The least that a handshake and an error need.
 const MIN_BODY: usize = 16 << 10;
@@ -76,17 +78,23 @@ pub struct Builder {
 /// Whose run it will be.
 #[derive(Default)]
 struct RunOptions {
-    instance: Instance,
+    instance: Option<Instance>,
     data_dir: Option<PathBuf>,
     require_registry: bool,
     sweep_every: Option<Duration>,
 }
 
 impl RunOptions {
-    fn config(self, enclosed: Vec<String>) -> run::Config {
+    fn config(self, enclosed: Vec<String>) -> Result<run::Config> {
         let RunOptions { instance, data_dir, require_registry, .. } = self;
-        let data_dir = data_dir.unwrap_or_else(|| config::data_dir(&instance.folder()));
-        run::Config { instance, data_dir, require_registry, enclosed }
+        let (instance, usual) = match instance {
+            Some(instance) => (instance.clone(), config::data_dir(&instance.folder())),
+            None => {
+                let said = InstanceConfig::from_environment()?;
+                (said.instance(), said.place_of_data())
+            }
+        };
+        Ok(run::Config { instance, data_dir: data_dir.unwrap_or(usual), require_registry, enclosed })
     }
 }
 
@@ -143,6 +151,11 @@ impl Hatchery {
     /// from memory.
     pub fn processes(&self) -> Vec<ProcessEntry> {
         self.run.processes().into_iter().map(Arc::unwrap_or_clone).collect()
+    }
+
+    /// What it knows of its processes, by whatever key.
+    pub fn registry(&self) -> RunRegistry<'_> {
+        self.run.registry()
     }
 
     /// Where the records of its instance lie, and whose they are: for [`orphans`](crate::orphans),
@@ -238,10 +251,10 @@ impl Builder {
     }
 
     /// Which installation this is: runs of one instance share a registry and sweep what dead ones of it left, and never
-    /// touch another's. Default: the name `default`, no token.
+    /// touch another's. Default: what `HATCHERY__INSTANCE__NAME` and `HATCHERY__INSTANCE__TOKEN` say, else the name `default`, no token.
     #[must_use]
     pub fn instance(mut self, instance: Instance) -> Builder {
-        self.run.instance = instance;
+        self.run.instance = Some(instance);
         self
     }
 
@@ -284,7 +297,7 @@ impl Builder {
         self.check()?;
         let emitter = self.emitter.unwrap_or_else(|| Emitter::new(EVENT_BACKLOG));
         let sweep_every = self.run.sweep_every.unwrap_or(SWEEP_EVERY);
-        let run = begun(emitter.clone(), self.run.config(enclosed(&self.pools))).await?;
+        let run = begun(emitter.clone(), self.run.config(enclosed(&self.pools))?).await?;
         let host_tools = Arc::new(self.host_tools);
         let (starts, mut started) = Starts::new();
 

@@ -55,7 +55,6 @@ mod config;
 mod pool;
 mod worker;
 mod run;
-#[allow(dead_code, reason = "queries that the daemon will answer")]
 mod registry;
 mod pyenv;
 mod app;
@@ -70,22 +69,22 @@ mod value;
 mod error;
 mod id;
 
-pub use crate::hatchery::{Builder, Cleanup, Events, Hatchery, PoolBuilder, ScriptTimeouts};
+pub use crate::hatchery::{Builder, Cleanup, Events, Hatchery, PoolBuilder, ScriptTimeouts, stdout_closed};
 pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::CallOptions;
 pub use config::{
-    AppConfig, Config, InstanceConfig, PoolConfig, PoolStop, PoolTimeouts, data_dir, format_duration, format_size,
-    parse_duration, parse_size,
+    AppConfig, Config, InstanceConfig, PoolConfig, PoolStop, PoolTimeouts, ServerConfig, data_dir, format_duration,
+    format_size, parse_duration, parse_size,
 };
-pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor};
+pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor, write_guardian};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{RunId, WorkerId};
 pub use pool::{PayloadStream, Pool, PoolStatus, ReplyStream, StopGraces, Timeouts, WorkerStatus};
 pub use process::{Containment, Guarantee, Layer, LayerState, OnEscape, ResourceLimits};
 pub use pyenv::{FoundBy, Interpreter, Probe, PythonApp, PythonVersion, runtime_dir};
 pub use registry::{
-    EntryState, Health, Instance, ProcessClass, ProcessEntry, RecordPlace, Statistics, SweepDetail, SweepOptions,
-    SweepReport, SystemStatus, orphans, registry_entries, system_status,
+    EntryState, Health, Instance, ProcessClass, ProcessEntry, RecordPlace, RunRegistry, Statistics, SweepDetail,
+    SweepOptions, SweepReport, SystemStatus, Wanted, orphans, registry_entries, registry_lookup, system_status,
 };
 pub use run::Survivor;
 pub use telemetry::{Event, Level, Log, LogSource, Progress, RunEvent, ToolEvent, WorkerEvent};

@@ -43,7 +43,7 @@ pub(crate) use child::{Child, Terminator};
 pub(crate) use command_line::{command_of, redacted};
 pub use guardian::guarantee::{Guarantee, Layer, LayerState};
 pub use guardian::message::OnEscape;
-pub(crate) use guardian::{Guardian, Pair, Plan, StartError, Watcher, try_guardian};
+pub(crate) use guardian::{Guardian, Pair, Plan, StartError, Watcher, try_guardian, write_program};
 pub(crate) use identity::{Identity, Pid, Proof, Remembered, Standing, boot_id};
 pub(crate) use kill::{Death, Escalation, Remains, Status, end, held_by};
 pub(crate) use mark::{ADOPTED, MAX_WORKER, Mark, Worn};

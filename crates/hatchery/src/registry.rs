@@ -18,16 +18,17 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::process::{Pid, getpgid};
 use serde::Serialize;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{RunId, WorkerId};
 use crate::process::{Identity, MAX_WORKER, Mark, Standing, Worn};
 use entry::fingerprint;
-use folder::Folder;
+use folder::{Folder, Refusal};
 use record::{Header, Line, OwnRecord, Record};
 use roll::{Member, Roll};
-use store::{Reader, Store, StoreError, Wanted, Writer, is_no_index};
+use store::{Reader, Store, StoreError, Writer, is_no_index};
 
 mod entry;
 mod folder;
@@ -38,14 +39,16 @@ mod roll;
 mod seat;
 mod store;
 mod sweep;
+mod view;
 
-pub use entry::{EntryState, ProcessEntry};
+pub use entry::{EntryState, ProcessEntry, Wanted};
 pub use instance::Instance;
 pub use record::RecordPlace;
 pub(crate) use record::RuntimeBase;
 pub use report::{Health, ProcessClass, SweepDetail, SweepOptions, SweepReport, SystemStatus};
 pub(crate) use seat::{Entry, Reservation, Started};
 pub use sweep::{orphans, system_status};
+pub use view::RunRegistry;
 
 /// What a registry is for, and where it lies.
 #[derive(Clone, Debug)]
@@ -151,11 +154,6 @@ impl Registry {
         self.0.write_down(Line::Guard(guard.remembered()));
     }
 
-    /// What carries this worker's mark is to outlive the run: a sweep leaves it alone.
-    pub(crate) fn note_spared(&self, number: u32) {
-        self.0.write_down(Line::Spared { number });
-    }
-
     /// Takes a number for a process that is about to be started.
     ///
     /// # Errors
@@ -194,8 +192,8 @@ impl Registry {
 /// Queries. All are answered from memory.
 impl Registry {
     /// The newest process of a worker.
-    pub(crate) fn by_worker(&self, worker: &WorkerId) -> Option<Arc<ProcessEntry>> {
-        self.0.roll().by_worker(worker.as_str())
+    pub(crate) fn by_worker(&self, worker: &str) -> Option<Arc<ProcessEntry>> {
+        self.0.roll().by_worker(worker)
     }
 
     pub(crate) fn by_pid(&self, pid: u32) -> Option<Arc<ProcessEntry>> {
@@ -265,8 +263,25 @@ impl Registry {
     /// For a process that became the leader of another group after its start. Only if `pid` is still the entry's: the
     /// word may come late, about a predecessor. Whether it was.
     pub(crate) fn update_process_group(&self, number: u32, pid: u32, group: u32) -> bool {
-        let is_its = self.0.roll().entry(number).is_some_and(|entry| entry.pid == Some(pid));
-        is_its && self.0.change(number, |entry| entry.process_group = Some(group))
+        let entry = self.0.roll().entry(number).filter(|entry| entry.pid == Some(pid));
+        if entry.as_ref().is_some_and(|entry| entry.process_group == Some(group)) {
+            return true;
+        }
+        entry.is_some() && self.0.change(number, |entry| entry.process_group = Some(group))
+    }
+
+    /// Looks at the group of every process that runs: it may have become the leader of another one since its start.
+    pub(crate) fn update_process_groups(&self) {
+        let members = self.0.roll().members();
+        for member in members {
+            let Some(identity) = member.identity else { continue };
+            let Ok(group) = getpgid(Pid::from_raw(identity.pid().get())) else { continue };
+            // Only then was the answer about this process.
+            if identity.standing() == Standing::Alive {
+                let (number, pid) = (member.entry.number, identity.pid().get().unsigned_abs());
+                self.update_process_group(number, pid, group.as_raw_pid().unsigned_abs());
+            }
+        }
     }
 
     /// Waits until the file has everything that was said so far.
@@ -345,20 +360,43 @@ impl Shared {
 /// ```
 ///
 /// # Errors
-/// [`ErrorKind::Unavailable`] if the index is there and cannot be read.
+/// [`ErrorKind::Unavailable`] if the index or the records are there and cannot be read.
 pub fn registry_entries(data_dir: &Path) -> Result<Vec<ProcessEntry>> {
-    let indexed = indexed(data_dir);
-    let mut entries = indexed.map_err(|why| Error::new(ErrorKind::Unavailable, format!("read the registry: {why}")))?;
+    let failed = |why: StoreError| Error::new(ErrorKind::Unavailable, format!("read the registry: {why}"));
+    let mut entries = indexed(data_dir, &Wanted::All).map_err(failed)?;
     let indexed: HashSet<RunId> = entries.iter().map(|entry| entry.run).collect();
-    entries.extend(recorded(data_dir).into_iter().filter(|entry| !indexed.contains(&entry.run)));
+    let recorded = recorded(data_dir).map_err(|refusal| failed(refusal.into()))?;
+    entries.extend(recorded.into_iter().filter(|entry| !indexed.contains(&entry.run)));
     entries.sort_by_key(|entry| (entry.reserved_at, entry.run, entry.number));
     Ok(entries.into_iter().map(ProcessEntry::seen).collect())
 }
 
+/// Those of [`registry_entries`] that are wanted: by the index's own indexes, so that it takes some 30 µs however many there are.
+/// Only what the index does not know is looked for in the records.
+///
+/// ```
+/// use hatchery::{Wanted, registry_lookup};
+///
+/// let folder = std::env::temp_dir().join("no-hatchery-was-ever-here");
+/// assert!(registry_lookup(&folder, &Wanted::Pid(4711))?.is_empty());
+/// # Ok::<(), hatchery::Error>(())
+/// ```
+///
+/// # Errors
+/// As for [`registry_entries`].
+pub fn registry_lookup(data_dir: &Path, wanted: &Wanted) -> Result<Vec<ProcessEntry>> {
+    let found = indexed(data_dir, wanted);
+    let found = found.map_err(|why| Error::new(ErrorKind::Unavailable, format!("read the registry: {why}")))?;
+    if found.is_empty() {
+        return Ok(registry_entries(data_dir)?.into_iter().filter(|entry| wanted.fits(entry)).collect());
+    }
+    Ok(found.into_iter().map(ProcessEntry::seen).collect())
+}
+
 /// What the index says; nothing, if what is there is no index.
-fn indexed(data_dir: &Path) -> Result<Vec<ProcessEntry>, StoreError> {
+fn indexed(data_dir: &Path, wanted: &Wanted) -> Result<Vec<ProcessEntry>, StoreError> {
     let Some(reader) = Reader::open(data_dir)? else { return Ok(Vec::new()) };
-    match reader.entries(&Wanted::All) {
+    match reader.entries(wanted) {
         Err(error) if is_no_index(&error) => Ok(Vec::new()),
         read => read.map_err(|error| StoreError::Sqlite { path: data_dir.to_owned(), error }),
     }
@@ -369,22 +407,22 @@ fn open_index(data_dir: &Path) -> Result<(Writer, Option<String>), StoreError> {
     let store::Opened { mut store, is_new, set_aside } = Store::open(data_dir)?;
     if is_new {
         // The index is a convenience: what cannot be copied into it is still in the records.
-        let _incomplete = store.put(&recorded(data_dir));
+        let _incomplete = store.put(&recorded(data_dir).unwrap_or_default());
     }
     let note = set_aside.map(|path| format!("the registry's file could not be used; it is kept as {}", path.display()));
     Ok((Writer::start(data_dir, store)?, note))
 }
 
-/// What the records of a data dir say, as entries.
-fn recorded(data_dir: &Path) -> Vec<ProcessEntry> {
-    let runs = || Folder::base(data_dir).ok()?.folder(record::RUNS).ok();
-    let Some(runs) = runs() else { return Vec::new() };
-    let names = runs.names().unwrap_or_default();
+/// What the records of a data dir say, as entries. One that cannot be relied on says nothing; a sweep tells of it.
+fn recorded(data_dir: &Path) -> Result<Vec<ProcessEntry>, Refusal> {
+    let runs = match Folder::base(data_dir).and_then(|base| base.folder(record::RUNS)) {
+        Err(refusal) if refusal.is_missing() => return Ok(Vec::new()),
+        runs => runs?,
+    };
+    let names = runs.names()?;
     let runs_of_ours = names.iter().filter_map(|name| Some((RunId::parse(name)?, runs.folder(name).ok()?)));
-    runs_of_ours
-        .filter_map(|(run, folder)| Record::read(&folder, run).ok())
-        .flat_map(|record| entries_of(&record))
-        .collect()
+    let records = runs_of_ours.filter_map(|(run, folder)| Record::read(&folder, run).ok());
+    Ok(records.flat_map(|record| entries_of(&record)).collect())
 }
 
 fn entries_of(record: &Record) -> Vec<ProcessEntry> {

@@ -11,7 +11,9 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{RunId, WorkerId};
 use crate::process::{Guarantee, Guardian, LayerState, Pair, Plan, SpawnError, Spawned, Spec, Watcher, obstacles};
-use crate::registry::{Entry, Instance, Options, ProcessEntry, Registry, RuntimeBase, Started, SweepOptions, orphans};
+use crate::registry::{
+    Entry, Instance, Options, ProcessEntry, Registry, RunRegistry, RuntimeBase, Started, SweepOptions, orphans,
+};
 use crate::telemetry::{Emitter, Event, RunEvent};
 
 pub use survivor::Survivor;
@@ -96,6 +98,10 @@ impl Run {
         self.books.registry.entries()
     }
 
+    pub(crate) fn registry(&self) -> RunRegistry<'_> {
+        RunRegistry(&self.books.registry)
+    }
+
     /// Of those that were told to end, what is still there. Blocks: it looks through `/proc`.
     pub(crate) fn survivors(&self) -> Vec<Survivor> {
         survivor::survivors(&self.books.registry)
@@ -109,6 +115,7 @@ impl Run {
     /// Ends what dead runs of this instance have left. Blocks: see [`orphans`].
     pub(crate) fn sweep(&self) {
         self.books.registry.release_dead();
+        self.books.registry.update_process_groups();
         self.books.tell_losses();
         match orphans(&self.sweep) {
             Ok(report) if report.found == 0 && report.errors == 0 => {}

@@ -1,7 +1,10 @@
+use std::path::{Path, PathBuf};
+
 use hatchery::{Check, CheckStatus, DoctorOptions};
 use serde_json::json;
 
 use crate::colour::Paint;
+use crate::configuration;
 use crate::exit::{Exit, Failure};
 use crate::invocation::Invocation;
 use crate::private_pool::AppOptions;
@@ -11,15 +14,22 @@ use crate::private_pool::AppOptions;
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
     app: AppOptions,
+    /// Look at nothing: write the guardian's program to FILE, for HATCHERY_GUARDIAN on a machine that runs only what was installed
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["app", "python", "require_registry"])]
+    write_guardian: Option<PathBuf>,
 }
 
 /// A line per check; an error among them is the exit status.
 pub(crate) async fn doctor(args: DoctorArgs, invocation: &Invocation) -> Result<Exit, Failure> {
+    if let Some(file) = &args.write_guardian {
+        return write_guardian(file, invocation).await;
+    }
     let app = match args.app.app {
         Some(_) => Some(args.app.resolve(&invocation.global)?.app),
         None => None,
     };
-    let options = DoctorOptions { python: args.app.python, app, data_dir: invocation.global.data_dir.clone() };
+    let (data_dir, _) = configuration::data(&invocation.global)?;
+    let options = DoctorOptions { python: args.app.python, app, data_dir: Some(data_dir) };
     let checks = hatchery::doctor(&options);
     let printer = &invocation.printer;
     if printer.json() {
@@ -29,6 +39,24 @@ pub(crate) async fn doctor(args: DoctorArgs, invocation: &Invocation) -> Result<
     }
     let sick = checks.iter().any(|check| check.status == CheckStatus::Error);
     Ok(if sick { Exit::Unhealthy } else { Exit::Success })
+}
+
+/// Prints where it is, as a script would assign it to the variable.
+async fn write_guardian(file: &Path, invocation: &Invocation) -> Result<Exit, Failure> {
+    hatchery::write_guardian(file)?;
+    let place = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let (place, printer) = (place.to_string_lossy(), &invocation.printer);
+    if printer.json() {
+        printer.document(&json!({ "guardian": place })).await?;
+    } else {
+        printer.text(&place).await?;
+        if !invocation.global.quiet {
+            printer
+                .message("written; set HATCHERY_GUARDIAN to it, and write it anew with each version of hatchery")
+                .await;
+        }
+    }
+    Ok(Exit::Success)
 }
 
 fn json_form(check: &Check) -> serde_json::Value {

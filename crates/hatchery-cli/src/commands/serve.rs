@@ -19,6 +19,9 @@ const GRACE: Duration = Duration::from_secs(30);
 /// The pool that an app without a configuration gets.
 const POOL: &str = "default";
 
+/// Where it listens if nobody says where.
+const LISTEN: &str = "127.0.0.1:7411";
+
 /// Serve an app over HTTP until SIGTERM or SIGINT, then let running calls finish (30s, or `stop` of the pool in hatchery.toml)
 #[derive(clap::Args, Debug)]
 pub(crate) struct ServeArgs {
@@ -27,9 +30,9 @@ pub(crate) struct ServeArgs {
     /// How many worker processes
     #[arg(long, value_name = "N", default_value = "1", value_parser = private_pool::workers)]
     workers: NonZeroUsize,
-    /// Where to listen, on loopback; port 0 is any free one
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7411")]
-    listen: String,
+    /// Where to listen, on loopback; port 0 is any free one [default: `[server] listen` in hatchery.toml, else 127.0.0.1:7411]
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
 }
 
 /// The daemon, from its binding to its end.
@@ -40,9 +43,11 @@ pub(crate) async fn serve(args: ServeArgs, invocation: &Invocation) -> Result<Ex
     let global = &invocation.global;
     let setting = args.app.resolve(global)?;
     let stop = setting.stop(StopGraces { ask: GRACE, ..StopGraces::default() });
-    let data_dir = configuration::data(global)?.0;
-    let daemon = Daemon::bind(&args.listen).await?;
-    let _until_the_end = Record::claim(&data_dir, daemon.address())?;
+    let data_dir = configuration::records(global)?.0;
+    let listen = args.listen.as_ref().or(setting.listen.as_ref());
+    let daemon = Daemon::bind(listen.map_or(LISTEN, String::as_str)).await?;
+    let claimed = Record::claim(&data_dir, daemon.address());
+    let _until_the_end = claimed.map_err(|error| Failure::from(error).hinted(of_claim))?;
     let mut builder = Hatchery::builder();
     let logs = Logs::follow(builder.events(), global.log, global.quiet, Calls::Many, &invocation.printer);
     let filling = setting.pool(builder, POOL).workers(args.workers.get()).stop(stop).start();
@@ -51,6 +56,11 @@ pub(crate) async fn serve(args: ServeArgs, invocation: &Invocation) -> Result<Ex
     let _held_by_its_reader = tokio::time::timeout(PARTING, logs.finish()).await;
     outcome.map_err(|error| Failure::from(error).hinted(private_pool::of_start))?;
     Ok(Exit::Drained)
+}
+
+/// A directory that has a daemon says so itself; one that cannot be written is somebody else's, or the wrong one.
+fn of_claim(error: &Error) -> Option<String> {
+    (error.kind() == ErrorKind::Validation).then(|| configuration::OTHER_DATA_DIR.to_owned())
 }
 
 /// Serves, and tells of the phases meanwhile.

@@ -7,7 +7,7 @@ use crate::colour::Paint;
 use crate::columns::{Column, Holds, table};
 use crate::exit::{Exit, Failure};
 use crate::invocation::Invocation;
-use crate::remote::DaemonOptions;
+use crate::remote::{DaemonOptions, START_ONE};
 
 /// Say how the running daemon is, how busy its pools are, and whether what is promised about processes holds here
 #[derive(clap::Args, Debug)]
@@ -60,7 +60,7 @@ struct PoolStatus {
 
 /// Asks it.
 pub(crate) async fn status(args: StatusArgs, invocation: &Invocation) -> Result<Exit, Failure> {
-    let daemon = args.daemon.find(&invocation.global)?;
+    let daemon = args.daemon.find(&invocation.global, START_ONE)?;
     let text = invocation.unless_interrupted(daemon.get("/v1/status")).await?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     invocation.print_answer(&text, |status: Status, paint| sheet(&status, now, paint)).await?;

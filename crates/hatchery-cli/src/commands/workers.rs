@@ -6,7 +6,7 @@ use crate::colour::Paint;
 use crate::columns::{Column, Holds, table};
 use crate::exit::{Exit, Failure};
 use crate::invocation::Invocation;
-use crate::remote::DaemonOptions;
+use crate::remote::{DaemonOptions, START_ONE};
 
 /// List the workers of the running daemon, and what each is doing
 #[derive(clap::Args, Debug)]
@@ -31,7 +31,7 @@ struct Worker {
 
 /// Asks it.
 pub(crate) async fn workers(args: WorkersArgs, invocation: &Invocation) -> Result<Exit, Failure> {
-    let daemon = args.daemon.find(&invocation.global)?;
+    let daemon = args.daemon.find(&invocation.global, START_ONE)?;
     let text = invocation.unless_interrupted(daemon.get("/v1/workers")).await?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     invocation.print_answer(&text, |workers: Vec<Worker>, paint| sheet(&workers, now, paint)).await?;

@@ -37,19 +37,17 @@ impl FromStr for Address {
 }
 
 impl DaemonOptions {
-    /// The daemon that is meant. Whether it answers is found out by asking it.
-    pub(crate) fn find(&self, global: &GlobalOptions) -> Result<Daemon> {
+    /// The daemon that is meant. Whether it answers is found out by asking it. `otherwise` is what to do if there is none.
+    pub(crate) fn find(&self, global: &GlobalOptions, otherwise: &str) -> Result<Daemon> {
         if let Some(Address(address)) = &self.addr {
             return Ok(Daemon::at(address.clone()));
         }
         if let Some(Address(address)) = of_environment()? {
             return Ok(Daemon::at(address));
         }
-        let data_dir = configuration::data(global)?.0;
-        let record = Record::find(&data_dir)?.ok_or_else(|| {
-            let message = "no daemon is running; give the app with --app app.py, or start one with `hatchery serve`";
-            Error::new(ErrorKind::Unavailable, message)
-        })?;
+        let data_dir = configuration::records(global)?.0;
+        let record = Record::find(&data_dir)?
+            .ok_or_else(|| Error::new(ErrorKind::Unavailable, format!("no daemon is running; {otherwise}")))?;
         Ok(Daemon::at(record.address.to_string().parse::<Address>()?.0))
     }
 }

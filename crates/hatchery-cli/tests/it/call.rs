@@ -215,3 +215,20 @@ fn a_closed_stderr_disturbs_nothing() {
     let mut command = sandbox.command(&call(&["say", "text=hello"]));
     Running::new(command.stderr(Stdio::null()).spawn().unwrap()).finish().exits(0).prints("null");
 }
+
+#[test]
+fn an_instance_has_a_data_directory_of_its_own_which_a_variable_may_name() {
+    let sandbox = Sandbox::with_app();
+    let call = r#"exec "$0" call word_count text=a --app app.py -q"#;
+    sandbox.write("hatchery.toml", "[instance]\nname = \"shop\"\n");
+    sandbox.shell(&format!("HATCHERY__INSTANCE__TOKEN=job-7 {call}")).exits(0);
+    sandbox.shell(&format!("HATCHERY__INSTANCE__NAME=other {call}")).exits(0);
+    let mut instances: Vec<_> =
+        std::fs::read_dir(sandbox.path("state/hatchery")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    instances.sort();
+    assert_eq!(instances, ["other", "shop__job-7"]);
+    sandbox
+        .shell(&format!("HATCHERY__INSTANCE__NAM=other {call}"))
+        .exits(2)
+        .says("HATCHERY__INSTANCE__NAM: unknown key");
+}

@@ -153,7 +153,133 @@ fn the_registry_lists_what_dead_runs_have_written_down_if_asked_for_all() {
     assert_eq!((&entry["run"], &entry["pid"]), (&json!(left.id), &json!(left.process.id())));
     assert_eq!((&entry["worker"], &entry["state"]), (&json!("default-1"), &json!("active")));
     let finished = sandbox.run(&["registry", "--all-runs"]).exits(0);
-    assert!(finished.stdout.starts_with("active "), "{finished:#?}");
+    assert!(finished.stdout.starts_with("state ") && finished.stdout.contains("\nactive "), "{finished:#?}");
+}
+
+#[test]
+fn the_registry_is_asked_by_worker_pid_fingerprint_and_run() {
+    let sandbox = Sandbox::new();
+    let (one, two) = (Left::in_sandbox(&sandbox, bits()), Left::in_sandbox(&sandbox, bits()));
+    let runs = |words: &[&str]| {
+        let entries = sandbox.run(&[&["registry", "--json"], words].concat()).exits(0).json();
+        entries.as_array().unwrap().iter().map(|entry| entry["run"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(runs(&["--worker", "default-1"]).len(), 2, "of all runs");
+    assert_eq!(runs(&["--pid", &one.process.id().to_string()]), [one.id.clone()]);
+    assert_eq!(runs(&["--fingerprint", &format!("{}:1", &two.id[..7])]), [two.id.clone()]);
+    assert_eq!(runs(&["--run", &two.id[..20]]), [two.id.clone()]);
+    assert!(runs(&["--worker", "default-2"]).is_empty());
+    sandbox.run(&["registry", "--pid", "1"]).exits(0).prints("").says("no such process is written down");
+    sandbox.run(&["registry", "--pid", "1", "--worker", "default-1"]).exits(2).says("cannot be used with");
+}
+
+#[test]
+fn who_gives_the_wrong_token_is_told_that_it_is_another_instance_s() {
+    let sandbox = Sandbox::new();
+    let mut left = Left::in_sandbox(&sandbox, bits());
+    let data_dir = sandbox.name("state/hatchery/default");
+    let line =
+        |variables: &str| sandbox.shell(&format!(r#"{variables} exec "$0" orphans --kill --data-dir {data_dir}"#));
+    let other = line("HATCHERY__INSTANCE__TOKEN=job-7").exits(0);
+    // Others' tests have processes, too.
+    let says_so = |text: &str| text.starts_with("no orphans; left alone: ") && text.contains(" of other instances");
+    assert!(says_so(&other.stdout), "{other:#?}");
+    assert!(says_so(&line("HATCHERY__INSTANCE__NAME=other").exits(0).stdout));
+    line("HATCHERY__INSTANCE__TOKEN=../..").exits(2).says("HATCHERY__INSTANCE__TOKEN: expected a name");
+    assert!(left.is_alive());
+    assert!(line("").exits(0).stdout.contains("1 orphan, 1 ended"));
+    assert!(!left.is_alive());
+}
+
+#[test]
+fn what_cannot_be_looked_at_is_not_called_healthy() {
+    let sandbox = Sandbox::new();
+    sandbox.write("file", "");
+    for data_dir in ["file", "file/below"] {
+        for command in [&["orphans"][..], &["orphans", "--kill"], &["registry"], &["status"]] {
+            let finished = sandbox.run(&[command, &["--data-dir", data_dir]].concat()).exits(2).prints("");
+            finished.says(&format!("error: data directory {data_dir}: "));
+        }
+    }
+    let serve = ["serve", "--app", "app.py", "--listen", "127.0.0.1:0", "--data-dir", "file"];
+    sandbox.run(&serve).exits(2).says("data directory file: it is no directory");
+
+    std::fs::create_dir(sandbox.path("data")).unwrap();
+    std::os::unix::fs::symlink("/", sandbox.path("data/runs")).unwrap();
+    let finished = sandbox.run(&["orphans", "--data-dir", "data"]).exits(6).says("note: data/runs: is a symbolic link");
+    assert!(finished.stdout.starts_with("no orphans; but not everything could be looked at"), "{finished:#?}");
+    assert_eq!(sandbox.run(&["orphans", "--data-dir", "data", "--json"]).exits(6).json()["errors"], json!(1));
+    sandbox.run(&["registry", "--data-dir", "data"]).exits(4).says("read the registry: data/runs: is a symbolic link");
+    sandbox.run(&["orphans", "--run", "0123abcd"]).exits(0).says("no run here has an id that begins with 0123abcd");
+}
+
+/// Somebody else's, for whoever may give it away.
+#[test]
+fn a_data_directory_of_another_user_is_named_with_its_owner() {
+    let sandbox = Sandbox::with_app();
+    std::fs::create_dir_all(sandbox.path("data/runs")).unwrap();
+    if std::os::unix::fs::chown(sandbox.path("data/runs"), Some(65_534), None).is_err() {
+        return;
+    }
+    let whose = "data/runs: belongs to user 65534, and not to this one";
+    sandbox.run(&["orphans", "--data-dir", "data"]).exits(6).says(whose);
+    sandbox.run(&["registry", "--data-dir", "data"]).exits(4).says(whose);
+    let call = ["call", "word_count", "text=a", "--app", "app.py", "--data-dir", "data"];
+    sandbox.run(&call).exits(0).prints(r#"{"a":1}"#).says("warning: ").says(whose);
+    sandbox.run(&[&call[..], &["--require-registry"]].concat()).exits(2).says(whose);
+}
+
+/// Another sweep is at work, which ours would wait for.
+fn busy(sandbox: &Sandbox) -> std::fs::File {
+    let runs = std::fs::File::open(sandbox.path("state/hatchery/default/runs")).unwrap();
+    rustix::fs::flock(&runs, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    runs
+}
+
+#[test]
+fn ctrl_c_ends_the_command_and_what_is_left_is_ended_by_the_next() {
+    let sandbox = Sandbox::new();
+    let mut left = Left::in_sandbox(&sandbox, bits());
+    let turn = busy(&sandbox);
+    let running = sandbox.start(&["orphans", "--kill"]);
+    running.wait_for_thread("sweep");
+    running.signal(rustix::process::Signal::INT);
+    running.finish().exits(130).prints("");
+    assert!(left.is_alive(), "it was not its turn");
+    drop(turn);
+    sandbox.run(&["orphans", "--kill"]).exits(0);
+    assert!(!left.is_alive());
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_keep_orphans_from_being_ended() {
+    let sandbox = Sandbox::new();
+    let mut left = Left::in_sandbox(&sandbox, bits());
+    let turn = busy(&sandbox);
+    let mut running = sandbox.start(&["orphans", "--kill"]);
+    running.wait_for_thread("sweep");
+    running.close_stdout();
+    drop(turn);
+    running.finish().exits(0).hides("error");
+    assert!(!left.is_alive());
+    sandbox.shell(r#""$0" orphans --json | true"#).exits(0).hides("error");
+}
+
+#[test]
+fn a_damaged_record_is_told_until_nothing_can_belong_to_it() {
+    let sandbox = Sandbox::new();
+    let mut left = Left::in_sandbox(&sandbox, bits());
+    let record = format!("state/hatchery/default/runs/{}/record", left.id);
+    sandbox.write(&record, "garbage");
+    for words in [&["orphans"][..], &["orphans", "--kill"]] {
+        sandbox.run(words).exits(6).says("cannot be relied on");
+        assert!(left.is_alive() && sandbox.path(&record).exists());
+    }
+    left.process.kill().unwrap();
+    left.process.wait().unwrap();
+    sandbox.run(&["orphans", "--kill"]).exits(6).says("is removed");
+    assert!(!sandbox.path(&record).exists());
+    sandbox.run(&["orphans"]).exits(0).hides("cannot be relied on");
 }
 
 #[test]

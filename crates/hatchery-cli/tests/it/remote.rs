@@ -55,7 +55,7 @@ fn a_pool_that_is_not_there_is_named() {
 fn nobody_there_is_not_available() {
     let sandbox = Sandbox::new();
     for command in [&CALL[..], &["tools"], &["status"], &["workers"], &["map", "t"], &["stream", "t"]] {
-        sandbox.run(command).exits(4).prints("").says("error: no daemon is running; give the app with --app app.py");
+        sandbox.run(command).exits(4).prints("").says("error: no daemon is running; ").says("hatchery serve");
     }
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let said = format!("no daemon is running at {free}: Connection refused");

@@ -149,7 +149,30 @@ fn what_cannot_be_served_is_told_before_anything_starts() {
     sandbox.run(&["serve", "--app", "app.py", "--listen", "0.0.0.0:0"]).exits(2).says("only loopback addresses");
     sandbox.run(&["serve", "--app", "app.py", "--listen", "7411"]).exits(2).says("expected an address and a port");
     sandbox.write("file", "");
-    sandbox.run(&[&SERVE[..], &["--data-dir", "file/x"]].concat()).exits(2).says("write file/x/daemon.json: Not a dir");
+    sandbox
+        .run(&[&SERVE[..], &["--data-dir", "file/x"]].concat())
+        .exits(2)
+        .says("directory file/x: a part of its path is no");
+}
+
+#[test]
+fn where_it_listens_is_what_the_flag_says_then_the_variable_then_the_file() {
+    let sandbox = Sandbox::with_app();
+    let line = |variable: &str, flag: &str| {
+        sandbox.shell(&format!(r#"{variable} exec "$0" serve --app app.py {flag}"#)).exits(2)
+    };
+    sandbox.write("hatchery.toml", "[server]\nlisten = \"192.0.2.1:1\"\n");
+    line("", "").says("listen on 192.0.2.1:1: only loopback");
+    line("HATCHERY__SERVER__LISTEN=192.0.2.2:1", "").says("listen on 192.0.2.2:1: only loopback");
+    line("HATCHERY__SERVER__LISTEN=192.0.2.2:1", "--listen 192.0.2.3:1").says("listen on 192.0.2.3:1: only loopback");
+    sandbox.write("hatchery.toml", "[server]\nlisten = 7411\n");
+    line("", "").says("hatchery.toml:2: server.listen: expected an address and a port");
+
+    sandbox.write("hatchery.toml", "[server]\nlisten = \"127.0.0.1:0\"\n");
+    let running = sandbox.start(&["serve", "--app", "app.py"]);
+    wait_until("it serves", || sandbox.run(&["call", "word_count", "text=a", "-q"]).status == Some(0));
+    running.signal(Signal::TERM);
+    running.finish().exits(0).says("listening on http://127.0.0.1:");
 }
 
 #[test]

@@ -43,6 +43,9 @@ fn abilities(answer: Result<Probe, Error>, interpreter: &Interpreter) -> Vec<Che
         Err(error) if error.kind() == ErrorKind::Unavailable => {
             vec![Check::error("python version", "cannot be asked: no process can be started", "see `containment`")]
         }
+        Err(error) if error.message().contains("Too many open files") => {
+            vec![Check::error("python version", error.message(), super::storage::MORE_FILES)]
+        }
         Err(error) => vec![Check::error("python version", error.message(), ADVICE)],
     }
 }

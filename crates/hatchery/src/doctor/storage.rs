@@ -32,13 +32,16 @@ const FILES_PER_WORKER: u64 = 6;
 /// Room for a hundred workers and as many clients.
 const ENOUGH_FILES: u64 = 1024;
 
+/// How more are had.
+pub(super) const MORE_FILES: &str = "allow more open files: ulimit -n 4096, or LimitNOFILE= in a systemd unit";
+
 /// `None`: no limit.
 fn open_files_of(limit: Option<u64>) -> Check {
     const NAME: &str = "open files";
     match limit {
         Some(limit) if limit < ENOUGH_FILES => {
             let message = format!("at most {limit}; each worker takes {FILES_PER_WORKER}");
-            Check::warning(NAME, message, "ulimit -n 4096, or LimitNOFILE= in a systemd unit")
+            Check::warning(NAME, message, MORE_FILES)
         }
         Some(limit) => Check::ok(NAME, format!("at most {limit}")),
         None => Check::ok(NAME, "no limit"),

@@ -15,21 +15,46 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct ScriptTimeouts {
     /// From the first process to the last READY. Default: 15 s.
     pub start: Duration,
-    /// The longest that any grace of a pool may be once the work is over, see
-    /// [`shutdown_within`](Hatchery::shutdown_within). Default: none, each pool has its own.
+    /// From the end of the work to the end of the last process, all pools together; within it each pool has its own
+    /// [`StopGraces`](crate::StopGraces). Default: no bound but theirs.
     pub shutdown: Duration,
+    /// How long the kernel is waited for once everything was killed, which is what happens when `shutdown` is over. Zero: not at
+    /// all. Default: 5 s.
+    pub cleanup: Duration,
 }
 
 impl Default for ScriptTimeouts {
     fn default() -> ScriptTimeouts {
-        ScriptTimeouts { start: Duration::from_secs(15), shutdown: Duration::MAX }
+        let [start, cleanup] = [15, 5].map(Duration::from_secs);
+        ScriptTimeouts { start, shutdown: Duration::MAX, cleanup }
+    }
+}
+
+impl ScriptTimeouts {
+    /// With another [`start`](ScriptTimeouts::start).
+    #[must_use]
+    pub fn start(self, start: Duration) -> ScriptTimeouts {
+        ScriptTimeouts { start, ..self }
+    }
+
+    /// With another [`shutdown`](ScriptTimeouts::shutdown).
+    #[must_use]
+    pub fn shutdown(self, shutdown: Duration) -> ScriptTimeouts {
+        ScriptTimeouts { shutdown, ..self }
+    }
+
+    /// With another [`cleanup`](ScriptTimeouts::cleanup).
+    #[must_use]
+    pub fn cleanup(self, cleanup: Duration) -> ScriptTimeouts {
+        ScriptTimeouts { cleanup, ..self }
     }
 }
 
 impl Builder {
     /// Starts everything, runs `work`, and ends everything: when it returns, whether a value or an error; when it panics (the
-    /// panic goes on afterwards); when `stop` resolves, which drops it. Give `tokio::signal::ctrl_c` as `stop`, a closed
-    /// stdout, or `std::future::pending()`: a library does not touch the signals of its program by itself.
+    /// panic goes on afterwards); when `stop` resolves, which drops it. Give `tokio::signal::ctrl_c` as `stop`,
+    /// [`stdout_closed`](crate::stdout_closed), both in a `select!`, or `std::future::pending()`: a library does not touch the
+    /// signals of its program by itself. The end is orderly within `timeouts.shutdown`; then everything is killed.
     ///
     /// A signal that ends this program outright, `kill -9` included, ends every process too: that is the guardian's doing.
     /// There is no mode that ends the program itself: `main` returns, and says with what.
@@ -49,8 +74,8 @@ impl Builder {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Builder::start`] and of `work`; `deadline` if the start takes too long; `cancelled` if `stop` was first. An
-    /// error of the end itself is told only if there is no other.
+    /// Those of [`Builder::start`] and of `work`; `deadline` if the start takes too long; `cancelled` if `stop` was first;
+    /// `internal`, naming them, if processes are left that the kernel holds, which is told only if there is no other error.
     pub async fn run<T, E: From<Error>>(
         self,
         timeouts: ScriptTimeouts,
@@ -75,13 +100,28 @@ impl Builder {
                 outcome = caught => outcome,
             }
         };
-        let ended = hatchery.shutdown_within(timeouts.shutdown).await;
+        let ended = ended(&hatchery, &timeouts).await;
         match outcome {
             Ok(Ok(value)) => ended.map(|()| value).map_err(E::from),
             Ok(Err(error)) => Err(error),
             Err(panic) => resume_unwind(panic),
         }
     }
+}
+
+/// In order, as long as that may take; then at once.
+async fn ended(hatchery: &Hatchery, timeouts: &ScriptTimeouts) -> Result<()> {
+    let in_order = tokio::time::timeout(timeouts.shutdown, hatchery.shutdown_within(timeouts.shutdown));
+    if matches!(in_order.await, Ok(Ok(()))) {
+        return Ok(());
+    }
+    let survivors = hatchery.cleanup(timeouts.cleanup).await.survivors;
+    if survivors.is_empty() {
+        return Ok(());
+    }
+    let names = survivors.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let message = format!("end the script's workers: still there {:?} after SIGKILL: {names}", timeouts.cleanup);
+    Err(Error::new(ErrorKind::Internal, message))
 }
 
 fn stopped() -> Error {

@@ -25,6 +25,7 @@ use guarantee::Guarantee;
 pub(super) use line::{Gone, Reply, WhenGone};
 pub(crate) use pair::Pair;
 pub(super) use pair::attempted;
+pub(crate) use program::write_program;
 
 use super::cage;
 use super::mark::{Mark, Worn};

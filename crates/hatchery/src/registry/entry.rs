@@ -29,7 +29,7 @@ pub struct ProcessEntry {
     pub cgroup: Option<String>,
     /// Its command line, without secrets.
     pub command: Option<String>,
-    /// `<run>:<number>`: what the process itself carries, in its environment and as its mark.
+    /// `<run>:<number>`: what the process itself carries as its mark.
     pub fingerprint: String,
     /// The supervisor.
     pub owner_pid: u32,
@@ -61,6 +61,34 @@ impl ProcessEntry {
             self.state = EntryState::Gone;
         }
         self
+    }
+}
+
+/// Which entries of a registry are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Wanted {
+    /// Every one.
+    All,
+    /// Those of a run.
+    Run(RunId),
+    /// Those of a worker, in whatever run: all that have had its seat.
+    Worker(String),
+    /// Those whose process has, or had, this number.
+    Pid(u32),
+    /// The one with this [`fingerprint`](ProcessEntry::fingerprint).
+    Fingerprint(String),
+}
+
+impl Wanted {
+    pub(super) fn fits(&self, entry: &ProcessEntry) -> bool {
+        match self {
+            Wanted::All => true,
+            Wanted::Run(run) => entry.run == *run,
+            Wanted::Worker(worker) => entry.worker == *worker,
+            Wanted::Pid(pid) => entry.pid == Some(*pid),
+            Wanted::Fingerprint(fingerprint) => entry.fingerprint == *fingerprint,
+        }
     }
 }
 

@@ -24,9 +24,9 @@ pub(super) enum Refusal {
     #[error("{}: {error}", path.display())]
     Io { path: PathBuf, error: io::Error },
     /// Another user's, so it may say anything.
-    #[error("{}: belongs to user {owner}", path.display())]
+    #[error("{}: belongs to user {owner}, and not to this one ({})", path.display(), geteuid().as_raw())]
     NotOurs { path: PathBuf, owner: u32 },
-    #[error("{}: others may write it (mode {mode:o})", path.display())]
+    #[error("{}: others may write it (mode {mode:o}); `chmod go-w` keeps them out", path.display())]
     Open { path: PathBuf, mode: u32 },
     #[error("{}: is a symbolic link", path.display())]
     Link { path: PathBuf },

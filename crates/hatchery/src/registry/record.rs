@@ -101,6 +101,17 @@ pub(super) enum Unreadable {
     Contradiction(&'static str),
 }
 
+impl Unreadable {
+    /// Whether nobody will ever read it: not one of a newer version, and not one that only this process may not read now.
+    pub(super) fn is_damage(&self) -> bool {
+        match self {
+            Unreadable::Newer(_) => false,
+            Unreadable::Refused(refusal @ Refusal::Io { .. }) => refusal.is_missing(),
+            Unreadable::Refused(_) | Unreadable::NoHeader(_) | Unreadable::Contradiction(_) => true,
+        }
+    }
+}
+
 impl Header {
     /// Of a run that this process begins now.
     pub(crate) fn of_this_process(run: RunId, instance: Instance, mark: Mark) -> Header {

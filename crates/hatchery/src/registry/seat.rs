@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::entry::{EntryState, fingerprint};
+use super::entry::EntryState;
 use super::record::Line;
 use super::{Shared, unix_millis};
 use crate::process::{Identity, Standing, redacted};
@@ -49,11 +49,6 @@ impl Reservation {
         self.number
     }
 
-    /// What the process is to carry in its environment as `HATCHERY_WORKER` says who it is; its mark proves it.
-    pub(crate) fn fingerprint(&self) -> String {
-        fingerprint(self.shared.header.run, self.number)
-    }
-
     /// The process runs.
     pub(crate) fn activate(mut self, started: Started<'_>) -> Entry {
         self.is_used = true;
@@ -83,6 +78,7 @@ impl Drop for Reservation {
 }
 
 impl Entry {
+    #[cfg(test)]
     pub(crate) fn number(&self) -> u32 {
         self.number
     }

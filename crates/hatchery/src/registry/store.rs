@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, params};
 
-use super::entry::{EntryState, ProcessEntry};
+use super::entry::{EntryState, ProcessEntry, Wanted};
 use super::folder::{Folder, Refusal, lock};
 use crate::id::RunId;
 
@@ -150,21 +150,14 @@ pub(super) struct Reader {
     connection: Connection,
 }
 
-/// Which entries are wanted.
-pub(super) enum Wanted<'a> {
-    All,
-    Run(RunId),
-    Worker(&'a str),
-    Pid(u32),
-    Fingerprint(&'a str),
-}
-
 impl Reader {
     /// `None` if there is no file.
     pub(super) fn open(data_dir: &Path) -> Result<Option<Reader>, StoreError> {
         let path = data_dir.join(FILE);
-        if !path.exists() {
-            return Ok(None);
+        match std::fs::metadata(&path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StoreError::Io { path, error }),
         }
         let open = || {
             let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
@@ -175,7 +168,7 @@ impl Reader {
     }
 
     /// In the order of their reservation.
-    pub(super) fn entries(&self, wanted: &Wanted<'_>) -> rusqlite::Result<Vec<ProcessEntry>> {
+    pub(super) fn entries(&self, wanted: &Wanted) -> rusqlite::Result<Vec<ProcessEntry>> {
         let (condition, value): (_, &dyn rusqlite::ToSql) = match wanted {
             Wanted::All => ("?1 = ?1", &0),
             Wanted::Run(run) => ("run = ?1", &run.to_string()),

@@ -66,12 +66,17 @@ pub fn orphans(options: &SweepOptions) -> Result<SweepReport> {
 /// How the instance is: what its registry holds, and what a sweep would find. Ends nothing.
 ///
 /// # Errors
-/// As for [`orphans`]; [`ErrorKind::Unavailable`] if the registry cannot be read.
+/// As for [`orphans`]. A registry that cannot be read is a note, and no good health.
 pub fn system_status(options: &SweepOptions) -> Result<SystemStatus> {
-    let report = orphans(&SweepOptions { kill: false, ..options.clone() })?;
+    let mut report = orphans(&SweepOptions { kill: false, ..options.clone() })?;
+    let registry = statistics(&options.data_dir).unwrap_or_else(|error| {
+        report.errors += 1;
+        report.notes.push(error.to_string());
+        Statistics::default()
+    });
     let ours = report.details.iter().filter(|detail| detail.class != ProcessClass::Foreign);
     Ok(SystemStatus {
-        registry: statistics(&options.data_dir)?,
+        registry,
         processes: ours.count(),
         orphans: report.found,
         oldest_orphan: report.details.iter().filter_map(|detail| detail.first_seen).min(),
@@ -111,6 +116,9 @@ fn sweep(options: &SweepOptions, runtime: &RuntimeBase) -> Result<SweepReport> {
     let places = sweep.places(runtime);
     let _turns: Vec<File> = places.iter().filter_map(|place| sweep.turn(place)).collect();
     let mut runs: Vec<Run> = places.iter().flat_map(|place| sweep.runs(place)).collect();
+    if let Some(prefix) = options.run.as_ref().filter(|_| runs.is_empty()) {
+        sweep.report.notes.push(format!("no run here has an id that begins with {prefix}"));
+    }
     let census = if sweep.may_end { wait_for_guards(&runs) } else { Census::take() };
     let failed = |error| Error::new(ErrorKind::Unavailable, format!("look for processes in /proc: {error}"));
     let census = census.map_err(failed)?;
@@ -141,12 +149,20 @@ struct Run {
     verdict: Verdict,
     /// Why it is so, in words about its owner.
     evidence: String,
+    /// Nobody can read its record, and nobody holds its lock.
+    is_ruin: bool,
     is_over: bool,
 }
 
 impl Run {
     fn is_dead(&self) -> bool {
         matches!(self.verdict, Verdict::Dead(_))
+    }
+
+    /// Whether a ruin can go: whatever its record said, it was about processes that carried the run's mark, in whatever
+    /// hatchery's worker its supervisor was.
+    fn is_abandoned(&self, census: &Census) -> bool {
+        self.is_ruin && !census.marked.iter().any(|sighting| sighting.worn.mark.is_of(self.id))
     }
 
     fn is_spared(&self, worker: u32) -> bool {
@@ -283,13 +299,13 @@ impl Sweep<'_> {
                 return None;
             }
         };
-        let (runs, is_over) = (Arc::clone(place), false);
+        let (runs, is_ruin, is_over) = (Arc::clone(place), false, false);
         match Record::read(&folder, id) {
             Ok(record) => {
                 let verdict = self.verdict(&record, &folder);
                 let evidence = evidence(&record, verdict);
                 let mark = record.header.mark;
-                Some(Run { id, runs, folder, mark, record: Some(record), verdict, evidence, is_over })
+                Some(Run { id, runs, folder, mark, record: Some(record), verdict, evidence, is_ruin, is_over })
             }
             // It ended meanwhile.
             Err(Unreadable::Refused(refusal)) if refusal.is_missing() && place.folder(&name).is_err() => None,
@@ -297,7 +313,8 @@ impl Sweep<'_> {
                 self.note_error(format!("the record of run {} cannot be relied on: {why}", id.short()));
                 let verdict = Verdict::Unknown("has a record that cannot be relied on");
                 let (mark, evidence) = (Mark::of_run(id, None), format!("its record cannot be relied on: {why}"));
-                Some(Run { id, runs, folder, mark, record: None, verdict, evidence, is_over })
+                let is_ruin = why.is_damage() && !is_held(&folder);
+                Some(Run { id, runs, folder, mark, record: None, verdict, evidence, is_ruin, is_over })
             }
         }
     }
@@ -326,8 +343,14 @@ impl Sweep<'_> {
             match run.verdict {
                 Verdict::Dead(_) => self.end(run, &mut details, census, first_seen),
                 Verdict::OtherBoot => run.is_over = true,
-                _ => {}
+                _ => run.is_over = run.is_abandoned(census),
             }
+        }
+        if run.is_ruin && run.is_over {
+            let id = run.id.short();
+            self.report
+                .notes
+                .push(format!("the record of run {id} is removed: nobody holds it, nothing carries its mark"));
         }
         self.report.details.extend(details);
     }
@@ -412,6 +435,14 @@ impl Sweep<'_> {
         report.terminated = report.details.iter().filter(|detail| detail.ended).count();
         report.preserved = report.details.len() - report.found;
         self.report
+    }
+}
+
+/// Whether the owner lives, or what it forked: a lock that is missing is held by nobody.
+fn is_held(folder: &Folder) -> bool {
+    match folder.read(LOCK) {
+        Ok(lock) => !is_free(&lock),
+        Err(refusal) => !refusal.is_missing(),
     }
 }
 

@@ -106,7 +106,7 @@ pub(super) fn options(data_dir: &Path) -> Options {
 fn a_life_is_on_disk_at_each_step() {
     let bench = Bench::new();
     let seat = bench.reserve(0);
-    assert_eq!(seat.fingerprint(), format!("{}:1", bench.registry.run().short()));
+    assert_eq!(bench.registry.entries()[0].fingerprint, format!("{}:1", bench.registry.run().short()));
     assert!(bench.record().workers[&1].started.is_none());
     assert_eq!(bench.on_disk(), [(1, EntryState::Reserved)]);
 
@@ -144,8 +144,8 @@ fn found_by_worker_by_pid_and_by_fingerprint() {
     let bench = Bench::new();
     let ((one, _first), (two, _second)) = (bench.start(0), bench.start(1));
     let number = |entry: Option<Arc<ProcessEntry>>| entry.map(|entry| entry.number);
-    assert_eq!(number(bench.registry.by_worker(&WorkerId::new("default", 1))), Some(2));
-    assert_eq!(number(bench.registry.by_worker(&WorkerId::new("default", 2))), None);
+    assert_eq!(number(bench.registry.by_worker("default-2")), Some(2));
+    assert_eq!(number(bench.registry.by_worker("default-3")), None);
     assert_eq!(number(bench.registry.by_pid(one.pid())), Some(1));
     assert_eq!(number(bench.registry.by_pid(1)), None);
     let run = bench.registry.run().short();
@@ -154,6 +154,18 @@ fn found_by_worker_by_pid_and_by_fingerprint() {
         assert_eq!(number(bench.registry.by_fingerprint(&unknown)), None, "{unknown}");
     }
     assert_eq!(bench.registry.active_pids(), [one.pid(), two.pid()]);
+    bench.registry.flush();
+    let on_disk = |wanted| {
+        registry_lookup(bench.data.path(), &wanted).unwrap().iter().map(|entry| entry.number).collect::<Vec<_>>()
+    };
+    let run = bench.registry.run();
+    assert_eq!(on_disk(Wanted::Worker("default-2".to_owned())), [2]);
+    assert_eq!(on_disk(Wanted::Pid(one.pid())), [1]);
+    assert_eq!(on_disk(Wanted::Fingerprint(format!("{}:2", run.short()))), [2]);
+    assert_eq!((on_disk(Wanted::Run(run)), on_disk(Wanted::All)), (vec![1, 2], vec![1, 2]));
+    std::fs::write(bench.data.path().join("registry.sqlite3"), "garbage").unwrap();
+    assert_eq!(on_disk(Wanted::Pid(two.pid())), [2], "what the index does not know, the records do");
+    assert_eq!(on_disk(Wanted::Pid(1)), [0; 0]);
 }
 
 #[test]
@@ -175,7 +187,7 @@ fn a_successor_takes_the_name_while_its_predecessor_ends() {
     let (mut old, first) = bench.start(0);
     first.terminating();
     let (_new, second) = bench.start(0);
-    let found = || bench.registry.by_worker(&WorkerId::new("default", 0)).unwrap().number;
+    let found = || bench.registry.by_worker("default-1").unwrap().number;
     assert_eq!(found(), second.number());
     old.end();
     first.release();
@@ -233,6 +245,9 @@ fn a_late_word_about_a_group_is_for_the_process_it_is_about() {
     assert_eq!(group(), Some(sleeper.pid()));
     assert!(bench.registry.update_process_group(entry.number(), sleeper.pid(), 7));
     assert_eq!(group(), Some(7));
+    bench.registry.update_process_groups();
+    let its_own = rustix::process::getpgid(Some(rustix::process::Pid::from_child(&sleeper.0))).unwrap();
+    assert_eq!(group(), Some(its_own.as_raw_pid().unsigned_abs()), "what the kernel says");
 }
 
 #[test]
@@ -265,6 +280,17 @@ fn two_runs_of_one_instance_share_the_file_and_not_the_entries() {
 }
 
 #[test]
+fn what_cannot_be_read_is_an_error_and_not_an_empty_registry() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let error = registry_entries(&file).unwrap_err();
+    assert!(error.kind() == ErrorKind::Unavailable && error.message().contains("Not a directory"), "{error}");
+    std::os::unix::fs::symlink("/", folder.path().join(record::RUNS)).unwrap();
+    assert!(registry_entries(folder.path()).unwrap_err().message().contains("is a symbolic link"));
+}
+
+#[test]
 fn what_cannot_be_written_is_told_or_refused() {
     let nowhere = Path::new("/dev/null/data");
     let registry = Registry::open(RunId::random(), &options(nowhere)).unwrap();
@@ -292,8 +318,7 @@ fn lookups_cost() {
         println!("{what}: {:?}", began.elapsed() / rounds);
     };
     cost("memory, by pid", ROUNDS, &mut || assert!(bench.registry.by_pid(pid).is_some()));
-    let worker = WorkerId::new("default", 100);
-    cost("memory, by worker", ROUNDS, &mut || assert!(bench.registry.by_worker(&worker).is_some()));
+    cost("memory, by worker", ROUNDS, &mut || assert!(bench.registry.by_worker("default-101").is_some()));
     bench.registry.flush();
     let reader = Reader::open(bench.data.path()).unwrap().unwrap();
     cost("disk, by pid", 1000, &mut || assert_eq!(reader.entries(&Wanted::Pid(pid)).unwrap().len(), 1));

@@ -1,9 +1,10 @@
 //! The end of everything for a program that wants to leave now.
 
 use std::collections::BTreeSet;
+use std::future::pending;
 use std::time::Duration;
 
-use hatchery::Hatchery;
+use hatchery::{Error, ErrorKind, Event, Hatchery, LayerState, RunEvent, ScriptTimeouts, StopGraces};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -38,6 +39,35 @@ async fn processes_are_those_that_were_started() {
     assert!(processes.iter().all(|entry| entry.run == rig.hatchery.run_id()));
     rig.hatchery.shutdown().await.unwrap();
     assert!(rig.hatchery.processes().is_empty());
+}
+
+#[tokio::test]
+async fn the_registry_of_a_run_answers_by_every_key() {
+    let rig = Rig::basics(2).await;
+    let registry = rig.hatchery.registry();
+    let entry = registry.by_worker("default-1").unwrap();
+    let pid = entry.pid.unwrap();
+    assert_eq!(registry.by_pid(pid).unwrap(), entry);
+    assert_eq!(registry.by_fingerprint(&entry.fingerprint).unwrap(), entry);
+    assert!(registry.by_worker("default-3").is_none() && registry.by_pid(1).is_none());
+    assert_eq!(entry.process_group, Some(pid), "a worker leads a group");
+    assert!(registry.record().is_some());
+    if rig
+        .hatchery
+        .guarantee()
+        .layers()
+        .iter()
+        .any(|layer| layer.name == "mark" && matches!(layer.state, LayerState::Holds(_)))
+    {
+        assert_eq!(registry.is_proven(&entry.fingerprint), Some(true));
+    }
+    assert_eq!((registry.pids().len(), registry.active_pids().len()), (2, 2));
+    let statistics = registry.statistics();
+    assert_eq!((statistics.registered, statistics.alive, statistics.dead), (2, 2, 0));
+    assert!(registry.dead().is_empty());
+    rig.hatchery.shutdown().await.unwrap();
+    let registry = rig.hatchery.registry();
+    assert!(registry.entries().is_empty() && registry.pids().is_empty() && registry.record().is_none());
 }
 
 #[tokio::test]
@@ -101,4 +131,37 @@ async fn what_is_still_there_is_named_and_does_not_hold_up_the_caller() {
     drop(stopped);
     assert!(rig.hatchery.cleanup(PATIENCE).await.is_complete());
     eventually_gone(pid).await;
+}
+
+#[tokio::test]
+async fn a_script_whose_workers_do_not_go_in_time_has_them_killed() {
+    let graces = StopGraces { ask: Duration::from_secs(600), term: Duration::from_secs(600) };
+    let deaf = Hatchery::builder().pool("default", misbehaving("ignores_everything")).stop(graces);
+    let timeouts = ScriptTimeouts::default().shutdown(Duration::from_millis(1));
+    let work = async |hatchery: &Hatchery| Ok::<_, Error>(hatchery.registry().pids()[0]);
+    let pid = tokio::time::timeout(PATIENCE, deaf.run(timeouts, pending(), work)).await.unwrap().unwrap();
+    assert!(!exists(pid.cast_signed()));
+}
+
+#[tokio::test]
+async fn a_script_names_what_the_kernel_holds_and_does_not_wait_for_it_longer_than_it_may() {
+    let mut builder = Hatchery::builder().pool("default", misbehaving("ignores_everything"));
+    let mut events = builder.events();
+    let (tell, told) = std::sync::mpsc::channel();
+    let work = async |hatchery: &Hatchery| {
+        let guards = loop {
+            if let Some(Event::Run(RunEvent::Guarded { keeper, guardian })) = events.next().await {
+                break [keeper, guardian];
+            }
+        };
+        tell.send((guards.map(Stopped::by_us), hatchery.registry().pids()[0])).unwrap();
+        Ok::<_, Error>(())
+    };
+    let timeouts = ScriptTimeouts::default().shutdown(Duration::ZERO).cleanup(Duration::ZERO);
+    let error = builder.run(timeouts, pending(), work).await.unwrap_err();
+    let (stopped, pid) = told.recv().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Internal);
+    assert!(error.message().contains(&format!("default-1 (pid {pid}")), "{error}");
+    drop(stopped);
+    eventually_gone(pid.cast_signed()).await;
 }

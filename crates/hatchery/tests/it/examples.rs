@@ -100,6 +100,54 @@ async fn ctrl_c_ends_a_script_and_all_its_workers() {
 }
 
 #[tokio::test]
+async fn a_signal_ends_a_script_and_all_its_workers() {
+    for (number, status) in [(Signal::TERM, 143), (Signal::HUP, 129)] {
+        let mut script = Script::start();
+        script.ask("README.md");
+        signal(script.running.0.id().cast_signed(), number);
+        assert_eq!(script.ended().await, Some(status));
+    }
+}
+
+#[tokio::test]
+async fn a_closed_stdout_ends_a_script_and_all_its_workers() {
+    let mut script = Script::start();
+    script.ask("README.md");
+    let Script { mut running, stdout, folder, stdin } = script;
+    drop(stdout);
+    let mut status = None;
+    eventually("the script ends though it says nothing", || {
+        status = running.0.try_wait().unwrap();
+        status.is_some()
+    })
+    .await;
+    assert_eq!(status.unwrap().code(), Some(0));
+    assert!(!carries_mark(folder.path()), "a worker outlived its script");
+    drop(stdin);
+}
+
+#[tokio::test]
+async fn kill_9_ends_a_script_and_all_its_workers() {
+    let mut script = Script::start();
+    script.ask("README.md");
+    script.running.0.kill().unwrap();
+    script.running.0.wait().unwrap();
+    eventually("its workers end", || !carries_mark(script.folder.path())).await;
+}
+
+#[tokio::test]
+async fn a_variable_that_says_whose_a_script_is_must_make_sense() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = command_in("reading_grades", folder.path());
+    let output = command.env("HATCHERY__INSTANCE__NAME", "../x").stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("HATCHERY__INSTANCE__NAME: expected a name"), "{said}");
+    let mut command = command_in("reading_grades", folder.path());
+    let output = command.env("HATCHERY__INSTANCE__NAME", "scripts").stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success() && folder.path().join("state/hatchery/scripts").is_dir(), "{output:?}");
+}
+
+#[tokio::test]
 async fn an_error_ends_a_script_and_all_its_workers() {
     let mut script = Script::start();
     script.ask("README.md");

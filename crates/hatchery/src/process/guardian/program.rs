@@ -4,11 +4,14 @@ use std::ffi::{CStr, CString, OsString};
 use std::fmt::{self, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, fs, io, thread};
 
-use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, memfd_create, open, openat};
+use rustix::fs::{
+    Access, CWD, MemfdFlags, Mode, OFlags, SealFlags, access, fcntl_add_seals, memfd_create, open, openat,
+};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::process::{PidfdFlags, Signal, WaitId, WaitIdOptions, geteuid, pidfd_open, waitid};
 
@@ -19,6 +22,9 @@ static PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hatchery-guard
 
 /// Names a copy of the program, for machines on which nothing may be run that was not installed.
 const VARIABLE: &str = "HATCHERY_GUARDIAN";
+
+/// How such a copy is made.
+const WRITE: &str = "hatchery doctor --write-guardian FILE";
 
 /// The program runs, as a child of ours.
 #[derive(Debug)]
@@ -105,9 +111,37 @@ fn list(attempts: &[(Source, io::Error)]) -> String {
         let _infallible = write!(text, "{source}: {error}; ");
     }
     match attempts.last() {
-        Some((Source::Variable(_), _)) => text + &format!("{VARIABLE} must name a copy of the program, or be unset"),
-        _ => text + &format!("set {VARIABLE} to a copy of the program that may be run"),
+        Some((Source::Variable(_), _)) => {
+            text + &format!("{VARIABLE} must name a copy of the program (`{WRITE}` writes one), or be unset")
+        }
+        _ => text + &format!("write a copy where it may be run (`{WRITE}`), and set {VARIABLE} to it"),
     }
+}
+
+/// Writes a copy of the program for `$HATCHERY_GUARDIAN`, which everybody may run. A copy that is there already is fine;
+/// another file is left as it is.
+pub(crate) fn write_program(path: &Path) -> io::Result<()> {
+    match fs::OpenOptions::new().write(true).create_new(true).mode(0o755).open(path) {
+        Ok(file) => write_copy(file, path).inspect_err(|_| drop(fs::remove_file(path))),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_file() => {
+            let is_copy = fs::read(path)? == PROGRAM;
+            let other = "there is another file; remove it if it is the copy of another version";
+            if is_copy { can_be_run(path) } else { Err(io::Error::other(other)) }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn write_copy(mut file: fs::File, path: &Path) -> io::Result<()> {
+    io::Write::write_all(&mut file, PROGRAM)?;
+    file.sync_all()?;
+    can_be_run(path)
+}
+
+fn can_be_run(path: &Path) -> io::Result<()> {
+    let refused =
+        |error: Errno| io::Error::other(format!("it may not be run there ({error}; is the disk mounted noexec?)"));
+    access(path, Access::EXEC_OK).map_err(refused)
 }
 
 /// The two sides of one build understand each other, and no others.
@@ -288,6 +322,21 @@ mod tests {
         let (_ours, theirs) = seqpacket();
         let text = start_from(&[missing.clone(), missing], &theirs).unwrap_err().to_string();
         assert_eq!(text.matches("No such file").count(), 2, "{text}");
+    }
+
+    #[test]
+    fn a_copy_is_written_once_and_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let copy = folder.path().join("guardian");
+        write_program(&copy).unwrap();
+        runs(Source::Variable(copy.clone())).unwrap();
+        write_program(&copy).unwrap();
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(write_program(&copy).unwrap_err().to_string().contains("may not be run"));
+        fs::write(&copy, "a letter").unwrap();
+        assert!(write_program(&copy).unwrap_err().to_string().contains("another file"));
+        assert_eq!(fs::read(&copy).unwrap(), b"a letter");
+        assert!(write_program(folder.path()).is_err() && write_program(&folder.path().join("no/such")).is_err());
     }
 
     #[test]

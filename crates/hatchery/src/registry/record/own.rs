@@ -97,10 +97,6 @@ impl OwnRecord {
         &self.place
     }
 
-    pub(crate) fn header(&self) -> &Header {
-        &self.known.header
-    }
-
     /// What is lost, in a sentence; `None` if nothing is.
     pub(crate) fn loss(&self) -> Option<String> {
         let told_no_further =
@@ -248,7 +244,7 @@ mod tests {
 
     fn read_back(own: &OwnRecord) -> Record {
         let files = own.files.as_ref().unwrap();
-        Record::read(&files.folder, own.header().run).unwrap()
+        Record::read(&files.folder, own.known.header.run).unwrap()
     }
 
     #[test]
@@ -262,7 +258,7 @@ mod tests {
         own.add(Line::Gone { number: 1 });
         assert_eq!(read_back(&own), own.known);
         let runs = Folder::base(&data.path().join(RUNS)).unwrap();
-        let lock_file = runs.folder(&own.header().run.to_string()).unwrap().append(LOCK).unwrap();
+        let lock_file = runs.folder(&own.known.header.run.to_string()).unwrap().append(LOCK).unwrap();
         assert!(lock(lock_file).unwrap().is_none(), "the owner holds it");
         own.close();
         assert!(runs.names().unwrap().is_empty());

@@ -41,12 +41,25 @@ fn what_is_put_can_be_read_by_every_key_while_it_is_written() {
     let read = |wanted| reader.entries(&wanted).unwrap();
     assert_eq!(read(Wanted::All), entries);
     assert_eq!(read(Wanted::Run(run)), entries[..2]);
-    assert_eq!(read(Wanted::Worker("default-2")), entries[1..2]);
+    assert_eq!(read(Wanted::Worker("default-2".to_owned())), entries[1..2]);
     assert_eq!(read(Wanted::Pid(1_000_003)), entries[2..]);
-    assert_eq!(read(Wanted::Fingerprint(&entries[0].fingerprint)), entries[..1]);
+    assert_eq!(read(Wanted::Fingerprint(entries[0].fingerprint.clone())), entries[..1]);
     store.forget(run).unwrap();
     assert_eq!(read(Wanted::All), entries[2..]);
     assert_eq!(store.runs().unwrap(), [(other, "4 start=2".to_owned())]);
+}
+
+/// What makes a lookup cheap however many entries there are.
+#[test]
+fn every_key_has_an_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap().store;
+    for key in ["run", "worker", "pid", "fingerprint"] {
+        let query =
+            format!("EXPLAIN QUERY PLAN SELECT * FROM processes WHERE {key} = 1 ORDER BY reserved_at, run, number");
+        let plan: String = store.connection.query_row(&query, [], |row| row.get("detail")).unwrap();
+        assert!(plan.starts_with("SEARCH ") && plan.contains(&format!("({key}=?)")), "{key}: {plan}");
+    }
 }
 
 #[test]

@@ -189,6 +189,54 @@ fn a_record_that_is_damaged_is_told_and_ends_nobody() {
 }
 
 #[test]
+fn a_record_that_is_damaged_goes_once_nothing_can_belong_to_it() {
+    let scene = Scene::new();
+    let damaged = || {
+        let run = scene.dead_run(vec![], |_| {});
+        std::fs::write(scene.record(&run).join("record"), "garbage").unwrap();
+        run
+    };
+    let (run, held) = (damaged(), damaged());
+    let newer = scene.dead_run(vec![], |_| {});
+    std::fs::write(scene.record(&newer).join("record"), r#"{"version":1000}"#).unwrap();
+    let lock =
+        super::super::folder::lock(std::fs::File::open(scene.record(&held).join(LOCK)).unwrap()).unwrap().unwrap();
+    let mut process = run.process(3);
+
+    let is_left = |run: &Left| scene.record(run).exists();
+    assert_eq!(scene.sweep(true).errors, 3);
+    assert!(process.is_alive() && is_left(&run), "a process carries its mark");
+    process.end();
+    assert_eq!(scene.sweep(false).errors, 3);
+    assert!(is_left(&run), "looking removes nothing");
+    let report = scene.sweep(true);
+    assert!(
+        report.notes.iter().any(|note| note.contains(&run.id.short()) && note.contains("is removed")),
+        "{report:?}"
+    );
+    assert!(!is_left(&run) && is_left(&held) && is_left(&newer), "whose lock is held or whose version is newer stays");
+    assert_eq!(scene.sweep(true).errors, 2);
+    std::fs::remove_file(scene.record(&held).join(LOCK)).unwrap();
+    drop(lock);
+    scene.sweep(true);
+    assert!(!is_left(&held), "a lock that is gone is held by nobody");
+}
+
+#[test]
+fn a_damaged_record_stays_while_a_process_carries_its_mark_below_that_of_another_hatchery() {
+    let scene = Scene::new();
+    let outer = Mark::of_run(RunId::random(), None);
+    let run = scene.dead_run(vec![], |header| header.mark = Mark::of_run(header.run, Some(outer)));
+    std::fs::write(scene.record(&run).join("record"), "").unwrap();
+    let mut process = run.process(1);
+    scene.sweep(true);
+    assert!(process.is_alive() && scene.record(&run).exists());
+    process.end();
+    scene.sweep(true);
+    assert!(!scene.record(&run).exists());
+}
+
+#[test]
 fn a_link_in_place_of_the_records_is_not_followed() {
     let (scene, elsewhere) = (Scene::new(), Scene::new());
     let run = elsewhere.dead_run(vec![], |_| {});

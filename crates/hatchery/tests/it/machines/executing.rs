@@ -45,13 +45,16 @@ fn neither_from_memory_nor_from_the_runtime_dir() {
 fn from_nowhere() {
     let machine = Machine::that(&format!(r#"{NO_MEMORY}; {NO_RUNTIME_DIR}; {NO_TMP}; "$@""#));
     let folder = format!("from a file in {}: Permission denied", machine.dir.path().join("run").display());
-    refuses(machine, &["from memory: Permission denied", &folder, "/tmp/hatchery-", "set HATCHERY_GUARDIAN to a copy"]);
+    refuses(machine, &["from memory: Permission denied", &folder, "/tmp/hatchery-", "--write-guardian FILE"]);
 }
 
 #[test]
 fn from_nowhere_but_a_copy_that_was_installed() {
     let machine = Machine::that(&format!(r#"{NO_MEMORY}; {NO_RUNTIME_DIR}; {NO_TMP}; "$@""#));
-    guarded_from(machine.with("HATCHERY_GUARDIAN", PROGRAM), PROGRAM);
+    let copy = machine.dir.path().join("guardian");
+    hatchery::write_guardian(&copy).unwrap();
+    let copy = copy.display().to_string();
+    guarded_from(machine.with("HATCHERY_GUARDIAN", &copy), &copy);
 }
 
 #[test]

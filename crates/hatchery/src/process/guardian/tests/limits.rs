@@ -21,6 +21,45 @@ fn keeper_and_guardian_are_small() {
     }
 }
 
+/// Nobody wakes up to look whether something has happened: within a minute there is a second in which neither of the two
+/// runs, and one that polled would never have it.
+#[test]
+fn keeper_and_guardian_take_no_processor_time_while_nothing_happens() {
+    under_each_tier(|tier| {
+        let mut run = Run::new(tier);
+        let _idle = run.spawn(1, "exec sleep 1000");
+        let ours = run.marked_as(0);
+        assert_eq!(ours.len(), 2);
+        until("a second without a wake", || {
+            let before: Vec<Effort> = ours.iter().map(|pid| Effort::of(*pid)).collect();
+            std::thread::sleep(Duration::from_secs(1));
+            ours.iter().map(|pid| Effort::of(*pid)).eq(before)
+        });
+    });
+}
+
+/// What a process has done so far.
+#[derive(Debug, PartialEq)]
+struct Effort {
+    /// In user and in kernel mode, in ticks.
+    time: [u64; 2],
+    /// How often it has gone to sleep, and how often it was made to wait.
+    switches: [String; 2],
+}
+
+impl Effort {
+    fn of(pid: u32) -> Effort {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        // The name before may have spaces and brackets in it.
+        let fields: Vec<&str> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
+        let time = [11, 12].map(|field| fields[field].parse().unwrap());
+        Effort {
+            time,
+            switches: ["voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"].map(|key| status(pid, key).unwrap()),
+        }
+    }
+}
+
 /// So many facts do not fit into the socket: the guardian waits, and goes on when somebody reads.
 #[test]
 fn a_host_that_does_not_read_is_waited_for() {

@@ -1,5 +1,5 @@
-//! Tells when the reader of stdout has gone away, although nothing is being written: `hatchery stream ... | head -1` ends
-//! at once, however long the generator is silent.
+//! Tells when the reader of stdout has gone away, although nothing is being written: `my-script | head -1` ends at once, however
+//! long its workers are silent.
 
 use std::os::fd::BorrowedFd;
 
@@ -7,9 +7,10 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FileType, fstat};
 use tokio::sync::oneshot;
 
-/// Ends when nobody can read stdout any more; never, if stdout is no pipe or socket. The thread that watches is left
-/// behind if the future is dropped; it ends with the process.
-pub(crate) async fn reader_gone() {
+/// Resolves when nobody can read this program's stdout any more; never, if stdout is no pipe or socket. A reason to stop for
+/// [`Builder::run`](crate::Builder::run). Nothing of the program changes for it; the thread that watches is left behind if the
+/// future is dropped, and ends with the process.
+pub async fn stdout_closed() {
     let stdout = rustix::stdio::stdout();
     let (gone, told) = oneshot::channel();
     let watch = std::thread::Builder::new().name("stdout-watch".into());
