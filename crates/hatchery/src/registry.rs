@@ -23,7 +23,7 @@ use serde::Serialize;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{RunId, WorkerId};
-use crate::process::{Identity, MAX_WORKER, Mark, Standing, Worn};
+use crate::process::{ADOPTED, Census, Identity, MAX_WORKER, Mark, Sighting, Standing, Worn};
 use entry::fingerprint;
 use folder::{Folder, Refusal};
 use record::{Header, Line, OwnRecord, Record};
@@ -171,14 +171,14 @@ impl Registry {
         Ok(Reservation::new(Arc::clone(&self.0), number))
     }
 
-    /// Ends the bookkeeping. If every entry was released, record and index forget the run; else both stay, for a sweep,
-    /// and the entries that are left are returned.
+    /// Ends the bookkeeping. If every entry was released, and nothing carries the mark of a worker, record and index forget
+    /// the run; else both stay, for a sweep, and the entries that are left are returned. Blocks: it looks through `/proc`.
     pub(crate) fn close(&self) -> Vec<Arc<ProcessEntry>> {
         // Whoever still holds one of them is late: nothing is started any more.
         self.release_those(|member| member.identity.is_none() || member.is_dead());
         let left = self.entries();
         let (record, index) = (self.0.record().take(), self.0.index().take());
-        if left.is_empty() {
+        if left.is_empty() && self.strays().is_empty() {
             index.iter().for_each(|index| index.forget(self.run()));
             record.into_iter().for_each(OwnRecord::close);
         }
@@ -186,6 +186,16 @@ impl Registry {
             index.into_iter().for_each(Writer::finish);
         }
         left
+    }
+}
+
+impl Registry {
+    /// Live processes that carry the mark of a worker: not the run's guards, which leave last, and not what may outlive it.
+    /// Where `/proc` cannot be read, the entries alone have to do.
+    pub(crate) fn strays(&self) -> Vec<Sighting> {
+        let is_worker_s = |sighting: &&Sighting| !matches!(sighting.worn.worker, 0 | ADOPTED);
+        let of_run = |census: Census| census.of(self.mark()).filter(is_worker_s).cloned().collect();
+        Census::take().map_or_else(|_| Vec::new(), of_run)
     }
 }
 

@@ -78,8 +78,13 @@ impl Run {
         let watcher = Arc::clone(&books) as Arc<dyn Watcher>;
         let plan = Plan { mark, name: id.to_string(), pairs: Arc::default(), pidns: false, watcher };
         let enclose = |pool: &String| Ok((pool.clone(), guardian(Plan { pidns: true, ..plan.clone() })?));
-        let enclosed = config.enclosed.iter().map(enclose).collect::<Result<_>>()?;
-        Ok(Run { id, guardian: guardian(plan)?, enclosed, books, sweep })
+        let start = || Ok((config.enclosed.iter().map(enclose).collect::<Result<_>>()?, guardian(plan.clone())?));
+        let started: Result<_> = start();
+        let (enclosed, guardian) = started.inspect_err(|_| {
+            books.is_over.store(true, Ordering::SeqCst);
+            books.close_if_over();
+        })?;
+        Ok(Run { id, guardian, enclosed, books, sweep })
     }
 
     /// What holds on this machine, now, for all of these pools.
@@ -163,10 +168,14 @@ impl Run {
     /// [`Run::close`], and waits until no process of this run is left.
     ///
     /// # Errors
-    /// `internal` if one still is after 10 s, with what is known of each.
+    /// `internal` if one still is after 10 s, or could not be ended at all, with what is known of each.
     pub(crate) async fn end(&self) -> Result<()> {
         self.close();
-        if self.gone_within(END_PATIENCE).await { Ok(()) } else { Err(self.not_ended()) }
+        let are_over = self.gone_within(END_PATIENCE).await;
+        let books = Arc::clone(&self.books);
+        let looked = tokio::task::spawn_blocking(move || survivor::survivors(&books.registry)).await;
+        let survivors = looked.unwrap_or_else(|_no_thread| self.survivors());
+        if are_over && survivors.is_empty() { Ok(()) } else { Err(self.not_ended(&survivors)) }
     }
 
     /// Of a run that was closed: whether nothing is left, after `patience` at most.
@@ -178,9 +187,9 @@ impl Run {
         all_gone
     }
 
-    fn not_ended(&self) -> Error {
-        let names = self.survivors().iter().map(Survivor::to_string).collect::<Vec<_>>().join(", ");
-        let message = format!("end run {}: still there {END_PATIENCE:?} after SIGKILL: {names}", self.id.short());
+    fn not_ended(&self, survivors: &[Survivor]) -> Error {
+        let names = survivors.iter().map(Survivor::to_string).collect::<Vec<_>>().join(", ");
+        let message = format!("end run {}: still there after SIGKILL: {names}", self.id.short());
         Error::new(ErrorKind::Internal, message)
     }
 

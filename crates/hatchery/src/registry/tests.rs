@@ -210,6 +210,20 @@ fn an_entry_that_is_let_go_stays_until_its_process_is_gone() {
 }
 
 #[test]
+fn a_run_whose_mark_somebody_still_wears_keeps_its_record() {
+    let bench = Bench::new();
+    let (mut leader, entry) = bench.start(0);
+    // Its leader is gone, but not what it left, which a guardian had no right to end.
+    let mut daemon = Sleeper::start();
+    daemon.wear(bench.registry.mark().worn_by(entry.number()));
+    leader.end();
+    entry.release();
+    assert!(bench.registry.close().is_empty());
+    assert_eq!(bench.record().header.run, bench.registry.run(), "it is there for a sweep");
+    daemon.end();
+}
+
+#[test]
 fn the_dead_are_counted_and_kept_for_whoever_holds_them() {
     let bench = Bench::new();
     let ((mut one, first), (two, _second)) = (bench.start(0), bench.start(1));

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::process::{ADOPTED, Census, Mark, Sighting, command_of, held_by};
+use crate::process::{Sighting, command_of, held_by};
 use crate::registry::{ProcessEntry, Registry};
 
 /// A process that was killed and is still there.
@@ -51,13 +51,7 @@ pub(super) fn survivors(registry: &Registry) -> Vec<Survivor> {
     };
     let mut found: Vec<Survivor> = registry.living().iter().filter_map(|entry| Survivor::known(entry)).collect();
     let known: Vec<i32> = found.iter().map(|survivor| survivor.pid).collect();
-    let strays = marked(registry.mark()).into_iter().filter(|sighting| !known.contains(&sighting.pid.get()));
+    let strays = registry.strays().into_iter().filter(|sighting| !known.contains(&sighting.pid.get()));
     found.extend(strays.map(|sighting| Survivor::seen(&sighting, name(sighting.worn.worker))));
     found
-}
-
-/// Where `/proc` cannot be read, the registry alone has to do.
-fn marked(mark: Mark) -> Vec<Sighting> {
-    let is_worker_s = |sighting: &&Sighting| !matches!(sighting.worn.worker, 0 | ADOPTED);
-    Census::take().map_or_else(|_| Vec::new(), |census| census.of(mark).filter(is_worker_s).cloned().collect())
 }
