@@ -196,7 +196,7 @@ mod tests {
     fn a_lost_record_is_told_aloud_and_a_lost_luxury_if_asked() {
         let lost = |layer| Event::Run(RunEvent::LayerLost { layer, message: "the disk is full".into() });
         let told = |layer, least| words(&lost(layer), Some(least), Calls::One);
-        assert_eq!(told("record and sweep", Level::Warning), Some("the disk is full".to_owned()));
+        assert_eq!(told("record and sweep", Level::Warning), Some("warning: the disk is full".to_owned()));
         assert_eq!(told("cgroup leaf", Level::Info), None);
         assert_eq!(told("cgroup leaf", Level::Debug), Some("containment: the disk is full".to_owned()));
     }

@@ -118,7 +118,7 @@ fn the_orphan_is_listed_and_ended() {
     assert!(is_running(orphan));
 
     let ended = sandbox.run(&["orphans", "--kill"]).exits(0);
-    assert!(ended.stdout.starts_with("ended ") && ended.stdout.contains("1 orphans, 1 ended"), "{ended:#?}");
+    assert!(ended.stdout.starts_with("ended ") && ended.stdout.contains("1 orphan, 1 ended"), "{ended:#?}");
     assert!(!is_running(orphan));
     assert_eq!(runs(&sandbox), 0, "its record went with it");
     assert!(sandbox.run(&["orphans"]).exits(0).stdout.starts_with("no orphans"));

@@ -165,9 +165,9 @@ fn the_registry_is_asked_by_worker_pid_fingerprint_and_run() {
         entries.as_array().unwrap().iter().map(|entry| entry["run"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(runs(&["--worker", "default-1"]).len(), 2, "of all runs");
-    assert_eq!(runs(&["--pid", &one.process.id().to_string()]), [one.id.clone()]);
-    assert_eq!(runs(&["--fingerprint", &format!("{}:1", &two.id[..7])]), [two.id.clone()]);
-    assert_eq!(runs(&["--run", &two.id[..20]]), [two.id.clone()]);
+    assert_eq!(runs(&["--pid", &one.process.id().to_string()]), [&*one.id]);
+    assert_eq!(runs(&["--fingerprint", &format!("{}:1", &two.id[..7])]), [&*two.id]);
+    assert_eq!(runs(&["--run", &two.id[..20]]), [&*two.id]);
     assert!(runs(&["--worker", "default-2"]).is_empty());
     sandbox.run(&["registry", "--pid", "1"]).exits(0).prints("").says("no such process is written down");
     sandbox.run(&["registry", "--pid", "1", "--worker", "default-1"]).exits(2).says("cannot be used with");

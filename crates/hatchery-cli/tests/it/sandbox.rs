@@ -58,6 +58,10 @@ impl Sandbox {
         for name in ["NO_COLOR", "HATCHERY_PYTHON", "HATCHERY_DATA_DIR", "HATCHERY_ADDR", "PYTHONPATH"] {
             command.env_remove(name);
         }
+        let is_configuration = |name: &std::ffi::OsString| name.to_string_lossy().starts_with("HATCHERY__");
+        for name in std::env::vars_os().map(|(name, _)| name).filter(is_configuration) {
+            command.env_remove(name);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -153,6 +153,8 @@ fn what_cannot_be_served_is_told_before_anything_starts() {
         .run(&[&SERVE[..], &["--data-dir", "file/x"]].concat())
         .exits(2)
         .says("directory file/x: a part of its path is no");
+    let nowhere = sandbox.run(&[&SERVE[..], &["--data-dir", "/proc/self/data"]].concat()).exits(2);
+    nowhere.says("write /proc/self/data/daemon.json: ").says("hint: `--data-dir DIR`");
 }
 
 #[test]
