@@ -65,6 +65,7 @@ const PIDNS: &[&str] = &[
     "guardian_stopped",
     "worker_killed",
     "stopped_by_request",
+    "killed_at_a_birth",
 ];
 
 const NOBODY: &[&str] = &[
@@ -75,6 +76,8 @@ const NOBODY: &[&str] = &[
     "guardian_stopped",
     "worker_killed",
     "dropped",
+    "killed_before_the_keeper",
+    "killed_while_sweeping",
 ];
 
 /// One scenario, once.

@@ -83,8 +83,17 @@ impl Rig {
         std::env::var_os("CHAOS_CGROUP").unwrap_or_default().into()
     }
 
-    /// A supervisor whose workers are all there, in their shape.
+    /// A supervisor whose workers are all there, in their shape, and innocents that look like them.
     pub(crate) fn start(&mut self) -> Outcome<Subject> {
+        let mut subject = self.begin()?;
+        if let Some(worker) = subject.workers()?.first() {
+            self.canaries.mimic(*worker)?;
+        }
+        Ok(subject)
+    }
+
+    /// The same without more innocents than there are: for the many rounds of a case.
+    pub(crate) fn begin(&self) -> Outcome<Subject> {
         let before = living().len();
         let mut subject = self.launch()?;
         subject.tell("start")?;
@@ -92,9 +101,6 @@ impl Rig {
         let watchers = if self.case.tier == Tier::Pidns { 4 } else { 2 };
         let expected = before + 1 + watchers + self.case.workers * shape::processes(self.case.shape);
         eventually(&format!("{expected} processes are there"), || living().len() >= expected)?;
-        if let Some(worker) = subject.workers()?.first() {
-            self.canaries.mimic(*worker)?;
-        }
         Ok(subject)
     }
 

@@ -5,6 +5,7 @@ use crate::case::Scenario;
 mod guardians;
 mod innocents;
 mod lives;
+mod moments;
 mod supervisors;
 
 type Sizes = &'static [(&'static str, usize)];
@@ -44,6 +45,19 @@ pub(crate) static ALL: &[Scenario] = &[
         run: supervisors::killed_in_a_storm,
         short: &[("daemon", 2)],
         full: &[("hidden_daemon", 4)],
+    },
+    // 4: between a worker's birth and its program. Nobody is left, and the program never runs.
+    Scenario { name: "killed_at_a_birth", run: moments::at_birth, short: &[("mute", 1)], full: &[] },
+    // 5: when the worker's folder is there, and the worker is not.
+    Scenario { name: "killed_before_a_birth", run: moments::before_birth, short: &[("mute", 1)], full: &[] },
+    // 6: when its record is there, and its keeper is not, or knows nothing yet.
+    Scenario { name: "killed_before_the_keeper", run: moments::before_the_keeper, short: &[("plain", 1)], full: &[] },
+    // 8: while it ends what another has left.
+    Scenario {
+        name: "killed_while_sweeping",
+        run: moments::while_sweeping,
+        short: DAEMONS,
+        full: &[("hidden_daemon", 4), ("comets", 1)],
     },
     // 7: while it waits for workers that it has asked to stop.
     Scenario {

@@ -125,7 +125,7 @@ fn end(rig: &Rig, subject: &Subject) -> Outcome<String> {
 }
 
 /// In the same instant, as far as one processor can: each is stopped by the first signal already.
-fn kill_all(victims: &[&Held]) -> Outcome {
+pub(super) fn kill_all(victims: &[&Held]) -> Outcome {
     victims.iter().try_for_each(|victim| victim.stop())?;
     victims.iter().try_for_each(|victim| victim.send(Signal::KILL))
 }
