@@ -35,9 +35,9 @@ fn remove_tree(folder: &Path) -> std::io::Result<()> {
     fs::remove_dir(folder)
 }
 
-/// How many cgroups there are below one.
-pub(crate) fn count_below(folder: &Path) -> usize {
-    folders(folder).iter().map(|below| 1 + count_below(below)).sum()
+/// Every cgroup below one; none where there is no such folder.
+pub(crate) fn folders_below(folder: &Path) -> Vec<PathBuf> {
+    folders(folder).into_iter().flat_map(|below| folders_below(&below).into_iter().chain([below])).collect()
 }
 
 fn folders(folder: &Path) -> Vec<PathBuf> {

@@ -57,7 +57,7 @@ pub(crate) static ALL: &[Scenario] = &[
         name: "killed_while_sweeping",
         run: moments::while_sweeping,
         short: DAEMONS,
-        full: &[("hidden_daemon", 4), ("comets", 1)],
+        full: &[("hidden_daemon", 4)],
     },
     // 7: while it waits for workers that it has asked to stop.
     Scenario {
@@ -88,7 +88,7 @@ pub(crate) static ALL: &[Scenario] = &[
         name: "all_three_killed",
         run: guardians::all_three,
         short: DAEMONS,
-        full: &[("hidden_daemon", 16), ("subreaper", 4), ("nested", 2)],
+        full: &[("hidden_daemon", 16), ("subreaper", 4), ("nested", 2), ("comets", 1)],
     },
     // 15: a guardian killed ten times, with a recovery each time, and no descriptor more than at first.
     Scenario {

@@ -137,3 +137,26 @@ fn a_process_that_has_changed_its_mark_is_not_hit() {
     assert!(pin(&sighting).unwrap().is_none());
     assert_eq!(fleet.ended(), 0);
 }
+
+/// Eight lineages that fork and exit, so that none has a number for long.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the room's own tests do not rest on the room")]
+fn those_that_fork_and_exit_are_found() {
+    const SCRIPT: &str = "import os, time\nos.read(0, 1)\nfor lineage in range(8):\n    if os.fork() == 0: break\nelse: os._exit(0)\n\
+        os.write(1, b'.')\nfor generation in range(20_000):\n    if os.fork(): os._exit(0)\n    time.sleep(0.001)\n";
+    let mark = new_mark();
+    let mut first =
+        Command::new("python3").args(["-c", SCRIPT]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    wear(&first, mark.worn_by(3));
+    io::Write::write_all(&mut first.stdin.take().unwrap(), b"g").unwrap();
+    let mut stdout = first.stdout.take().unwrap();
+    io::Read::read_exact(&mut stdout, &mut [0; 8]).unwrap();
+    assert!(first.wait().unwrap().success());
+
+    let ending = end_marked(mark, PATIENCE, |_| false).unwrap();
+    assert!(ending.ended.len() >= 8 && ending.left.is_empty(), "{ending:?}");
+    // The pipe ends when the last of them does.
+    let mut rest = Vec::new();
+    io::Read::read_to_end(&mut stdout, &mut rest).unwrap();
+    assert_eq!(rest, [0u8; 0]);
+}

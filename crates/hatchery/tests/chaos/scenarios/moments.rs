@@ -82,10 +82,16 @@ fn held_at(rig: &mut Rig, moment: &str, with: With) -> Outcome<bool> {
         return Err("the worker's program has run".to_owned());
     }
     let _of_one_that_was_past = std::fs::remove_file(&ran);
-    if with != With::Both && rig.case.tier == Tier::Cgroup {
-        eventually("no cgroup is left", || cgroup::count_below(&rig.cgroup()) == 0)?;
+    if matches!(with, With::Nobody | With::Guardian) {
+        no_cgroup_left(rig)?;
     }
     Ok(came)
+}
+
+/// Those of an earlier case are gone too: each start sweeps.
+fn no_cgroup_left(rig: &Rig) -> Outcome {
+    let left = || cgroup::folders_below(&rig.cgroup());
+    eventually("no cgroup is left", || left().is_empty()).map_err(|error| format!("{error}: {:?}", left()))
 }
 
 /// There is a record, and no process; or a keeper that does not know yet whom it serves. The next start finds nothing amiss, and
