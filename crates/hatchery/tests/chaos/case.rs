@@ -66,6 +66,8 @@ const PIDNS: &[&str] = &[
     "worker_killed",
     "stopped_by_request",
     "killed_at_a_birth",
+    "killed_with_a_bomb",
+    "guardian_starved",
 ];
 
 const NOBODY: &[&str] = &[
@@ -78,6 +80,11 @@ const NOBODY: &[&str] = &[
     "dropped",
     "killed_before_the_keeper",
     "killed_while_sweeping",
+    "killed_with_a_bomb",
+    "guardian_starved",
+    "became_root",
+    "started_meanwhile",
+    "record_of_another_boot",
 ];
 
 /// One scenario, once.

@@ -94,7 +94,9 @@ impl Held {
     /// Stops it, and waits until it has stopped, or is held by a tracer.
     pub(crate) fn stop(&self) -> Outcome {
         self.send(Signal::STOP)?;
-        eventually(&format!("{} is stopped", self.pid), || Process::look(self.pid).is_some_and(|it| matches!(it.state, 'T' | 't')))
+        eventually(&format!("{} is stopped", self.pid), || {
+            Process::look(self.pid).is_some_and(|it| matches!(it.state, 'T' | 't'))
+        })
     }
 }
 

@@ -66,6 +66,7 @@ impl Rig {
             let chown = std::os::unix::fs::chown(&self.dir, Some(NOBODY), Some(NOBODY));
             chown.map_err(|error| format!("give {} away: {error}", self.dir.display()))?;
         }
+        self.lend_rights()?;
         if !self.case.in_a_foreign_group() {
             // A group of the outside has no number in here.
             rustix::process::setsid().map_err(|error| format!("setsid: {error}"))?;
@@ -77,6 +78,18 @@ impl Rig {
             }
             Tier::Plain | Tier::Pidns | Tier::Nobody => hide_cgroups(),
         }
+    }
+
+    /// Programs that change the group or the user of whoever runs them, for the shapes that do.
+    #[expect(clippy::disallowed_methods, reason = "a tool of the harness, waited for")]
+    fn lend_rights(&self) -> Outcome {
+        const SCRIPT: &str = r#"cp "$(command -v sleep)" setgid-sleep && chgrp "$1" setgid-sleep && chmod 2755 setgid-sleep
+            cp "$(command -v setpriv)" setuid-setpriv && chmod 4755 setuid-setpriv"#;
+        // A group that the supervisor is not in; where there is only one, the shapes are what others are.
+        let group = if self.case.tier == Tier::Nobody { "0" } else { "65534" };
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", SCRIPT, "sh", group]).current_dir(&self.dir).stderr(std::process::Stdio::null());
+        shell.status().map(drop).map_err(|error| format!("lend rights: {error}"))
     }
 
     pub(crate) fn cgroup(&self) -> PathBuf {
@@ -107,6 +120,11 @@ impl Rig {
     /// A supervisor that has nothing yet.
     pub(crate) fn launch(&self) -> Outcome<Subject> {
         Subject::launch(&self.case, &self.dir.join("supervisor.log"))
+    }
+
+    /// The same, by a program that changes something first.
+    pub(crate) fn launch_through(&self, wrapper: &[&str]) -> Outcome<Subject> {
+        Subject::launch_through(wrapper, &self.case, &self.dir.join("supervisor.log"))
     }
 
     /// Everybody who is alive, but the canaries and these.

@@ -124,9 +124,8 @@ pub(crate) fn before_the_keeper(rig: &mut Rig) -> Outcome<String> {
 }
 
 fn records(rig: &Rig) -> usize {
-    std::fs::read_dir(rig.dir.join("data/runs")).map_or(0, |entries| {
-        entries.flatten().filter(|entry| !is_hidden(&entry.path())).count()
-    })
+    std::fs::read_dir(rig.dir.join("data/runs"))
+        .map_or(0, |entries| entries.flatten().filter(|entry| !is_hidden(&entry.path())).count())
 }
 
 fn is_hidden(path: &Path) -> bool {
