@@ -156,6 +156,8 @@ pub(crate) static ALL: &[Scenario] = &[
     // 53: what may outlive its worker.
     Scenario { name: "adopted", run: escapes::adopted, short: DAEMONS, full: &[] },
     Scenario { name: "reported", run: escapes::reported, short: DAEMONS, full: &[] },
+    // 40: what no signal ends.
+    Scenario { name: "frozen", run: escapes::frozen, short: &[("plain", 1)], full: &[("daemon", 1)] },
     // 54: what has become root.
     Scenario { name: "became_root", run: escapes::privileged, short: &[("privileged", 1)], full: &[] },
     // 29: with few numbers to go round.

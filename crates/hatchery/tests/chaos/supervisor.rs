@@ -74,7 +74,7 @@ impl Subject {
             ["cycle", count] => self.cycle(number(count)).await?,
             ["adopt"] => self.on_escape = OnEscape::Adopt,
             ["report"] => self.on_escape = OnEscape::Report,
-            ["told", text] => return Ok(self.wait_for_event(text).await),
+            ["told", text] => return Ok(wait_for_event(&self.told, text).await),
             ["eat"] => eat(),
             ["exec"] => become_idle(),
             _ => unreachable!("no such word: {word}"),
@@ -89,17 +89,6 @@ impl Subject {
             Hatchery::builder().pool("chaos", shape::app(&self.shape)).stop(graces).on_escape(self.on_escape);
         tokio::spawn(remember(pool.events(), Arc::clone(&self.told)));
         pool.workers(self.workers).containment(self.containment).start().await
-    }
-
-    /// The first, early or late, in which this is said.
-    async fn wait_for_event(&self, text: &str) -> String {
-        loop {
-            let found = self.told.lock().unwrap().iter().find(|event| event.contains(text)).cloned();
-            match found {
-                Some(event) => return event,
-                None => tokio::time::sleep(Duration::from_millis(1)).await,
-            }
-        }
     }
 
     fn pools(&self) -> Result<Vec<Pool>, Error> {
@@ -156,9 +145,15 @@ impl Subject {
             endings.spawn(async move { hatchery.shutdown_within(grace).await });
         }
         say("stopping");
+        let told = Arc::clone(&self.told);
+        let watching = tokio::spawn(async move {
+            wait_for_event(&told, "Unkillable").await;
+            say("unkillable");
+        });
         while let Some(ended) = endings.join_next().await {
             ended.unwrap()?;
         }
+        watching.abort();
         Ok(())
     }
 
@@ -202,6 +197,17 @@ async fn remember(mut events: Events, told: Arc<Mutex<Vec<String>>>) {
         // The standard error is shown if the case fails.
         let _deaf = writeln!(std::io::stderr(), "{text}");
         told.lock().unwrap().push(text);
+    }
+}
+
+/// The first, early or late, in which this is said.
+async fn wait_for_event(told: &Mutex<Vec<String>>, text: &str) -> String {
+    loop {
+        let found = told.lock().unwrap().iter().find(|event| event.contains(text)).cloned();
+        match found {
+            Some(event) => return event,
+            None => tokio::time::sleep(Duration::from_millis(1)).await,
+        }
     }
 }
 

@@ -4,8 +4,10 @@ use rustix::process::Signal;
 
 use crate::Outcome;
 use crate::case::Tier;
+use crate::cgroup::Version1;
 use crate::processes::{Held, Process, eventually};
 use crate::rig::Rig;
+use crate::subject::Subject;
 
 /// What was let live on is nobody's but the harness's to end: neither its supervisor's death nor a later start does.
 pub(crate) fn adopted(rig: &mut Rig) -> Outcome<String> {
@@ -76,6 +78,9 @@ pub(crate) fn privileged(rig: &mut Rig) -> Outcome<String> {
     let worker = subject.workers()?[0];
     Held::hold(worker).ok_or("the worker is gone")?.send(Signal::KILL)?;
     let said = subject.tell("told Unkillable")?;
+    if subject.workers()? != [worker] {
+        return Err("another has the seat of one that is not gone".to_owned());
+    }
     subject.kill()?;
     rig.nobody_but(&[root.pid])?;
     let mut next = rig.launch()?;
@@ -91,6 +96,42 @@ pub(crate) fn privileged(rig: &mut Rig) -> Outcome<String> {
     roots.iter().try_for_each(|root| root.send(Signal::KILL))?;
     rig.nobody()?;
     Ok(said)
+}
+
+/// The freezer of cgroup v1 holds a worker, as a dead disk would: no signal ends it. A stop says so, and is over when it is let go; the
+/// guardian of a dead supervisor waits for it as well.
+pub(crate) fn frozen(rig: &mut Rig) -> Outcome<String> {
+    let Some(group) = Version1::make("freezer") else { return Ok("not checked: no freezer".to_owned()) };
+    let put = |file: &str, text: &str| std::fs::write(group.folder.join(file), text).map_err(|error| error.to_string());
+    let freeze = |subject: &mut Subject| {
+        let worker = Held::hold(subject.workers()?[0]).ok_or("the worker is gone")?;
+        put("cgroup.procs", &worker.pid.to_string())?;
+        put("freezer.state", "FROZEN")?;
+        let state = || std::fs::read_to_string(group.folder.join("freezer.state")).unwrap_or_default();
+        eventually("it is frozen", || state().trim() == "FROZEN").map(|()| worker)
+    };
+    let mut subject = rig.start()?;
+    let worker = freeze(&mut subject)?;
+    subject.say("stop 100")?;
+    subject.hear("stopping")?;
+    subject.hear("unkillable")?;
+    put("freezer.state", "THAWED")?;
+    subject.hear("done")?;
+    if !worker.is_dead() {
+        return Err("the stop is over, and a worker lives".to_owned());
+    }
+    subject.tell("start")?;
+    let worker = freeze(&mut subject)?;
+    let guardian = subject.guardian()?;
+    subject.kill()?;
+    eventually("the supervisor is dead", || subject.held.is_dead())?;
+    if worker.is_dead() || guardian.is_dead() {
+        return Err("the guardian has left a worker that lives".to_owned());
+    }
+    put("freezer.state", "THAWED")?;
+    rig.nobody()?;
+    group.remove()?;
+    Ok(String::new())
 }
 
 /// No canary is among the others.

@@ -8,9 +8,10 @@ use rustix::process::Signal;
 
 use super::guardians::kill_all;
 use crate::case::Tier;
+use crate::cgroup::Version1;
 use crate::processes::{Held, eventually, living};
 use crate::rig::Rig;
-use crate::subject::Subject;
+use crate::subject::{NOBODY, Subject};
 use crate::{Outcome, cgroup};
 
 /// The supervisor is stopped again and again while workers come and go: nobody waits for anybody for ever.
@@ -223,26 +224,26 @@ pub(crate) fn guardian_starved(rig: &mut Rig) -> Outcome<String> {
 struct Hunger {
     limit: &'static str,
     relief: &'static str,
-    /// What is said of it.
+    /// What is said of it. One that cannot look at its children for want of a descriptor does not claim that they are gone.
     word: &'static str,
 }
 
 const HUNGERS: [Hunger; 3] = [
     // Root has as many processes as it likes.
     Hunger { limit: "--nproc=0:", relief: "--nproc=1000:", word: "clone" },
-    Hunger { limit: "--nofile=16:", relief: "--nofile=1024:", word: "descriptors" },
+    Hunger { limit: "--nofile=16:", relief: "--nofile=1024:", word: "Unkillable" },
     Hunger { limit: "--as=4096:", relief: "--as=unlimited:", word: "memory" },
 ];
 
 fn starve(rig: &mut Rig, hunger: &Hunger, is_fed: bool) -> Outcome {
     let mut subject = rig.begin()?;
     let guardian = subject.guardian()?.pid.to_string();
-    run("prlimit", &["--pid", &guardian, hunger.limit])?;
+    limit(rig, &guardian, hunger.limit)?;
     let worker = subject.workers()?.first().copied().and_then(Held::hold).ok_or("no worker")?;
     worker.send(Signal::KILL)?;
     subject.tell(&format!("told {}", hunger.word))?;
     if is_fed {
-        run("prlimit", &["--pid", &guardian, hunger.relief])?;
+        limit(rig, &guardian, hunger.relief)?;
         subject.tell("call")?;
     }
     subject.kill()?;
@@ -250,41 +251,25 @@ fn starve(rig: &mut Rig, hunger: &Hunger, is_fed: bool) -> Outcome {
     Ok(())
 }
 
+/// By its own user: the limits of others are not even root's to change everywhere.
+fn limit(rig: &Rig, pid: &str, limit: &str) -> Outcome {
+    let user = if rig.case.tier == Tier::Nobody { NOBODY } else { 0 };
+    let as_user = [format!("--reuid={user}"), format!("--regid={user}")];
+    run("setpriv", &[&as_user[0], &as_user[1], "--clear-groups", "prlimit", "--pid", pid, limit])
+}
+
 /// The supervisor eats all memory that it may have, together with what it has started, and the kernel kills it for it.
 pub(crate) fn out_of_memory(rig: &mut Rig) -> Outcome<String> {
-    let Some(folder) = MemoryGroup::make() else { return Ok("not checked: no memory controller".to_owned()) };
-    write(&folder.0.join("memory.limit_in_bytes"), &(192 << 20).to_string())?;
+    let Some(group) = Version1::make("memory") else { return Ok("not checked: no memory controller".to_owned()) };
+    write(&group.folder.join("memory.limit_in_bytes"), &(192 << 20).to_string())?;
     let mut subject = rig.launch()?;
-    write(&folder.0.join("cgroup.procs"), &subject.held.pid.to_string())?;
+    write(&group.folder.join("cgroup.procs"), &subject.held.pid.to_string())?;
     subject.tell("start")?;
     subject.say("eat")?;
     eventually("the supervisor is killed", || subject.held.is_dead())?;
     let said = rig.nobody()?;
-    eventually("its group can be removed", || std::fs::remove_dir(&folder.0).is_ok())?;
+    group.remove()?;
     Ok(said)
-}
-
-/// A group of cgroup v1, below our own.
-struct MemoryGroup(PathBuf);
-
-impl MemoryGroup {
-    fn make() -> Option<MemoryGroup> {
-        let own = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-        let own = own.lines().find_map(|line| line.split_once(":memory:/").map(|(_, path)| path.to_owned()))?;
-        let name = format!("chaos-{:x}", std::fs::metadata("/proc/self/ns/pid").map(|it| ino(&it)).ok()?);
-        let folder = Path::new("/sys/fs/cgroup/memory").join(own).join(name);
-        std::fs::create_dir(&folder).ok().map(|()| MemoryGroup(folder))
-    }
-}
-
-impl Drop for MemoryGroup {
-    fn drop(&mut self) {
-        let _removed_already = std::fs::remove_dir(&self.0);
-    }
-}
-
-fn ino(found: &std::fs::Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::ino(found)
 }
 
 /// A supervisor whose clock since boot is hours ahead takes no neighbour for dead, and is taken for what it is.
