@@ -72,17 +72,30 @@ impl Lineage {
 
     /// One round of ending everything, but for children that are to be spared and what was released. Whether nothing
     /// that we can end is left.
+    ///
+    /// A child that is found to have ended may have had one of its own when it was listed, which is ours now and not in the
+    /// list: only a list without any such proves anything.
     pub(crate) fn end_all(&mut self, spare: impl Fn(i32) -> bool) -> bool {
-        self.look();
-        let mut left = 0;
-        for index in 0..self.count() {
-            let Some(pid) = self.child(index) else { break };
-            let is_ours_to_end = !spare(pid) && reap(pid).is_none() && !self.marks.is_released(pid);
-            if is_ours_to_end && self.kill_with_family(pid) {
-                left += 1;
+        const LOOKS: u32 = 16;
+        for _ in 0..LOOKS {
+            self.look();
+            let (mut ended, mut left) = (0, 0);
+            for index in 0..self.count() {
+                let Some(pid) = self.child(index).filter(|pid| !spare(*pid)) else { continue };
+                if reap(pid).is_some() {
+                    ended += 1;
+                } else if !self.marks.is_released(pid) && self.kill_with_family(pid) {
+                    left += 1;
+                }
+            }
+            if left > 0 || !self.saw_all() {
+                return false;
+            }
+            if ended == 0 {
+                return true;
             }
         }
-        left == 0 && self.saw_all()
+        false
     }
 
     /// Not if it became another user's, and we have no power over those.

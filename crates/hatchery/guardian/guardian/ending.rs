@@ -68,15 +68,18 @@ impl Guardian {
         self.lineage.kill_below(leader, |number| number == worker) == 0 || rounds > MAX_PRUNING
     }
 
-    /// A child of ours that leads no worker: reaps it if it has ended; else it may have to.
+    /// A child of ours that leads no worker: reaps it if it has ended; else it may have to. One that has ended may have left a child
+    /// that is ours now and was not when we looked: the next look tells.
     fn inspect(&mut self, index: usize) {
         let Some(pid) = self.lineage.child(index).filter(|pid| !self.table.is_leader(*pid)) else { return };
         let owner = self.owner(pid);
-        if let (None, Some(owner)) = (reap(pid), owner) {
-            return self.end_remnant(owner, pid);
-        }
-        if let Some(Owner { index, has_left_group: true }) = owner {
-            self.ending(index, |ending| ending.escaped += 1);
+        match (reap(pid), owner) {
+            (None, Some(owner)) => self.end_remnant(owner, pid),
+            (Some(_), Some(Owner { index, has_left_group })) => self.ending(index, |ending| {
+                ending.left += 1;
+                ending.escaped += u32::from(has_left_group);
+            }),
+            (_, None) => {}
         }
     }
 

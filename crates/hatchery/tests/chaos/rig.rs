@@ -66,7 +66,9 @@ impl Rig {
             let chown = std::os::unix::fs::chown(&self.dir, Some(NOBODY), Some(NOBODY));
             chown.map_err(|error| format!("give {} away: {error}", self.dir.display()))?;
         }
-        self.lend_rights()?;
+        if matches!(self.case.shape, "setgid" | "privileged") {
+            self.lend_rights()?;
+        }
         if !self.case.in_a_foreign_group() {
             // A group of the outside has no number in here.
             rustix::process::setsid().map_err(|error| format!("setsid: {error}"))?;
@@ -80,7 +82,7 @@ impl Rig {
         }
     }
 
-    /// Programs that change the group or the user of whoever runs them, for the shapes that do.
+    /// Programs that change the group or the user of whoever runs them.
     #[expect(clippy::disallowed_methods, reason = "a tool of the harness, waited for")]
     fn lend_rights(&self) -> Outcome {
         const SCRIPT: &str = r#"cp "$(command -v sleep)" setgid-sleep && chgrp "$1" setgid-sleep && chmod 2755 setgid-sleep

@@ -107,8 +107,8 @@ pub(crate) static ALL: &[Scenario] = &[
     Scenario {
         name: "all_three_killed",
         run: guardians::all_three,
-        short: &[("daemon", 2), ("setgid", 2)],
-        full: &[("hidden_daemon", 16), ("subreaper", 4), ("nested", 2), ("comets", 1)],
+        short: &[("daemon", 2), ("setgid", 2), ("comets", 1)],
+        full: &[("hidden_daemon", 16), ("subreaper", 4), ("nested", 2)],
     },
     // 15: a guardian killed ten times, with a recovery each time, and no descriptor more than at first.
     Scenario {

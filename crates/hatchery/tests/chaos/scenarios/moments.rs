@@ -22,7 +22,7 @@ enum With {
     Both,
 }
 
-const COMPANIES: [With; 4] = [With::Nobody, With::Both, With::Guardian, With::Keeper];
+const COMPANIES: [With; 4] = [With::Both, With::Guardian, With::Keeper, With::Nobody];
 
 /// Between `clone` and `execve`: a worker is held before one of its system calls after the other, from its birth to the start of
 /// its program, which never runs.

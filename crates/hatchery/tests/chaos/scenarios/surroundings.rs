@@ -20,7 +20,8 @@ pub(crate) fn supervisor_stopped(rig: &mut Rig) -> Outcome<String> {
     for _ in 0..if rig.case.full { 20 } else { 3 } {
         let workers: Vec<Held> = subject.workers()?.into_iter().filter_map(Held::hold).collect();
         subject.held.stop()?;
-        workers.iter().try_for_each(|worker| worker.send(Signal::KILL))?;
+        // Some may have been on their way out since the last round.
+        workers.iter().filter(|worker| !worker.is_dead()).try_for_each(|worker| worker.send(Signal::KILL))?;
         eventually("its workers are dead", || workers.iter().all(Held::is_dead))?;
         subject.held.send(Signal::CONT)?;
         subject.tell("call")?;
