@@ -1,5 +1,6 @@
 //! Finds the processes that carry a mark, and ends them: whatever they did to hide, and nobody else.
 
+use std::collections::HashSet;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 use std::{fs, io};
@@ -13,8 +14,15 @@ use super::mark::{Mark, Worn};
 use super::{Pid, command_of};
 
 /// One pass may miss the child of a process that forks while we look; two in a row that find nothing may not, as each
-/// fork would have had to come from a process that neither saw.
+/// fork would have had to come from a process that neither saw. That is true of passes that saw all there was to see.
 const EMPTY_PASSES: u32 = 2;
+
+/// A pass during which processes came and went, whosever, may have missed those that fork and exit without end. So many that
+/// find nothing did not miss them all.
+const BLIND_PASSES: u32 = 40;
+
+/// How many of the latest numbers are looked at first, and at once: who has them may not live until the list is read.
+const NEWEST: usize = 64;
 
 /// How long one pass waits for the ends of what it killed before the next looks who is left.
 const PASS_PATIENCE: Duration = Duration::from_millis(200);
@@ -78,22 +86,24 @@ pub(crate) struct Ending {
 }
 
 /// SIGKILL to every process that carries exactly this mark, until two passes find none, or until `patience` is used up.
-/// All signals of a pass are sent before it waits. Those that `spared` picks are left alone.
+/// Those that `spared` picks are left alone.
 ///
 /// Only for a run whose owner is known to be dead: the mark says whose a process is, not whether it may be ended.
 pub(crate) fn end_marked(mark: Mark, patience: Duration, spared: impl Fn(&Sighting) -> bool) -> io::Result<Ending> {
     let end = Instant::now() + patience;
     let mut hunt = Hunt::default();
-    let mut empty_passes = 0;
-    while empty_passes < EMPTY_PASSES {
-        let found: Vec<Sighting> = Census::take()?.of(mark).filter(|sighting| !spared(sighting)).cloned().collect();
-        let pinned = hunt.signal_all(&found);
-        empty_passes = if pinned.is_empty() { empty_passes + 1 } else { 0 };
-        hunt.still_there(found);
-        if empty_passes == 0 && Instant::now() >= end {
+    let (mut calm_passes, mut blind_passes) = (0, 0);
+    while calm_passes < EMPTY_PASSES && blind_passes < BLIND_PASSES {
+        let Pass { signalled, is_blind } = hunt.pass(mark, &spared)?;
+        (calm_passes, blind_passes) = match (signalled.is_empty(), is_blind) {
+            (false, _) => (0, 0),
+            (true, true) => (0, blind_passes + 1),
+            (true, false) => (calm_passes + 1, blind_passes),
+        };
+        if calm_passes == 0 && Instant::now() >= end {
             break;
         }
-        wait_for_ends(&pinned, PASS_PATIENCE.min(end.saturating_duration_since(Instant::now())));
+        wait_for_ends(&signalled, PASS_PATIENCE.min(end.saturating_duration_since(Instant::now())));
     }
     Ok(hunt.conclude())
 }
@@ -105,35 +115,60 @@ struct Hunt {
     refused: Vec<(Pid, Errno)>,
     /// What the last pass found.
     last_seen: Vec<Sighting>,
+    /// What the last pass found to have ended: most wait for their parent.
+    ended: HashSet<Pid>,
+}
+
+struct Pass {
+    /// The pidfds of those that were signalled. Out of descriptors, the rest is left for the next pass.
+    signalled: Vec<OwnedFd>,
+    /// Something ended as it was looked at. It may have been one of ours, which forked before.
+    is_blind: bool,
 }
 
 impl Hunt {
-    /// The pidfds of those that were signalled. Out of descriptors, the rest is left for the next pass.
-    fn signal_all(&mut self, found: &[Sighting]) -> Vec<OwnedFd> {
+    /// Signals each as soon as it is seen: one that forks and exits has another number a moment later.
+    fn pass(&mut self, mark: Mark, spared: impl Fn(&Sighting) -> bool) -> io::Result<Pass> {
+        let mut pass = Pass { signalled: Vec::new(), is_blind: false };
+        let known_ends = std::mem::take(&mut self.ended);
         self.refused.clear();
-        let mut pinned = Vec::new();
-        for sighting in found {
-            match pin(sighting).and_then(|pidfd| pidfd.map(kill).transpose()) {
-                Ok(None) | Err(Errno::SRCH) => {}
-                Ok(Some(pidfd)) => {
-                    pinned.push(pidfd);
-                    self.note(sighting);
+        self.last_seen.clear();
+        let newest = newest_numbers();
+        let older = processes()?.filter(|pid| !newest.contains(pid)).map(|pid| (pid, true));
+        for (pid, was_listed) in newest.iter().map(|&pid| (pid, false)).chain(older) {
+            match Worn::by(pid) {
+                Err(Errno::SRCH | Errno::NOENT) => pass.is_blind |= was_listed,
+                Ok(Some(worn)) if worn.mark == mark => {
+                    let sighting = Sighting { pid, worn };
+                    if !spared(&sighting) && !self.signal(sighting, &mut pass) {
+                        break;
+                    }
                 }
-                Err(Errno::MFILE | Errno::NFILE) if !pinned.is_empty() => break,
-                Err(error) => self.refused.push((sighting.pid, error)),
+                _ => {}
             }
         }
-        pinned
+        pass.is_blind |= !self.ended.is_subset(&known_ends);
+        Ok(pass)
     }
 
-    fn note(&mut self, sighting: &Sighting) {
-        if !self.signalled.contains(sighting) {
-            self.signalled.push(sighting.clone());
+    /// `false`: there is no descriptor for another one.
+    fn signal(&mut self, sighting: Sighting, pass: &mut Pass) -> bool {
+        match pin(&sighting).and_then(|pidfd| pidfd.map(kill).transpose()) {
+            Ok(None) | Err(Errno::SRCH) => {
+                self.ended.insert(sighting.pid);
+                return true;
+            }
+            Ok(Some(pidfd)) => {
+                pass.signalled.push(pidfd);
+                if !self.signalled.contains(&sighting) {
+                    self.signalled.push(sighting.clone());
+                }
+            }
+            Err(Errno::MFILE | Errno::NFILE) if !pass.signalled.is_empty() => return false,
+            Err(error) => self.refused.push((sighting.pid, error)),
         }
-    }
-
-    fn still_there(&mut self, found: Vec<Sighting>) {
-        self.last_seen = found;
+        self.last_seen.push(sighting);
+        true
     }
 
     /// `last_seen` was taken before the last signals; who has ended since is not left.
@@ -176,6 +211,13 @@ fn wait_for_ends(pinned: &[OwnedFd], patience: Duration) {
         // Whoever is still there is seen by the next pass.
         let _ended_or_not = poll(&mut [PollFd::new(pidfd, PollFlags::IN)], timeout.as_ref());
     }
+}
+
+/// The numbers that were given away last, the latest first. None if the kernel does not say.
+fn newest_numbers() -> Vec<Pid> {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let latest: Option<i32> = load.split_whitespace().last().and_then(|latest| latest.parse().ok());
+    latest.map_or_else(Vec::new, |latest| (1..=latest).rev().take(NEWEST).filter_map(Pid::new).collect())
 }
 
 /// The numbers in `/proc`.

@@ -65,6 +65,9 @@ const PIDNS: &[&str] = &[
     "guardian_stopped",
     "worker_killed",
     "stopped_by_request",
+    "killed_at_a_birth",
+    "killed_with_a_bomb",
+    "guardian_starved",
 ];
 
 const NOBODY: &[&str] = &[
@@ -75,6 +78,13 @@ const NOBODY: &[&str] = &[
     "guardian_stopped",
     "worker_killed",
     "dropped",
+    "killed_before_the_keeper",
+    "killed_while_sweeping",
+    "killed_with_a_bomb",
+    "guardian_starved",
+    "became_root",
+    "started_meanwhile",
+    "record_of_another_boot",
 ];
 
 /// One scenario, once.

@@ -1,6 +1,7 @@
 //! A cgroup of the harness's own, in which the supervisor finds itself.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -28,6 +29,35 @@ impl Own {
     }
 }
 
+/// A group of one controller of version 1, below the own one. Removed when dropped, if it is empty.
+pub(crate) struct Version1 {
+    pub(crate) folder: PathBuf,
+}
+
+impl Version1 {
+    /// `None` where there is none to be had.
+    pub(crate) fn make(controller: &str) -> Option<Version1> {
+        let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+        let own = own
+            .lines()
+            .find_map(|line| line.split_once(&format!(":{controller}:/")).map(|(_, path)| path.to_owned()))?;
+        // Every case has another namespace.
+        let name = format!("chaos-{}", fs::metadata("/proc/self/ns/pid").ok()?.ino());
+        let folder = Path::new("/sys/fs/cgroup").join(controller).join(own).join(name);
+        fs::create_dir(&folder).ok().map(|()| Version1 { folder })
+    }
+
+    pub(crate) fn remove(self) -> Outcome {
+        eventually(&format!("{} is empty", self.folder.display()), || fs::remove_dir(&self.folder).is_ok())
+    }
+}
+
+impl Drop for Version1 {
+    fn drop(&mut self) {
+        let _removed_already = fs::remove_dir(&self.folder);
+    }
+}
+
 fn remove_tree(folder: &Path) -> std::io::Result<()> {
     for below in folders(folder) {
         remove_tree(&below)?;
@@ -35,9 +65,9 @@ fn remove_tree(folder: &Path) -> std::io::Result<()> {
     fs::remove_dir(folder)
 }
 
-/// How many cgroups there are below one.
-pub(crate) fn count_below(folder: &Path) -> usize {
-    folders(folder).iter().map(|below| 1 + count_below(below)).sum()
+/// Every cgroup below one; none where there is no such folder.
+pub(crate) fn folders_below(folder: &Path) -> Vec<PathBuf> {
+    folders(folder).into_iter().flat_map(|below| folders_below(&below).into_iter().chain([below])).collect()
 }
 
 fn folders(folder: &Path) -> Vec<PathBuf> {

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use hatchery::Containment;
 
+mod brake;
 mod canary;
 mod case;
 mod cgroup;

@@ -91,10 +91,12 @@ impl Held {
         !watched[0].revents().is_empty()
     }
 
-    /// Stops it, and waits until it has stopped.
+    /// Stops it, and waits until it has stopped, or is held by a tracer.
     pub(crate) fn stop(&self) -> Outcome {
         self.send(Signal::STOP)?;
-        eventually(&format!("{} is stopped", self.pid), || Process::look(self.pid).is_some_and(|it| it.state == 'T'))
+        eventually(&format!("{} is stopped", self.pid), || {
+            Process::look(self.pid).is_some_and(|it| matches!(it.state, 'T' | 't'))
+        })
     }
 }
 

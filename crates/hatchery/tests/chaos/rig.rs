@@ -66,6 +66,9 @@ impl Rig {
             let chown = std::os::unix::fs::chown(&self.dir, Some(NOBODY), Some(NOBODY));
             chown.map_err(|error| format!("give {} away: {error}", self.dir.display()))?;
         }
+        if matches!(self.case.shape, "setgid" | "privileged") {
+            self.lend_rights()?;
+        }
         if !self.case.in_a_foreign_group() {
             // A group of the outside has no number in here.
             rustix::process::setsid().map_err(|error| format!("setsid: {error}"))?;
@@ -79,12 +82,33 @@ impl Rig {
         }
     }
 
+    /// Programs that change the group or the user of whoever runs them.
+    #[expect(clippy::disallowed_methods, reason = "a tool of the harness, waited for")]
+    fn lend_rights(&self) -> Outcome {
+        const SCRIPT: &str = r#"cp "$(command -v sleep)" setgid-sleep && chgrp "$1" setgid-sleep && chmod 2755 setgid-sleep
+            cp "$(command -v setpriv)" setuid-setpriv && chmod 4755 setuid-setpriv"#;
+        // A group that the supervisor is not in; where there is only one, the shapes are what others are.
+        let group = if self.case.tier == Tier::Nobody { "0" } else { "65534" };
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", SCRIPT, "sh", group]).current_dir(&self.dir).stderr(std::process::Stdio::null());
+        shell.status().map(drop).map_err(|error| format!("lend rights: {error}"))
+    }
+
     pub(crate) fn cgroup(&self) -> PathBuf {
         std::env::var_os("CHAOS_CGROUP").unwrap_or_default().into()
     }
 
-    /// A supervisor whose workers are all there, in their shape.
+    /// A supervisor whose workers are all there, in their shape, and innocents that look like them.
     pub(crate) fn start(&mut self) -> Outcome<Subject> {
+        let mut subject = self.begin()?;
+        if let Some(worker) = subject.workers()?.first() {
+            self.canaries.mimic(*worker)?;
+        }
+        Ok(subject)
+    }
+
+    /// The same without more innocents than there are: for the many rounds of a case.
+    pub(crate) fn begin(&self) -> Outcome<Subject> {
         let before = living().len();
         let mut subject = self.launch()?;
         subject.tell("start")?;
@@ -92,15 +116,17 @@ impl Rig {
         let watchers = if self.case.tier == Tier::Pidns { 4 } else { 2 };
         let expected = before + 1 + watchers + self.case.workers * shape::processes(self.case.shape);
         eventually(&format!("{expected} processes are there"), || living().len() >= expected)?;
-        if let Some(worker) = subject.workers()?.first() {
-            self.canaries.mimic(*worker)?;
-        }
         Ok(subject)
     }
 
     /// A supervisor that has nothing yet.
     pub(crate) fn launch(&self) -> Outcome<Subject> {
         Subject::launch(&self.case, &self.dir.join("supervisor.log"))
+    }
+
+    /// The same, by a program that changes something first.
+    pub(crate) fn launch_through(&self, wrapper: &[&str]) -> Outcome<Subject> {
+        Subject::launch_through(wrapper, &self.case, &self.dir.join("supervisor.log"))
     }
 
     /// Everybody who is alive, but the canaries and these.

@@ -2,10 +2,14 @@
 
 use crate::case::Scenario;
 
+mod escapes;
 mod guardians;
 mod innocents;
 mod lives;
+mod moments;
+mod records;
 mod supervisors;
+mod surroundings;
 
 type Sizes = &'static [(&'static str, usize)];
 
@@ -22,6 +26,8 @@ const SHAPES: Sizes = &[
     ("ptraced", 2),
     ("clone_parent", 2),
     ("terminal", 2),
+    ("setgid", 2),
+    ("zygote", 2),
     ("nested", 2),
 ];
 const BIG: Sizes = &[("chain", 1), ("tree", 1), ("plain", 200), ("deaf", 200), ("daemon", 200), ("hidden_daemon", 200)];
@@ -45,6 +51,34 @@ pub(crate) static ALL: &[Scenario] = &[
         short: &[("daemon", 2)],
         full: &[("hidden_daemon", 4)],
     },
+    // 4: between a worker's birth and its program. Nobody is left, and the program never runs.
+    Scenario { name: "killed_at_a_birth", run: moments::at_birth, short: &[("mute", 1)], full: &[] },
+    // 5: when the worker's folder is there, and the worker is not.
+    Scenario { name: "killed_before_a_birth", run: moments::before_birth, short: &[("mute", 1)], full: &[] },
+    // 6: when its record is there, and its keeper is not, or knows nothing yet.
+    Scenario { name: "killed_before_the_keeper", run: moments::before_the_keeper, short: &[("plain", 1)], full: &[] },
+    // 8: while it ends what another has left.
+    Scenario {
+        name: "killed_while_sweeping",
+        run: moments::while_sweeping,
+        short: DAEMONS,
+        full: &[("hidden_daemon", 4)],
+    },
+    // 20: it is stopped, and started again, while workers come and go.
+    Scenario { name: "supervisor_stopped", run: surroundings::supervisor_stopped, short: &[("daemon", 4)], full: &[] },
+    // 34: a hatchery in a worker of a hatchery, and both die.
+    Scenario { name: "both_levels_killed", run: surroundings::both_levels, short: &[("nested", 2)], full: &[] },
+    // 35: the next one starts while the guardians of the last one still clear away.
+    Scenario {
+        name: "started_meanwhile",
+        run: surroundings::started_meanwhile,
+        short: &[("daemon", 8)],
+        full: &[("tree", 1), ("daemon", 200), ("comets", 1)],
+    },
+    // 41: while its workers fork as fast as they can.
+    Scenario { name: "killed_with_a_bomb", run: surroundings::bombed, short: &[("bomb", 1)], full: &[] },
+    // 47: it has no more memory.
+    Scenario { name: "out_of_memory", run: surroundings::out_of_memory, short: DAEMONS, full: &[] },
     // 7: while it waits for workers that it has asked to stop.
     Scenario {
         name: "killed_while_stopping",
@@ -73,7 +107,7 @@ pub(crate) static ALL: &[Scenario] = &[
     Scenario {
         name: "all_three_killed",
         run: guardians::all_three,
-        short: DAEMONS,
+        short: &[("daemon", 2), ("setgid", 2), ("comets", 1)],
         full: &[("hidden_daemon", 16), ("subreaper", 4), ("nested", 2)],
     },
     // 15: a guardian killed ten times, with a recovery each time, and no descriptor more than at first.
@@ -111,6 +145,28 @@ pub(crate) static ALL: &[Scenario] = &[
     // A stop is over when nobody is left, whatever the shape.
     Scenario { name: "stopped_by_request", run: lives::stopped, short: SHAPES, full: BIG },
     Scenario { name: "dropped", run: lives::dropped, short: &[("daemon", 2), ("deaf", 2)], full: SHAPES },
+    // 36, 37: all that was there was killed before by its cgroup, or a worker is.
+    Scenario { name: "in_a_killed_cgroup", run: surroundings::in_a_killed_cgroup, short: DAEMONS, full: &[] },
+    Scenario { name: "leaf_killed", run: surroundings::leaf_killed, short: &[("daemon", 1)], full: &[] },
+    // 38: the file system of control groups becomes read-only, or is gone.
+    Scenario { name: "cgroups_read_only", run: surroundings::cgroups_read_only, short: DAEMONS, full: &[] },
+    Scenario { name: "cgroups_gone", run: surroundings::cgroups_gone, short: DAEMONS, full: &[] },
+    // 42: the kernel gives the guardian nothing.
+    Scenario { name: "guardian_starved", run: surroundings::guardian_starved, short: &[("daemon", 1)], full: &[] },
+    // 53: what may outlive its worker.
+    Scenario { name: "adopted", run: escapes::adopted, short: DAEMONS, full: &[] },
+    Scenario { name: "reported", run: escapes::reported, short: DAEMONS, full: &[] },
+    // 40: what no signal ends.
+    Scenario { name: "frozen", run: escapes::frozen, short: &[("plain", 1)], full: &[("daemon", 1)] },
+    // 54: what has become root.
+    Scenario { name: "became_root", run: escapes::privileged, short: &[("privileged", 1)], full: &[] },
+    // 29: with few numbers to go round.
+    Scenario { name: "numbers_go_round", run: surroundings::churned, short: &[("daemon", 4)], full: &[] },
+    // 30, 32: records of another boot, and lies.
+    Scenario { name: "record_of_another_boot", run: records::of_another_boot, short: DAEMONS, full: &[] },
+    Scenario { name: "hostile_records", run: records::hostile, short: DAEMONS, full: &[] },
+    // 50: clocks that are hours apart.
+    Scenario { name: "clocks_apart", run: surroundings::clocks_apart, short: DAEMONS, full: &[] },
     // 27: a worker's pid goes to an innocent, who outlives everything that the supervisor does then.
     Scenario { name: "pid_reused", run: innocents::pid_reused, short: &[("plain", 1)], full: &[("daemon", 2)] },
     // Two supervisors of one program, folder and data directory: one is killed, the other does not notice.

@@ -7,7 +7,7 @@ use hatchery::CommandApp;
 /// How many processes a worker of this shape is, at least: the proof that the fixture did what it is for.
 pub(crate) fn processes(shape: &str) -> usize {
     match shape {
-        "plain" | "deaf" | "gil" => 1,
+        "plain" | "deaf" | "gil" | "mute" | "bomb" => 1,
         "comets" => 2,
         "vfork" => 3,
         "nested" => 6,

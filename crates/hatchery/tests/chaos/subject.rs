@@ -30,12 +30,19 @@ pub(crate) struct Subject {
 
 impl Subject {
     /// Starts it, with nothing running yet.
-    #[expect(clippy::disallowed_methods, reason = "the supervisor is what the namespace is for")]
     pub(crate) fn launch(case: &Case, log: &Path) -> Outcome<Subject> {
+        Subject::launch_through(&[], case, log)
+    }
+
+    /// By a program that changes something and then becomes what its arguments say.
+    #[expect(clippy::disallowed_methods, reason = "the supervisor is what the namespace is for")]
+    pub(crate) fn launch_through(wrapper: &[&str], case: &Case, log: &Path) -> Outcome<Subject> {
         let log =
             File::options().create(true).append(true).open(log).map_err(|error| format!("open its log: {error}"))?;
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["supervisor", case.shape, &case.workers.to_string()]);
+        let this_program = std::env::current_exe().unwrap();
+        let mut words = wrapper.iter().map(AsRef::as_ref).chain([this_program.as_os_str()]);
+        let mut command = Command::new(words.next().ok_or("no program")?);
+        command.args(words).args(["supervisor", case.shape, &case.workers.to_string()]);
         command.args((case.tier == Tier::Pidns).then_some("enclosed"));
         if case.tier == Tier::Nobody {
             command.uid(NOBODY).gid(NOBODY);

@@ -3,10 +3,10 @@
 use std::io::{BufRead, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hatchery::{Containment, Error, Hatchery, Pool, StopGraces};
+use hatchery::{Containment, Error, Events, Hatchery, OnEscape, Pool, StopGraces};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
@@ -19,8 +19,15 @@ pub(crate) fn run(shape: &str, workers: usize, containment: Containment) -> Exit
     // Threads of the runtime that end early: whatever hangs on the life of a thread shows.
     let runtime = builder.worker_threads(2).thread_keep_alive(Duration::from_millis(10)).enable_all().build().unwrap();
     runtime.block_on(async {
-        let (shape, hatcheries, calls) = (shape.to_owned(), Vec::new(), JoinSet::new());
-        let mut subject = Subject { shape, workers, containment, hatcheries, calls };
+        let mut subject = Subject {
+            shape: shape.to_owned(),
+            workers,
+            containment,
+            on_escape: OnEscape::Kill,
+            hatcheries: Vec::new(),
+            calls: JoinSet::new(),
+            told: Arc::default(),
+        };
         let mut words = words();
         while let Some(word) = words.recv().await {
             match subject.obey(&word).await {
@@ -44,8 +51,11 @@ struct Subject {
     shape: String,
     workers: usize,
     containment: Containment,
+    on_escape: OnEscape,
     hatcheries: Vec<Arc<Hatchery>>,
     calls: JoinSet<Result<Value, Error>>,
+    /// Every event so far, as its debug text.
+    told: Arc<Mutex<Vec<String>>>,
 }
 
 impl Subject {
@@ -62,6 +72,10 @@ impl Subject {
             ["drop"] => self.hatcheries.clear(),
             ["threads", count] => self.threads(number(count))?,
             ["cycle", count] => self.cycle(number(count)).await?,
+            ["adopt"] => self.on_escape = OnEscape::Adopt,
+            ["report"] => self.on_escape = OnEscape::Report,
+            ["told", text] => return Ok(wait_for_event(&self.told, text).await),
+            ["eat"] => eat(),
             ["exec"] => become_idle(),
             _ => unreachable!("no such word: {word}"),
         }
@@ -71,7 +85,9 @@ impl Subject {
     async fn start(&self) -> Result<Hatchery, Error> {
         // What a stop is given comes with the word for it.
         let graces = StopGraces { ask: Duration::from_secs(3600), ..StopGraces::default() };
-        let pool = Hatchery::builder().pool("chaos", shape::app(&self.shape)).stop(graces);
+        let mut pool =
+            Hatchery::builder().pool("chaos", shape::app(&self.shape)).stop(graces).on_escape(self.on_escape);
+        tokio::spawn(remember(pool.events(), Arc::clone(&self.told)));
         pool.workers(self.workers).containment(self.containment).start().await
     }
 
@@ -129,9 +145,15 @@ impl Subject {
             endings.spawn(async move { hatchery.shutdown_within(grace).await });
         }
         say("stopping");
+        let told = Arc::clone(&self.told);
+        let watching = tokio::spawn(async move {
+            wait_for_event(&told, "Unkillable").await;
+            say("unkillable");
+        });
         while let Some(ended) = endings.join_next().await {
             ended.unwrap()?;
         }
+        watching.abort();
         Ok(())
     }
 
@@ -166,6 +188,34 @@ impl Subject {
             hatchery.shutdown_within(Duration::from_millis(200)).await?;
         }
         Ok(())
+    }
+}
+
+async fn remember(mut events: Events, told: Arc<Mutex<Vec<String>>>) {
+    while let Some(event) = events.next().await {
+        let text = format!("{event:?}");
+        // The standard error is shown if the case fails.
+        let _deaf = writeln!(std::io::stderr(), "{text}");
+        told.lock().unwrap().push(text);
+    }
+}
+
+/// The first, early or late, in which this is said.
+async fn wait_for_event(told: &Mutex<Vec<String>>, text: &str) -> String {
+    loop {
+        let found = told.lock().unwrap().iter().find(|event| event.contains(text)).cloned();
+        match found {
+            Some(event) => return event,
+            None => tokio::time::sleep(Duration::from_millis(1)).await,
+        }
+    }
+}
+
+/// Until the kernel has no more.
+fn eat() {
+    let mut eaten = Vec::new();
+    loop {
+        eaten.push(std::hint::black_box(vec![1u8; 1 << 20]));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -16,8 +16,12 @@ use super::message::{Encode, MAX_FDS, MAX_HEAD};
 
 const ANCILLARY: usize = rustix::cmsg_space!(ScmRights(MAX_FDS));
 
-/// How long a peer may leave its messages lying before it counts as hung.
-const SEND_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a peer may leave no room for a message before it counts as hung. A guardian that two hundred ask for a worker at once,
+/// on a busy machine, takes some time.
+const SEND_PATIENCE: Duration = Duration::from_secs(20);
+
+/// The kernel wakes us when most of what lies there was read; room for one message there is long before.
+const LOOK_FOR_ROOM: Duration = Duration::from_millis(20);
 
 /// A message and the descriptors that came with it.
 pub(super) struct Received {
@@ -36,6 +40,7 @@ pub(super) fn send(socket: impl AsFd, message: &impl Encode, tail: usize, fds: &
     let mut buffer = vec![0; MAX_HEAD + tail];
     let bytes = message.encode(&mut buffer).ok_or(io::ErrorKind::InvalidInput)?;
     let mut space = [MaybeUninit::uninit(); ANCILLARY];
+    let deadline = Instant::now() + SEND_PATIENCE;
     loop {
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
@@ -45,7 +50,10 @@ pub(super) fn send(socket: impl AsFd, message: &impl Encode, tail: usize, fds: &
         match sendmsg(&socket, &[IoSlice::new(bytes)], &mut ancillary, flags) {
             Ok(_whole) => return Ok(()),
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => wait(&socket, PollFlags::OUT, SEND_PATIENCE)?,
+            Err(Errno::AGAIN) => match wait(&socket, PollFlags::OUT, LOOK_FOR_ROOM) {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut && Instant::now() < deadline => {}
+                waited => waited?,
+            },
             Err(error) => return Err(error.into()),
         }
     }

@@ -137,3 +137,53 @@ fn a_process_that_has_changed_its_mark_is_not_hit() {
     assert!(pin(&sighting).unwrap().is_none());
     assert_eq!(fleet.ended(), 0);
 }
+
+/// Eight lineages that fork and exit, so that none has a number for long. Several times: who is not looked for well is found by luck.
+#[test]
+fn those_that_fork_and_exit_are_found() {
+    for _ in 0..6 {
+        let (mark, mut comets) = (new_mark(), Comets::fly());
+        comets.begin(mark.worn_by(3));
+        let ending = end_marked(mark, PATIENCE, |_| false).unwrap();
+        assert!(ending.ended.len() >= 8 && ending.left.is_empty(), "{ending:?}");
+        assert_eq!(comets.rest(), [0u8; 0], "the pipe ends when the last of them does");
+    }
+}
+
+/// Each writes a dot when it is there.
+struct Comets(Child);
+
+impl Comets {
+    #[expect(clippy::disallowed_methods, reason = "the room's own tests do not rest on the room")]
+    fn fly() -> Comets {
+        const SCRIPT: &str = r#"
+import os, time
+os.read(0, 1)
+for lineage in range(8):
+    if os.fork() == 0:
+        break
+else:
+    os._exit(0)
+os.write(1, b".")
+for generation in range(20_000):
+    if os.fork():
+        os._exit(0)
+    time.sleep(0.0001)
+"#;
+        let mut python = Command::new("python3");
+        Comets(python.args(["-c", SCRIPT]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap())
+    }
+
+    fn begin(&mut self, worn: Mark) {
+        wear(&self.0, worn);
+        io::Write::write_all(&mut self.0.stdin.take().unwrap(), b"g").unwrap();
+        io::Read::read_exact(self.0.stdout.as_mut().unwrap(), &mut [0; 8]).unwrap();
+        assert!(self.0.wait().unwrap().success());
+    }
+
+    fn rest(mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        io::Read::read_to_end(self.0.stdout.as_mut().unwrap(), &mut rest).unwrap();
+        rest
+    }
+}

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use crate::Outcome;
 use crate::case::Tier;
-use crate::processes::{Held, eventually};
+use crate::processes::{Held, Process, eventually};
 use crate::rig::Rig;
 use crate::subject::Subject;
 
@@ -116,7 +116,12 @@ fn lose(rig: &Rig, subject: &mut Subject, which: fn(&Subject) -> Outcome<Held>) 
             return Err(format!("{} was not replaced", fresh.pid));
         }
     }
-    Ok(())
+    let guardian = subject.guardian()?.pid;
+    let is_unguarded = |worker: &&i32| Process::look(**worker).is_some_and(|worker| worker.parent != guardian);
+    match subject.workers()?.iter().find(is_unguarded) {
+        Some(worker) => Err(format!("{worker} is not the new guardian's child")),
+        None => Ok(()),
+    }
 }
 
 fn end(rig: &Rig, subject: &Subject) -> Outcome<String> {
@@ -125,7 +130,7 @@ fn end(rig: &Rig, subject: &Subject) -> Outcome<String> {
 }
 
 /// In the same instant, as far as one processor can: each is stopped by the first signal already.
-fn kill_all(victims: &[&Held]) -> Outcome {
+pub(super) fn kill_all(victims: &[&Held]) -> Outcome {
     victims.iter().try_for_each(|victim| victim.stop())?;
     victims.iter().try_for_each(|victim| victim.send(Signal::KILL))
 }

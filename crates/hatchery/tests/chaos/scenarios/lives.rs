@@ -69,7 +69,7 @@ impl Baseline {
             processes: rig.others(&[pid]).len(),
             zombies: zombies().len(),
             records: entries(&rig.dir.join("data/runs")).len(),
-            cgroups: cgroup::count_below(&rig.cgroup()),
+            cgroups: cgroup::folders_below(&rig.cgroup()).len(),
         }
     }
 
