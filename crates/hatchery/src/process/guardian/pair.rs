@@ -22,6 +22,7 @@ use super::message::{Fact, KeeperFact, KeeperOrder, MAX_FDS, Order, Step};
 use super::program::{self, Keeper};
 use super::{Plan, StartError, Watcher, cgroup};
 use crate::process::identity::{Identity, Pid, ends_within};
+use crate::process::sight::numbers_are_ours;
 use crate::process::{Mark, Sighting, end_marked};
 
 /// How long keeper and guardian may take to come up, or to answer an order to spawn, on a machine that is very busy.
@@ -223,7 +224,7 @@ impl Pair {
         }
         self.close();
         let did_its_work = self.keeper.bury();
-        if was_lost || !did_its_work {
+        if (was_lost || !did_its_work) && numbers_are_ours() {
             // Killed at once, keeper and guardian leave daemons to nobody.
             let spared = |sighting: &Sighting| !unended.contains(&sighting.worn.worker);
             let _next_sweep_does = end_marked(self.mark, KEEPER_PATIENCE, spared);
