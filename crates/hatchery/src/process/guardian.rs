@@ -14,6 +14,7 @@ mod pair;
 mod program;
 #[cfg(test)]
 mod tests;
+mod vigil;
 
 use std::io;
 use std::path::Path;

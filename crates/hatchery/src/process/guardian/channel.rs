@@ -5,8 +5,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::io::{Errno, read, write};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
@@ -16,8 +16,8 @@ use super::message::{Encode, MAX_FDS, MAX_HEAD};
 
 const ANCILLARY: usize = rustix::cmsg_space!(ScmRights(MAX_FDS));
 
-/// How long a peer may leave its messages lying before it counts as hung.
-const SEND_PATIENCE: Duration = Duration::from_secs(5);
+/// How many seconds a peer may leave its messages lying before it counts as hung.
+const SEND_PATIENCE: u32 = 5;
 
 /// A message and the descriptors that came with it.
 pub(super) struct Received {
@@ -35,17 +35,32 @@ pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 pub(super) fn send(socket: impl AsFd, message: &impl Encode, tail: usize, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut buffer = vec![0; MAX_HEAD + tail];
     let bytes = message.encode(&mut buffer).ok_or(io::ErrorKind::InvalidInput)?;
-    let mut space = [MaybeUninit::uninit(); ANCILLARY];
     loop {
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("more than {MAX_FDS} descriptors")));
+        match send_now(&socket, bytes, fds) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait(&socket, PollFlags::OUT, SEND_PATIENCE)?,
+            sent => return sent,
         }
-        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    }
+}
+
+/// Sends one message without a tail, if there is room for it. Never blocks.
+pub(super) fn offer(socket: impl AsFd, message: &impl Encode) -> io::Result<()> {
+    let mut buffer = [0; MAX_HEAD];
+    let bytes = message.encode(&mut buffer).ok_or(io::ErrorKind::InvalidInput)?;
+    send_now(socket, bytes, &[])
+}
+
+fn send_now(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); ANCILLARY];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("more than {MAX_FDS} descriptors")));
+    }
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    loop {
         match sendmsg(&socket, &[IoSlice::new(bytes)], &mut ancillary, flags) {
             Ok(_whole) => return Ok(()),
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => wait(&socket, PollFlags::OUT, SEND_PATIENCE)?,
             Err(error) => return Err(error.into()),
         }
     }
@@ -71,21 +86,61 @@ pub(super) fn receive(socket: impl AsFd) -> io::Result<Option<Received>> {
     Ok((received.bytes > 0).then(|| Received { bytes: buffer[..received.bytes].to_vec(), fds }))
 }
 
-/// [`receive`], but no longer than that. `TimedOut` says that there was none.
-pub(super) fn receive_within(socket: impl AsFd, patience: Duration) -> io::Result<Option<Received>> {
-    wait(&socket, PollFlags::IN, patience)?;
+/// [`receive`], but no longer than so many seconds. `TimedOut` says that there was none.
+pub(super) fn receive_within(socket: impl AsFd, seconds: u32) -> io::Result<Option<Received>> {
+    wait(&socket, PollFlags::IN, seconds)?;
     receive(socket)
 }
 
-fn wait(socket: impl AsFd, what: PollFlags, patience: Duration) -> io::Result<()> {
-    let timeout = Timespec::try_from(patience).ok();
-    let mut fds = [PollFd::new(&socket, what)];
-    loop {
-        match poll(&mut fds, timeout.as_ref()) {
-            Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+/// Seconds that were waited: if this program was stopped meanwhile, so was the other, and only one of them is over.
+fn wait(socket: impl AsFd, what: PollFlags, seconds: u32) -> io::Result<()> {
+    let second = Timespec { tv_sec: 1, tv_nsec: 0 };
+    let mut waited = 0;
+    while waited < seconds {
+        match poll(&mut [PollFd::new(&socket, what)], Some(&second)) {
+            Ok(0) => waited += 1,
             Ok(_) => return Ok(()),
             Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }
+    Err(io::ErrorKind::TimedOut.into())
+}
+
+/// Wakes the thread that listens, from any other.
+pub(super) struct Bell(OwnedFd);
+
+impl Bell {
+    pub(super) fn new() -> io::Result<Bell> {
+        Ok(Bell(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?))
+    }
+
+    pub(super) fn ring(&self) {
+        let _rings_already = write(&self.0, &1u64.to_ne_bytes());
+    }
+
+    fn silence(&self) {
+        let _rung_again_then = read(&self.0, &mut [0; 8]);
+    }
+}
+
+/// What there is to attend to.
+pub(super) struct Woken {
+    pub(super) message: bool,
+    pub(super) bell: bool,
+}
+
+/// Waits for a message, or for the bell, which is silent then; for ever, without a patience.
+pub(super) fn attend(socket: impl AsFd, bell: &Bell, patience: Option<Duration>) -> io::Result<Woken> {
+    let timeout = patience.and_then(|patience| Timespec::try_from(patience).ok());
+    let mut fds = [PollFd::new(&socket, PollFlags::IN), PollFd::new(&bell.0, PollFlags::IN)];
+    match poll(&mut fds, timeout.as_ref()) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let [message, rings] = fds.map(|fd| !fd.revents().is_empty());
+    if rings {
+        bell.silence();
+    }
+    Ok(Woken { message, bell: rings })
 }

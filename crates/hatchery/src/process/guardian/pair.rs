@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::{RecvError, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,27 +15,28 @@ use rustix::process::{
 };
 use tokio::sync::watch;
 
-use super::channel::{self, Received};
+use super::channel::{self, Bell, Received, Woken};
 use super::guarantee::Guarantee;
 use super::line::{Reply, Waiting, WhenGone};
 use super::message::{Fact, KeeperFact, KeeperOrder, MAX_FDS, Order, Step};
 use super::program::{self, Keeper};
+use super::vigil::{LOOK, Measure, Vigil};
 use super::{Plan, StartError, Watcher, cgroup};
 use crate::process::identity::{Identity, Pid, ends_within};
 use crate::process::sight::numbers_are_ours;
 use crate::process::{Mark, Sighting, end_marked};
 
-/// How long keeper and guardian may take to come up, or to answer an order to spawn, on a machine that is very busy.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How many seconds keeper and guardian may take for each step of coming up, on a machine that is very busy.
+const START_PATIENCE: u32 = 20;
 
 /// How long the guardian has to end everything after this program's death before the keeper does it.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// How often a waiter looks whether the guardian was stopped.
-const SUSPICION: Duration = Duration::from_secs(1);
+/// How many seconds the keeper may outlive its guardian before it is killed itself.
+const KEEPER_PATIENCE: u32 = 10;
 
-/// How long the keeper may outlive its guardian before it is killed itself.
-const KEEPER_PATIENCE: Duration = Duration::from_secs(10);
+/// How long it may take to end what both have left.
+const REMAINS_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The only guardian of a keeper: each pair has one.
 const GUARDIAN: u32 = 0;
@@ -46,8 +47,10 @@ pub(crate) struct Pair {
     line: OwnedFd,
     keeper: OwnKeeper,
     keeper_identity: Identity,
-    guardian: Identity,
+    guardian: Held,
     waiting: Waiting,
+    /// Wakes the thread that listens.
+    bell: Bell,
     mark: Mark,
     guarantee: Guarantee,
     cgroup: Option<cgroup::Folder>,
@@ -66,8 +69,14 @@ struct Born {
 struct Both {
     born: Born,
     line: OwnedFd,
-    guardian: Identity,
+    guardian: Held,
     guarantee: Guarantee,
+}
+
+/// A guardian, which its keeper has shown us: nobody's child but the keeper's, and never a stranger.
+struct Held {
+    identity: Identity,
+    pidfd: OwnedFd,
 }
 
 /// Reaped when dropped.
@@ -84,7 +93,9 @@ impl Pair {
         if let Ok(folder) = &cgroup {
             plan.watcher.made(folder.path());
         }
-        let both = Both::start(plan, cgroup.as_ref()).inspect_err(|_| {
+        let both =
+            Bell::new().map_err(os("make its bell")).and_then(|bell| Ok((bell, Both::start(plan, cgroup.as_ref())?)));
+        let (bell, both) = both.inspect_err(|_| {
             // The keeper is gone by now.
             cgroup.iter().for_each(cgroup::Folder::remove);
         })?;
@@ -96,6 +107,7 @@ impl Pair {
             orders,
             line,
             waiting: Waiting::default(),
+            bell,
             mark: plan.mark,
             guarantee,
             cgroup: cgroup.ok(),
@@ -118,7 +130,7 @@ impl Pair {
     }
 
     pub(crate) fn guardian(&self) -> &Identity {
-        &self.guardian
+        &self.guardian.identity
     }
 
     /// The folder in cgroup v2 that holds everything of this pair.
@@ -150,6 +162,8 @@ impl Pair {
             for socket in [&self.line, &self.orders] {
                 let _gone_already = shutdown(socket, Shutdown::Write);
             }
+            // Should both be stopped, neither sees it.
+            self.bell.ring();
         }
     }
 
@@ -169,15 +183,14 @@ impl Pair {
                 _ => Err(error),
             };
         }
-        let began = Instant::now();
-        loop {
-            match reply.recv_timeout(SUSPICION) {
-                Ok(reply) => return Ok(Some((reply, when_gone))),
-                Err(RecvTimeoutError::Disconnected) => return Ok(None),
-                Err(RecvTimeoutError::Timeout) if self.waiting.silence_since(began) > PATIENCE => self.replace(),
-                Err(RecvTimeoutError::Timeout) => self.replace_if_stopped(),
+        let replied = reply.recv_timeout(LOOK).or_else(|late| match late {
+            RecvTimeoutError::Disconnected => Err(RecvError),
+            RecvTimeoutError::Timeout => {
+                self.look_after();
+                reply.recv()
             }
-        }
+        });
+        Ok(replied.ok().map(|reply| (reply, when_gone)))
     }
 
     /// A forked copy of this program has the sockets, but not the say.
@@ -185,34 +198,97 @@ impl Pair {
         self.keeper.owner == std::process::id()
     }
 
-    /// Whether the guardian heard it. False in a forked copy of this program.
-    pub(in crate::process) fn order(&self, order: &Order<'_>) -> bool {
-        self.is_ours() && channel::send(&self.line, order, 0, &[]).is_ok()
+    /// Whether there was anything to end. Never blocks; what the guardian does not hear now, it is told again. Nothing happens in
+    /// a forked copy of this program.
+    pub(in crate::process) fn end(&self, worker: u32) -> bool {
+        let is_there = self.is_ours() && self.is_up() && self.waiting.expect_end(worker);
+        if is_there && !self.tell(&Order::End { worker }) {
+            self.look_after();
+        }
+        is_there
     }
 
-    /// A guardian that was stopped hears nothing and may never go on; the keeper is told to end it, and all below.
-    pub(in crate::process) fn replace_if_stopped(&self) {
-        if is_stopped(self.guardian.pid()) {
-            self.replace();
+    /// To the worker's group. Whether it will be heard; never blocks. Not in a forked copy of this program.
+    pub(in crate::process) fn signal(&self, worker: u32, signal: Signal) -> bool {
+        self.is_ours() && self.tell(&Order::Signal { worker, signal: signal.as_raw().cast_unsigned() })
+    }
+
+    /// What is awaited of the guardian takes its time: from now on, until nothing is, it is looked after.
+    pub(in crate::process) fn look_after(&self) {
+        if self.is_ours() {
+            self.bell.ring();
         }
     }
 
-    fn replace(&self) {
-        if !self.is_ours() {
-            return;
-        }
-        let _gone_already = channel::send(&self.orders, &KeeperOrder::Replace { guardian: GUARDIAN }, 0, &[]);
+    fn tell(&self, order: &Order<'_>) -> bool {
+        channel::offer(&self.line, order).is_ok()
     }
 
     /// The life of the thread that listens. Returns when the pair is gone.
     fn read(&self, watcher: &dyn Watcher) {
-        while let Ok(Some(Received { bytes, fds })) = channel::receive(&self.line) {
-            let Some(fact) = Fact::decode(&bytes) else { break };
-            if let Err(unwanted) = self.waiting.hear(fact, fds.into_iter().next()) {
-                self.order(&Order::End { worker: unwanted });
+        let mut vigil = None;
+        while let Ok(woken) = self.attend(vigil.as_ref()) {
+            if woken.message && !self.hear(vigil.as_mut()) {
+                break;
             }
+            if woken.bell && vigil.is_none() {
+                vigil = Some(Vigil::from(Instant::now()));
+            }
+            if vigil.as_mut().is_some_and(|vigil| self.look(vigil) == Measure::GiveUp) {
+                break;
+            }
+            vigil = vigil.filter(|vigil| !vigil.is_trusting() || self.waiting.is_awaited());
         }
         self.conclude(watcher);
+    }
+
+    fn attend(&self, vigil: Option<&Vigil>) -> io::Result<Woken> {
+        channel::attend(&self.line, &self.bell, vigil.map(|vigil| vigil.until_look(Instant::now())))
+    }
+
+    /// One fact. False: there are no more.
+    fn hear(&self, vigil: Option<&mut Vigil>) -> bool {
+        let Ok(Some(Received { bytes, fds })) = channel::receive(&self.line) else { return false };
+        let Some(fact) = Fact::decode(&bytes) else { return false };
+        vigil.into_iter().for_each(Vigil::heard);
+        if let Err(unwanted) = self.waiting.hear(fact, fds.into_iter().next()) {
+            self.end(unwanted);
+        }
+        true
+    }
+
+    /// If it is time.
+    fn look(&self, vigil: &mut Vigil) -> Measure {
+        let now = Instant::now();
+        if !vigil.until_look(now).is_zero() {
+            return Measure::Wait;
+        }
+        let is_closed = self.is_closed.load(Ordering::Acquire);
+        let measure = vigil.look(now, is_closed, || is_stopped(self.guardian().pid()));
+        match measure {
+            Measure::Remind => self.remind(),
+            Measure::Replace => {
+                let order = KeeperOrder::Replace { guardian: GUARDIAN };
+                let _stopped_as_well = channel::offer(&self.orders, &order);
+            }
+            Measure::Kill => self.kill(),
+            Measure::Wait | Measure::GiveUp => {}
+        }
+        measure
+    }
+
+    fn remind(&self) {
+        for worker in self.waiting.ending() {
+            self.tell(&Order::End { worker });
+        }
+        self.tell(&Order::Ask);
+    }
+
+    /// The guardian first: what it leaves is the keeper's, should that go on.
+    fn kill(&self) {
+        for pidfd in [&self.guardian.pidfd, &self.keeper.keeper.pidfd] {
+            let _gone_already = pidfd_send_signal(pidfd, Signal::KILL);
+        }
     }
 
     /// The guardian is gone, or nobody listens to it any more.
@@ -227,8 +303,10 @@ impl Pair {
         if (was_lost || !did_its_work) && numbers_are_ours() {
             // Killed at once, keeper and guardian leave daemons to nobody.
             let spared = |sighting: &Sighting| !unended.contains(&sighting.worn.worker);
-            let _next_sweep_does = end_marked(self.mark, KEEPER_PATIENCE, spared);
+            let _next_sweep_does = end_marked(self.mark, REMAINS_PATIENCE, spared);
         }
+        // Nobody listens to one that was given up, but it is not gone before the kernel lets go of it.
+        while !ends_within(&self.guardian.pidfd, REMAINS_PATIENCE) {}
         if let Some(folder) = &self.cgroup {
             folder.remove();
         }
@@ -276,14 +354,14 @@ impl Born {
         }
     }
 
-    fn guard(&self, plan: &Plan, socket: OwnedFd) -> Result<Identity, StartError> {
+    fn guard(&self, plan: &Plan, socket: OwnedFd) -> Result<Held, StartError> {
         let order = KeeperOrder::Guard { guardian: GUARDIAN, pidns: plan.pidns };
         channel::send(&self.orders, &order, 0, &[socket.as_fd()]).map_err(os("order a guardian"))?;
         drop(socket);
         match answer(&self.orders, KeeperFact::decode)? {
             (KeeperFact::Guarding { pid, .. }, Some(pidfd)) => {
                 let pid = Pid::new(pid.cast_signed()).ok_or_else(unexpected)?;
-                Ok(Identity::of(pid, &pidfd))
+                Ok(Held { identity: Identity::of(pid, &pidfd), pidfd })
             }
             (KeeperFact::Guarding { .. }, None) => Err(os_errno("take hold of it")(Errno::MFILE)),
             (KeeperFact::Refused { step, errno, .. }, _) => Err(StartError::Refused {
@@ -316,7 +394,8 @@ impl OwnKeeper {
             return false;
         }
         let pidfd = &self.keeper.pidfd;
-        if !ends_within(pidfd, KEEPER_PATIENCE) {
+        let second = Duration::from_secs(1);
+        if !(0..KEEPER_PATIENCE).any(|_| ends_within(pidfd, second)) {
             let _ended_now = pidfd_send_signal(pidfd, Signal::KILL);
         }
         // A host that waits for every child, or ignores SIGCHLD, was faster.
@@ -336,10 +415,12 @@ impl Drop for OwnKeeper {
 }
 
 fn answer<T>(socket: &OwnedFd, decode: impl Fn(&[u8]) -> Option<T>) -> Result<(T, Option<OwnedFd>), StartError> {
-    let received = match channel::receive_within(socket, PATIENCE) {
+    let received = match channel::receive_within(socket, START_PATIENCE) {
         Ok(Some(received)) => received,
         Ok(None) => return Err(os("hear from it")(io::Error::other("it ended"))),
-        Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(StartError::Silent(PATIENCE)),
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+            return Err(StartError::Silent(Duration::from_secs(START_PATIENCE.into())));
+        }
         Err(error) => return Err(os("hear from it")(error)),
     };
     let fact = decode(&received.bytes).ok_or_else(unexpected)?;
@@ -348,6 +429,9 @@ fn answer<T>(socket: &OwnedFd, decode: impl Fn(&[u8]) -> Option<T>) -> Result<(T
 
 /// By a signal, or by a tracer. False if that cannot be told.
 fn is_stopped(pid: Pid) -> bool {
+    if !numbers_are_ours() {
+        return false;
+    }
     let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The second word is the program's name, which may contain anything.
     let name_end = stat.iter().rposition(|&byte| byte == b')').unwrap_or(0);

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use super::*;
+use crate::process::freezer::Freezer;
 use crate::process::guardian::Pair;
 
 /// A guardian of this test's own.
@@ -173,4 +174,60 @@ async fn what_is_lost_while_the_run_ends_is_cleared_away_too() {
     }
     assert!(guardian.closed(DEADLINE).await);
     assert!(!is_running(&daemon));
+}
+
+async fn stop_both(pair: &Pair) {
+    stop(pair.keeper()).await;
+    stop(pair.guardian()).await;
+}
+
+#[tokio::test]
+async fn a_pair_of_which_both_are_stopped_is_replaced() {
+    let (guardian, pair) = own_guardian();
+    let Spawned { child, .. } = guardian.spawn(1, spec("sleep", ["3600".into()])).unwrap();
+    stop_both(&pair).await;
+    let guardian = Arc::new(guardian);
+    let spawning = Arc::clone(&guardian);
+    let spawned = tokio::task::spawn_blocking(move || spawning.spawn(2, spec("sleep", ["3600".into()])).map(drop));
+    assert!(matches!(bounded(spawned).await.unwrap(), Err(SpawnError::Unguarded)));
+    assert_eq!(bounded(end(child, &AT_ONCE, || ())).await.status, Status::Unguarded);
+    let Spawned { child, .. } = guardian.spawn(3, spec("sleep", ["3600".into()])).unwrap();
+    assert!(matches!(bounded(end(child, &AT_ONCE, || ())).await.status, Status::Signaled { .. }));
+    assert!(guardian.closed(DEADLINE).await);
+    for identity in [pair.keeper(), pair.guardian()] {
+        assert_ne!(identity.standing(), Standing::Alive);
+    }
+}
+
+#[tokio::test]
+async fn a_pair_of_which_both_are_stopped_ends_with_its_host_s_handle() {
+    let (guardian, pair) = own_guardian();
+    let Spawned { child, stdout, .. } = guardian.spawn(1, fixture("daemonize.py")).unwrap();
+    let daemon = Lines::of(stdout).next_pid().await;
+    stop_both(&pair).await;
+    // As long as a shutdown has.
+    assert!(guardian.closed(Duration::from_secs(10)).await);
+    assert!(child.has_exited());
+    assert_ends(daemon).await;
+    assert_ne!(pair.guardian().standing(), Standing::Alive);
+    assert_gone(pair.keeper());
+}
+
+/// Nobody waits for it, and nobody could tell it twice: it is told again all the same.
+#[tokio::test]
+async fn an_end_that_could_not_be_heard_is_told_again() {
+    let Some(freezer) = Freezer::make() else { return };
+    let (guardian, pair) = own_guardian();
+    let Spawned { child, .. } = guardian.spawn(1, spec("sleep", ["3600".into()])).unwrap();
+    let identity = *child.identity();
+    freezer.freeze(pair.guardian().pid().get());
+    let began = std::time::Instant::now();
+    until("the guardian's socket is full", || !child.signal_group(Signal::WINCH)).await;
+    assert!(child.kill_now());
+    assert!(began.elapsed() < Duration::from_secs(5), "nobody waits for room: {:?}", began.elapsed());
+    let _neither_waited_for_nor_dropped = std::mem::ManuallyDrop::new(child);
+    freezer.thaw();
+    assert_goes(&identity).await;
+    assert!(pair.is_up(), "it was only slow");
+    assert!(guardian.closed(DEADLINE).await);
 }
