@@ -73,6 +73,11 @@ impl Child {
         self.cage.ran_out_of_memory()
     }
 
+    /// To be called when nothing of it is left.
+    pub(super) async fn release(&mut self) {
+        self.cage.release().await;
+    }
+
     pub(super) fn signal_group(&self, signal: Signal) -> bool {
         self.leader.is_there() && self.leader.pair.signal(self.leader.worker, signal)
     }

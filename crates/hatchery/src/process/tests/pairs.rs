@@ -231,3 +231,41 @@ async fn an_end_that_could_not_be_heard_is_told_again() {
     assert!(pair.is_up(), "it was only slow");
     assert!(guardian.closed(DEADLINE).await);
 }
+
+/// Holds up the start of every pair but the first until it is told to go on.
+struct HoldingUp {
+    born: std::sync::atomic::AtomicU32,
+    go_on: Mutex<std::sync::mpsc::Receiver<()>>,
+}
+
+impl Watcher for HoldingUp {
+    fn made(&self, _folder: &Path) {}
+    fn born(&self, _pair: &Pair) {
+        if self.born.fetch_add(1, Ordering::SeqCst) > 0 {
+            self.go_on.lock().unwrap().recv().unwrap();
+        }
+    }
+    fn lost(&self, _pair: &Pair) {}
+    fn over(&self, _pair: &Pair) {}
+}
+
+#[tokio::test]
+async fn a_run_is_closed_while_a_pair_is_started() {
+    let (tell, go_on) = std::sync::mpsc::channel();
+    let watcher = Arc::new(HoldingUp { born: AtomicU32::new(0), go_on: Mutex::new(go_on) });
+    let plan = Plan { watcher: Arc::clone(&watcher) as _, ..Plan::unrecorded() };
+    let guardian = Arc::new(Guardian::start(plan).unwrap());
+    let first = guardian.admit().unwrap();
+    send(first.guardian(), Signal::KILL);
+    until("the first pair is lost", || !first.is_up()).await;
+    let starting = Arc::clone(&guardian);
+    let start = tokio::task::spawn_blocking(move || starting.admit().map(drop));
+    until("a second one comes up", || watcher.born.load(Ordering::SeqCst) == 2).await;
+    // Each of these would wait for it for ever.
+    guardian.guarantee();
+    guardian.close();
+    assert!(!guardian.closed(Duration::from_millis(100)).await, "one is still to come");
+    tell.send(()).unwrap();
+    assert!(matches!(bounded(start).await.unwrap(), Err(StartError::Closed)));
+    assert!(guardian.closed(DEADLINE).await);
+}
