@@ -165,6 +165,7 @@ impl Guardian {
                 self.table.begin_ending(worker);
                 Ok(())
             }
+            Order::Ask => self.channel.say(&Fact::Alive, None),
         }
     }
 

@@ -39,6 +39,9 @@ pub(crate) enum CageError {
 /// How long a group may stay busy after its last process was reaped.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How often to try again meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
 /// What one worker is kept in.
 #[derive(Debug, Default)]
 pub(super) struct Cage {
@@ -127,6 +130,14 @@ impl Cage {
         counted.lines().filter_map(|line| line.strip_prefix("oom_kill ")).any(|count| count.trim() != "0")
     }
 
+    /// Removes the groups of a worker of which nothing is left.
+    pub(super) async fn release(&mut self) {
+        let began = Instant::now();
+        while !remove_all(&mut self.groups.folders) && began.elapsed() < RELEASE_PATIENCE {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
     fn enclose(&mut self, group: &Path, knob: &Knob) -> Result<(), CageError> {
         let refused = |source| CageError::Refused { what: knob.what, path: group.to_owned(), source };
         if !self.groups.folders.iter().any(|made| made == group) {
@@ -150,19 +161,26 @@ impl Default for Groups {
 }
 
 impl Drop for Groups {
+    /// Never waits: it may be on a thread that has more to do.
     fn drop(&mut self) {
-        if self.owner != std::process::id() {
+        if self.owner != std::process::id() || remove_all(&mut self.folders) {
             return;
         }
-        let began = Instant::now();
-        for group in &self.folders {
-            while remove_tree(group).is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy)
-                && began.elapsed() < RELEASE_PATIENCE
-            {
-                std::thread::sleep(Duration::from_millis(1));
+        let mut busy = std::mem::take(&mut self.folders);
+        let remover = std::thread::Builder::new().name("hatchery-groups".to_owned());
+        let _the_sweep_does = remover.spawn(move || {
+            let began = Instant::now();
+            while !remove_all(&mut busy) && began.elapsed() < RELEASE_PATIENCE {
+                std::thread::sleep(LOOK_AGAIN);
             }
-        }
+        });
     }
+}
+
+/// Whether none is left but what cannot be removed. The kernel calls a group busy for a moment after its last process.
+fn remove_all(groups: &mut Vec<PathBuf>) -> bool {
+    groups.retain(|group| remove_tree(group).is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy));
+    groups.is_empty()
 }
 
 /// Of the groups of one worker. No other group of this machine has this name.

@@ -9,7 +9,6 @@ use std::{fmt, io};
 use rustix::process::Signal;
 
 use super::cage::Cage;
-use super::guardian::message::Order;
 use super::guardian::{Gone, Pair, WhenGone};
 use super::identity::ends_within;
 use super::{Identity, raw};
@@ -20,7 +19,7 @@ const DROP_PATIENCE: Duration = Duration::from_secs(1);
 /// How often to look when the kernel cannot tell us (out of descriptors or watches).
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// How often one that does not go is looked after: its guardian may have been stopped.
+/// How long one may take to go before its guardian is looked after: that may have been stopped.
 const SUSPICION: Duration = Duration::from_secs(1);
 
 /// A process that leads a session and a process group of its own and is a child of the guardian, which keeps it
@@ -74,8 +73,13 @@ impl Child {
         self.cage.ran_out_of_memory()
     }
 
+    /// To be called when nothing of it is left.
+    pub(super) async fn release(&mut self) {
+        self.cage.release().await;
+    }
+
     pub(super) fn signal_group(&self, signal: Signal) -> bool {
-        self.leader.order(&Order::Signal { worker: self.leader.worker, signal: signal.as_raw().cast_unsigned() })
+        self.leader.is_there() && self.leader.pair.signal(self.leader.worker, signal)
     }
 
     /// Ends the whole tree and resolves when nothing of it is left: with what the guardian saw, or `None` if the
@@ -85,13 +89,11 @@ impl Child {
         leader.end();
         async move {
             let mut gone = leader.gone.clone();
-            loop {
-                let waited = tokio::time::timeout(SUSPICION, gone.wait_for(Option::is_some)).await;
-                match waited {
-                    Ok(Ok(gone)) => return gone.clone(),
-                    Ok(Err(_lost)) => break,
-                    Err(_still_there) => leader.pair.replace_if_stopped(),
-                }
+            if tokio::time::timeout(SUSPICION, gone.wait_for(Option::is_some)).await.is_err() {
+                leader.pair.look_after();
+            }
+            if let Ok(gone) = gone.wait_for(Option::is_some).await {
+                return gone.clone();
             }
             // It was killed when its guardian was, but the kernel may hold it.
             leader.exited().await;
@@ -104,7 +106,7 @@ impl Drop for Child {
     fn drop(&mut self) {
         if self.kill_now() && !self.leader.has_ended_within(DROP_PATIENCE) {
             // Else each of many children would wait in vain.
-            self.leader.pair.replace_if_stopped();
+            self.leader.pair.look_after();
         }
     }
 }
@@ -131,13 +133,13 @@ struct Leader {
 }
 
 impl Leader {
+    /// Nothing is said about a worker that is gone: its number means nobody.
     fn end(&self) -> bool {
-        self.order(&Order::End { worker: self.worker })
+        self.is_there() && self.pair.end(self.worker)
     }
 
-    /// Nothing is said about a worker that is gone: its number means nobody.
-    fn order(&self, order: &Order<'_>) -> bool {
-        self.gone.borrow().is_none() && self.pair.order(order)
+    fn is_there(&self) -> bool {
+        self.gone.borrow().is_none()
     }
 
     fn has_ended_within(&self, patience: Duration) -> bool {

@@ -4,6 +4,7 @@
 //! is killed (`docs/design/guardian.md`). They are born and die as a pair. If the pair is lost, every process below it
 //! ends too, and the next spawn starts a new pair.
 
+mod birth;
 mod cgroup;
 mod channel;
 pub(super) mod guarantee;
@@ -14,6 +15,7 @@ mod pair;
 mod program;
 #[cfg(test)]
 mod tests;
+mod vigil;
 
 use std::io;
 use std::path::Path;
@@ -26,6 +28,8 @@ pub(super) use line::{Gone, Reply, WhenGone};
 pub(crate) use pair::Pair;
 pub(super) use pair::attempted;
 pub(crate) use program::write_program;
+
+use tokio::sync::watch;
 
 use super::cage;
 use super::mark::{Mark, Worn};
@@ -84,6 +88,11 @@ pub(crate) enum StartError {
 pub(crate) struct Guardian {
     plan: Plan,
     owner: u32,
+    /// Held while a pair is started: one at a time, and that may take long.
+    start: Mutex<()>,
+    /// Whether one is.
+    is_starting: watch::Sender<bool>,
+    /// Never held for long.
     state: Mutex<State>,
 }
 
@@ -118,7 +127,8 @@ impl Guardian {
     /// Starts the pair. Blocks for a millisecond or two.
     pub(crate) fn start(plan: Plan) -> Result<Guardian, StartError> {
         let state = State { pair: Pair::start(&plan)?, fallen: Vec::new(), is_closed: false };
-        Ok(Guardian { plan, owner: std::process::id(), state: Mutex::new(state) })
+        let (start, is_starting) = (Mutex::default(), watch::Sender::new(false));
+        Ok(Guardian { plan, owner: std::process::id(), start, is_starting, state: Mutex::new(state) })
     }
 
     /// What holds on this machine, now.
@@ -139,13 +149,12 @@ impl Guardian {
     /// [`Guardian::close`], and waits until nothing is left. `false`: something still is, after `patience`.
     pub(crate) async fn closed(&self, patience: Duration) -> bool {
         self.close();
-        let pairs = {
-            let state = self.state();
-            state.fallen.iter().chain([&state.pair]).map(|pair| pair.over()).collect::<Vec<_>>()
-        };
         let all_over = async {
-            for mut pair in pairs {
-                let _is_over = pair.wait_for(|over| *over).await;
+            // One that comes too late is closed at once.
+            let mut is_starting = self.is_starting.subscribe();
+            let _none_is = is_starting.wait_for(|is_starting| !is_starting).await.is_ok();
+            for mut over in self.overs() {
+                let _is_over = over.wait_for(|over| *over).await;
             }
         };
         tokio::time::timeout(patience, all_over).await.is_ok()
@@ -156,16 +165,52 @@ impl Guardian {
         if self.owner != std::process::id() {
             return Err(StartError::Forked);
         }
-        let mut state = self.state();
+        if let Some(pair) = self.up(|| ())? {
+            return Ok(pair);
+        }
+        // Nothing is guarded by it.
+        let _one_at_a_time = self.start.lock().unwrap_or_else(PoisonError::into_inner);
+        let will_start = || {
+            self.is_starting.send_replace(true);
+        };
+        if let Some(pair) = self.up(will_start)? {
+            return Ok(pair);
+        }
+        let started = Pair::start(&self.plan).and_then(|pair| self.take_in(pair));
+        self.is_starting.send_replace(false);
+        started
+    }
+
+    /// The last one. If it was lost, and none must be closed yet, notes what is done about it.
+    fn up(&self, if_lost: impl FnOnce()) -> Result<Option<Arc<Pair>>, StartError> {
+        let state = self.state();
         if state.is_closed {
             return Err(StartError::Closed);
         }
-        if !state.pair.is_up() {
-            let lost = std::mem::replace(&mut state.pair, Pair::start(&self.plan)?);
-            state.fallen.retain(|pair| !*pair.over().borrow());
-            state.fallen.push(lost);
+        if state.pair.is_up() {
+            return Ok(Some(Arc::clone(&state.pair)));
         }
-        Ok(Arc::clone(&state.pair))
+        if_lost();
+        Ok(None)
+    }
+
+    /// In the place of one that was lost.
+    fn take_in(&self, pair: Arc<Pair>) -> Result<Arc<Pair>, StartError> {
+        let mut state = self.state();
+        let lost = std::mem::replace(&mut state.pair, Arc::clone(&pair));
+        state.fallen.retain(|pair| !*pair.over().borrow());
+        state.fallen.push(lost);
+        if state.is_closed {
+            pair.close();
+            return Err(StartError::Closed);
+        }
+        Ok(pair)
+    }
+
+    /// Of every pair of which something may be left.
+    fn overs(&self) -> Vec<watch::Receiver<bool>> {
+        let state = self.state();
+        state.fallen.iter().chain([&state.pair]).map(|pair| pair.over()).collect()
     }
 
     /// Whether what it starts lives in a PID namespace of its own.

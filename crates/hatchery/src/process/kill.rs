@@ -105,7 +105,7 @@ pub(crate) enum Rung {
 ///
 /// In any case what is left of the tree is killed, and the leader is reaped last. Dropped half-way, the tree is killed
 /// at once.
-pub(crate) async fn end(child: Child, escalation: &Escalation, ask: impl FnOnce()) -> Death {
+pub(crate) async fn end(mut child: Child, escalation: &Escalation, ask: impl FnOnce()) -> Death {
     let began = Instant::now();
     let rung = descend(&child, escalation, ask).await;
     let out_of_memory = child.ran_out_of_memory();
@@ -115,6 +115,9 @@ pub(crate) async fn end(child: Child, escalation: &Escalation, ask: impl FnOnce(
         Ok(None) => Status::Unguarded,
         Err(_still_there) => Status::Unkillable,
     };
+    if status != Status::Unkillable {
+        child.release().await;
+    }
     let remains = (status == Status::Unkillable).then(|| Remains(child));
     let (escaped, left) = gone.ok().flatten().map(|gone| (gone.escaped, gone.left)).unwrap_or_default();
     Death { status, rung, took: began.elapsed(), escaped, left, out_of_memory, remains }

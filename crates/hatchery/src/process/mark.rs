@@ -7,6 +7,7 @@ use rustix::process::getpid;
 
 use super::Pid;
 use super::raw;
+use super::sight::numbers_are_ours;
 use crate::id::RunId;
 
 pub(crate) use super::guardian::message::{ADOPTED, MAX_WORKER, Mark};
@@ -81,7 +82,11 @@ fn is_mark(hard: u64) -> bool {
     hard & !HARD_MASK == MARK_BIT
 }
 
-fn by_limits_file(pid: Pid) -> Result<Option<Worn>, Errno> {
+/// The number is ours, so the file must be: in a `/proc` of another PID namespace it is a stranger's.
+pub(super) fn by_limits_file(pid: Pid) -> Result<Option<Worn>, Errno> {
+    if !numbers_are_ours() {
+        return Err(Errno::PERM);
+    }
     let text = fs::read_to_string(format!("/proc/{pid}/limits"))
         .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
     Ok(limits_in(&text).and_then(|(soft, hard)| Worn::from_limits(soft, hard)))

@@ -34,7 +34,7 @@ pub(crate) fn obstacles() -> Vec<Obstacle> {
 
 /// Whether `/proc` calls processes what we call them. Mounted outside of our PID namespace, it would tell of others by our
 /// numbers.
-pub(super) fn numbers_are_ours() -> bool {
+pub(in crate::process) fn numbers_are_ours() -> bool {
     fs::read_link("/proc/self").is_ok_and(|own| own.as_os_str() == getpid().to_string().as_str())
 }
 

@@ -126,7 +126,7 @@ impl Guardian {
             Some((Reply::Spawned { pid, pidfd }, gone)) => {
                 let identity = self.identity(pid, &pidfd).inspect_err(|_| {
                     // It runs, and nobody will own it.
-                    pair.order(&Order::End { worker });
+                    pair.end(worker);
                 })?;
                 let leaf = pair.leaves().map(|leaves| leaves.join(worker.to_string()));
                 let settled = cage.settle(leaf.as_deref());

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -48,15 +47,22 @@ struct State {
     workers: HashMap<u32, Waiter>,
     /// Workers that are gone and have left something that ends with the run.
     survived: Vec<u32>,
-    last_heard: Option<Instant>,
     /// The guardian is gone; whoever comes now waits in vain.
     is_over: bool,
 }
 
 struct Waiter {
+    /// Who waits for its start.
     spawned: Option<SyncSender<Reply>>,
+    is_ending: bool,
     left: Vec<u32>,
     gone: watch::Sender<Option<Gone>>,
+}
+
+impl Waiter {
+    fn nobody() -> Waiter {
+        Waiter { spawned: None, is_ending: false, left: Vec::new(), gone: watch::Sender::new(None) }
+    }
 }
 
 impl Waiting {
@@ -68,7 +74,7 @@ impl Waiting {
         }
         let (spawned, reply) = sync_channel(1);
         let (gone, when_gone) = watch::channel(None);
-        state.workers.insert(worker, Waiter { spawned: Some(spawned), left: Vec::new(), gone });
+        state.workers.insert(worker, Waiter { spawned: Some(spawned), is_ending: false, left: Vec::new(), gone });
         Some((reply, when_gone))
     }
 
@@ -80,12 +86,15 @@ impl Waiting {
     /// Passes a fact on. `Err`: this worker was started for somebody who has given up; it must be ended.
     pub(super) fn hear(&self, fact: Fact, pidfd: Option<OwnedFd>) -> Result<(), u32> {
         let mut state = self.state();
-        state.last_heard = Some(Instant::now());
         match (fact, pidfd) {
-            (Fact::Spawned { worker, pid }, Some(pidfd)) => {
-                let waiter = state.workers.get_mut(&worker).and_then(|waiter| waiter.spawned.take());
-                let reply = Reply::Spawned { pid, pidfd };
-                return waiter.and_then(|waiter| waiter.try_send(reply).ok()).ok_or(worker);
+            (Fact::Spawned { worker, pid }, pidfd) => {
+                let waiter = state.workers.entry(worker).or_insert_with(Waiter::nobody);
+                let has_pidfd = pidfd.is_some();
+                let reply = pidfd.map_or(Reply::NoDescriptor, |pidfd| Reply::Spawned { pid, pidfd });
+                let is_heard = waiter.spawned.take().is_some_and(|spawned| spawned.try_send(reply).is_ok());
+                if !is_heard || !has_pidfd {
+                    return Err(worker);
+                }
             }
             (Fact::Failed { worker, step, errno }, _) => {
                 let waiter = state.workers.remove(&worker).and_then(|waiter| waiter.spawned);
@@ -107,12 +116,7 @@ impl Waiting {
                     let _dropped = waiter.gone.send(Some(gone));
                 }
             }
-            (Fact::Spawned { worker, .. }, None) => {
-                let waiter = state.workers.remove(&worker).and_then(|waiter| waiter.spawned);
-                let _given_up = waiter.map(|waiter| waiter.try_send(Reply::NoDescriptor));
-                return Err(worker);
-            }
-            (Fact::Ready(_), _) => {}
+            (Fact::Ready(_) | Fact::Alive, _) => {}
         }
         Ok(())
     }
@@ -125,9 +129,20 @@ impl Waiting {
         state.workers.drain().map(|(worker, _)| worker).chain(survived).collect()
     }
 
-    /// For how long the guardian has said nothing to anybody, counted from then.
-    pub(super) fn silence_since(&self, then: Instant) -> Duration {
-        self.state().last_heard.map_or(then, |heard| heard.max(then)).elapsed()
+    /// Its end is awaited from now on. False: it is gone already, or the guardian is.
+    pub(super) fn expect_end(&self, worker: u32) -> bool {
+        self.state().workers.get_mut(&worker).map(|waiter| waiter.is_ending = true).is_some()
+    }
+
+    /// Workers whose end is awaited.
+    pub(super) fn ending(&self) -> Vec<u32> {
+        let state = self.state();
+        state.workers.iter().filter(|(_, waiter)| waiter.is_ending).map(|(worker, _)| *worker).collect()
+    }
+
+    /// Whether anybody waits for the guardian to do something.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.state().workers.values().any(|waiter| waiter.is_ending || waiter.spawned.is_some())
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -144,12 +159,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_guardian_that_answers_others_is_not_silent() {
+    fn an_end_is_awaited_until_it_is_told() {
         let waiting = Waiting::default();
-        let long_ago = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
-        assert!(waiting.silence_since(long_ago) >= Duration::from_secs(60));
-        let _to_nobody = waiting.hear(Fact::Failed { worker: 1, step: Step::Exec, errno: 2 }, None);
-        assert!(waiting.silence_since(long_ago) < Duration::from_secs(30));
+        assert!(!waiting.expect_end(1) && !waiting.is_awaited());
+        let _waits = waiting.expect(1).unwrap();
+        assert!(waiting.is_awaited() && waiting.ending().is_empty());
+        assert!(waiting.expect_end(1));
+        assert_eq!(waiting.ending(), [1]);
+        waiting.hear(Fact::Gone { worker: 1, code: 1, status: 0, escaped: 0 }, None).unwrap();
+        assert!(!waiting.expect_end(1) && !waiting.is_awaited());
+    }
+
+    #[test]
+    fn what_nobody_can_own_is_ended_and_its_end_awaited() {
+        let waiting = Waiting::default();
+        let (reply, _gone) = waiting.expect(1).unwrap();
+        assert_eq!(waiting.hear(Fact::Spawned { worker: 1, pid: 100 }, None), Err(1));
+        assert!(matches!(reply.recv(), Ok(Reply::NoDescriptor)));
+        assert!(waiting.expect_end(1), "it is told again if it was not heard");
+        assert_eq!(waiting.hear(Fact::Spawned { worker: 2, pid: 100 }, None), Err(2), "nobody has asked for it");
+        assert!(waiting.expect_end(2));
     }
 
     #[test]

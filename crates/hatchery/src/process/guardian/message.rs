@@ -63,6 +63,8 @@ pub(crate) enum Order<'a> {
     End {
         worker: u32,
     },
+    /// Answer [`Fact::Alive`]. One that waits for a worker which the kernel holds has nothing else to say.
+    Ask,
 }
 
 /// Guardian to host.
@@ -81,6 +83,8 @@ pub(crate) enum Fact {
     /// The whole tree is gone and reaped. `code` and `status` are `si_code` and `si_status` of the leader. `escaped` counts
     /// the processes that had left the worker's group and were ended with it.
     Gone { worker: u32, code: i32, status: i32, escaped: u32 },
+    /// The answer to [`Order::Ask`].
+    Alive,
 }
 
 /// What to start, and what it is to be.
@@ -286,6 +290,7 @@ impl Encode for Order<'_> {
             }
             Order::Signal { worker, signal } => writer.u32s(&[2, *worker, *signal])?,
             Order::End { worker } => writer.u32s(&[3, *worker])?,
+            Order::Ask => writer.u32s(&[4])?,
         }
         Some(writer.finish())
     }
@@ -298,6 +303,7 @@ impl<'a> Order<'a> {
             1 => Order::Spawn(reader.spawn()?),
             2 => Order::Signal { worker: reader.u32()?, signal: reader.u32()? },
             3 => Order::End { worker: reader.u32()? },
+            4 => Order::Ask,
             _ => return None,
         };
         reader.end(order)
@@ -320,6 +326,7 @@ impl Encode for Fact {
             Fact::Gone { worker, code, status, escaped } => {
                 writer.u32s(&[5, worker, code.cast_unsigned(), status.cast_unsigned(), escaped])?;
             }
+            Fact::Alive => writer.u32s(&[6])?,
         }
         Some(writer.finish())
     }
@@ -336,6 +343,7 @@ impl Fact {
             5 => {
                 Fact::Gone { worker: reader.u32()?, code: reader.i32()?, status: reader.i32()?, escaped: reader.u32()? }
             }
+            6 => Fact::Alive,
             _ => return None,
         };
         reader.end(fact)
@@ -500,6 +508,7 @@ mod tests {
     fn fact() -> impl Strategy<Value = Fact> {
         prop_oneof![
             layers().prop_map(Fact::Ready),
+            Just(Fact::Alive),
             any::<(u32, u32)>().prop_map(|(worker, pid)| Fact::Spawned { worker, pid }),
             (any::<(u32, i32)>(), step()).prop_map(|((worker, errno), step)| Fact::Failed { worker, step, errno }),
             any::<(u32, u32)>().prop_map(|(worker, pid)| Fact::Escaped { worker, pid }),

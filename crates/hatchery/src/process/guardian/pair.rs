@@ -1,52 +1,41 @@
-//! One keeper and one guardian, from birth to death.
+//! One keeper and one guardian that are up, until their death.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::{RecvError, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::{Shutdown, shutdown};
-use rustix::process::{
-    PidfdFlags, Resource, Signal, WaitId, WaitIdOptions, getpid, getrlimit, pidfd_open, pidfd_send_signal, waitid,
-};
+use rustix::process::Signal;
 use tokio::sync::watch;
 
-use super::channel::{self, Received};
+use super::birth::{Both, GUARDIAN, Held, OwnKeeper, os};
+use super::channel::{self, Bell, Received, Woken};
 use super::guarantee::Guarantee;
 use super::line::{Reply, Waiting, WhenGone};
-use super::message::{Fact, KeeperFact, KeeperOrder, MAX_FDS, Order, Step};
-use super::program::{self, Keeper};
+use super::message::{Fact, KeeperOrder, Order, Step};
+use super::vigil::{LOOK, Measure, Vigil};
 use super::{Plan, StartError, Watcher, cgroup};
 use crate::process::identity::{Identity, Pid, ends_within};
+use crate::process::sight::numbers_are_ours;
 use crate::process::{Mark, Sighting, end_marked};
 
-/// How long keeper and guardian may take to come up, or to answer an order to spawn, on a machine that is very busy.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// How long the guardian has to end everything after this program's death before the keeper does it.
-const GRACE: Duration = Duration::from_millis(500);
-
-/// How often a waiter looks whether the guardian was stopped.
-const SUSPICION: Duration = Duration::from_secs(1);
-
-/// How long the keeper may outlive its guardian before it is killed itself.
-const KEEPER_PATIENCE: Duration = Duration::from_secs(10);
-
-/// The only guardian of a keeper: each pair has one.
-const GUARDIAN: u32 = 0;
+/// How long it may take to end what both have left.
+const REMAINS_PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Pair {
     /// To the keeper, and to the guardian.
     orders: OwnedFd,
     line: OwnedFd,
     keeper: OwnKeeper,
-    keeper_identity: Identity,
-    guardian: Identity,
+    guardian: Held,
     waiting: Waiting,
+    /// Wakes the thread that listens.
+    bell: Bell,
     mark: Mark,
     guarantee: Guarantee,
     cgroup: Option<cgroup::Folder>,
@@ -55,29 +44,9 @@ pub(crate) struct Pair {
     over: watch::Sender<bool>,
 }
 
-/// The keeper before it has a guardian. Dropped, its socket closes first, and it leaves.
-struct Born {
-    orders: OwnedFd,
-    keeper: OwnKeeper,
-}
-
-/// Keeper and guardian, up.
-struct Both {
-    born: Born,
-    line: OwnedFd,
-    guardian: Identity,
-    guarantee: Guarantee,
-}
-
-/// Reaped when dropped.
-struct OwnKeeper {
-    keeper: Keeper,
-    /// A host that forks (Python's multiprocessing) copies this value, but the child stays the original's.
-    owner: u32,
-}
-
 impl Pair {
     pub(super) fn start(plan: &Plan) -> Result<Arc<Pair>, StartError> {
+        let bell = Bell::new().map_err(os("make the bell of its listener"))?;
         let cgroup =
             cgroup::Folder::make(&format!("hatchery.{}.{}", plan.name, plan.pairs.fetch_add(1, Ordering::Relaxed)));
         if let Ok(folder) = &cgroup {
@@ -87,14 +56,14 @@ impl Pair {
             // The keeper is gone by now.
             cgroup.iter().for_each(cgroup::Folder::remove);
         })?;
-        let Both { born: Born { orders, keeper }, line, guardian, guarantee } = both;
+        let Both { orders, line, keeper, guardian, guarantee } = both;
         let pair = Arc::new(Pair {
-            keeper_identity: Identity::of(keeper.keeper.pid, &keeper.keeper.pidfd),
-            keeper,
-            guardian,
             orders,
             line,
+            keeper,
+            guardian,
             waiting: Waiting::default(),
+            bell,
             mark: plan.mark,
             guarantee,
             cgroup: cgroup.ok(),
@@ -113,11 +82,11 @@ impl Pair {
     }
 
     pub(crate) fn keeper(&self) -> &Identity {
-        &self.keeper_identity
+        &self.keeper.identity
     }
 
     pub(crate) fn guardian(&self) -> &Identity {
-        &self.guardian
+        &self.guardian.identity
     }
 
     /// The folder in cgroup v2 that holds everything of this pair.
@@ -149,6 +118,8 @@ impl Pair {
             for socket in [&self.line, &self.orders] {
                 let _gone_already = shutdown(socket, Shutdown::Write);
             }
+            // Should both be stopped, neither sees it.
+            self.bell.ring();
         }
     }
 
@@ -168,50 +139,111 @@ impl Pair {
                 _ => Err(error),
             };
         }
-        let began = Instant::now();
-        loop {
-            match reply.recv_timeout(SUSPICION) {
-                Ok(reply) => return Ok(Some((reply, when_gone))),
-                Err(RecvTimeoutError::Disconnected) => return Ok(None),
-                Err(RecvTimeoutError::Timeout) if self.waiting.silence_since(began) > PATIENCE => self.replace(),
-                Err(RecvTimeoutError::Timeout) => self.replace_if_stopped(),
+        let replied = reply.recv_timeout(LOOK).or_else(|late| match late {
+            RecvTimeoutError::Disconnected => Err(RecvError),
+            RecvTimeoutError::Timeout => {
+                self.look_after();
+                reply.recv()
             }
-        }
+        });
+        Ok(replied.ok().map(|reply| (reply, when_gone)))
     }
 
     /// A forked copy of this program has the sockets, but not the say.
     fn is_ours(&self) -> bool {
-        self.keeper.owner == std::process::id()
+        self.keeper.is_ours()
     }
 
-    /// Whether the guardian heard it. False in a forked copy of this program.
-    pub(in crate::process) fn order(&self, order: &Order<'_>) -> bool {
-        self.is_ours() && channel::send(&self.line, order, 0, &[]).is_ok()
+    /// Whether there was anything to end. Never blocks; what the guardian does not hear now, it is told again. Nothing happens in
+    /// a forked copy of this program.
+    pub(in crate::process) fn end(&self, worker: u32) -> bool {
+        let is_there = self.is_ours() && self.is_up() && self.waiting.expect_end(worker);
+        if is_there && !self.tell(&Order::End { worker }) {
+            self.look_after();
+        }
+        is_there
     }
 
-    /// A guardian that was stopped hears nothing and may never go on; the keeper is told to end it, and all below.
-    pub(in crate::process) fn replace_if_stopped(&self) {
-        if is_stopped(self.guardian.pid()) {
-            self.replace();
+    /// To the worker's group. Whether it will be heard; never blocks. Not in a forked copy of this program.
+    pub(in crate::process) fn signal(&self, worker: u32, signal: Signal) -> bool {
+        self.is_ours() && self.tell(&Order::Signal { worker, signal: signal.as_raw().cast_unsigned() })
+    }
+
+    /// What is awaited of the guardian takes its time: from now on, until nothing is, it is looked after.
+    pub(in crate::process) fn look_after(&self) {
+        if self.is_ours() {
+            self.bell.ring();
         }
     }
 
-    fn replace(&self) {
-        if !self.is_ours() {
-            return;
-        }
-        let _gone_already = channel::send(&self.orders, &KeeperOrder::Replace { guardian: GUARDIAN }, 0, &[]);
+    fn tell(&self, order: &Order<'_>) -> bool {
+        channel::offer(&self.line, order).is_ok()
     }
 
     /// The life of the thread that listens. Returns when the pair is gone.
     fn read(&self, watcher: &dyn Watcher) {
-        while let Ok(Some(Received { bytes, fds })) = channel::receive(&self.line) {
-            let Some(fact) = Fact::decode(&bytes) else { break };
-            if let Err(unwanted) = self.waiting.hear(fact, fds.into_iter().next()) {
-                self.order(&Order::End { worker: unwanted });
+        let mut vigil = None;
+        while let Ok(woken) = self.attend(vigil.as_ref()) {
+            if woken.message && !self.hear(vigil.as_mut()) {
+                break;
             }
+            if woken.bell && vigil.is_none() {
+                vigil = Some(Vigil::from(Instant::now()));
+            }
+            if vigil.as_mut().is_some_and(|vigil| self.look(vigil) == Measure::GiveUp) {
+                break;
+            }
+            vigil = vigil.filter(|vigil| !vigil.is_trusting() || self.waiting.is_awaited());
         }
         self.conclude(watcher);
+    }
+
+    fn attend(&self, vigil: Option<&Vigil>) -> io::Result<Woken> {
+        channel::attend(&self.line, &self.bell, vigil.map(|vigil| vigil.until_look(Instant::now())))
+    }
+
+    /// One fact. False: there are no more.
+    fn hear(&self, vigil: Option<&mut Vigil>) -> bool {
+        let Ok(Some(Received { bytes, fds })) = channel::receive(&self.line) else { return false };
+        let Some(fact) = Fact::decode(&bytes) else { return false };
+        vigil.into_iter().for_each(Vigil::heard);
+        if let Err(unwanted) = self.waiting.hear(fact, fds.into_iter().next()) {
+            self.end(unwanted);
+        }
+        true
+    }
+
+    /// If it is time.
+    fn look(&self, vigil: &mut Vigil) -> Measure {
+        let now = Instant::now();
+        if !vigil.until_look(now).is_zero() {
+            return Measure::Wait;
+        }
+        let is_closed = self.is_closed.load(Ordering::Acquire);
+        let measure = vigil.look(now, is_closed, || is_stopped(self.guardian().pid()));
+        match measure {
+            Measure::Remind => self.remind(),
+            Measure::Replace => {
+                let order = KeeperOrder::Replace { guardian: GUARDIAN };
+                let _stopped_as_well = channel::offer(&self.orders, &order);
+            }
+            Measure::Kill => self.kill(),
+            Measure::Wait | Measure::GiveUp => {}
+        }
+        measure
+    }
+
+    fn remind(&self) {
+        for worker in self.waiting.ending() {
+            self.tell(&Order::End { worker });
+        }
+        self.tell(&Order::Ask);
+    }
+
+    /// The guardian first: what it leaves is the keeper's, should that go on.
+    fn kill(&self) {
+        self.guardian.kill();
+        self.keeper.kill();
     }
 
     /// The guardian is gone, or nobody listens to it any more.
@@ -223,11 +255,13 @@ impl Pair {
         }
         self.close();
         let did_its_work = self.keeper.bury();
-        if was_lost || !did_its_work {
+        if (was_lost || !did_its_work) && numbers_are_ours() {
             // Killed at once, keeper and guardian leave daemons to nobody.
             let spared = |sighting: &Sighting| !unended.contains(&sighting.worn.worker);
-            let _next_sweep_does = end_marked(self.mark, KEEPER_PATIENCE, spared);
+            let _next_sweep_does = end_marked(self.mark, REMAINS_PATIENCE, spared);
         }
+        // Nobody listens to one that was given up, but it is not gone before the kernel lets go of it.
+        while !ends_within(&self.guardian.pidfd, REMAINS_PATIENCE) {}
         if let Some(folder) = &self.cgroup {
             folder.remove();
         }
@@ -236,133 +270,15 @@ impl Pair {
     }
 }
 
-impl Both {
-    fn start(plan: &Plan, cgroup: Result<&cgroup::Folder, &io::Error>) -> Result<Both, StartError> {
-        let born = Born::start()?;
-        let kept = born.begin(plan, cgroup.ok())?;
-        let (line, guardian_s_end) = channel::pair().map_err(os("make its socket"))?;
-        let guardian = born.guard(plan, guardian_s_end)?;
-        let ready = match answer(&line, Fact::decode)? {
-            (Fact::Ready(layers), _) => layers,
-            _other => return Err(unexpected()),
-        };
-        let guarantee = Guarantee::new(kept, ready, cgroup.err(), &born.keeper.keeper.source, plan.pidns);
-        Ok(Both { born, line, guardian, guarantee })
-    }
-}
-
-impl Born {
-    fn start() -> Result<Born, StartError> {
-        enough_descriptors().map_err(os("find descriptors for it"))?;
-        let (orders, keeper_s_end) = channel::pair().map_err(os("make the keeper's socket"))?;
-        let keeper = program::start(keeper_s_end).map_err(|error| StartError::Program(Arc::new(error)))?;
-        Ok(Born { orders, keeper: OwnKeeper { keeper, owner: std::process::id() } })
-    }
-
-    fn begin(&self, plan: &Plan, cgroup: Option<&cgroup::Folder>) -> Result<super::message::Layers, StartError> {
-        let host = pidfd_open(getpid(), PidfdFlags::empty()).map_err(os_errno("open a pidfd of this program"))?;
-        let order = KeeperOrder::Begin {
-            mark: plan.mark,
-            host: std::process::id(),
-            grace_ms: GRACE.as_millis() as u32,
-            cgroup: cgroup.is_some(),
-        };
-        let fds: Vec<BorrowedFd<'_>> = [host.as_fd()].into_iter().chain(cgroup.map(AsFd::as_fd)).collect();
-        channel::send(&self.orders, &order, 0, &fds).map_err(os("give the keeper its orders"))?;
-        match answer(&self.orders, KeeperFact::decode)? {
-            (KeeperFact::Kept(layers), _) => Ok(layers),
-            _other => Err(unexpected()),
-        }
-    }
-
-    fn guard(&self, plan: &Plan, socket: OwnedFd) -> Result<Identity, StartError> {
-        let order = KeeperOrder::Guard { guardian: GUARDIAN, pidns: plan.pidns };
-        channel::send(&self.orders, &order, 0, &[socket.as_fd()]).map_err(os("order a guardian"))?;
-        drop(socket);
-        match answer(&self.orders, KeeperFact::decode)? {
-            (KeeperFact::Guarding { pid, .. }, Some(pidfd)) => {
-                let pid = Pid::new(pid.cast_signed()).ok_or_else(unexpected)?;
-                Ok(Identity::of(pid, &pidfd))
-            }
-            (KeeperFact::Guarding { .. }, None) => Err(os_errno("take hold of it")(Errno::MFILE)),
-            (KeeperFact::Refused { step, errno, .. }, _) => Err(StartError::Refused {
-                step: attempted(step),
-                source: Arc::new(io::Error::from_raw_os_error(errno)),
-            }),
-            _other => Err(unexpected()),
-        }
-    }
-}
-
-/// Keeper and guardian take as many as they may, and keep their own above all that a worker can be given.
-fn enough_descriptors() -> io::Result<()> {
-    const FEWEST: u64 = MAX_FDS as u64 + 7;
-    match getrlimit(Resource::Nofile).maximum {
-        Some(most) if most < FEWEST => {
-            let text =
-                format!("Too many open files: no more than {most} are allowed (ulimit -Hn), and it needs {FEWEST}");
-            Err(io::Error::other(text))
-        }
-        _ => Ok(()),
-    }
-}
-
-impl OwnKeeper {
-    /// Reaps it, when it has ended what there was to end; whether it has, as far as can be told. One that hangs is killed: by
-    /// then its guardian is gone.
-    fn bury(&self) -> bool {
-        if self.owner != std::process::id() {
-            return false;
-        }
-        let pidfd = &self.keeper.pidfd;
-        if !ends_within(pidfd, KEEPER_PATIENCE) {
-            let _ended_now = pidfd_send_signal(pidfd, Signal::KILL);
-        }
-        // A host that waits for every child, or ignores SIGCHLD, was faster.
-        loop {
-            match waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED) {
-                Err(Errno::INTR) => {}
-                ended => return ended.is_ok_and(|status| status.is_some_and(|it| it.exit_status() == Some(0))),
-            }
-        }
-    }
-}
-
-impl Drop for OwnKeeper {
-    fn drop(&mut self) {
-        self.bury();
-    }
-}
-
-fn answer<T>(socket: &OwnedFd, decode: impl Fn(&[u8]) -> Option<T>) -> Result<(T, Option<OwnedFd>), StartError> {
-    let received = match channel::receive_within(socket, PATIENCE) {
-        Ok(Some(received)) => received,
-        Ok(None) => return Err(os("hear from it")(io::Error::other("it ended"))),
-        Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(StartError::Silent(PATIENCE)),
-        Err(error) => return Err(os("hear from it")(error)),
-    };
-    let fact = decode(&received.bytes).ok_or_else(unexpected)?;
-    Ok((fact, received.fds.into_iter().next()))
-}
-
 /// By a signal, or by a tracer. False if that cannot be told.
 fn is_stopped(pid: Pid) -> bool {
+    if !numbers_are_ours() {
+        return false;
+    }
     let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The second word is the program's name, which may contain anything.
     let name_end = stat.iter().rposition(|&byte| byte == b')').unwrap_or(0);
     matches!(stat.get(name_end + 2), Some(b'T' | b't'))
-}
-
-fn unexpected() -> StartError {
-    os("understand it")(io::Error::other("it said something unexpected: is HATCHERY_GUARDIAN of another version?"))
-}
-
-fn os(what: &'static str) -> impl Fn(io::Error) -> StartError {
-    move |source| StartError::Os { what, source: Arc::new(source) }
-}
-
-fn os_errno(what: &'static str) -> impl Fn(Errno) -> StartError {
-    move |error| os(what)(error.into())
 }
 
 /// The step, as a person would name what was attempted.

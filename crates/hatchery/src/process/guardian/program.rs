@@ -235,10 +235,13 @@ fn private_folder(path: &Path) -> io::Result<OwnedFd> {
     Ok(folder)
 }
 
+/// Opened by number, the pidfd may be a stranger's: a host that waits for every child, or ignores SIGCHLD, may have reaped a
+/// keeper that ended at once. What can be waited for was never reaped.
 fn hold(pid: i32, source: &Source) -> io::Result<Keeper> {
     let pid = Pid::new(pid).ok_or_else(|| io::Error::other("it has no process id"))?;
     match pidfd_open(pid.raw(), PidfdFlags::empty()) {
-        Ok(pidfd) => Ok(Keeper { pid, pidfd, source: source.clone() }),
+        Ok(pidfd) if is_child(WaitId::PidFd(pidfd.as_fd())) => Ok(Keeper { pid, pidfd, source: source.clone() }),
+        Ok(_stranger) => Err(io::Error::other("it ended at once, and this program waited for it elsewhere")),
         Err(error) => {
             abandon(pid);
             Err(error.into())
@@ -249,11 +252,15 @@ fn hold(pid: i32, source: &Source) -> io::Result<Keeper> {
 /// Ends a keeper that we cannot hold, most likely for want of a descriptor. It has done nothing yet.
 #[expect(clippy::disallowed_methods, reason = "this is the room that may, and the process was just proven ours")]
 fn abandon(pid: Pid) {
-    let is_ours = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    if waitid(WaitId::Pid(pid.raw()), is_ours).is_ok() {
+    if is_child(WaitId::Pid(pid.raw())) {
         let _gone_already = rustix::process::kill_process(pid.raw(), Signal::KILL);
         let _reaped_elsewhere = waitid(WaitId::Pid(pid.raw()), WaitIdOptions::EXITED);
     }
+}
+
+/// Whether it is a child of ours that nobody has reaped. Does not reap it.
+fn is_child(id: WaitId<'_>) -> bool {
+    waitid(id, WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT).is_ok()
 }
 
 #[cfg(test)]
@@ -308,6 +315,16 @@ mod tests {
             let text = runs(source.clone()).unwrap_err().to_string();
             assert!(text.contains(expected) && text.contains(&source.to_string()), "{text}");
         }
+    }
+
+    #[test]
+    fn a_number_that_is_somebody_else_s_by_now_is_neither_held_nor_signalled() {
+        let guardian = super::super::Guardian::start(super::super::Plan::unrecorded()).unwrap();
+        let pair = guardian.admit().unwrap();
+        // A child of the keeper's, as any process is not ours.
+        let refused = hold(pair.guardian().pid().get(), &Source::Memory).unwrap_err().to_string();
+        assert!(refused.contains("waited for it elsewhere"), "{refused}");
+        assert_eq!(pair.guardian().standing(), crate::process::Standing::Alive);
     }
 
     #[test]

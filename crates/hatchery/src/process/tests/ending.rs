@@ -172,3 +172,22 @@ async fn what_may_escape_is_left_and_named() {
     assert!(bounded(guardian.closed(DEADLINE)).await, "it goes with the run");
     assert_ends(daemon).await;
 }
+
+#[tokio::test]
+async fn groups_that_are_busy_hold_up_nobody() {
+    let limits = ResourceLimits { processes: Some(10), ..ResourceLimits::default() };
+    let name = cage::name_of(&crate::id::RunId::random().to_string(), 1);
+    let cage = match cage::Cage::make(limits, &name, None) {
+        Ok(cage) => cage,
+        Err(error) => return println!("not checked: {error}"),
+    };
+    let procs = cage.joins().next().unwrap();
+    let (child, _lines) = start(spec("sleep", ["60".into()]));
+    fs::write(&procs, child.identity().pid().to_string()).unwrap();
+    let began = std::time::Instant::now();
+    drop(cage);
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!(procs.exists());
+    end(child, &AT_ONCE, || ()).await;
+    pairs::until("the group is gone", || !procs.exists()).await;
+}

@@ -55,6 +55,24 @@ async fn alone_with_a_wait_for_every_child() {
 }
 
 #[tokio::test]
+async fn a_host_in_a_namespace_whose_proc_is_another_s() {
+    run_alone_by(&["unshare", "--pid", "--fork"], "foreign_hosts::alone_with_the_proc_of_another_namespace").await;
+}
+
+/// What is called so there is a stranger here.
+#[tokio::test]
+#[ignore = "run alone by a_host_in_a_namespace_whose_proc_is_another_s"]
+async fn alone_with_the_proc_of_another_namespace() {
+    assert!(!sight::numbers_are_ours());
+    let numbers = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let strangers: Vec<Pid> = numbers.filter_map(Pid::new).collect();
+    assert!(!strangers.is_empty());
+    for stranger in strangers {
+        assert_eq!(mark::by_limits_file(stranger), Err(rustix::io::Errno::PERM));
+    }
+}
+
+#[tokio::test]
 async fn a_host_that_forks() {
     run_alone("foreign_hosts::alone_with_a_fork").await;
 }

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use super::*;
+use crate::process::freezer::Freezer;
 use crate::process::guardian::Pair;
 
 /// A guardian of this test's own.
@@ -173,4 +174,98 @@ async fn what_is_lost_while_the_run_ends_is_cleared_away_too() {
     }
     assert!(guardian.closed(DEADLINE).await);
     assert!(!is_running(&daemon));
+}
+
+async fn stop_both(pair: &Pair) {
+    stop(pair.keeper()).await;
+    stop(pair.guardian()).await;
+}
+
+#[tokio::test]
+async fn a_pair_of_which_both_are_stopped_is_replaced() {
+    let (guardian, pair) = own_guardian();
+    let Spawned { child, .. } = guardian.spawn(1, spec("sleep", ["3600".into()])).unwrap();
+    stop_both(&pair).await;
+    let guardian = Arc::new(guardian);
+    let spawning = Arc::clone(&guardian);
+    let spawned = tokio::task::spawn_blocking(move || spawning.spawn(2, spec("sleep", ["3600".into()])).map(drop));
+    assert!(matches!(bounded(spawned).await.unwrap(), Err(SpawnError::Unguarded)));
+    assert_eq!(bounded(end(child, &AT_ONCE, || ())).await.status, Status::Unguarded);
+    let Spawned { child, .. } = guardian.spawn(3, spec("sleep", ["3600".into()])).unwrap();
+    assert!(matches!(bounded(end(child, &AT_ONCE, || ())).await.status, Status::Signaled { .. }));
+    assert!(guardian.closed(DEADLINE).await);
+    for identity in [pair.keeper(), pair.guardian()] {
+        assert_ne!(identity.standing(), Standing::Alive);
+    }
+}
+
+#[tokio::test]
+async fn a_pair_of_which_both_are_stopped_ends_with_its_host_s_handle() {
+    let (guardian, pair) = own_guardian();
+    let Spawned { child, stdout, .. } = guardian.spawn(1, fixture("daemonize.py")).unwrap();
+    let daemon = Lines::of(stdout).next_pid().await;
+    stop_both(&pair).await;
+    // As long as a shutdown has.
+    assert!(guardian.closed(Duration::from_secs(10)).await);
+    assert!(child.has_exited());
+    assert_ends(daemon).await;
+    assert_ne!(pair.guardian().standing(), Standing::Alive);
+    assert_gone(pair.keeper());
+}
+
+/// Nobody waits for it, and nobody could tell it twice: it is told again all the same.
+#[tokio::test]
+async fn an_end_that_could_not_be_heard_is_told_again() {
+    let Some(freezer) = Freezer::make() else { return };
+    let (guardian, pair) = own_guardian();
+    let Spawned { child, .. } = guardian.spawn(1, spec("sleep", ["3600".into()])).unwrap();
+    let identity = *child.identity();
+    freezer.freeze(pair.guardian().pid().get());
+    let began = std::time::Instant::now();
+    until("the guardian's socket is full", || !child.signal_group(Signal::WINCH)).await;
+    assert!(child.kill_now());
+    assert!(began.elapsed() < Duration::from_secs(5), "nobody waits for room: {:?}", began.elapsed());
+    let _neither_waited_for_nor_dropped = std::mem::ManuallyDrop::new(child);
+    freezer.thaw();
+    assert_goes(&identity).await;
+    assert!(pair.is_up(), "it was only slow");
+    assert!(guardian.closed(DEADLINE).await);
+}
+
+/// Holds up the start of every pair but the first until it is told to go on.
+struct HoldingUp {
+    born: std::sync::atomic::AtomicU32,
+    go_on: Mutex<std::sync::mpsc::Receiver<()>>,
+}
+
+impl Watcher for HoldingUp {
+    fn made(&self, _folder: &Path) {}
+    fn born(&self, _pair: &Pair) {
+        if self.born.fetch_add(1, Ordering::SeqCst) > 0 {
+            self.go_on.lock().unwrap().recv().unwrap();
+        }
+    }
+    fn lost(&self, _pair: &Pair) {}
+    fn over(&self, _pair: &Pair) {}
+}
+
+#[tokio::test]
+async fn a_run_is_closed_while_a_pair_is_started() {
+    let (tell, go_on) = std::sync::mpsc::channel();
+    let watcher = Arc::new(HoldingUp { born: AtomicU32::new(0), go_on: Mutex::new(go_on) });
+    let plan = Plan { watcher: Arc::clone(&watcher) as _, ..Plan::unrecorded() };
+    let guardian = Arc::new(Guardian::start(plan).unwrap());
+    let first = guardian.admit().unwrap();
+    send(first.guardian(), Signal::KILL);
+    until("the first pair is lost", || !first.is_up()).await;
+    let starting = Arc::clone(&guardian);
+    let start = tokio::task::spawn_blocking(move || starting.admit().map(drop));
+    until("a second one comes up", || watcher.born.load(Ordering::SeqCst) == 2).await;
+    // Each of these would wait for it for ever.
+    guardian.guarantee();
+    guardian.close();
+    assert!(!guardian.closed(Duration::from_millis(100)).await, "one is still to come");
+    tell.send(()).unwrap();
+    assert!(matches!(bounded(start).await.unwrap(), Err(StartError::Closed)));
+    assert!(guardian.closed(DEADLINE).await);
 }

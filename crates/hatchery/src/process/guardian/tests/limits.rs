@@ -125,3 +125,21 @@ fn spawns_are_quick_enough_to_be_measured() {
         println!("{tier:?}: spawn in {:?} (median), {:?} (worst)", times[20], times[39]);
     });
 }
+
+/// It is not silent: were it replaced for that, all its other workers would end with it.
+#[test]
+fn a_guardian_whose_worker_the_kernel_holds_still_answers() {
+    let Some(freezer) = crate::process::freezer::Freezer::make() else { return };
+    let mut run = Run::new(Tier::Plain);
+    let worker = run.spawn(1, "sleep 1000");
+    freezer.freeze(worker.pid.cast_signed());
+    for _ in 0..3 {
+        run.order(&Order::End { worker: 1 }, &[]);
+        run.order(&Order::Ask, &[]);
+        assert!(matches!(run.fact(), (Fact::Alive, None)));
+    }
+    freezer.thaw();
+    assert!(matches!(run.fact(), (Fact::Gone { worker: 1, .. }, None)), "once, however often it was told");
+    run.order(&Order::Ask, &[]);
+    assert!(matches!(run.fact(), (Fact::Alive, None)));
+}
