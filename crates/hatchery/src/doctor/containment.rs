@@ -32,11 +32,14 @@ pub fn write_guardian(path: &Path) -> Result<()> {
 
 fn judge(tried: Result<Guarantee, StartError>) -> Check {
     match tried {
-        Ok(guarantee) if guarantee.lost().next().is_none() => Check::ok(NAME, guarantee.promise()),
+        Ok(guarantee) if guarantee.lost().next().is_none() => {
+            Check::ok(NAME, format!("{}{}", guarantee.promise(), notes(&guarantee)))
+        }
         Ok(guarantee) => {
             let lost: Vec<String> = guarantee.lost().map(Layer::to_string).collect();
             let hint = guarantee.lost().find_map(mend).unwrap_or("see ARCHITECTURE.md for what each layer does");
-            Check::warning(NAME, format!("{}; but {}", guarantee.promise(), lost.join("; ")), hint)
+            let message = format!("{}; but {}{}", guarantee.promise(), lost.join("; "), notes(&guarantee));
+            Check::warning(NAME, message, hint)
         }
         Err(error) => Check::error(NAME, error.to_string(), mend_start(&error)),
     }
@@ -54,6 +57,10 @@ fn mend_start(error: &StartError) -> &'static str {
             "`HATCHERY_GUARDIAN` must be unset or of this version, and the machine must let processes be started (ulimit -u)"
         }
     }
+}
+
+fn notes(guarantee: &Guarantee) -> String {
+    guarantee.notes().iter().map(|note| format!("; note: {note}")).collect()
 }
 
 fn mend(layer: &Layer) -> Option<&'static str> {
@@ -79,6 +86,16 @@ mod tests {
         assert_eq!(check.status, CheckStatus::Warning);
         assert!(check.message.contains("no cgroup leaf: read-only"), "{check:?}");
         assert!(check.hint.unwrap().contains("Delegate=yes"));
+    }
+
+    #[test]
+    fn what_is_noted_is_no_warning() {
+        let mut guarantee = process::try_guardian().unwrap();
+        let status = judge(Ok(guarantee.clone())).status;
+        guarantee.note("it may be slow");
+        let check = judge(Ok(guarantee));
+        assert!(check.message.ends_with("; note: it may be slow"), "{check:?}");
+        assert_eq!(check.status, status);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
+use super::guardian::Leaves;
 use crate::id::RunId;
 
 /// Most that one worker may use. `None`: no limit of hatchery's.
@@ -28,8 +29,8 @@ pub struct ResourceLimits {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CageError {
     #[error(
-        "limit its {what}: no {controller} controller can be used here; run as root, or in a group of cgroup v2 that \
-         delegates it, or remove the limit"
+        "limit its {what}: no {controller} controller can be used here; run as a systemd service with Delegate=yes and \
+         DelegateSubgroup=supervisor, or as root where cgroup v1 has the controller, or remove the limit"
     )]
     NoController { what: &'static str, controller: &'static str },
     #[error("limit its {what}: {}: {source}", path.display())]
@@ -74,9 +75,9 @@ struct Knob {
 }
 
 impl Cage {
-    /// Makes the groups. `name` is theirs; no other group of this machine has it. `leaves` is the folder in which the guardian
-    /// makes the leaves of version 2.
-    pub(super) fn make(limits: ResourceLimits, name: &str, leaves: Option<&Path>) -> Result<Cage, CageError> {
+    /// Makes the groups. `name` is theirs; no other group of this machine has it. `leaves`: among them the worker has one of
+    /// its own.
+    pub(super) fn make(limits: ResourceLimits, name: &str, leaves: Option<&Leaves>) -> Result<Cage, CageError> {
         let mut cage = Cage { limits, ..Cage::default() };
         let knobs = knobs(&limits);
         if knobs.is_empty() {
@@ -84,7 +85,7 @@ impl Cage {
         }
         let (groups, mounts) = own_groups_and_mounts();
         for knob in knobs {
-            if leaves.is_some_and(|leaves| delegates(leaves, knob.controller)) {
+            if leaves.is_some_and(|leaves| leaves.enable(knob.controller)) {
                 cage.in_leaf.push(knob);
             } else if let Some(base) = legacy_group(&groups, &mounts, knob.controller).filter(|base| is_writable(base))
             {
@@ -248,12 +249,6 @@ fn knobs(limits: &ResourceLimits) -> Vec<Knob> {
     [memory, cpu, processes].into_iter().flatten().collect()
 }
 
-/// Whether groups in this folder of version 2 have the controller's files.
-fn delegates(folder: &Path, controller: &str) -> bool {
-    let enabled = fs::read_to_string(folder.join("cgroup.subtree_control")).unwrap_or_default();
-    enabled.split_ascii_whitespace().any(|name| name == controller)
-}
-
 /// This process's own group in the hierarchy of version 1 that has the controller.
 fn legacy_group(groups: &str, mounts: &str, controller: &str) -> Option<PathBuf> {
     let has = |list: &str| list.split(',').any(|name| name == controller);
@@ -310,6 +305,22 @@ mod tests {
         assert!(knobs(&ResourceLimits { open_files: Some(10), ..ResourceLimits::default() }).is_empty());
         let half = knobs(&ResourceLimits { cpu: Some(0.5), ..ResourceLimits::default() });
         assert_eq!(half[0].unified, ("cpu.max", "50000 100000".to_owned()));
+    }
+
+    #[test]
+    fn limits_are_set_in_the_leaf_if_their_controllers_reach_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let leaves = Leaves::plain(folder.path(), ["cpu memory pids"; 3]);
+        let limits = ResourceLimits { memory: Some(1 << 20), cpu: Some(0.5), processes: Some(9), open_files: None };
+        let mut cage = Cage::make(limits, "no-group-of-version-1-is-made", Some(&leaves)).unwrap();
+        assert_eq!((cage.joins().count(), cage.address_space()), (0, None));
+        let leaf = leaves.of(7);
+        fs::create_dir(&leaf).unwrap();
+        cage.settle(Some(&leaf)).unwrap();
+        let set = ["memory.max", "cpu.max", "pids.max"].map(|file| fs::read_to_string(leaf.join(file)).unwrap());
+        assert_eq!(set, ["1048576", "50000 100000", "9"]);
+        fs::write(leaf.join("memory.events"), "low 0\noom_kill 1\n").unwrap();
+        assert!(cage.ran_out_of_memory());
     }
 
     #[test]

@@ -23,6 +23,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub(super) use cgroup::Leaves;
 use guarantee::Guarantee;
 pub(super) use line::{Gone, Reply, WhenGone};
 pub(crate) use pair::Pair;

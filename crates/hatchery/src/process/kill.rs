@@ -1,6 +1,7 @@
 //! How a process is ended, and how it died. The ladder is one function.
 
 use std::fmt;
+use std::future::Future;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -8,8 +9,8 @@ use rustix::process::Signal;
 use super::Child;
 use super::guardian::Gone;
 
-/// How long SIGKILL may take before the process counts as unkillable. The library's own tests have one that is.
-const KILL_PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 10 });
+/// How many seconds SIGKILL may take before the process counts as unkillable. The library's own tests have one that is.
+const KILL_PATIENCE: u32 = if cfg!(test) { 3 } else { 10 };
 
 /// The graces of [`end`]. Zero skips the wait, not the rung.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,17 +110,17 @@ pub(crate) async fn end(mut child: Child, escalation: &Escalation, ask: impl FnO
     let began = Instant::now();
     let rung = descend(&child, escalation, ask).await;
     let out_of_memory = child.ran_out_of_memory();
-    let gone = tokio::time::timeout(KILL_PATIENCE, child.gone()).await;
+    let gone = within(KILL_PATIENCE, child.gone()).await;
     let status = match &gone {
-        Ok(Some(gone)) => Status::from(gone),
-        Ok(None) => Status::Unguarded,
-        Err(_still_there) => Status::Unkillable,
+        Some(Some(gone)) => Status::from(gone),
+        Some(None) => Status::Unguarded,
+        None => Status::Unkillable,
     };
     if status != Status::Unkillable {
         child.release().await;
     }
     let remains = (status == Status::Unkillable).then(|| Remains(child));
-    let (escaped, left) = gone.ok().flatten().map(|gone| (gone.escaped, gone.left)).unwrap_or_default();
+    let (escaped, left) = gone.flatten().map(|gone| (gone.escaped, gone.left)).unwrap_or_default();
     Death { status, rung, took: began.elapsed(), escaped, left, out_of_memory, remains }
 }
 
@@ -138,6 +139,17 @@ async fn descend(child: &Child, escalation: &Escalation, ask: impl FnOnce()) -> 
         true => Rung::Term,
         false => Rung::Kill,
     }
+}
+
+/// Counts seconds that were waited: a machine that stood still has lost one of them.
+async fn within<T>(seconds: u32, what: impl Future<Output = T>) -> Option<T> {
+    let mut what = std::pin::pin!(what);
+    for _ in 0..seconds {
+        if let Ok(done) = tokio::time::timeout(Duration::from_secs(1), &mut what).await {
+            return Some(done);
+        }
+    }
+    None
 }
 
 async fn exits_within(child: &Child, grace: Duration) -> bool {
@@ -210,6 +222,16 @@ fn signal_name(signal: i32) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_stood_still_for_an_hour_has_waited_a_second() {
+        let waiting = tokio::spawn(within(2, std::future::pending::<()>()));
+        tokio::task::yield_now().await;
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        assert_eq!(waiting.await.unwrap(), None);
+    }
 
     #[test]
     fn a_status_reads_as_a_person_would_say_it() {

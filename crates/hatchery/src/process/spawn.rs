@@ -64,7 +64,7 @@ pub(crate) struct Spawned {
     pub(crate) child: Child,
     pub(crate) stdout: OwnedFd,
     pub(crate) stderr: OwnedFd,
-    /// Its control group of version 2.
+    /// Its own control group of version 2.
     pub(crate) leaf: Option<PathBuf>,
 }
 
@@ -114,10 +114,13 @@ impl Guardian {
         let strings = Strings::pack(&program, spec.cwd.as_deref(), spec.args, spec.env)?;
 
         let pair = self.admit()?;
-        if spec.confinement.on_escape == OnEscape::Adopt {
+        let adopts = spec.confinement.on_escape == OnEscape::Adopt;
+        if adopts {
             self.can_adopt(&pair)?;
         }
-        let mut cage = Cage::make(spec.confinement.resources, &self.name_of(worker), pair.leaves().as_deref())?;
+        // What may outlive the run lives outside of its folder.
+        let leaves = pair.leaves().filter(|_| !adopts);
+        let mut cage = Cage::make(spec.confinement.resources, &self.name_of(worker), leaves.as_ref())?;
         let joins = groups(cage.joins())?;
         let order = strings.order(worker, &spec.confinement, &cage, (given.len(), joins.len()))?;
         let fds: Vec<BorrowedFd<'_>> = given.iter().chain(&joins).chain(strings.memfd()).map(AsFd::as_fd).collect();
@@ -128,7 +131,7 @@ impl Guardian {
                     // It runs, and nobody will own it.
                     pair.end(worker);
                 })?;
-                let leaf = pair.leaves().map(|leaves| leaves.join(worker.to_string()));
+                let leaf = leaves.map(|leaves| leaves.of(worker));
                 let settled = cage.settle(leaf.as_deref());
                 let child = Child::new(worker, identity, pidfd, cage, pair, gone);
                 settled?;
@@ -159,6 +162,10 @@ impl Guardian {
             _ if self.is_enclosed() => {
                 Err(SpawnError::CannotAdopt("nothing outlives a PID namespace of its own (containment = pidns)".into()))
             }
+            _ if pair.leaves().is_some_and(|leaves| leaves.is_outside_barred()) => Err(SpawnError::CannotAdopt(
+                "the group around the run's folder passes controllers on, for limits, so no process may live in it"
+                    .into(),
+            )),
             Some(LayerState::Lost(why)) => Err(SpawnError::CannotAdopt(format!("no mark can be set here: {why}"))),
             _ => Ok(()),
         }

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::kill::Rung;
 use super::*;
 
+mod delegated;
 mod ending;
 mod flooding;
 mod foreign_hosts;

@@ -14,8 +14,9 @@ use rustix::process::Signal;
 use tokio::sync::watch;
 
 use super::birth::{Both, GUARDIAN, Held, OwnKeeper, os};
+use super::cgroup::Leaves;
 use super::channel::{self, Bell, Received, Woken};
-use super::guarantee::Guarantee;
+use super::guarantee::{Guarantee, LEAF};
 use super::line::{Reply, Waiting, WhenGone};
 use super::message::{Fact, KeeperOrder, Order, Step};
 use super::vigil::{LOOK, Measure, Vigil};
@@ -90,13 +91,14 @@ impl Pair {
     }
 
     /// The folder in cgroup v2 that holds everything of this pair.
+    #[cfg(test)]
     pub(crate) fn cgroup(&self) -> Option<&std::path::Path> {
         self.cgroup.as_ref().map(cgroup::Folder::path)
     }
 
-    /// The folder in which the guardian makes a leaf for each worker.
-    pub(in crate::process) fn leaves(&self) -> Option<std::path::PathBuf> {
-        self.cgroup().map(|folder| folder.join(format!("w{GUARDIAN}")))
+    /// Where each worker has a leaf, if it has one.
+    pub(in crate::process) fn leaves(&self) -> Option<Leaves> {
+        self.cgroup.as_ref().filter(|_| self.guarantee.holds(LEAF)).map(|folder| folder.leaves(GUARDIAN))
     }
 
     pub(crate) fn guarantee(&self) -> &Guarantee {

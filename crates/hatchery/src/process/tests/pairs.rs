@@ -232,6 +232,23 @@ async fn an_end_that_could_not_be_heard_is_told_again() {
     assert!(guardian.closed(DEADLINE).await);
 }
 
+/// It is killed and does not die. Its workers do, though nothing of theirs is signalled by its death.
+#[tokio::test]
+async fn a_guardian_that_the_kernel_holds_is_given_up_and_its_workers_end() {
+    let Some(freezer) = Freezer::make() else { return };
+    let (guardian, pair) = own_guardian();
+    let Spawned { child, .. } = guardian.spawn(1, spec("sleep", ["3600".into()])).unwrap();
+    let worker = pinned(child.identity());
+    freezer.freeze(pair.guardian().pid().get());
+    guardian.close();
+    assert_ends(worker).await;
+    assert_ne!(pair.keeper().standing(), Standing::Alive, "it could do nothing about it");
+    assert!(!guardian.closed(Duration::from_millis(100)).await, "the guardian is still there");
+    freezer.thaw();
+    assert!(guardian.closed(DEADLINE).await);
+    assert_ne!(pair.guardian().standing(), Standing::Alive);
+}
+
 /// Holds up the start of every pair but the first until it is told to go on.
 struct HoldingUp {
     born: std::sync::atomic::AtomicU32,
