@@ -48,11 +48,6 @@ impl Tier {
             Tier::Nobody => NOBODY.contains(&scenario.name),
         }
     }
-
-    /// The others are short in either form.
-    fn has_full_form(self) -> bool {
-        matches!(self, Tier::Cgroup | Tier::Plain | Tier::Pidns)
-    }
 }
 
 const PIDNS: &[&str] = &[
@@ -83,7 +78,6 @@ const NOBODY: &[&str] = &[
     "killed_with_a_bomb",
     "guardian_starved",
     "became_root",
-    "started_meanwhile",
     "record_of_another_boot",
 ];
 
@@ -121,7 +115,7 @@ pub(crate) fn all(full: bool, tiers: &[Tier]) -> Vec<Case> {
     let mut cases = Vec::new();
     for scenario in scenarios::ALL {
         for &tier in tiers.iter().filter(|tier| tier.takes(scenario)) {
-            let more = if full && tier.has_full_form() { scenario.full } else { &[] };
+            let more = if full { scenario.full } else { &[] };
             let sizes = scenario.short.iter().chain(more);
             cases.extend(sizes.map(|&(shape, workers)| Case { scenario, shape, workers, tier, full }));
         }

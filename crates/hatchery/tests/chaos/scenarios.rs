@@ -31,6 +31,23 @@ const SHAPES: Sizes = &[
     ("nested", 2),
 ];
 const BIG: Sizes = &[("chain", 1), ("tree", 1), ("plain", 200), ("deaf", 200), ("daemon", 200), ("hidden_daemon", 200)];
+/// The shapes that resist a stop the most, and all the others.
+const STUBBORN: Sizes = &[("deaf", 2), ("daemon", 4), ("stopped", 2), ("comets", 1), ("nested", 2)];
+const OTHERS: Sizes = &[
+    ("plain", 2),
+    ("hidden_daemon", 2),
+    ("subreaper", 2),
+    ("vfork", 2),
+    ("ptraced", 2),
+    ("clone_parent", 2),
+    ("terminal", 2),
+    ("setgid", 2),
+    ("zygote", 2),
+    ("chain", 1),
+    ("tree", 1),
+    ("plain", 200),
+    ("daemon", 200),
+];
 const DAEMONS: Sizes = &[("daemon", 2)];
 const MORE_DAEMONS: Sizes = &[("hidden_daemon", 16), ("comets", 1), ("subreaper", 4), ("tree", 1), ("nested", 2)];
 
@@ -143,7 +160,7 @@ pub(crate) static ALL: &[Scenario] = &[
         full: &[("hidden_daemon", 4), ("subreaper", 2), ("nested", 2)],
     },
     // A stop is over when nobody is left, whatever the shape.
-    Scenario { name: "stopped_by_request", run: lives::stopped, short: SHAPES, full: BIG },
+    Scenario { name: "stopped_by_request", run: lives::stopped, short: STUBBORN, full: OTHERS },
     Scenario { name: "dropped", run: lives::dropped, short: &[("daemon", 2), ("deaf", 2)], full: SHAPES },
     // 36, 37: all that was there was killed before by its cgroup, or a worker is.
     Scenario { name: "in_a_killed_cgroup", run: surroundings::in_a_killed_cgroup, short: DAEMONS, full: &[] },
@@ -157,9 +174,9 @@ pub(crate) static ALL: &[Scenario] = &[
     Scenario { name: "adopted", run: escapes::adopted, short: DAEMONS, full: &[] },
     Scenario { name: "reported", run: escapes::reported, short: DAEMONS, full: &[] },
     // 40: what no signal ends.
-    Scenario { name: "frozen", run: escapes::frozen, short: &[("plain", 1)], full: &[("daemon", 1)] },
-    // 54: what has become root.
-    Scenario { name: "became_root", run: escapes::privileged, short: &[("privileged", 1)], full: &[] },
+    Scenario { name: "frozen", run: escapes::frozen, short: &[], full: &[("plain", 1), ("daemon", 1)] },
+    // 54: what has become root. Both take the ten seconds after which a worker counts as unkillable.
+    Scenario { name: "became_root", run: escapes::privileged, short: &[], full: &[("privileged", 1)] },
     // 29: with few numbers to go round.
     Scenario { name: "numbers_go_round", run: surroundings::churned, short: &[("daemon", 4)], full: &[] },
     // 30, 32: records of another boot, and lies.
