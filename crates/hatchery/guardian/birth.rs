@@ -1,5 +1,6 @@
 //! From an order to a running program: what the child does between `clone` and `execve`.
 
+use core::cell::Cell;
 use core::ffi::CStr;
 
 use crate::cgroup::Place;
@@ -9,10 +10,10 @@ use crate::origins::Origins;
 use crate::outcome::{self, Failure, Outcome, at};
 use crate::sys::files::{self, Mapping};
 use crate::sys::processes::{self, Child, Fork, Limit, RLIMIT_AS, RLIMIT_NOFILE, SIGKILL, Vector};
-use crate::sys::sockets::{Descriptors, Watch, now};
+use crate::sys::sockets::{Descriptors, Watch};
 use crate::sys::{Errno, Result};
 
-/// For how long the guardian stands still for a child, and sees nobody die.
+/// For how long the guardian stands still for a child that gets ready, and sees nobody die.
 const QUICK_MS: u64 = 1000;
 
 /// A child that takes longer is given up: a folder on a dead network disk must not stop the guardian, which obeys nobody
@@ -90,10 +91,10 @@ enum Miscarriage {
 }
 
 impl Birth<'_> {
-    /// The quick way, and if that does not lead there, the patient one. Whoever changes its user in memory that it shares
-    /// with us would take our own files in `/proc` from us.
+    /// The quick way, if nothing can hang, and if that does not lead there, the patient one. Whoever changes its user in memory
+    /// that it shares with us would take our own files in `/proc` from us.
     fn attempts(&self) -> core::result::Result<Child, Failure> {
-        let quick = self.spawn.user.is_none().then(|| self.quickly());
+        let quick = (self.spawn.is_quick && self.spawn.user.is_none()).then(|| self.quickly());
         let result = match quick {
             None | Some(Err(Miscarriage::Killed)) => self.patiently(),
             Some(result) => result,
@@ -106,17 +107,12 @@ impl Birth<'_> {
 
     /// With a child that shares our memory, in its cgroup from the first moment.
     fn quickly(&self) -> core::result::Result<Child, Miscarriage> {
-        let began = now();
         let inside = self.place.filter(|place| place.born_inside);
-        let mut child = Unborn { birth: self, is_inside: inside.is_some(), outcome: Outcome::Silent };
-        let born = processes::bear(inside.map(Place::folder), &mut child, Unborn::live);
+        let child = Unborn { birth: self, is_inside: inside.is_some(), outcome: Cell::new(Outcome::Silent) };
+        let born = processes::bear(inside.map(Place::folder), &child, Unborn::live);
         let born = born.map_err(|errno| Miscarriage::Failed(Failure { step: Step::Clone, errno }))?;
-        // It may have been killed in the midst of its last call. Nobody runs a program twice.
-        let outcome = match child.outcome {
-            Outcome::Ready if now() - began >= QUICK_MS => Outcome::Late,
-            outcome => outcome,
-        };
-        judge(born, outcome)
+        // One that was killed in the midst of its last call is a worker that died: nobody runs a program twice.
+        judge(born, child.outcome.replace(Outcome::Silent))
     }
 
     /// With a copy of ourselves, which has time while we see our masters die.
@@ -213,14 +209,18 @@ impl Birth<'_> {
 struct Unborn<'a> {
     birth: &'a Birth<'a>,
     is_inside: bool,
-    outcome: Outcome,
+    outcome: Cell<Outcome>,
 }
 
 impl Unborn<'_> {
-    fn live(&mut self) -> ! {
-        let _host_would_notice = processes::end_within(QUICK_MS);
-        let failure = self.birth.begin(self.is_inside, || self.outcome = Outcome::Ready);
-        self.outcome = Outcome::Failed(failure);
+    fn live(&self) -> ! {
+        let deadline = processes::Deadline::set(QUICK_MS);
+        let ready = || {
+            self.outcome.set(Outcome::Ready);
+            let _stays_as_it_was = deadline.map(|deadline| deadline.put_off(PATIENCE_MS));
+        };
+        let failure = self.birth.begin(self.is_inside, ready);
+        self.outcome.set(Outcome::Failed(failure));
         processes::exit(125)
     }
 }

@@ -189,6 +189,7 @@ impl Run {
 
     fn not_ended(&self, survivors: &[Survivor]) -> Error {
         let names = survivors.iter().map(Survivor::to_string).collect::<Vec<_>>().join(", ");
+        let names = if names.is_empty() { "its keeper or its guardian" } else { &names };
         let message = format!("end run {}: still there after SIGKILL: {names}", self.id.short());
         Error::new(ErrorKind::Internal, message)
     }

@@ -12,9 +12,13 @@ use crate::lineage::MAX_LOOKS;
 use crate::message::{Fact, OnEscape};
 use crate::sys::Result;
 use crate::sys::processes::{self, SIGKILL, SIGSTOP, reap, signal_child, signal_group};
+use crate::sys::sockets::now;
 
 /// A tree that forks faster than it can be pruned is cut down all the same; what it left counts as escaped.
 const MAX_PRUNING: u32 = 100;
+
+/// Then others are heard.
+const MAX_LOOKS_MS: u64 = 1000;
 
 /// How many rounds the kernel may call an empty leaf busy. The keeper removes it at the end.
 const MAX_BUSY: u32 = 64;
@@ -22,8 +26,9 @@ const MAX_BUSY: u32 = 64;
 impl Guardian {
     /// Everything that is going on, as far as it goes without waiting. Reaps adopted children that have ended.
     pub(super) fn carry_on(&mut self) -> Result<()> {
+        let began = now();
         for _ in 0..MAX_LOOKS {
-            if !self.look_round()? {
+            if !self.look_round()? || now() - began > MAX_LOOKS_MS {
                 break;
             }
         }

@@ -64,12 +64,12 @@ pub(crate) fn fork_into(cgroup: &Fd) -> Result<Fork> {
 }
 
 /// A child that does not copy our memory but shares it, until it runs a program or ends. We stand still meanwhile, and then
-/// see what it has written. Much faster than a fork.
-pub(crate) fn bear<T>(cgroup: Option<&Fd>, life: &mut T, live: fn(&mut T) -> !) -> Result<Child> {
+/// see what it has put into the cells of `life`. Much faster than a fork.
+pub(crate) fn bear<T>(cgroup: Option<&Fd>, life: &T, live: fn(&T) -> !) -> Result<Child> {
     let mut pidfd = -1_i32;
-    let mut birth = (life, live);
+    let birth = (life, live);
     let flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD;
-    let (begin, birth) = (begin_life::<T>, (&raw mut birth).expose_provenance());
+    let (begin, birth) = (begin_life::<T>, (&raw const birth).expose_provenance());
     let number = (&raw mut pidfd).expose_provenance();
     // SAFETY: CLONE_VFORK makes us wait. The kernel writes one number through `number`, which is the third argument of
     // `clone` on every machine, and the structure is its own, of the size that is told. `begin_life` gets what it takes.
@@ -100,7 +100,7 @@ pub(crate) fn bear<T>(cgroup: Option<&Fd>, life: &mut T, live: fn(&mut T) -> !) 
 /// Where the child of [`bear`] arrives.
 extern "C" fn begin_life<T>(birth: usize) -> ! {
     // SAFETY: `bear` made it for us, and waits.
-    let (life, live) = unsafe { &mut *ptr::with_exposed_provenance_mut::<(&mut T, fn(&mut T) -> !)>(birth) };
+    let (life, live) = unsafe { &*ptr::with_exposed_provenance::<(&T, fn(&T) -> !)>(birth) };
     live(life)
 }
 
@@ -349,21 +349,31 @@ fn process_control(what: usize, argument: usize) -> Result<()> {
     check(unsafe { syscall(arch::PRCTL, [what, argument, 0, 0, 0, 0]) }).map(drop)
 }
 
-/// SIGKILL for ourselves then, unless we have run a program by then: such a timer ends with what we are now.
-pub(crate) fn end_within(milliseconds: u64) -> Result<()> {
-    const CLOCK_MONOTONIC: usize = 1;
-    let event = Event { value: 0, signal: SIGKILL, kind: 0, rest: [0; 12] };
-    let mut timer = 0_i32;
-    let arguments = [(&raw const event).expose_provenance(), (&raw mut timer).expose_provenance()];
-    // SAFETY: the kernel reads a `sigevent` of 64 bytes and writes one number.
-    check(unsafe { syscall(arch::TIMER_CREATE, [CLOCK_MONOTONIC, arguments[0], arguments[1], 0, 0, 0]) })?;
-    // SAFETY: the kernel wrote it behind the compiler's back, through an exposed pointer.
-    let timer = unsafe { ptr::read_volatile(&raw const timer) };
-    // Interval and first time, each in seconds and nanoseconds.
-    let times = [0, 0, milliseconds / 1000, milliseconds % 1000 * 1_000_000];
-    // SAFETY: the kernel reads four words, and writes nothing through the null pointer.
-    check(unsafe { syscall(arch::TIMER_SETTIME, [signed(timer), 0, times.as_ptr().expose_provenance(), 0, 0, 0]) })
-        .map(drop)
+/// SIGKILL for ourselves, unless we have run a program by then: such a timer ends with what we are now.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadline(i32);
+
+impl Deadline {
+    pub(crate) fn set(milliseconds: u64) -> Result<Deadline> {
+        const CLOCK_MONOTONIC: usize = 1;
+        let event = Event { value: 0, signal: SIGKILL, kind: 0, rest: [0; 12] };
+        let mut timer = 0_i32;
+        let arguments = [(&raw const event).expose_provenance(), (&raw mut timer).expose_provenance()];
+        // SAFETY: the kernel reads a `sigevent` of 64 bytes and writes one number.
+        check(unsafe { syscall(arch::TIMER_CREATE, [CLOCK_MONOTONIC, arguments[0], arguments[1], 0, 0, 0]) })?;
+        // SAFETY: the kernel wrote it behind the compiler's back, through an exposed pointer.
+        let deadline = Deadline(unsafe { ptr::read_volatile(&raw const timer) });
+        deadline.put_off(milliseconds).map(|()| deadline)
+    }
+
+    /// So many from now on.
+    pub(crate) fn put_off(self, milliseconds: u64) -> Result<()> {
+        // Interval and first time, each in seconds and nanoseconds.
+        let times = [0, 0, milliseconds / 1000, milliseconds % 1000 * 1_000_000];
+        let arguments = [signed(self.0), 0, times.as_ptr().expose_provenance(), 0, 0, 0];
+        // SAFETY: the kernel reads four words, and writes nothing through the null pointer.
+        check(unsafe { syscall(arch::TIMER_SETTIME, arguments) }).map(drop)
+    }
 }
 
 /// `sigevent` for a signal.

@@ -104,7 +104,9 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if self.kill_now() && !self.leader.has_ended_within(DROP_PATIENCE) {
+        // One that was told before had its time, or is waited for by somebody else.
+        let was_ending = self.leader.pair.is_ending(self.leader.worker);
+        if self.kill_now() && !was_ending && !self.leader.has_ended_within(DROP_PATIENCE) {
             // Else each of many children would wait in vain.
             self.leader.pair.look_after();
         }

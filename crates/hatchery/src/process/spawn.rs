@@ -122,7 +122,10 @@ impl Guardian {
         let leaves = pair.leaves().filter(|_| !adopts);
         let mut cage = Cage::make(spec.confinement.resources, &self.name_of(worker), leaves.as_ref())?;
         let joins = groups(cage.joins())?;
-        let order = strings.order(worker, &spec.confinement, &cage, (given.len(), joins.len()))?;
+        let is_quick = joins.is_empty()
+            && spec.confinement.user.is_none()
+            && [program.as_path(), spec.cwd.as_deref().unwrap_or(Path::new("."))].into_iter().all(is_on_local_disk);
+        let order = strings.order(worker, &spec.confinement, &cage, (given.len(), joins.len()), is_quick)?;
         let fds: Vec<BorrowedFd<'_>> = given.iter().chain(&joins).chain(strings.memfd()).map(AsFd::as_fd).collect();
         let answer = pair.spawn(worker, &Order::Spawn(order), strings.inline_length(), &fds);
         match answer.map_err(os("order it from the guardian"))? {
@@ -205,6 +208,25 @@ fn candidates(program: &Path, env: &[(OsString, OsString)]) -> Vec<PathBuf> {
 
 fn is_executable(path: &Path) -> bool {
     accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS).is_ok()
+}
+
+/// Whether nothing but a disk of this machine has to answer for it. A network or a program (FUSE) may never, and then no
+/// signal ends who waits for it.
+fn is_on_local_disk(path: &Path) -> bool {
+    /// tmpfs, ext4 and its elders, XFS, Btrfs, ZFS, overlays, F2FS, SquashFS, EROFS, bcachefs.
+    const LOCAL: [u32; 10] = [
+        0x0102_1994,
+        0xEF53,
+        0x5846_5342,
+        0x9123_683E,
+        0x2FC1_2FC1,
+        0x794C_7630,
+        0xF2F5_2010,
+        0x7371_7368,
+        0xE0F5_E1E2,
+        0xCA45_1A4E,
+    ];
+    rustix::fs::statfs(path).is_ok_and(|found| LOCAL.contains(&(found.f_type as u32)))
 }
 
 /// The reader is ours and non-blocking; the writer is the child's, in blocking mode as every program expects.

@@ -65,6 +65,7 @@ impl Strings {
         confinement: &Confinement,
         cage: &Cage,
         (fds, joins): (usize, usize),
+        is_quick: bool,
     ) -> Result<Spawn<'_>, SpawnError> {
         let too_many = |_| os("place its descriptors")(io::Error::other("more than a message can carry"));
         let strings = match &self.memfd {
@@ -75,6 +76,7 @@ impl Strings {
             worker,
             on_escape: confinement.on_escape,
             no_new_privileges: confinement.no_new_privileges,
+            is_quick,
             user: confinement.user,
             open_files: cage.open_files().unwrap_or(0),
             address_space: cage.address_space().unwrap_or(0),

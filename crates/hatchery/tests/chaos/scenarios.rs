@@ -152,6 +152,7 @@ pub(crate) static ALL: &[Scenario] = &[
         short: &[("plain", 2), ("daemon", 1)],
         full: &[("hidden_daemon", 4), ("subreaper", 2)],
     },
+    Scenario { name: "ten_thousand_starts", run: lives::ten_thousand_starts, short: &[], full: &[("plain", 8)] },
     // 52: a worker dies, also one that holds the interpreter's lock. All that is its own dies with it; another takes its seat.
     Scenario {
         name: "worker_killed",

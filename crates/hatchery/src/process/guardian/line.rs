@@ -134,6 +134,10 @@ impl Waiting {
         self.state().workers.get_mut(&worker).map(|waiter| waiter.is_ending = true).is_some()
     }
 
+    pub(super) fn is_ending(&self, worker: u32) -> bool {
+        self.state().workers.get(&worker).is_some_and(|waiter| waiter.is_ending)
+    }
+
     /// Workers whose end is awaited.
     pub(super) fn ending(&self) -> Vec<u32> {
         let state = self.state();

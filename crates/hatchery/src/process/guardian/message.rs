@@ -94,6 +94,8 @@ pub(crate) struct Spawn<'a> {
     pub(crate) worker: u32,
     pub(crate) on_escape: OnEscape,
     pub(crate) no_new_privileges: bool,
+    /// Nothing that it does before its program runs can take long: the guardian may stand still for it.
+    pub(crate) is_quick: bool,
     /// User and group to become, with no supplementary groups.
     pub(crate) user: Option<(u32, u32)>,
     /// RLIMIT_NOFILE and RLIMIT_AS, soft and hard; 0 leaves what the host had.
@@ -380,7 +382,8 @@ impl<'b> Writer<'b> {
     fn spawn(&mut self, spawn: &Spawn<'_>) -> Option<()> {
         let (uid, gid) = spawn.user.unwrap_or_default();
         let (fds, joins) = (u32::from(spawn.fds), u32::from(spawn.joins));
-        self.u32s(&[spawn.worker, spawn.on_escape as u32, u32::from(spawn.no_new_privileges)])?;
+        let (no_new_privileges, is_quick) = (u32::from(spawn.no_new_privileges), u32::from(spawn.is_quick));
+        self.u32s(&[spawn.worker, spawn.on_escape as u32, no_new_privileges, is_quick])?;
         self.u32s(&[u32::from(spawn.user.is_some()), uid, gid, fds, joins, spawn.args, spawn.env])?;
         self.u64(spawn.open_files)?;
         self.u64(spawn.address_space)?;
@@ -453,7 +456,7 @@ impl<'a> Reader<'a> {
             2 => OnEscape::Adopt,
             _ => return None,
         };
-        let no_new_privileges = self.bool()?;
+        let (no_new_privileges, is_quick) = (self.bool()?, self.bool()?);
         let (has_user, uid, gid) = (self.bool()?, self.u32()?, self.u32()?);
         let (fds, joins) = (self.u32()?.try_into().ok()?, self.u32()?.try_into().ok()?);
         let (args, env) = (self.u32()?, self.u32()?);
@@ -468,6 +471,7 @@ impl<'a> Reader<'a> {
             worker,
             on_escape,
             no_new_privileges,
+            is_quick,
             user,
             open_files,
             address_space,
@@ -536,6 +540,7 @@ mod tests {
             worker: 7,
             on_escape: OnEscape::Report,
             no_new_privileges: true,
+            is_quick: true,
             user: Some((1000, 100)),
             open_files: 1024,
             address_space: 1 << 33,

@@ -166,6 +166,11 @@ impl Pair {
         is_there
     }
 
+    /// Whether it was ordered already.
+    pub(in crate::process) fn is_ending(&self, worker: u32) -> bool {
+        self.waiting.is_ending(worker)
+    }
+
     /// To the worker's group. Whether it will be heard; never blocks. Not in a forked copy of this program.
     pub(in crate::process) fn signal(&self, worker: u32, signal: Signal) -> bool {
         self.is_ours() && self.tell(&Order::Signal { worker, signal: signal.as_raw().cast_unsigned() })
@@ -195,7 +200,8 @@ impl Pair {
             if vigil.as_mut().is_some_and(|vigil| self.look(vigil) == Measure::GiveUp) {
                 break;
             }
-            vigil = vigil.filter(|vigil| !vigil.is_trusting() || self.waiting.is_awaited());
+            let is_needed = |vigil: &Vigil| !vigil.is_trusting() || self.waiting.is_awaited();
+            vigil = vigil.filter(|vigil| self.is_closed.load(Ordering::Acquire) || is_needed(vigil));
         }
         self.conclude(watcher);
     }
@@ -235,11 +241,12 @@ impl Pair {
         measure
     }
 
+    /// The question first: there may be more ends than room.
     fn remind(&self) {
+        self.tell(&Order::Ask);
         for worker in self.waiting.ending() {
             self.tell(&Order::End { worker });
         }
-        self.tell(&Order::Ask);
     }
 
     /// The guardian first: what it leaves is the keeper's, should that go on.
@@ -263,7 +270,10 @@ impl Pair {
             let _next_sweep_does = end_marked(self.mark, REMAINS_PATIENCE, spared);
         }
         // Nobody listens to one that was given up, but it is not gone before the kernel lets go of it.
-        while !ends_within(&self.guardian.pidfd, REMAINS_PATIENCE) {}
+        while !ends_within(&self.guardian.pidfd, REMAINS_PATIENCE) {
+            // Without memory the kernel does not wait for us.
+            thread::sleep(LOOK);
+        }
         if let Some(folder) = &self.cgroup {
             folder.remove();
         }

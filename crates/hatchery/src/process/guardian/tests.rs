@@ -300,6 +300,7 @@ impl<'a> Program<'a> {
             worker: number,
             on_escape: OnEscape::Kill,
             no_new_privileges: false,
+            is_quick: true,
             user: None,
             open_files: 0,
             address_space: 0,

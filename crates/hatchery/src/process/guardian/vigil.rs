@@ -23,15 +23,13 @@ pub(super) struct Vigil {
 enum Stage {
     Trusting {
         silent: u32,
+        /// It was seen stopped by the last look. Whoever stops everything lets it go on one after the other.
+        was_stopped: bool,
     },
     /// It was told to end, or its keeper was told to end it.
-    Parting {
-        looks: u32,
-    },
+    Parting { looks: u32 },
     /// Both were killed.
-    Killed {
-        looks: u32,
-    },
+    Killed { looks: u32 },
 }
 
 /// What is to be done.
@@ -51,12 +49,12 @@ pub(super) enum Measure {
 impl Vigil {
     /// The first look is due at once: whoever calls for it has waited.
     pub(super) fn from(now: Instant) -> Vigil {
-        Vigil { next_look: now, stage: Stage::Trusting { silent: 0 } }
+        Vigil { next_look: now, stage: Stage::Trusting { silent: 0, was_stopped: false } }
     }
 
     /// The guardian has said something.
     pub(super) fn heard(&mut self) {
-        if let Stage::Trusting { silent } = &mut self.stage {
+        if let Stage::Trusting { silent, .. } = &mut self.stage {
             *silent = 0;
         }
     }
@@ -74,10 +72,13 @@ impl Vigil {
         self.next_look = now + LOOK;
         let (stage, measure) = match self.stage {
             Stage::Trusting { .. } if is_closed => (Stage::Parting { looks: 1 }, Measure::Wait),
-            Stage::Trusting { silent } if silent >= SILENT_LOOKS || is_stopped() => {
-                (Stage::Parting { looks: 0 }, Measure::Replace)
+            Stage::Trusting { silent, was_stopped } => {
+                let is_stopped = is_stopped();
+                match silent >= SILENT_LOOKS || (was_stopped && is_stopped) {
+                    true => (Stage::Parting { looks: 0 }, Measure::Replace),
+                    false => (Stage::Trusting { silent: silent + 1, was_stopped: is_stopped }, Measure::Remind),
+                }
             }
-            Stage::Trusting { silent } => (Stage::Trusting { silent: silent + 1 }, Measure::Remind),
             Stage::Parting { looks: PARTING_LOOKS.. } => (Stage::Killed { looks: 0 }, Measure::Kill),
             Stage::Parting { looks } => (Stage::Parting { looks: looks + 1 }, Measure::Wait),
             Stage::Killed { looks: PARTING_LOOKS.. } => (Stage::Killed { looks: 0 }, Measure::GiveUp),
@@ -118,9 +119,11 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_stopped_is_replaced_at_once() {
+    fn one_that_stays_stopped_is_replaced() {
         let mut vigil = Vigil::from(Instant::now());
-        assert_eq!(vigil.look(Instant::now(), false, || true), Measure::Replace);
+        let mut look = |is_stopped| vigil.look(Instant::now(), false, || is_stopped);
+        assert_eq!([true, false, true].map(&mut look), [Measure::Remind; 3], "it went on");
+        assert_eq!(look(true), Measure::Replace);
         assert!(!vigil.is_trusting());
     }
 

@@ -37,9 +37,23 @@ fn runtime_threads(pid: i32) -> usize {
 
 pub(crate) fn cycles(rig: &mut Rig) -> Outcome<String> {
     let rounds = if rig.case.full { 40 } else { 1 };
+    go_round(rig, 2, rounds)
+}
+
+/// Of workers: so many are started and stopped in each cycle.
+pub(crate) fn ten_thousand_starts(rig: &mut Rig) -> Outcome<String> {
+    const CYCLES_IN_A_ROUND: usize = 5;
+    // Until its allocator has all that it will ever want.
+    const WARM_UP: usize = 100;
+    go_round(rig, WARM_UP, 10_000 / (CYCLES_IN_A_ROUND * rig.case.workers))
+}
+
+fn go_round(rig: &mut Rig, warm_up: usize, rounds: usize) -> Outcome<String> {
     let mut subject = rig.launch()?;
     // What the first use opens for good is no leak.
-    subject.tell("cycle 2")?;
+    for _ in 0..warm_up / 2 {
+        subject.tell("cycle 2")?;
+    }
     let before = Baseline::of(rig, &subject);
     for _ in 0..rounds {
         subject.tell("cycle 5")?;
@@ -48,7 +62,7 @@ pub(crate) fn cycles(rig: &mut Rig) -> Outcome<String> {
         .map_err(|error| format!("{error}; after {rounds} times five cycles: {:?}", Baseline::of(rig, &subject)))?;
     subject.kill()?;
     rig.nobody()?;
-    Ok(format!("{} cycles", rounds * 5))
+    Ok(format!("{} cycles of {} workers", rounds * 5, rig.case.workers))
 }
 
 /// What must not grow.
@@ -59,7 +73,12 @@ struct Baseline {
     zombies: usize,
     records: usize,
     cgroups: usize,
+    /// Of the supervisor, resident.
+    memory: usize,
 }
+
+/// An allocator keeps what it will need again: a leak is more than that, however many the cycles.
+const SLACK: usize = 4 << 20;
 
 impl Baseline {
     fn of(rig: &Rig, subject: &Subject) -> Baseline {
@@ -70,6 +89,7 @@ impl Baseline {
             zombies: zombies().len(),
             records: entries(&rig.dir.join("data/runs")).len(),
             cgroups: cgroup::folders_below(&rig.cgroup()).len(),
+            memory: resident(pid),
         }
     }
 
@@ -79,7 +99,15 @@ impl Baseline {
             && self.zombies <= other.zombies
             && self.records <= other.records
             && self.cgroups <= other.cgroups
+            && self.memory <= other.memory + SLACK
     }
+}
+
+/// In bytes.
+fn resident(pid: i32) -> usize {
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+    let pages: Option<usize> = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());
+    pages.unwrap_or(usize::MAX >> 12) * rustix::param::page_size()
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {

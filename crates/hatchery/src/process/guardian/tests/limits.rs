@@ -143,3 +143,19 @@ fn a_guardian_whose_worker_the_kernel_holds_still_answers() {
     run.order(&Order::Ask, &[]);
     assert!(matches!(run.fact(), (Fact::Alive, None)));
 }
+
+/// No signal ends it, so nobody may stand still for it.
+#[test]
+fn a_guardian_gives_up_one_that_the_kernel_holds_before_it_begins() {
+    let Some(freezer) = crate::process::freezer::Freezer::make() else { return };
+    let mut run = Run::new(Tier::Plain);
+    let door = freezer.freeze_empty();
+    let program = Program::sh(1, "exit 0");
+    let strings = Strings::Inline(b"/bin/true\0\0true\0");
+    let order = Spawn { fds: 1, joins: 1, args: 1, strings, is_quick: false, ..program.order };
+    run.order(&Order::Spawn(order), &[dev_null().as_fd(), door.as_fd()]);
+    assert_eq!(run.answer(1).unwrap_err(), (Step::Exec, rustix::io::Errno::TIMEDOUT.raw_os_error()));
+    let second = run.spawn(2, "exit 0");
+    run.end(&second);
+    freezer.thaw();
+}
