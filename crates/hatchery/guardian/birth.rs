@@ -29,7 +29,8 @@ pub(crate) struct Home {
     pub(crate) origins: Origins,
 }
 
-/// Starts the program; the order must have been checked against the descriptors that came with it.
+/// Starts the program; the order must have been checked against the descriptors that came with it. `few_words` is room for
+/// the pointers to its strings, unless they are many.
 pub(crate) fn give_birth(
     home: &Home,
     spawn: &Spawn<'_>,
@@ -37,10 +38,17 @@ pub(crate) fn give_birth(
     fds: &Descriptors,
     place: Option<&Place>,
     masters: [Watch; 2],
+    few_words: &mut [usize],
 ) -> core::result::Result<Child, Failure> {
-    let mut arguments = at(Step::Memory, Mapping::of_words(spawn.args as usize + 1))?;
-    let mut environment = at(Step::Memory, Mapping::of_words(spawn.env as usize + 1))?;
-    let program = Program::cut(spawn, strings, arguments.words(), environment.words());
+    let (args, env) = (spawn.args as usize + 1, spawn.env as usize + 1);
+    let needed = at(Step::Order, args.checked_add(env).ok_or(Errno::INVAL))?;
+    let mut many_words = None;
+    let words = match few_words.get_mut(..needed) {
+        Some(words) => words,
+        None => many_words.insert(at(Step::Memory, Mapping::of_words(needed))?).words(),
+    };
+    let (arguments, environment) = words.split_at_mut(args);
+    let program = Program::cut(spawn, strings, arguments, environment);
     let program = at(Step::Order, program.ok_or(Errno::INVAL))?;
     Birth { home, spawn, fds, place, masters, program: &program }.attempts()
 }

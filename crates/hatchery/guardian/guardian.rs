@@ -20,12 +20,16 @@ use crate::sys::sockets::{Descriptors, READABLE, Watch, child_events, is_readabl
 use crate::sys::{Errno, Fd, Result, errno_of};
 use table::Table;
 
+/// Arguments and variables of an ordinary worker.
+const FEW_WORDS: usize = 1024;
+
 /// How many orders are obeyed before what they began is carried on.
 const MAX_ORDERS: u32 = 64;
 
 static TABLE: Room<Table> = Room::new(Table::new());
 static CHILDREN: Room<Pids> = Room::new(Pids::new());
 static FAMILY: Room<Pids> = Room::new(Pids::new());
+static WORDS: Room<[usize; FEW_WORDS]> = Room::new([0; FEW_WORDS]);
 static BUFFER: Room<[u8; MAX_HEAD + MAX_INLINE]> = Room::new([0; MAX_HEAD + MAX_INLINE]);
 
 /// What the keeper gives its guardian.
@@ -82,6 +86,8 @@ struct Guardian {
     number: u32,
     run_folder: Option<RunFolder>,
     leaves: Option<Leaves>,
+    /// For each birth anew.
+    words: &'static mut [usize; FEW_WORDS],
 }
 
 /// The host or the keeper is gone, or the host is not what it should be.
@@ -107,7 +113,8 @@ impl Guardian {
         let leaves = run_folder.as_ref().map(|run| run.leaves(number, layers.clone_into_cgroup == 0)).transpose();
         let leaves = at(Step::Leaf, leaves)?;
         let channel = Channel { socket: post.socket, masters: [Some(post.host), Some(post.keeper)] };
-        Ok(Guardian { channel, child_events, lineage, table: TABLE.take(), home, layers, number, run_folder, leaves })
+        let (table, words) = (TABLE.take(), WORDS.take());
+        Ok(Guardian { channel, child_events, lineage, table, home, layers, number, run_folder, leaves, words })
     }
 
     fn serve(&mut self) -> core::result::Result<(), Masterless> {
@@ -203,18 +210,18 @@ impl Guardian {
     }
 
     fn start_at(
-        &self,
+        &mut self,
         spawn: &Spawn<'_>,
         descriptors: &Descriptors,
         place: Option<&Place>,
     ) -> core::result::Result<processes::Child, Failure> {
         let masters = self.channel.watch_masters();
         match spawn.strings {
-            Strings::Inline(strings) => give_birth(&self.home, spawn, strings, descriptors, place, masters),
+            Strings::Inline(strings) => give_birth(&self.home, spawn, strings, descriptors, place, masters, self.words),
             Strings::Memfd { length } => {
                 let file = at(Step::Order, descriptors.iter().last().ok_or(Errno::INVAL))?;
                 let strings = at(Step::Memory, Mapping::of_sealed(file, length as usize))?;
-                give_birth(&self.home, spawn, strings.bytes(), descriptors, place, masters)
+                give_birth(&self.home, spawn, strings.bytes(), descriptors, place, masters, self.words)
             }
         }
     }

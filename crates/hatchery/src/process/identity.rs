@@ -61,6 +61,11 @@ impl Identity {
         Identity { pid, traits: Traits::of(pid.raw(), pidfd) }
     }
 
+    /// [`Identity::of`] one that was started just now.
+    pub(crate) fn of_newborn(pid: Pid, pidfd: impl AsFd) -> Identity {
+        Identity { pid, traits: Traits::of_newborn(pid.raw(), pidfd) }
+    }
+
     pub(crate) fn pid(&self) -> Pid {
         self.pid
     }

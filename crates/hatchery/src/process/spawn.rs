@@ -155,7 +155,7 @@ impl Guardian {
         let seen = self.is_enclosed().then(|| number_behind(pidfd).filter(|_| numbers_are_ours())).flatten();
         let pid = Pid::new(seen.unwrap_or(told.cast_signed()));
         let pid = pid.ok_or_else(|| os("take hold of the new process")(io::Error::other("it has no number here")))?;
-        Ok(Identity::of(pid, pidfd))
+        Ok(Identity::of_newborn(pid, pidfd))
     }
 
     /// What was let go of is told from the rest by its mark, and by nothing else.

@@ -31,9 +31,17 @@ pub(super) enum Likeness {
 impl Traits {
     /// Of the process that `pidfd` refers to, whose number is `pid`.
     pub(super) fn of(pid: Pid, pidfd: impl AsFd) -> Traits {
+        let newborn = Traits::of_newborn(pid, pidfd);
+        Traits { start_time: newborn.start_time.or_else(|| start_time(pid)), ..newborn }
+    }
+
+    /// Of one that is only about to run its program. The kernel does not tell its start time before it does, and that is
+    /// long to wait for what says less than an inode: without it, if there is one.
+    pub(super) fn of_newborn(pid: Pid, pidfd: impl AsFd) -> Traits {
+        let pidfs_inode = pidfs_inode(&pidfd);
         Traits {
-            start_time: start_time(pid),
-            pidfs_inode: pidfs_inode(&pidfd),
+            start_time: if pidfs_inode.is_none() { start_time(pid) } else { None },
+            pidfs_inode,
             pidfs_handle: raw::pidfs_handle(pidfd.as_fd()).ok(),
             boot_id: boot_id(),
         }
