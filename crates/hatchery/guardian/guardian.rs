@@ -182,6 +182,7 @@ impl Guardian {
         match self.start(spawn, &descriptors) {
             Ok((pid, pidfd)) => {
                 self.channel.say(&Fact::Spawned { worker, pid: pid.cast_unsigned() }, Some(&pidfd))?;
+                processes::give_way();
                 self.leaves.iter_mut().for_each(|leaves| leaves.foresee_after(worker));
                 Ok(())
             }

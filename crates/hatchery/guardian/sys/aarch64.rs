@@ -88,6 +88,7 @@ pub(super) const WAITID: usize = 95;
 pub(super) const TIMER_CREATE: usize = 107;
 pub(super) const TIMER_SETTIME: usize = 110;
 pub(super) const CLOCK_GETTIME: usize = 113;
+pub(super) const SCHED_YIELD: usize = 124;
 pub(super) const KILL: usize = 129;
 pub(super) const RT_SIGACTION: usize = 134;
 pub(super) const RT_SIGPROCMASK: usize = 135;

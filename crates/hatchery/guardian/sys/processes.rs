@@ -405,6 +405,12 @@ pub(crate) fn run_promptly() -> Result<()> {
     check(unsafe { syscall(arch::SCHED_SETATTR, [0, (&raw const prompt).expose_provenance(), 0, 0, 0, 0]) }).map(drop)
 }
 
+/// Whoever waits for the processor goes first.
+pub(crate) fn give_way() {
+    // SAFETY: no arguments.
+    unsafe { syscall(arch::SCHED_YIELD, [0; 6]) };
+}
+
 /// `sched_attr`, of its first size.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]

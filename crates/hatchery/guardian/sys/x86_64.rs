@@ -76,6 +76,7 @@ pub(super) const MMAP: usize = 9;
 pub(super) const MUNMAP: usize = 11;
 pub(super) const RT_SIGACTION: usize = 13;
 pub(super) const RT_SIGPROCMASK: usize = 14;
+pub(super) const SCHED_YIELD: usize = 24;
 pub(super) const GETPID: usize = 39;
 pub(super) const SENDMSG: usize = 46;
 pub(super) const RECVMSG: usize = 47;
