@@ -91,11 +91,12 @@ impl Held {
         !watched[0].revents().is_empty()
     }
 
-    /// Stops it, and waits until it has stopped, or is held by a tracer.
+    /// Stops it, and waits until it has stopped, is held by a tracer, or stands still for a child that it has just made, and stops
+    /// when that goes on.
     pub(crate) fn stop(&self) -> Outcome {
         self.send(Signal::STOP)?;
         eventually(&format!("{} is stopped", self.pid), || {
-            Process::look(self.pid).is_some_and(|it| matches!(it.state, 'T' | 't'))
+            Process::look(self.pid).is_some_and(|it| matches!(it.state, 'T' | 't' | 'D'))
         })
     }
 }
