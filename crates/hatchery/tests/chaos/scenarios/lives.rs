@@ -36,15 +36,16 @@ fn runtime_threads(pid: i32) -> usize {
 }
 
 pub(crate) fn cycles(rig: &mut Rig) -> Outcome<String> {
-    let rounds = if rig.case.full { 40 } else { 1 };
-    go_round(rig, 2, rounds)
+    let (warm_up, rounds) = if rig.case.full { (WARM_UP, 40) } else { (2, 1) };
+    go_round(rig, warm_up, rounds)
 }
+
+/// How many cycles until its allocator has all that it will ever want.
+const WARM_UP: usize = 100;
 
 /// Of workers: so many are started and stopped in each cycle.
 pub(crate) fn ten_thousand_starts(rig: &mut Rig) -> Outcome<String> {
     const CYCLES_IN_A_ROUND: usize = 5;
-    // Until its allocator has all that it will ever want.
-    const WARM_UP: usize = 100;
     go_round(rig, WARM_UP, 10_000 / (CYCLES_IN_A_ROUND * rig.case.workers))
 }
 

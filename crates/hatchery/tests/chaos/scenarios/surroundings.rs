@@ -239,7 +239,8 @@ struct Hunger {
 
 const HUNGERS: [Hunger; 3] = [
     Hunger { limit: "--nproc=0:", relief: "--nproc=1000:", word: Some("clone") },
-    Hunger { limit: "--as=4096:", relief: "--as=unlimited:", word: Some("memory") },
+    // It needs no memory for a birth, but its worker's program does, and inherits the limit.
+    Hunger { limit: "--as=4096:", relief: "--as=unlimited:", word: Some("SIGSEGV") },
     // It cannot look at its children without one, and so does not claim that they are gone.
     Hunger { limit: "--nofile=16:", relief: "--nofile=1024:", word: None },
 ];
