@@ -233,16 +233,16 @@ pub(crate) fn guardian_starved(rig: &mut Rig) -> Outcome<String> {
 struct Hunger {
     limit: &'static str,
     relief: &'static str,
-    /// What is said of it, if that takes no ten seconds.
-    word: Option<&'static str>,
+    /// One word of what is said of it.
+    word: &'static str,
 }
 
 const HUNGERS: [Hunger; 3] = [
-    Hunger { limit: "--nproc=0:", relief: "--nproc=1000:", word: Some("clone") },
+    Hunger { limit: "--nproc=0:", relief: "--nproc=1000:", word: "clone" },
     // It needs no memory for a birth, but its worker's program does, and inherits the limit.
-    Hunger { limit: "--as=4096:", relief: "--as=unlimited:", word: Some("SIGSEGV") },
-    // It cannot look at its children without one, and so does not claim that they are gone.
-    Hunger { limit: "--nofile=16:", relief: "--nofile=1024:", word: None },
+    Hunger { limit: "--as=4096:", relief: "--as=unlimited:", word: "SIGSEGV" },
+    // Its children's numbers it gets from the kernel then, one by one: the old worker ends, a new one cannot be had.
+    Hunger { limit: "--nofile=16:", relief: "--nofile=1024:", word: "files" },
 ];
 
 fn starve(rig: &Rig, hunger: &Hunger, is_fed: bool) -> Outcome {
@@ -252,11 +252,7 @@ fn starve(rig: &Rig, hunger: &Hunger, is_fed: bool) -> Outcome {
     let worker = subject.workers()?.first().copied().and_then(Held::hold).ok_or("no worker")?;
     worker.send(Signal::KILL)?;
     eventually("the worker is dead", || worker.is_dead())?;
-    match hunger.word {
-        Some(word) => drop(subject.tell(&format!("told {word}"))?),
-        None if rig.case.full => drop(subject.tell("told Unkillable")?),
-        None => {}
-    }
+    subject.tell(&format!("told {}", hunger.word))?;
     if is_fed {
         limit(rig, &guardian, hunger.relief)?;
         subject.tell("call")?;
