@@ -8,7 +8,7 @@ use core::ffi::CStr;
 use crate::folders::folders_in;
 use crate::lineage::pause;
 use crate::sys::files::{self, Open};
-use crate::sys::processes::{self, Fork};
+use crate::sys::processes;
 use crate::sys::sockets::wait;
 use crate::sys::{Errno, Fd, Result};
 use crate::text::Text;
@@ -224,11 +224,9 @@ fn write_in(folder: &Fd, path: &CStr, bytes: &[u8]) -> Result<()> {
 }
 
 fn be_born_in(leaf: &Fd) -> Result<()> {
-    match processes::fork_into(leaf)? {
-        Fork::Child => processes::exit(0),
-        Fork::Parent(child) => match processes::wait_and_reap(child.pid) {
-            Some(ended) if !ended.by_sigkill() => Ok(()),
-            _ => Err(Errno::CANCELED),
-        },
+    let child = processes::bear(Some(leaf), &(), |()| processes::exit(0))?;
+    match processes::wait_and_reap(child.pid) {
+        Some(ended) if !ended.by_sigkill() => Ok(()),
+        _ => Err(Errno::CANCELED),
     }
 }

@@ -47,24 +47,8 @@ pub(crate) fn fork(namespaces: usize) -> Result<Fork> {
     Ok(forked(pid, pidfd))
 }
 
-/// As `fork`, but the child is born in that cgroup.
-pub(crate) fn fork_into(cgroup: &Fd) -> Result<Fork> {
-    let mut pidfd = -1_i32;
-    let mut arguments = CloneArguments {
-        flags: CLONE_INTO_CGROUP | CLONE_PIDFD as u64,
-        pidfd: (&raw mut pidfd).expose_provenance() as u64,
-        exit_signal: u64::from(SIGCHLD),
-        cgroup: fd(cgroup) as u64,
-        ..CloneArguments::default()
-    };
-    let size = size_of::<CloneArguments>();
-    // SAFETY: as above; the structure is the kernel's, of the size that is told.
-    let pid = check(unsafe { syscall(CLONE3, [(&raw mut arguments).expose_provenance(), size, 0, 0, 0, 0]) })?;
-    Ok(forked(pid, pidfd))
-}
-
 /// A child that does not copy our memory but shares it, until it runs a program or ends. We stand still meanwhile, and then
-/// see what it has put into the cells of `life`. Much faster than a fork.
+/// see what it has put into the cells of `life`. Much faster than a fork, and it can be born in a cgroup.
 pub(crate) fn bear<T>(cgroup: Option<&Fd>, life: &T, live: fn(&T) -> !) -> Result<Child> {
     let mut pidfd = -1_i32;
     let birth = (life, live);

@@ -123,7 +123,6 @@ impl Guardian {
         let mut cage = Cage::make(spec.confinement.resources, &self.name_of(worker), leaves.as_ref())?;
         let joins = groups(cage.joins())?;
         let is_quick = joins.is_empty()
-            && spec.confinement.user.is_none()
             && [program.as_path(), spec.cwd.as_deref().unwrap_or(Path::new("."))].into_iter().all(is_on_local_disk);
         let order = strings.order(worker, &spec.confinement, &cage, (given.len(), joins.len()), is_quick)?;
         let fds: Vec<BorrowedFd<'_>> = given.iter().chain(&joins).chain(strings.memfd()).map(AsFd::as_fd).collect();
