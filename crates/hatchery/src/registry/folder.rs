@@ -124,11 +124,6 @@ impl Folder {
         lock(File::from(openat(&self.fd, ".", FOLDER, Mode::empty())?))
     }
 
-    /// Makes sure that names in it survive a crash of the machine.
-    pub(super) fn sync(&self) -> Result<(), Refusal> {
-        rustix::fs::fsync(&self.fd).map_err(|error| io_refusal(&self.path, error.into()))
-    }
-
     /// The names in it.
     pub(super) fn names(&self) -> Result<Vec<String>, Refusal> {
         let mut dir = Dir::read_from(&self.fd).map_err(|error| io_refusal(&self.path, error.into()))?;

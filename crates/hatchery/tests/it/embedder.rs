@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hatchery::Hatchery;
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::containment::kill;
@@ -149,7 +149,7 @@ struct State {
     dumpable: bool,
     /// Whole files.
     files: Vec<(&'static str, String)>,
-    group_and_session: (Pid, Option<Pid>),
+    group_and_session: (i32, i32),
     nice: i32,
 }
 
@@ -192,10 +192,16 @@ impl State {
             death_signal: rustix::process::parent_process_death_signal().unwrap(),
             dumpable: rustix::process::dumpable_behavior().unwrap() == rustix::process::DumpableBehavior::Dumpable,
             files: FILES.map(|path| (path, std::fs::read_to_string(path).unwrap())).to_vec(),
-            group_and_session: (rustix::process::getpgrp(), rustix::process::getsid(None).ok()),
+            group_and_session: group_and_session(),
             nice: rustix::process::getpriority_process(None).unwrap(),
         }
     }
+}
+
+/// Either is 0 if its leader is in a PID namespace that we cannot see into, for which rustix has no word.
+fn group_and_session() -> (i32, i32) {
+    // SAFETY: numbers in, numbers out.
+    unsafe { (libc::getpgrp(), libc::getsid(0)) }
 }
 
 fn disposition(signal: i32) -> (usize, i32) {

@@ -151,7 +151,7 @@ impl Files {
         let unborn = format!(".{name}");
         let folder = runs.make(&unborn)?;
         let files = Files::fill(&folder, header);
-        match files.and_then(|files| runs.rename(&unborn, &name).and_then(|()| runs.sync()).map(|()| files)) {
+        match files.and_then(|files| runs.rename(&unborn, &name).map(|()| files)) {
             Ok((record, lock)) => Ok(Files { folder: runs.folder(&name)?, runs, record, _lock: lock }),
             Err(refusal) => {
                 let _nothing_was_made = runs.remove(&unborn);
@@ -165,8 +165,8 @@ impl Files {
         let lock = lock(folder.create(LOCK)?).map_err(failed)?;
         let lock = lock.ok_or_else(|| failed(io::Error::other("somebody else holds the lock of a new run")))?;
         let mut record = folder.create(RECORD)?;
-        write_line(&mut record, header).and_then(|()| record.sync_all()).map_err(failed)?;
-        folder.sync()?;
+        // Not synced: a crash of the machine ends every process that could be written down here.
+        write_line(&mut record, header).map_err(failed)?;
         Ok((record, lock))
     }
 
@@ -185,7 +185,6 @@ impl Files {
         write_line(&mut text, &known.header)?;
         known.lines().iter().try_for_each(|line| write_line(&mut text, line))?;
         record.write_all(&text)?;
-        record.sync_all()?;
         self.folder.rename(REWRITTEN, RECORD).map_err(failed)?;
         self.record = record;
         Ok(())
