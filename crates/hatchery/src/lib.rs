@@ -79,7 +79,10 @@ pub use config::{
 pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor, write_guardian};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{RunId, WorkerId};
-pub use pool::{PayloadStream, Pool, PoolStatus, ReplyStream, StopGraces, Timeouts, WorkerStatus};
+pub use pool::{
+    Affinity, Capacity, Concurrency, HealthCheck, Heartbeat, OnTimeout, PayloadStream, Pool, PoolStatus, Priority,
+    Recycle, ReplyStream, Restarts, StartBatches, StopGraces, TimeoutProfile, Timeouts, WorkerStatus,
+};
 pub use process::{Containment, Guarantee, Layer, LayerState, OnEscape, ResourceLimits};
 pub use pyenv::{FoundBy, Interpreter, Probe, PythonApp, PythonVersion, runtime_dir};
 pub use registry::{

@@ -3,9 +3,14 @@
 
 mod keeper;
 mod roster;
+mod settings;
 mod shared;
 mod stream;
 
+pub use settings::{
+    Affinity, Capacity, Concurrency, HealthCheck, Heartbeat, OnTimeout, Priority, Recycle, Restarts, StartBatches,
+    TimeoutProfile,
+};
 pub use stream::{PayloadStream, ReplyStream};
 
 use std::sync::Arc;
