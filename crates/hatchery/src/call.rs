@@ -1,6 +1,7 @@
 //! What travels with a call: its options, its deadline, and the names of the stages that a deadline may pass in.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind};
@@ -17,6 +18,10 @@ pub struct CallOptions {
     pub(crate) timeout: Option<Duration>,
     pub(crate) correlation_id: Option<String>,
     pub(crate) session: Option<String>,
+    pub(crate) affinity: Option<Affinity>,
+    pub(crate) priority: Priority,
+    pub(crate) tenant: Option<Arc<str>>,
+    pub(crate) idempotent: bool,
 }
 
 impl CallOptions {
@@ -47,6 +52,34 @@ impl CallOptions {
         self
     }
 
+    /// What the call may do if its session's worker cannot take it. Beats the pool's.
+    #[must_use]
+    pub fn affinity(mut self, affinity: Affinity) -> CallOptions {
+        self.affinity = Some(affinity);
+        self
+    }
+
+    /// Whose turn comes first, where calls wait. Calls of one session keep their order, whatever this says.
+    #[must_use]
+    pub fn priority(mut self, priority: Priority) -> CallOptions {
+        self.priority = priority;
+        self
+    }
+
+    /// On whose behalf: where calls of several tenants wait, they take turns. Default: none, which is a tenant too.
+    #[must_use]
+    pub fn tenant(mut self, label: impl Into<Arc<str>>) -> CallOptions {
+        self.tenant = Some(label.into());
+        self
+    }
+
+    /// Running it twice does no harm: it is made again, until its deadline, if its worker dies.
+    #[must_use]
+    pub fn idempotent(mut self, yes: bool) -> CallOptions {
+        self.idempotent = yes;
+        self
+    }
+
     /// With a correlation id, the caller's or a new one.
     pub(crate) fn identified(&self) -> CallOptions {
         let mut options = self.clone();
@@ -61,6 +94,32 @@ impl CallOptions {
             None => error,
         }
     }
+}
+
+/// What a call of a session may do if the session's worker cannot take it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Affinity {
+    /// Go to another worker.
+    #[default]
+    Hint,
+    /// Wait for that worker. If it is gone, so is the session's state: `unavailable`.
+    StrictQueue,
+    /// Fail with `conflict` if that worker is busy, with `unavailable` if it is gone.
+    StrictFailFast,
+}
+
+/// Whose turn comes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// After everything else.
+    Low,
+    /// As usual.
+    #[default]
+    Normal,
+    /// Before everything else.
+    High,
 }
 
 /// Where a call, or a start, was when its deadline passed.
@@ -100,6 +159,10 @@ impl Deadline {
     /// What is left at `now`; zero once it has passed.
     pub(crate) fn left(&self, now: Instant) -> Duration {
         self.at.saturating_duration_since(now)
+    }
+
+    pub(crate) fn at(&self) -> Instant {
+        self.at
     }
 
     pub(crate) fn error(&self, stage: Stage) -> Error {

@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::{Mutex, broadcast, mpsc, watch};
-use tokio::task::{JoinError, JoinSet};
+use tokio::sync::broadcast;
+use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::config::{self, InstanceConfig};
@@ -22,7 +22,7 @@ use crate::doctor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::HostTools;
 use crate::id::RunId;
-use crate::pool::{self, Keeper, Pool, Shared, Starts};
+use crate::pool::{self, Crew, Hiring, Pool, PoolStats, Shared, WorkerStatus};
 use crate::process::{Containment, Escalation, Guarantee};
 use crate::registry::{Instance, ProcessEntry, RunRegistry, SweepOptions};
 use crate::run::{self, Run};
@@ -50,18 +50,11 @@ const SWEEP_EVERY: Duration = Duration::from_secs(30);
 pub struct Hatchery {
     run: Arc<Run>,
     pools: BTreeMap<String, Pool>,
-    kept: Vec<KeptPool>,
+    /// One for each pool, in the order of their start.
+    crews: Vec<Arc<Crew>>,
     emitter: Emitter,
-    /// One task per seat. Emptied by the shutdown.
-    keepers: Mutex<JoinSet<()>>,
     /// Aborted when this is dropped.
     _housekeeping: JoinSet<()>,
-}
-
-/// A pool, and the word that ends its workers.
-struct KeptPool {
-    shared: Arc<Shared>,
-    stop: watch::Sender<Option<Escalation>>,
 }
 
 /// Configures a [`Hatchery`]. Nothing is started, or checked, before `start`.
@@ -170,14 +163,39 @@ impl Hatchery {
         Events(self.emitter.subscribe())
     }
 
-    /// How one more first start went. A keeper that fails before it can tell is heard of all the same.
-    async fn next_start(&self, told: &mut mpsc::UnboundedReceiver<Result<()>>) -> Result<()> {
-        let mut keepers = self.keepers.lock().await;
-        tokio::select! {
-            biased;
-            Some(told) = told.recv() => told,
-            Some(kept) = keepers.join_next() => kept.or_else(|error| failed("start", &error)),
-            else => Ok(()),
+    /// What has become of the calls of all pools so far.
+    pub fn stats(&self) -> PoolStats {
+        self.pools.values().fold(PoolStats::default(), |all, pool| all.and(&pool.stats()))
+    }
+
+    /// The workers of all pools.
+    pub fn workers(&self) -> Vec<WorkerStatus> {
+        self.pools.values().flat_map(Pool::workers).collect()
+    }
+
+    /// Waits until every pool has a worker that is ready, at most so long.
+    ///
+    /// # Errors
+    /// That of the first pool that cannot serve, at once, as [`Pool::await_ready`] has it.
+    pub async fn await_ready(&self, within: Duration) -> Result<()> {
+        let end = Instant::now().checked_add(within);
+        for pool in self.pools.values() {
+            pool.await_ready(end.map_or(within, |end| end.saturating_duration_since(Instant::now()))).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the first start of every worker of every pool has come to an end. Says why, if no pool can serve.
+    async fn await_starts(&self) -> Result<()> {
+        let mut reasons = Vec::new();
+        for crew in &self.crews {
+            if let Err(Some(reason)) = crew.shared.standing_decided().await {
+                reasons.push(reason);
+            }
+        }
+        match reasons.into_iter().next() {
+            Some(first) if self.crews.iter().all(|crew| !crew.shared.can_serve()) => Err(first),
+            _ => Ok(()),
         }
     }
 }
@@ -210,19 +228,12 @@ fn enclosed(pools: &[(String, Arc<dyn App>, pool::Config)]) -> Vec<String> {
     asked.map(|(name, _, _)| name.clone()).collect()
 }
 
-/// A keeper that was dropped with its runtime has ended its worker, as it should.
-fn failed(attempted: &str, error: &JoinError) -> Result<()> {
-    if error.is_cancelled() {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Internal, format!("{attempted}: the keeper of a worker failed: {error}")))
-}
-
 impl Drop for Hatchery {
     fn drop(&mut self) {
-        for pool in &self.kept {
-            pool.shared.close();
-            pool.shared.kill();
+        for crew in &self.crews {
+            crew.end(Escalation::AT_ONCE);
+            crew.shared.kill();
+            crew.abort();
         }
         self.run.close();
     }
@@ -231,7 +242,7 @@ impl Drop for Hatchery {
 impl Builder {
     /// Adds a pool of one worker; the returned builder configures it.
     pub fn pool(self, name: &str, app: impl App) -> PoolBuilder {
-        PoolBuilder { builder: self, name: name.to_owned(), app: Arc::new(app), config: pool::Config::default() }
+        PoolBuilder { builder: self, name: name.to_owned(), app: Arc::new(app), config: pool::Config::new() }
     }
 
     /// A function of this process that workers may call as `ctx.call(name, **arguments)`. The arguments object is
@@ -285,55 +296,42 @@ impl Builder {
         Events(self.emitter.get_or_insert_with(|| Emitter::new(EVENT_BACKLOG)).subscribe())
     }
 
-    /// Starts all workers and waits until they are ready.
+    /// Starts all workers, in batches, and waits until the first start of each has come to an end. Without a pool it starts what
+    /// pools stand on.
+    ///
+    /// A pool that cannot serve does not hurt the others: its calls fail at once with the reason, and it goes on trying.
     ///
     /// Dropping the future ends what was started.
     ///
     /// # Errors
-    /// `validation` for a mistake in the configuration, an app that does not load, a missing interpreter; `deadline`
-    /// if a worker is not ready in time; `worker_died` or `protocol` if it ends before. The first error ends the
-    /// others. The worker's last output is in the error.
+    /// `validation` for a mistake in the configuration. If no pool can serve, why the first cannot: `validation` for an app that
+    /// does not load or a missing interpreter; `deadline` if no worker is ready in time; `worker_died` or `protocol` if they
+    /// end before. The worker's last output is in the error.
     pub async fn start(self) -> Result<Hatchery> {
         self.check()?;
         let emitter = self.emitter.unwrap_or_else(|| Emitter::new(EVENT_BACKLOG));
         let sweep_every = self.run.sweep_every.unwrap_or(SWEEP_EVERY);
         let run = begun(emitter.clone(), self.run.config(enclosed(&self.pools))?).await?;
-        let host_tools = Arc::new(self.host_tools);
-        let (starts, mut started) = Starts::new();
-
-        let mut keepers = JoinSet::new();
-        let mut kept = Vec::new();
-        let mut seats = 0;
-        for (name, app, config) in self.pools {
-            let workers = config.workers;
-            seats += workers;
-            let shared = Arc::new(Shared::new(&name, app, config, starts.clone()));
-            let (stop, stopped) = watch::channel(None);
-            for seat in 0..workers {
-                let keeper = Keeper {
-                    shared: Arc::clone(&shared),
-                    run: Arc::clone(&run),
-                    emitter: emitter.clone(),
-                    host_tools: Arc::clone(&host_tools),
-                    stop: stopped.clone(),
-                };
-                keepers.spawn(keeper.keep(seat));
-            }
-            kept.push(KeptPool { shared, stop });
-        }
-        let pool = |pool: &KeptPool| (pool.shared.name.to_string(), Pool::new(Arc::clone(&pool.shared)));
-        let pools = kept.iter().map(pool).collect();
-        // Exists before the first wait: dropping this future drops it, and it ends what was started.
+        let hiring = Hiring { run: Arc::clone(&run), emitter: emitter.clone(), host_tools: Arc::new(self.host_tools) };
+        let sizes: Vec<usize> = self.pools.iter().map(|(_, _, config)| config.workers).collect();
+        let crew = |(name, app, config): (String, Arc<dyn App>, pool::Config)| {
+            let shared = Shared::new(&name, app, config, emitter.clone());
+            Arc::new(Crew::new(Arc::new(shared), hiring.clone()))
+        };
+        let crews: Vec<Arc<Crew>> = self.pools.into_iter().map(crew).collect();
+        let pool = |crew: &Arc<Crew>| (crew.shared.name.to_string(), Pool::new(Arc::clone(crew)));
+        let pools = crews.iter().map(pool).collect();
         let mut housekeeping = JoinSet::new();
         housekeeping.spawn(keep_house(Arc::downgrade(&run), sweep_every));
-        let hatchery =
-            Hatchery { run, pools, kept, emitter, keepers: Mutex::new(keepers), _housekeeping: housekeeping };
-        for _ in 0..seats {
-            if let Err(error) = hatchery.next_start(&mut started).await {
-                // What went wrong first is the news.
-                let _ended = hatchery.shutdown_within(Duration::ZERO).await;
-                return Err(error);
-            }
+        // Exists before the first process and the first wait: dropping this future drops it, and it ends what was started.
+        let hatchery = Hatchery { run, pools, crews, emitter, _housekeeping: housekeeping };
+        for (crew, workers) in hatchery.crews.iter().zip(sizes) {
+            crew.resize(workers);
+        }
+        if let Err(error) = hatchery.await_starts().await {
+            // What went wrong first is the news.
+            let _ended = hatchery.shutdown_within(Duration::ZERO).await;
+            return Err(error);
         }
         Ok(hatchery)
     }
@@ -351,7 +349,7 @@ impl Builder {
             if self.pools[..n].iter().any(|(other, _, _)| other == name) {
                 return wrong(format!("there are two pools named {name}"));
             }
-            if config.workers == 0 || config.workers > 1024 {
+            if !(1..=pool::MAX_WORKERS).contains(&config.workers) {
                 return wrong(format!("pool {name}: expected 1 to 1024 workers, found {}", config.workers));
             }
             if config.stop.ask == Duration::MAX || config.stop.term == Duration::MAX {

@@ -99,7 +99,17 @@ impl fmt::Debug for WorkerId {
     }
 }
 
-/// A call's number on the wire: rises, never used twice in a pool.
+/// One life in a seat of a pool. What is said of a worker names its life, so that nothing that comes late is taken to be about
+/// its successor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct LifeId {
+    /// From 0.
+    pub(crate) seat: usize,
+    /// From 1.
+    pub(crate) generation: u64,
+}
+
+/// A call's number: rises, never used twice in a pool.
 pub(crate) type CallId = u64;
 
 /// 16 hexadecimal characters, unique in this process and unlikely elsewhere: a random start and a counter, mixed

@@ -71,7 +71,7 @@ mod id;
 
 pub use crate::hatchery::{Builder, Cleanup, Events, Hatchery, PoolBuilder, ScriptTimeouts, stdout_closed};
 pub use app::{App, CommandApp, Launch, LaunchContext};
-pub use call::CallOptions;
+pub use call::{Affinity, CallOptions, Priority};
 pub use config::{
     AppConfig, Config, InstanceConfig, PoolConfig, PoolStop, PoolTimeouts, ServerConfig, data_dir, format_duration,
     format_size, parse_duration, parse_size,
@@ -80,8 +80,8 @@ pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor, wri
 pub use error::{Error, ErrorKind, Result};
 pub use id::{RunId, WorkerId};
 pub use pool::{
-    Affinity, Capacity, Concurrency, HealthCheck, Heartbeat, OnTimeout, PayloadStream, Pool, PoolStatus, Priority,
-    Recycle, ReplyStream, Restarts, StartBatches, StopGraces, TimeoutProfile, Timeouts, WorkerStatus,
+    Capacity, Concurrency, HealthCheck, Heartbeat, OnTimeout, PayloadStream, Pool, PoolStats, PoolStatus, Recycle,
+    ReplyStream, Restarts, StartBatches, StopGraces, TimeoutProfile, Timeouts, WorkerStatus,
 };
 pub use process::{Containment, Guarantee, Layer, LayerState, OnEscape, ResourceLimits};
 pub use pyenv::{FoundBy, Interpreter, Probe, PythonApp, PythonVersion, runtime_dir};
@@ -90,7 +90,9 @@ pub use registry::{
     SweepOptions, SweepReport, SystemStatus, Wanted, orphans, registry_entries, registry_lookup, system_status,
 };
 pub use run::Survivor;
-pub use telemetry::{Event, Level, Log, LogSource, Progress, RunEvent, ToolEvent, WorkerEvent};
+pub use telemetry::{
+    Event, Level, Log, LogSource, PoolEvent, Progress, RecycleReason, RunEvent, ToolEvent, WorkerEvent,
+};
 pub use tool::{Parameter, ToolSpec};
 pub use value::{Array, Binary, Element, Payload, UnserializableInfo, is_unserializable, unserializable_info};
 pub use wire::{Limits, Telemetry};

@@ -1,34 +1,44 @@
 //! A pool: workers of one app, a queue before them. `pool/roster.rs` decides, `pool/shared.rs` carries out,
-//! `pool/keeper.rs` keeps the seats filled; this file is the door.
+//! `pool/seat.rs` keeps each seat filled, `pool/crew.rs` all of them; this file is the door.
 
-mod keeper;
+mod crew;
+mod restarts;
 mod roster;
+mod seat;
 mod settings;
 mod shared;
+mod standing;
+mod status;
 mod stream;
 
 pub use settings::{
-    Affinity, Capacity, Concurrency, HealthCheck, Heartbeat, OnTimeout, Priority, Recycle, Restarts, StartBatches,
-    TimeoutProfile,
+    Capacity, Concurrency, HealthCheck, Heartbeat, OnTimeout, Recycle, Restarts, StartBatches, TimeoutProfile,
 };
+pub use status::{PoolStats, PoolStatus, WorkerStatus};
 pub use stream::{PayloadStream, ReplyStream};
 
+use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::call::{CallOptions, passed};
-use crate::error::Result;
+use crate::call::{Affinity, CallOptions, passed};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::WorkerId;
 use crate::process::{Containment, Escalation};
+use crate::telemetry::{PoolEvent, RecycleReason};
 use crate::tool::ToolSpec;
 use crate::value::Payload;
 use crate::wire::Telemetry;
 use crate::worker::{self, Line, Sink};
 
-pub(crate) use keeper::{Keeper, Starts};
+pub(crate) use crew::Crew;
+pub(crate) use seat::Hiring;
 pub(crate) use shared::Shared;
 use shared::Ticket;
 
@@ -79,26 +89,40 @@ impl StopGraces {
     }
 }
 
+/// More would have the machine busy with switching between them.
+pub(crate) const MAX_WORKERS: usize = 1024;
+
 /// What a pool obeys.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Config {
     pub(crate) workers: usize,
     pub(crate) max_queue: usize,
+    pub(crate) concurrency: Concurrency,
+    pub(crate) capacity: Capacity,
+    pub(crate) affinity: Affinity,
+    pub(crate) on_timeout: OnTimeout,
     pub(crate) timeouts: Timeouts,
+    /// Of single tools; they beat the app's and the pool's.
+    pub(crate) tool_timeouts: BTreeMap<String, Duration>,
+    pub(crate) recycle: Recycle,
+    pub(crate) health: HealthCheck,
+    pub(crate) batches: StartBatches,
+    pub(crate) restarts: Restarts,
     pub(crate) stop: StopGraces,
     pub(crate) containment: Containment,
     pub(crate) worker: worker::Config,
 }
 
-impl Default for Config {
-    fn default() -> Config {
-        Config {
-            workers: 1,
-            max_queue: 1000,
-            timeouts: Timeouts::default(),
-            stop: StopGraces::default(),
-            containment: Containment::default(),
-            worker: worker::Config::default(),
+impl Config {
+    pub(crate) fn new() -> Config {
+        Config { workers: 1, max_queue: 1000, ..Config::default() }
+    }
+
+    /// Calls that one worker may have at once.
+    pub(crate) fn per_worker(&self) -> usize {
+        match (self.capacity, self.concurrency) {
+            (Capacity::Profile, _) | (_, Concurrency::Process) => 1,
+            (_, Concurrency::Thread { threads_per_worker }) => threads_per_worker,
         }
     }
 }
@@ -107,55 +131,16 @@ impl Default for Config {
 /// down or dropped, every call fails with [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable).
 #[derive(Clone)]
 pub struct Pool {
-    shared: Arc<Shared>,
-}
-
-/// How busy a pool is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct PoolStatus {
-    /// The pool.
-    pub pool: String,
-    /// Its seats.
-    pub workers: usize,
-    /// Of these, filled with a worker that takes calls.
-    pub ready: usize,
-    /// Calls that wait for a worker.
-    pub queued: usize,
-    /// Calls that workers have.
-    pub running: usize,
-}
-
-/// What one worker of a pool is doing, for `workers --json` and its like.
-#[derive(Clone, Debug, Serialize)]
-#[non_exhaustive]
-pub struct WorkerStatus {
-    /// Like `default-3`.
-    pub id: String,
-    /// The pool.
-    pub pool: String,
-    /// `starting`, `idle`, `busy`, `draining` (it finishes what it has, or dies), `unkillable` (the kernel holds it, and its
-    /// place with it) or `gone` (and nobody follows).
-    pub state: &'static str,
-    /// The process id, from the moment the worker is ready until it is gone.
-    pub pid: Option<i32>,
-    /// How many workers have had this id before, plus one.
-    pub generation: u64,
-    /// Calls that it runs now.
-    pub in_flight: usize,
-    /// Calls that it has answered since it started.
-    pub calls: u64,
-    /// Of these, with an error.
-    pub errors: u64,
-    /// Memory that its process has in use; `None` where there is no process, or the kernel does not say.
-    pub rss_bytes: Option<u64>,
-    /// When it became ready, in seconds since 1970.
-    pub started_at: Option<f64>,
+    crew: Arc<Crew>,
 }
 
 impl Pool {
-    pub(crate) fn new(shared: Arc<Shared>) -> Pool {
-        Pool { shared }
+    pub(crate) fn new(crew: Arc<Crew>) -> Pool {
+        Pool { crew }
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.crew.shared
     }
 
     /// Calls a unary tool and waits for its result. `args` must serialize to a JSON object.
@@ -196,12 +181,15 @@ impl Pool {
     pub async fn call_payload(&self, tool: &str, args: Payload, options: &CallOptions) -> Result<Payload> {
         let options = options.identified();
         let (caller, reply) = oneshot::channel();
-        let admitted = self.shared.admit(tool, args, &options, Sink::Unary(caller));
+        let admitted = self.shared().admit(tool, args, &options, Sink::Unary(caller));
         let result = match admitted {
             Ok(ticket) => answer(ticket, reply).await,
             Err(error) => Err(error),
         };
-        result.map_err(|error| options.mark(error))
+        result.map_err(|error| {
+            self.shared().counts.errors.fetch_add(1, Ordering::Relaxed);
+            options.mark(error)
+        })
     }
 
     /// Calls a streaming tool. Chunks come as the tool yields them; a slow reader holds the generator back.
@@ -241,7 +229,7 @@ impl Pool {
         let options = options.identified();
         let (caller, items) = mpsc::unbounded_channel();
         let clock = caller.downgrade();
-        match self.shared.admit(tool, args, &options, Sink::Stream(caller)) {
+        match self.shared().admit(tool, args, &options, Sink::Stream(caller)) {
             Ok(ticket) => Ok(PayloadStream::new(ticket, items, clock, options)),
             Err(error) => Err(options.mark(error)),
         }
@@ -249,22 +237,106 @@ impl Pool {
 
     /// The tools of the app, in the app's order. Empty until the first worker was ready.
     pub fn tools(&self) -> Arc<[ToolSpec]> {
-        self.shared.tools()
+        self.shared().tools()
+    }
+
+    /// Waits until a worker is ready, at most so long. At once if one is.
+    ///
+    /// # Errors
+    /// `unavailable`, at once, if no worker is to be expected soon, with the reason; after the shutdown too. `deadline`.
+    pub async fn await_ready(&self, within: Duration) -> Result<()> {
+        self.awaited(within, "a worker is ready", self.shared().standing.one_ready()).await
+    }
+
+    /// Waits until the first start of every worker has come to an end, at most so long.
+    ///
+    /// # Errors
+    /// As [`Pool::await_ready`].
+    pub async fn await_all(&self, within: Duration) -> Result<()> {
+        self.awaited(within, "every worker has started", self.shared().standing.all_decided()).await
+    }
+
+    async fn awaited(
+        &self,
+        within: Duration,
+        what: &str,
+        state: impl Future<Output = Result<(), Option<Error>>>,
+    ) -> Result<()> {
+        let late = || {
+            let message = format!("pool {}: {within:?} passed before {what}", self.name());
+            self.shared().standing.explain(Error::new(ErrorKind::Deadline, message))
+        };
+        match tokio::time::timeout(within, state).await.map_err(|_| late())? {
+            Ok(()) => Ok(()),
+            Err(Some(verdict)) => Err(self.shared().unavailable(&verdict)),
+            Err(None) => Err(Error::new(ErrorKind::Unavailable, format!("pool {} is shut down", self.name()))),
+        }
+    }
+
+    /// From now on it is to have so many workers: new ones are started in batches; those that are too many finish what they have
+    /// and leave, the last first. Does not wait.
+    ///
+    /// # Errors
+    /// `validation` if that is not 1 to 1024.
+    pub fn scale(&self, workers: usize) -> Result<()> {
+        if !(1..=MAX_WORKERS).contains(&workers) {
+            let message = format!("pool {}: expected 1 to {MAX_WORKERS} workers, found {workers}", self.name());
+            return Err(Error::new(ErrorKind::Validation, message));
+        }
+        let from = self.status().workers;
+        self.crew.resize(workers);
+        self.shared().tell(PoolEvent::Scaled { pool: self.name().to_owned(), from, to: workers });
+        Ok(())
+    }
+
+    /// Takes no more calls, which fail with `unavailable` from now on, and waits until those that it has are served. Its
+    /// workers stay. Dropping the future takes nothing back; [`Pool::resume`] does.
+    pub async fn drain(&self) {
+        self.crew.drained().await;
+    }
+
+    /// Takes calls again after a [`Pool::drain`].
+    pub fn resume(&self) {
+        self.shared().change(roster::Roster::resume);
+        self.shared().tell(PoolEvent::Resumed { pool: self.name().to_owned() });
+    }
+
+    /// Replaces every worker, in batches: each by a new one that is ready before the old one goes, which finishes what it has. No
+    /// call is lost, and the app is loaded anew. Does not wait.
+    pub fn reload(&self) {
+        self.crew.renew(None, RecycleReason::Reload);
+    }
+
+    /// Replaces one worker, named by its id, as [`Pool::reload`] does.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn recycle(&self, worker: &str) -> Result<()> {
+        let wanted = self.status().workers;
+        let seat = (0..wanted).find(|seat| WorkerId::new(self.name(), *seat).as_str() == worker);
+        let missing = || Error::new(ErrorKind::NotFound, format!("no such worker in pool {}: {worker}", self.name()));
+        self.crew.renew(Some(seat.ok_or_else(missing)?), RecycleReason::Manual);
+        Ok(())
+    }
+
+    /// What has become of its calls so far.
+    pub fn stats(&self) -> PoolStats {
+        self.shared().stats()
     }
 
     /// How busy the pool is at this moment.
     pub fn status(&self) -> PoolStatus {
-        self.shared.status()
+        self.shared().status()
     }
 
     /// The workers, by seat.
     pub fn workers(&self) -> Vec<WorkerStatus> {
-        self.shared.statuses()
+        self.shared().statuses()
     }
 
     /// The name.
     pub fn name(&self) -> &str {
-        &self.shared.name
+        &self.shared().name
     }
 
     /// Sets which telemetry events the workers that are ready now send from now on.
@@ -272,7 +344,7 @@ impl Pool {
     /// # Errors
     /// `unavailable` if a worker does not have the capability.
     pub fn set_telemetry(&self, settings: &Telemetry) -> Result<()> {
-        let lines: Vec<Arc<Line>> = self.shared.lines();
+        let lines: Vec<Arc<Line>> = self.shared().lines();
         lines.iter().try_for_each(|line| line.telemetry(settings))
     }
 }

@@ -20,6 +20,88 @@ pub enum Event {
     Tool(ToolEvent),
     /// What owns the processes changed.
     Run(RunEvent),
+    /// A pool as a whole: whether it can serve, and what it does with its workers.
+    Pool(PoolEvent),
+}
+
+/// What becomes of a pool.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum PoolEvent {
+    /// None of its workers came up, or too many have died one after another before they were ready. While none is ready its
+    /// calls fail at once; it goes on trying.
+    Unavailable {
+        /// The pool.
+        pool: String,
+        /// Why, in words.
+        reason: String,
+    },
+    /// A worker is ready again after that.
+    Available {
+        /// The pool.
+        pool: String,
+    },
+    /// It takes no more calls, and serves those that it has.
+    Draining {
+        /// The pool.
+        pool: String,
+    },
+    /// It takes calls again after that.
+    Resumed {
+        /// The pool.
+        pool: String,
+    },
+    /// It is to have so many workers from now on.
+    Scaled {
+        /// The pool.
+        pool: String,
+        /// How many it had.
+        from: usize,
+        /// How many it is to have.
+        to: usize,
+    },
+    /// A worker has as many calls as it can have, in a pool whose capacity is `hybrid`.
+    CapacityReached {
+        /// The worker.
+        worker: WorkerId,
+    },
+    /// A worker's replacement is ready; the worker finishes what it has, and leaves.
+    Recycled {
+        /// The worker, and what replaces it.
+        worker: WorkerId,
+        /// Of the one that leaves.
+        generation: u64,
+        /// Why.
+        reason: RecycleReason,
+    },
+    /// The replacement of a worker did not come up. The worker serves on.
+    NotReplaced {
+        /// The worker.
+        worker: WorkerId,
+        /// When another try follows.
+        after: Duration,
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+/// Why a worker is replaced though it lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RecycleReason {
+    /// It is old.
+    Ttl,
+    /// It has answered many calls.
+    MaxRequests,
+    /// It takes much memory.
+    MaxRss,
+    /// Somebody said so.
+    Manual,
+    /// The whole pool is reloaded.
+    Reload,
+    /// Its app says that it is not well.
+    Unhealthy,
 }
 
 /// What becomes of the run as a whole: the guardian that owns its processes.

@@ -12,7 +12,7 @@ mod voice;
 pub(crate) use inflight::{Answered, Inflight, Item, Sink};
 pub(crate) use life::{Exit, Seat, run};
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::net::UnixStream;
@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 
 use crate::call::Deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{CallId, WorkerId};
+use crate::id::{CallId, LifeId, WorkerId};
 use crate::process::{Confinement, Escalation, Terminator};
 use crate::tool::ToolSpec;
 use crate::transport::Outbox;
@@ -55,15 +55,15 @@ impl Default for Config {
 /// What a worker tells the one who owns it. Called from the worker's tasks; must not block.
 pub(crate) trait Owner: Send + Sync + 'static {
     /// The process exists and can be ended by this.
-    fn started(&self, seat: usize, terminator: Terminator);
+    fn started(&self, life: LifeId, terminator: Terminator);
     /// It takes calls.
-    fn ready(&self, seat: usize, line: Arc<Line>);
+    fn ready(&self, line: Arc<Line>);
     /// It answered this call for good.
     fn done(&self, id: CallId);
     /// It takes no more calls.
-    fn retired(&self, seat: usize);
+    fn retired(&self, life: LifeId);
     /// It was killed and is still there; its seat is taken until it is gone.
-    fn unkillable(&self, seat: usize);
+    fn unkillable(&self, life: LifeId);
 }
 
 /// What the owner tells its workers: go on, or end like this. Dropped: end at once.
@@ -85,8 +85,8 @@ pub(crate) const STREAM_WINDOW: u32 = 1 << 20;
 /// A worker that is ready: calls are written to it from whatever thread has them.
 pub(crate) struct Line {
     pub(crate) id: WorkerId,
+    pub(crate) life: LifeId,
     pub(crate) pid: i32,
-    pub(crate) generation: u64,
     pub(crate) started_at: SystemTime,
     pub(crate) tools: Arc<[ToolSpec]>,
     /// What the worker accepts.
@@ -94,47 +94,65 @@ pub(crate) struct Line {
     data: Arc<Outbox<pipe::Sender>>,
     control: Arc<Outbox<UnixStream>>,
     inflight: Arc<Inflight>,
-    cancelled: mpsc::UnboundedSender<CallId>,
+    cancelled: mpsc::UnboundedSender<WireId>,
+    /// Of the next call. Held while one is written, so that they rise on the wire too.
+    next_id: Mutex<WireId>,
+}
+
+/// A call's number on one worker's wire: rises in the order of writing, which priorities make another than that of coming.
+pub(crate) type WireId = u64;
+
+/// What became of a call that was to be written.
+pub(crate) enum Sent {
+    Written,
+    /// Its caller was told why the worker cannot take it. The worker is free for another.
+    Refused,
+    /// The worker is on its way out and has not seen it.
+    Dying(Call),
 }
 
 impl Line {
-    /// Writes the call. `false`: it was refused with a typed error and never reached the worker, which is free for
-    /// another. A worker on its way out fails the call too, but is free for nothing.
-    #[must_use]
-    pub(crate) fn send(self: &Arc<Line>, id: CallId, call: Call) -> bool {
-        let is_stream = matches!(call.sink, Sink::Stream(_));
-        let credit = is_stream.then_some(STREAM_WINDOW);
-        let frame = match self.frame(id, &call, credit) {
+    /// Writes the call.
+    pub(crate) fn send(self: &Arc<Line>, id: CallId, call: Call) -> Sent {
+        let credit = matches!(call.sink, Sink::Stream(_)).then_some(STREAM_WINDOW);
+        let mut next_id = self.next_id.lock().unwrap_or_else(PoisonError::into_inner);
+        let wire = *next_id;
+        let frame = match self.frame(wire, &call, credit) {
             Ok(frame) => frame,
             Err(error) => {
                 call.sink.fail(error);
-                return false;
+                return Sent::Refused;
             }
         };
         if let Sink::Stream(caller) = &call.sink {
             let _given_up = caller.send(Item::Begun(Arc::clone(self)));
         }
-        match self.inflight.open(id, call.sink, call.correlation_id, credit.unwrap_or(0)) {
-            // A closed channel means a dying worker; its burial fails what is in flight.
-            Ok(()) => drop(self.data.send(frame)),
-            Err(sink) => sink.fail(self.gone()),
+        let Call { sink, ref correlation_id, .. } = call;
+        match self.inflight.open(wire, id, sink, Arc::clone(correlation_id), credit.unwrap_or(0)) {
+            Ok(()) => {
+                *next_id += 1;
+                // A closed channel means a dying worker; its burial fails what is in flight.
+                let _dying = self.data.send(frame);
+                Sent::Written
+            }
+            Err(sink) => Sent::Dying(Call { sink, ..call }),
         }
-        true
     }
 
     /// Asks the worker to give the call up, and sees to it that the worker ends if it does not.
     pub(crate) fn cancel(&self, id: CallId) {
+        let Some(wire) = self.inflight.wire_id(id) else { return };
         // Without the capability there is no such frame; the grace runs all the same.
-        if let Ok(frame) = Encoded::bare(Kind::Cancel, id, &self.terms) {
+        if let Ok(frame) = Encoded::bare(Kind::Cancel, wire, &self.terms) {
             let _dying = self.control.send(frame);
         }
-        let _dying = self.cancelled.send(id);
+        let _dying = self.cancelled.send(wire);
     }
 
     /// Lets a stream send this many bytes more.
     pub(crate) fn credit(&self, id: CallId, bytes: u32) {
-        if self.inflight.grant(id, bytes)
-            && let Ok(frame) = Encoded::credit(id, bytes, &self.terms)
+        if let Some(wire) = self.inflight.grant(id, bytes)
+            && let Ok(frame) = Encoded::credit(wire, bytes, &self.terms)
         {
             let _dying = self.control.send(frame);
         }
@@ -152,7 +170,7 @@ impl Line {
         self.control.send(frame).map_err(|_| self.gone())
     }
 
-    fn frame(&self, id: CallId, call: &Call, credit: Option<u32>) -> Result<Encoded> {
+    fn frame(&self, id: WireId, call: &Call, credit: Option<u32>) -> Result<Encoded> {
         if credit.is_some() {
             self.needs(Capability::Streams)?;
         }

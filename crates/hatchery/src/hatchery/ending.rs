@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Hatchery, KeptPool, failed};
+use super::Hatchery;
 use crate::error::Result;
 use crate::process::Escalation;
 use crate::run::Survivor;
@@ -27,18 +27,6 @@ impl Cleanup {
     }
 }
 
-impl KeptPool {
-    /// Takes no more calls, and tells the workers to end. Who told them first is obeyed.
-    fn end(&self, how: Escalation) {
-        self.shared.close();
-        self.stop.send_if_modified(|stop| {
-            let is_first = stop.is_none();
-            stop.get_or_insert(how);
-            is_first
-        });
-    }
-}
-
 impl Hatchery {
     /// Ends every pool: no new calls, those that wait fail with `unavailable`, those that run have the first of their pool's
     /// [`StopGraces`](crate::StopGraces) to finish; then SIGTERM, and after the second SIGKILL. Returns when every process is
@@ -55,11 +43,11 @@ impl Hatchery {
     /// # Errors
     /// Those of [`Hatchery::shutdown`].
     pub async fn shutdown_within(&self, longest: Duration) -> Result<()> {
-        for pool in &self.kept {
-            pool.end(pool.shared.config.stop.within(longest));
+        for crew in &self.crews {
+            crew.end(crew.shared.config.stop.within(longest));
         }
-        let outcome = self.keepers_gone().await;
-        outcome.and(self.run.end().await)
+        self.crews_gone().await;
+        self.run.end().await
     }
 
     /// SIGKILL to everything, now, for a program that wants to leave: every process of every pool, and what they left behind.
@@ -81,12 +69,12 @@ impl Hatchery {
     pub async fn cleanup(&self, within: Duration) -> Cleanup {
         let began = Instant::now();
         let before = self.processes();
-        for pool in &self.kept {
-            pool.end(Escalation::AT_ONCE);
-            pool.shared.kill();
+        for crew in &self.crews {
+            crew.end(Escalation::AT_ONCE);
+            crew.shared.kill();
         }
         self.run.close();
-        let gone = async { (self.run.gone_within(within).await, self.keepers_gone().await) };
+        let gone = async { (self.run.gone_within(within).await, self.crews_gone().await) };
         // Whatever was not heard of in time is asked of the kernel.
         let _late = tokio::time::timeout(within, gone).await;
         let survivors = self.survivors().await;
@@ -102,12 +90,9 @@ impl Hatchery {
         looked.unwrap_or_else(|_no_thread| self.run.survivors())
     }
 
-    async fn keepers_gone(&self) -> Result<()> {
-        let mut keepers = self.keepers.lock().await;
-        let mut outcome = Ok(());
-        while let Some(kept) = keepers.join_next().await {
-            outcome = outcome.and(kept.or_else(|error| failed("shut down", &error)));
+    async fn crews_gone(&self) {
+        for crew in &self.crews {
+            crew.gone().await;
         }
-        outcome
     }
 }

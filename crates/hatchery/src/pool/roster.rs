@@ -1,18 +1,25 @@
-//! Decides which worker runs which call, and when: plain data, no I/O, no clock. `pool.rs` carries out what it says.
+//! Decides which worker runs which call, and when: plain data, no I/O, no clock. `pool/shared.rs` carries out what it says.
 //!
+//! Whoever brings news (a call, an answer, a worker) tells it, and then asks for the next [`Step`] until there is none.
 //! Generic over the call and the worker, so that its tests are scripts of words.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::Duration;
+mod chain;
+mod queue;
+mod talks;
 
-use crate::id::CallId;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::call::{Affinity, Priority};
+use crate::id::{CallId, LifeId};
+use queue::{Place, Queue, Tenant};
+use talks::Talks;
 
 /// What the roster obeys.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Config {
-    /// Seats, each for one worker at a time.
-    pub(crate) seats: usize,
-    /// Calls that one worker may have at once; 1 in the `process` profile.
+    /// Calls that one worker may have at once.
     pub(crate) per_worker: usize,
     /// Calls that may wait.
     pub(crate) max_queue: usize,
@@ -24,75 +31,178 @@ pub(crate) struct Config {
 #[derive(Debug)]
 pub(crate) struct Roster<C, W> {
     config: Config,
-    seats: Vec<Seat<W>>,
-    /// Ready seats by load: the first is the least loaded, the lowest number among equals.
-    by_load: BTreeSet<(usize, usize)>,
-    /// FIFO, as ids rise.
-    queue: BTreeMap<CallId, C>,
-    running: HashMap<CallId, usize>,
+    lives: BTreeMap<LifeId, Life<C, W>>,
+    /// Those with room, by load: the first is the least loaded, the lowest number among equals.
+    free: BTreeSet<(usize, LifeId)>,
+    /// Of these, those with a call that waits for them alone.
+    eager: BTreeSet<LifeId>,
+    /// For any worker.
+    common: Queue<Entry<C>>,
+    waiting: HashMap<CallId, Spot>,
+    running: HashMap<CallId, Running>,
+    talks: Talks,
+    /// Those that cannot be served any more, to be told.
+    dropped: VecDeque<(C, Refusal)>,
     next_id: CallId,
-    is_closed: bool,
+    door: Door,
+    totals: Totals,
 }
 
-#[derive(Debug)]
-struct Seat<W> {
-    state: State<W>,
-    /// Lives that came to nothing since the last that did: one call answered, or a long life.
-    failures: u32,
+/// What a call asks for, besides a worker.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wants {
+    pub(crate) priority: Priority,
+    pub(crate) tenant: Option<Arc<str>>,
+    pub(crate) session: Option<SessionWants>,
+    /// After this it need not run.
+    pub(crate) expires: Option<Instant>,
 }
 
+#[derive(Clone, Debug)]
+pub(crate) struct SessionWants {
+    pub(crate) id: Arc<str>,
+    /// Tells a session from one of the same name that was deleted before.
+    pub(crate) birth: u64,
+    pub(crate) affinity: Affinity,
+}
+
+/// How often what has happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// Calls that were taken in.
+    pub(crate) requests: u64,
+    /// Of these, that had to wait.
+    pub(crate) queued: u64,
+    /// Calls that were refused for want of room in the queue.
+    pub(crate) saturated: u64,
+}
+
+/// One worker, from ready to gone.
 #[derive(Debug)]
-enum State<W> {
-    /// No worker, or one that is not ready yet.
-    Out,
-    Ready {
-        worker: W,
-        load: usize,
-    },
+enum Life<C, W> {
+    Ready(Box<Ready<C, W>>),
     /// Takes no more calls; those that it has may still end well.
     Leaving {
         worker: W,
         load: usize,
+        answered: u64,
     },
-    /// Its worker was killed and is still there. Nobody else may sit here until it is gone.
+    /// Was killed and is still there.
     Held {
         /// One that was never ready is nobody.
         worker: Option<W>,
     },
 }
 
-/// What is known about who sits in a seat.
-pub(crate) struct Occupant<'a, W> {
-    pub(crate) state: &'static str,
-    pub(crate) worker: Option<&'a W>,
-    pub(crate) load: usize,
+#[derive(Debug)]
+struct Ready<C, W> {
+    worker: W,
+    load: usize,
+    /// Calls that it has answered.
+    answered: u64,
+    /// Takes no calls for the time being.
+    is_barred: bool,
+    /// Calls for it alone.
+    pinned: Queue<Entry<C>>,
 }
 
-/// A worker that lived as long was good, even if it had nothing to do.
-const LONG_LIFE: Duration = MAX_BACKOFF;
-
-const MAX_BACKOFF: Duration = Duration::from_secs(30);
-
-/// "Write this call to this worker."
+/// A call that waits.
 #[derive(Debug)]
-pub(crate) struct Send<C, W> {
-    pub(crate) id: CallId,
-    pub(crate) call: C,
-    pub(crate) worker: W,
+struct Entry<C> {
+    id: CallId,
+    call: C,
+    wants: Wants,
+}
+
+/// Where it does.
+#[derive(Clone, Copy, Debug)]
+struct Spot {
+    line: Line,
+    place: Place,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    Common,
+    Pinned(LifeId),
+}
+
+#[derive(Debug)]
+struct Running {
+    life: LifeId,
+    /// `None` for what the pool does itself.
+    wants: Option<Wants>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Door {
+    Open,
+    /// Those that wait are still served.
+    Draining,
+    Closed,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(crate) enum Step<C, W> {
+    /// "Write this call to this worker."
+    Send { id: CallId, call: C, worker: W },
+    /// "Tell this one that it will not run."
+    Drop(C, Refusal),
+}
+
+/// Why a call is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Too many wait.
+    Full,
+    /// No more calls are taken; for the time being, if the pool drains.
+    Closed { draining: bool },
+    /// There is no worker, and none is to be expected soon.
+    NoWorkers,
+    /// Its session's worker is busy, and it does not wait.
+    Busy(LifeId),
+    /// Its session's worker is tainted.
+    Tainted(LifeId),
+    /// Its session's worker is gone, and what it knew of the session with it.
+    StateLost(LifeId),
+    /// Its time was over before a worker was free.
+    Expired,
 }
 
 /// The answer to a new call.
 #[derive(Debug)]
-pub(crate) enum Admission<C, W> {
-    Send(Send<C, W>),
-    Queued(CallId),
-    Full(C),
-    Closed(C),
+pub(crate) enum Admission<C> {
+    /// It has a worker, or waits for one: the next steps say.
+    Admitted {
+        id: CallId,
+        waits: bool,
+    },
+    Refused(C, Refusal),
+}
+
+/// What the answer of a call means for its worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Done {
+    pub(crate) life: LifeId,
+    /// Calls that it has answered.
+    pub(crate) answered: u64,
+    /// It leaves, and this was its last one.
+    pub(crate) is_drained: bool,
+}
+
+/// What it means that a worker takes no more calls.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Retired {
+    /// It took some until now.
+    pub(crate) was_ready: bool,
+    /// It has none.
+    pub(crate) is_drained: bool,
 }
 
 /// Where a call was when it was given up.
 #[derive(Debug)]
-pub(crate) enum Place<C, W> {
+pub(crate) enum Whereabouts<C, W> {
     /// It waited, and now never runs.
     Queue(C),
     /// This worker has it and is to be told.
@@ -101,178 +211,466 @@ pub(crate) enum Place<C, W> {
     Nowhere,
 }
 
+/// What is known about a worker.
+pub(crate) struct Occupant<'a, W> {
+    pub(crate) life: LifeId,
+    pub(crate) state: &'static str,
+    pub(crate) is_barred: bool,
+    pub(crate) worker: Option<&'a W>,
+    pub(crate) load: usize,
+}
+
+/// To the end of a line, or to its head.
+type Put<C> = fn(&mut Queue<Entry<C>>, Priority, &Tenant, Entry<C>) -> Place;
+
+enum Choice {
+    Now(LifeId),
+    Wait(Line),
+    Refuse(Refusal),
+}
+
 impl<C, W: Clone> Roster<C, W> {
     pub(crate) fn new(config: Config) -> Roster<C, W> {
         Roster {
             config,
-            seats: (0..config.seats).map(|_| Seat { state: State::Out, failures: 0 }).collect(),
-            by_load: BTreeSet::new(),
-            queue: BTreeMap::new(),
+            lives: BTreeMap::new(),
+            free: BTreeSet::new(),
+            eager: BTreeSet::new(),
+            common: Queue::default(),
+            waiting: HashMap::new(),
             running: HashMap::new(),
+            talks: Talks::default(),
+            dropped: VecDeque::new(),
             next_id: 1,
-            is_closed: false,
+            door: Door::Open,
+            totals: Totals::default(),
         }
     }
 
-    /// A new call. To the least loaded worker if one has room, else to the end of the queue.
-    pub(crate) fn admit(&mut self, call: C) -> Admission<C, W> {
-        if self.is_closed {
-            return Admission::Closed(call);
+    /// A new call. To its worker if that has room, else to the end of its line.
+    pub(crate) fn admit(&mut self, call: C, wants: Wants) -> (Admission<C>, Option<Step<C, W>>) {
+        if self.door != Door::Open {
+            return (Admission::Refused(call, Refusal::Closed { draining: self.door == Door::Draining }), None);
         }
         let id = self.next_id;
-        match self.seat_with_room() {
-            Some(seat) => {
-                self.next_id += 1;
-                Admission::Send(self.assign(seat, id, call))
+        match self.choose(&wants) {
+            Choice::Refuse(refusal) => (Admission::Refused(call, refusal), None),
+            Choice::Wait(_) if self.waiting.len() >= self.config.max_queue => {
+                self.totals.saturated += 1;
+                (Admission::Refused(call, Refusal::Full), None)
             }
-            None if self.queue.len() >= self.config.max_queue => Admission::Full(call),
-            None => {
-                self.next_id += 1;
-                self.queue.insert(id, call);
-                Admission::Queued(id)
+            Choice::Now(life) => {
+                self.count_in(false);
+                let step = self.assign(life, Entry { id, call, wants });
+                (Admission::Admitted { id, waits: false }, step)
+            }
+            Choice::Wait(line) => {
+                self.count_in(true);
+                self.wait(line, Entry { id, call, wants }, Queue::append);
+                (Admission::Admitted { id, waits: true }, None)
             }
         }
     }
 
-    /// The worker answered the call for good. Says which call it takes next.
-    pub(crate) fn done(&mut self, id: CallId) -> Option<Send<C, W>> {
-        let seat = self.running.remove(&id)?;
-        self.seats[seat].failures = 0;
-        match &mut self.seats[seat].state {
-            State::Out | State::Held { .. } => {}
-            State::Leaving { load, .. } => *load -= 1,
-            State::Ready { load, .. } => {
-                self.by_load.remove(&(*load, seat));
-                *load -= 1;
-                self.by_load.insert((*load, seat));
+    /// What is to be done next, if anything. To be asked again until there is nothing.
+    pub(crate) fn next(&mut self, now: Instant) -> Option<Step<C, W>> {
+        loop {
+            if let Some((call, refusal)) = self.dropped.pop_front() {
+                return Some(Step::Drop(call, refusal));
+            }
+            let (life, line) = self.next_line()?;
+            let entry = self.pop(line)?;
+            if entry.wants.expires.is_some_and(|expires| expires <= now) {
+                return Some(Step::Drop(entry.call, Refusal::Expired));
+            }
+            if let Some(step) = self.assign(life, entry) {
+                return Some(step);
             }
         }
-        self.next()
+    }
+
+    /// The worker answered the call for good.
+    pub(crate) fn done(&mut self, id: CallId) -> Option<Done> {
+        let Running { life, wants } = self.running.remove(&id)?;
+        match self.lives.get_mut(&life)? {
+            Life::Ready(_) => {
+                let answered = self.change(life, |ready| {
+                    ready.load -= 1;
+                    ready.answered += u64::from(wants.is_some());
+                    ready.answered
+                })?;
+                Some(Done { life, answered, is_drained: false })
+            }
+            Life::Leaving { load, answered, .. } => {
+                *load -= 1;
+                *answered += u64::from(wants.is_some());
+                Some(Done { life, answered: *answered, is_drained: *load == 0 })
+            }
+            Life::Held { .. } => None,
+        }
+    }
+
+    /// The worker turned out to be leaving when the call was to be written: it has not seen it. The call is the first of its line
+    /// again. Gives the call back if nobody may run it any more.
+    pub(crate) fn take_back(&mut self, id: CallId, call: C) {
+        let Some(Running { life, wants }) = self.running.remove(&id) else { return };
+        if let Some(Life::Ready(_)) = self.lives.get(&life) {
+            self.change(life, |ready| ready.load -= 1);
+        } else if let Some(Life::Leaving { load, .. }) = self.lives.get_mut(&life) {
+            *load -= 1;
+        }
+        self.retire(life);
+        let wants = wants.unwrap_or_default();
+        if self.door == Door::Closed {
+            return self.dropped.push_back((call, Refusal::Closed { draining: false }));
+        }
+        match self.choose(&wants) {
+            Choice::Refuse(refusal) => self.dropped.push_back((call, refusal)),
+            Choice::Wait(line) => self.wait(line, Entry { id, call, wants }, Queue::prepend),
+            // The next step gives it to whoever is free.
+            Choice::Now(life) => {
+                let line = if self.talks.is_bound(&wants) { Line::Pinned(life) } else { Line::Common };
+                self.wait(line, Entry { id, call, wants }, Queue::prepend);
+            }
+        }
     }
 
     /// Takes the call back if it still waits.
     pub(crate) fn withdraw(&mut self, id: CallId) -> Option<C> {
-        self.queue.remove(&id)
+        let Spot { line, place } = self.waiting.remove(&id)?;
+        let entry = match line {
+            Line::Common => self.common.remove(place),
+            Line::Pinned(life) => self.change(life, |ready| ready.pinned.remove(place))?,
+        };
+        self.talks.left(line, &entry.wants, id);
+        Some(entry.call)
     }
 
     /// Nobody waits for the call any more.
-    pub(crate) fn give_up(&mut self, id: CallId) -> Place<C, W> {
+    pub(crate) fn give_up(&mut self, id: CallId) -> Whereabouts<C, W> {
         if let Some(call) = self.withdraw(id) {
-            return Place::Queue(call);
+            return Whereabouts::Queue(call);
         }
-        match self.running.get(&id).and_then(|&seat| self.seat(seat).worker) {
-            Some(worker) => Place::Worker(worker.clone()),
-            None => Place::Nowhere,
-        }
+        let worker = self.running.get(&id).and_then(|running| worker_of(self.lives.get(&running.life)?));
+        worker.map_or(Whereabouts::Nowhere, |worker| Whereabouts::Worker(worker.clone()))
     }
 
-    /// A worker came up in this seat.
-    pub(crate) fn ready(&mut self, seat: usize, worker: W) -> Vec<Send<C, W>> {
-        if self.is_closed {
-            return Vec::new();
-        }
-        self.seats[seat].state = State::Ready { worker, load: 0 };
-        self.by_load.insert((0, seat));
-        std::iter::from_fn(|| self.next()).collect()
-    }
-
-    /// The worker in this seat takes no more calls; those that it has go on.
-    pub(crate) fn retire(&mut self, seat: usize) {
-        let state = &mut self.seats[seat].state;
-        if let State::Ready { worker, load } = state {
-            self.by_load.remove(&(*load, seat));
-            *state = State::Leaving { worker: worker.clone(), load: *load };
+    /// A worker came up.
+    pub(crate) fn ready(&mut self, life: LifeId, worker: W) {
+        if self.door != Door::Closed {
+            self.lives.insert(
+                life,
+                Life::Ready(Ready { worker, load: 0, answered: 0, is_barred: false, pinned: Queue::default() }),
+            );
+            self.change(life, |_| ());
         }
     }
 
-    /// The worker of this seat cannot be ended. Its calls are lost; the seat is not given to another.
-    pub(crate) fn hold(&mut self, seat: usize) {
-        self.retire(seat);
-        let state = &mut self.seats[seat].state;
-        let worker = if let State::Leaving { worker, .. } = state { Some(worker.clone()) } else { None };
-        *state = State::Held { worker };
-        self.running.retain(|_, at| *at != seat);
+    /// It takes no calls until it is let in again.
+    pub(crate) fn bar(&mut self, life: LifeId, is_barred: bool) {
+        self.change(life, |ready| ready.is_barred = is_barred);
     }
 
-    /// The worker of this seat is gone after so long a life, its calls with it. Says how long to wait before the next
-    /// start.
-    pub(crate) fn gone(&mut self, seat: usize, lived: Duration) -> Duration {
-        self.vacate(seat);
-        let failures = if lived < LONG_LIFE { self.seats[seat].failures } else { 0 };
-        self.seats[seat].failures = failures.saturating_add(1);
-        backoff(failures)
+    /// It takes no more calls; those that it has go on.
+    pub(crate) fn retire(&mut self, life: LifeId) -> Retired {
+        self.change(life, |ready| ready.is_barred = true);
+        match self.lives.remove(&life) {
+            Some(Life::Ready(ready)) => {
+                let Ready { worker, load, answered, pinned, .. } = *ready;
+                self.lives.insert(life, Life::Leaving { worker, load, answered });
+                self.lose(life, pinned);
+                Retired { was_ready: true, is_drained: load == 0 }
+            }
+            Some(other) => {
+                let is_drained = matches!(other, Life::Leaving { load: 0, .. });
+                self.lives.insert(life, other);
+                Retired { was_ready: false, is_drained }
+            }
+            None => Retired { was_ready: false, is_drained: false },
+        }
     }
 
-    /// Nobody sits here any more, and nobody is to follow.
-    pub(crate) fn vacate(&mut self, seat: usize) {
-        self.retire(seat);
-        self.seats[seat].state = State::Out;
-        self.running.retain(|_, at| *at != seat);
+    /// What waited for it alone waits for nobody.
+    fn lose(&mut self, life: LifeId, mut pinned: Queue<Entry<C>>) {
+        while let Some(entry) = pinned.pop() {
+            self.waiting.remove(&entry.id);
+            self.talks.left(Line::Pinned(life), &entry.wants, entry.id);
+            self.dropped.push_back((entry.call, Refusal::StateLost(life)));
+        }
+    }
+
+    /// It was killed and is still there. Its calls are lost.
+    pub(crate) fn hold(&mut self, life: LifeId) {
+        self.retire(life);
+        let worker = match self.lives.remove(&life) {
+            Some(Life::Leaving { worker, .. }) => Some(worker),
+            _ => None,
+        };
+        self.lives.insert(life, Life::Held { worker });
+        self.running.retain(|_, running| running.life != life);
+    }
+
+    /// It is gone, and its calls with it. True if it took some until now.
+    pub(crate) fn gone(&mut self, life: LifeId) -> bool {
+        let Retired { was_ready, .. } = self.retire(life);
+        if self.lives.remove(&life).is_some() {
+            self.running.retain(|_, running| running.life != life);
+        }
+        was_ready
+    }
+
+    /// A place for what the pool itself asks of a worker that has nothing to do.
+    pub(crate) fn lease(&mut self, life: LifeId) -> Option<CallId> {
+        let is_idle = self.free.contains(&(0, life));
+        let is_taken = is_idle && self.change(life, |ready| ready.load = 1).is_some();
+        is_taken.then(|| {
+            let id = self.next_id;
+            self.next_id += 1;
+            self.running.insert(id, Running { life, wants: None });
+            id
+        })
+    }
+
+    /// No more calls; those that wait are still served.
+    pub(crate) fn drain(&mut self) {
+        if self.door == Door::Open {
+            self.door = Door::Draining;
+        }
+    }
+
+    /// Takes calls again.
+    pub(crate) fn resume(&mut self) {
+        if self.door == Door::Draining {
+            self.door = Door::Open;
+        }
+    }
+
+    /// It takes no calls, and has served those that it had.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.door != Door::Open && self.waiting.is_empty() && self.running.is_empty()
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.door == Door::Draining
     }
 
     /// No more calls, and no more waiting ones. Those that run go on.
-    pub(crate) fn close(&mut self) -> Vec<C> {
-        self.is_closed = true;
-        std::mem::take(&mut self.queue).into_values().collect()
+    pub(crate) fn close(&mut self) {
+        self.door = Door::Closed;
+        self.refuse_waiting(Refusal::Closed { draining: false });
+    }
+
+    /// Those that wait wait for nothing.
+    pub(crate) fn refuse_waiting(&mut self, refusal: Refusal) {
+        let waiting: BTreeSet<CallId> = self.waiting.keys().copied().collect();
+        for id in waiting {
+            if let Some(call) = self.withdraw(id) {
+                self.dropped.push_back((call, refusal));
+            }
+        }
+    }
+
+    /// Forgets to which workers those sessions were bound of which nobody knows any more.
+    pub(crate) fn retain_sessions(&mut self, is_known: impl Fn(&str, u64) -> bool) {
+        self.talks.retain(is_known);
+    }
+
+    /// The life that a session is bound to.
+    pub(crate) fn bound(&self, session: &str, birth: u64) -> Option<LifeId> {
+        self.talks.bound(session, birth)
     }
 
     pub(crate) fn queued(&self) -> usize {
-        self.queue.len()
+        self.waiting.len()
     }
 
     pub(crate) fn running(&self) -> usize {
         self.running.len()
     }
 
-    /// Who sits there, and what it does.
-    pub(crate) fn seat(&self, seat: usize) -> Occupant<'_, W> {
-        let (state, worker, load) = match &self.seats[seat].state {
-            State::Out if self.is_closed => ("gone", None, 0),
-            State::Out => ("starting", None, 0),
-            State::Ready { worker, load: 0 } => ("idle", Some(worker), 0),
-            State::Ready { worker, load } => ("busy", Some(worker), *load),
-            State::Leaving { worker, load } => ("draining", Some(worker), *load),
-            State::Held { worker } => ("unkillable", worker.as_ref(), 0),
-        };
-        Occupant { state, worker, load }
+    /// How many workers have room.
+    pub(crate) fn available(&self) -> usize {
+        self.free.len()
     }
 
-    /// The worker of this seat, if it takes calls.
-    pub(crate) fn ready_worker(&self, seat: usize) -> Option<&W> {
-        match &self.seats[seat].state {
-            State::Ready { worker, .. } => Some(worker),
-            State::Out | State::Leaving { .. } | State::Held { .. } => None,
+    pub(crate) fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// Everyone who is there, by seat.
+    pub(crate) fn occupants(&self) -> impl Iterator<Item = Occupant<'_, W>> {
+        self.lives.iter().map(|(life, state)| {
+            let worker = worker_of(state);
+            let (state, is_barred, load) = match state {
+                Life::Ready(ready) => (if ready.load == 0 { "idle" } else { "busy" }, ready.is_barred, ready.load),
+                Life::Leaving { load, .. } => ("draining", false, *load),
+                Life::Held { .. } => ("unkillable", false, 0),
+            };
+            Occupant { life: *life, state, is_barred, worker, load }
+        })
+    }
+
+    /// Those that take calls, by seat.
+    pub(crate) fn ready_workers(&self) -> impl Iterator<Item = (LifeId, &W)> {
+        self.lives.iter().filter_map(|(life, state)| match state {
+            Life::Ready(ready) => Some((*life, &ready.worker)),
+            Life::Leaving { .. } | Life::Held { .. } => None,
+        })
+    }
+
+    pub(crate) fn is_ready(&self, life: LifeId) -> bool {
+        matches!(self.lives.get(&life), Some(Life::Ready(_)))
+    }
+
+    /// How many calls it has answered.
+    pub(crate) fn answered(&self, life: LifeId) -> u64 {
+        match self.lives.get(&life) {
+            Some(Life::Ready(ready)) => ready.answered,
+            Some(Life::Leaving { answered, .. }) => *answered,
+            Some(Life::Held { .. }) | None => 0,
         }
     }
 
-    /// The call that has waited longest, if some worker has room.
-    fn next(&mut self) -> Option<Send<C, W>> {
-        let seat = self.seat_with_room()?;
-        let (id, call) = self.queue.pop_first()?;
-        Some(self.assign(seat, id, call))
+    /// Whether it has as many calls as it may.
+    pub(crate) fn is_full(&self, life: LifeId) -> bool {
+        matches!(self.lives.get(&life), Some(Life::Ready(ready)) if ready.load >= self.config.per_worker)
     }
 
-    fn seat_with_room(&self) -> Option<usize> {
-        self.by_load.first().filter(|(load, _)| *load < self.config.per_worker).map(|(_, seat)| *seat)
+    fn count_in(&mut self, waits: bool) {
+        self.next_id += 1;
+        self.totals.requests += 1;
+        self.totals.queued += u64::from(waits);
     }
 
-    fn assign(&mut self, seat: usize, id: CallId, call: C) -> Send<C, W> {
-        let State::Ready { worker, load } = &mut self.seats[seat].state else {
-            unreachable!("by_load holds ready seats only")
+    fn choose(&mut self, wants: &Wants) -> Choice {
+        let Some(session) = &wants.session else { return self.anyone() };
+        let is_hint = session.affinity == Affinity::Hint;
+        let bound = self.talks.bound(&session.id, session.birth);
+        if (is_hint || bound.is_none()) && self.talks.has_waiting(Line::Common, session) {
+            return Choice::Wait(Line::Common);
+        }
+        let Some(life) = bound else { return self.anyone() };
+        match self.lives.get(&life) {
+            Some(Life::Ready(ready)) if ready.is_barred && !is_hint => Choice::Refuse(Refusal::Tainted(life)),
+            Some(Life::Ready(ready)) if self.has_room(ready) && ready.pinned.is_empty() => Choice::Now(life),
+            Some(Life::Ready(_)) => match session.affinity {
+                Affinity::Hint => self.anyone(),
+                Affinity::StrictQueue => Choice::Wait(Line::Pinned(life)),
+                Affinity::StrictFailFast => Choice::Refuse(Refusal::Busy(life)),
+            },
+            _ if is_hint => {
+                self.talks.unbind(session);
+                self.anyone()
+            }
+            _ => Choice::Refuse(Refusal::StateLost(life)),
+        }
+    }
+
+    fn anyone(&self) -> Choice {
+        self.free.first().map_or(Choice::Wait(Line::Common), |(_, life)| Choice::Now(*life))
+    }
+
+    fn wait(&mut self, line: Line, entry: Entry<C>, put: Put<C>) {
+        let id = entry.id;
+        let (priority, tenant) = self.talks.joined(line, &entry.wants, id);
+        let place = match line {
+            Line::Common => Some(put(&mut self.common, priority, &tenant, entry)),
+            Line::Pinned(life) => self.change(life, |ready| put(&mut ready.pinned, priority, &tenant, entry)),
         };
-        self.by_load.remove(&(*load, seat));
-        *load += 1;
-        self.by_load.insert((*load, seat));
-        self.running.insert(id, seat);
-        Send { id, call, worker: worker.clone() }
+        if let Some(place) = place {
+            self.waiting.insert(id, Spot { line, place });
+        }
+    }
+
+    /// The line whose head comes next, and the worker for it.
+    fn next_line(&self) -> Option<(LifeId, Line)> {
+        let (_, least_loaded) = self.free.first()?;
+        let rank =
+            |queue: &Queue<Entry<C>>| queue.front().map(|(priority, entry)| (priority, std::cmp::Reverse(entry.id)));
+        let common = rank(&self.common);
+        let eager = self.eager.first().and_then(|life| match self.lives.get(life)? {
+            Life::Ready(ready) => Some((*life, rank(&ready.pinned)?)),
+            Life::Leaving { .. } | Life::Held { .. } => None,
+        });
+        match (common, eager) {
+            (common, Some((life, pinned))) if common.is_none_or(|common| common < pinned) => {
+                Some((life, Line::Pinned(life)))
+            }
+            (Some(_), _) => Some((*least_loaded, Line::Common)),
+            (None, _) => None,
+        }
+    }
+
+    fn pop(&mut self, line: Line) -> Option<Entry<C>> {
+        let entry = match line {
+            Line::Common => self.common.pop(),
+            Line::Pinned(life) => self.change(life, |ready| ready.pinned.pop())?,
+        }?;
+        self.waiting.remove(&entry.id);
+        self.talks.left(line, &entry.wants, entry.id);
+        Some(entry)
+    }
+
+    fn assign(&mut self, life: LifeId, entry: Entry<C>) -> Option<Step<C, W>> {
+        let Entry { id, call, wants } = entry;
+        let worker = self.change(life, |ready| {
+            ready.load += 1;
+            ready.worker.clone()
+        })?;
+        if let Some(session) = &wants.session
+            && self.talks.bind(session, life)
+        {
+            self.pin_those_that_wait(session, life);
+        }
+        self.running.insert(id, Running { life, wants: Some(wants) });
+        Some(Step::Send { id, call, worker })
+    }
+
+    /// The session has a worker now: its strict calls that wait for any are for that one.
+    fn pin_those_that_wait(&mut self, session: &SessionWants, life: LifeId) {
+        for id in self.talks.waiting_in_common(session) {
+            let Some(spot) = self.waiting.get(&id).copied() else { continue };
+            let affinity = self.common.get(spot.place).wants.session.as_ref().map(|session| session.affinity);
+            if affinity.is_none_or(|affinity| affinity == Affinity::Hint) {
+                continue;
+            }
+            let entry = self.common.remove(spot.place);
+            self.waiting.remove(&id);
+            self.talks.left(Line::Common, &entry.wants, id);
+            match affinity {
+                Some(Affinity::StrictFailFast) if self.is_full(life) => {
+                    self.dropped.push_back((entry.call, Refusal::Busy(life)));
+                }
+                _ => self.wait(Line::Pinned(life), entry, Queue::append),
+            }
+        }
+    }
+
+    fn has_room(&self, ready: &Ready<C, W>) -> bool {
+        !ready.is_barred && ready.load < self.config.per_worker
+    }
+
+    /// The one way to change a ready worker: what is known of its room follows.
+    fn change<R>(&mut self, life: LifeId, change: impl FnOnce(&mut Ready<C, W>) -> R) -> Option<R> {
+        let Some(Life::Ready(ready)) = self.lives.get_mut(&life) else { return None };
+        self.free.remove(&(ready.load, life));
+        self.eager.remove(&life);
+        let result = change(ready);
+        if !ready.is_barred && ready.load < self.config.per_worker {
+            self.free.insert((ready.load, life));
+            if !ready.pinned.is_empty() {
+                self.eager.insert(life);
+            }
+        }
+        Some(result)
     }
 }
 
-/// The first failure after a good call is mended at once; then 100 ms, doubling up to 30 s.
-fn backoff(failures: u32) -> Duration {
-    match failures {
-        0 => Duration::ZERO,
-        n => Duration::from_millis(100).saturating_mul(1 << (n - 1).min(16)).min(MAX_BACKOFF),
+fn worker_of<C, W>(life: &Life<C, W>) -> Option<&W> {
+    match life {
+        Life::Ready(ready) => Some(&ready.worker),
+        Life::Leaving { worker, .. } => Some(worker),
+        Life::Held { worker } => worker.as_ref(),
     }
 }
 

@@ -27,32 +27,6 @@ pub enum Capacity {
     Hybrid,
 }
 
-/// What a call of a session may do if the session's worker cannot take it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Affinity {
-    /// Go to another worker.
-    #[default]
-    Hint,
-    /// Wait for that worker. If it is gone, so is the session's state: `unavailable`.
-    StrictQueue,
-    /// Fail with `conflict` if that worker is busy, with `unavailable` if it is gone.
-    StrictFailFast,
-}
-
-/// Whose turn comes first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Priority {
-    /// After everything else.
-    Low,
-    /// As usual.
-    #[default]
-    Normal,
-    /// Before everything else.
-    High,
-}
-
 /// What becomes of a worker that goes on with a call whose deadline has passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnTimeout {

@@ -1,36 +1,65 @@
 //! What the handles, the callers and the workers of one pool share: asks the roster, and carries out what it says in the
 //! thread of whoever brings the news.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::{Config, PoolStatus, Starts, WorkerStatus, roster};
+use super::roster::{Admission, Refusal, Roster, SessionWants, Step, Wants, Whereabouts};
+use super::seat::Order;
+use super::standing::Standing;
+use super::{Config, OnTimeout, roster};
 use crate::app::App;
 use crate::call::{CallOptions, Deadline, Stage};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{CallId, WorkerId};
-use crate::process::{self, Terminator};
+use crate::id::{CallId, LifeId, WorkerId};
+use crate::process::Terminator;
+use crate::telemetry::{Emitter, Event, PoolEvent, RecycleReason};
 use crate::tool::{ToolSpec, near_match};
 use crate::value::Payload;
-use crate::worker::{Call, Line, Owner, Sink};
+use crate::worker::{Call, Line, Owner, Sent, Sink};
 
 /// See the head of this file.
 pub(crate) struct Shared {
     pub(crate) name: Arc<str>,
     pub(crate) app: Arc<dyn App>,
     pub(crate) config: Config,
-    /// Why the last worker ended, until one is ready again.
-    last_end: Mutex<Option<Error>>,
-    roster: Mutex<roster::Roster<Call, Arc<Line>>>,
-    tools: OnceLock<Tools>,
-    /// Of the process in each seat. For a synchronous end; harmless once that process is reaped.
-    terminators: Mutex<HashMap<usize, Terminator>>,
-    pub(super) starts: Starts,
+    pub(super) emitter: Emitter,
+    roster: Mutex<Roster<Call, Arc<Line>>>,
+    /// Of the newest worker.
+    tools: RwLock<Arc<Tools>>,
+    /// Of every process. For a synchronous end; harmless once that process is reaped.
+    terminators: Mutex<HashMap<LifeId, Terminator>>,
+    pub(super) standing: Standing,
+    pub(super) counts: Counts,
+    seats: Mutex<Seats>,
+    /// Rung when everything is served that was taken in, and no more is.
+    drained: Notify,
 }
 
+/// What is known of the seats, besides who sits there.
+#[derive(Default)]
+pub(super) struct Seats {
+    /// How many there are to be.
+    pub(super) wanted: usize,
+    /// How to reach the task of each: also of those that are being cleared.
+    pub(super) orders: BTreeMap<usize, mpsc::UnboundedSender<Order>>,
+    /// Of the last life in each.
+    generations: HashMap<usize, u64>,
+}
+
+/// How often calls came to what end.
+#[derive(Default)]
+pub(super) struct Counts {
+    pub(super) errors: AtomicU64,
+    pub(super) queue_timeouts: AtomicU64,
+    pub(super) recycled: Mutex<BTreeMap<RecycleReason, u64>>,
+}
+
+#[derive(Default)]
 struct Tools {
     specs: Arc<[ToolSpec]>,
     by_name: HashMap<Arc<str>, bool>,
@@ -52,10 +81,11 @@ impl Ticket {
         reply.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, "the pool was dropped")))
     }
 
-    /// Gives the call up because its time is over.
+    /// Gives a unary call up because its time is over.
     pub(super) fn expired(mut self) -> Error {
         self.is_over = true;
-        self.shared.expired(self.id, self.deadline)
+        let may_finish = self.shared.config.on_timeout == OnTimeout::Abandon;
+        self.shared.expired(self.id, self.deadline, may_finish)
     }
 
     /// Gives the call up if it still waits.
@@ -73,17 +103,20 @@ impl Drop for Ticket {
 }
 
 impl Shared {
-    pub(crate) fn new(name: &str, app: Arc<dyn App>, config: Config, starts: Starts) -> Shared {
-        let roster = roster::Config { seats: config.workers, per_worker: 1, max_queue: config.max_queue };
+    pub(crate) fn new(name: &str, app: Arc<dyn App>, config: Config, emitter: Emitter) -> Shared {
+        let roster = roster::Config { per_worker: config.per_worker(), max_queue: config.max_queue };
         Shared {
             name: name.into(),
             app,
-            config,
-            last_end: Mutex::default(),
-            roster: Mutex::new(roster::Roster::new(roster)),
-            tools: OnceLock::new(),
+            emitter,
+            roster: Mutex::new(Roster::new(roster)),
+            tools: RwLock::default(),
             terminators: Mutex::default(),
-            starts,
+            standing: Standing::new(config.restarts),
+            counts: Counts::default(),
+            seats: Mutex::default(),
+            drained: Notify::new(),
+            config,
         }
     }
 
@@ -97,7 +130,7 @@ impl Shared {
     ) -> Result<Ticket> {
         let call = self.prepare(tool, args, options, sink)?;
         let deadline = call.deadline;
-        let (id, queue_deadline) = self.place(call)?;
+        let (id, queue_deadline) = self.place(call, options)?;
         Ok(Ticket { shared: Arc::clone(self), id, deadline, queue_deadline, is_over: false })
     }
 
@@ -110,6 +143,7 @@ impl Shared {
         let timeouts = &self.config.timeouts;
         let timeout = options
             .timeout
+            .or_else(|| self.config.tool_timeouts.get(&*tool).copied())
             .or_else(|| args.as_raw().and_then(|args| self.app.timeout(&tool, args)))
             .or(if is_stream { timeouts.stream } else { timeouts.call });
         Ok(Call {
@@ -123,8 +157,10 @@ impl Shared {
     }
 
     fn tool(&self, name: &str, stream: bool) -> Result<Arc<str>> {
-        let unavailable = || Error::new(ErrorKind::Unavailable, format!("pool {} has not started", self.name));
-        let tools = self.tools.get().ok_or_else(unavailable)?;
+        let tools = Arc::clone(&self.tools.read().unwrap_or_else(PoisonError::into_inner));
+        if tools.specs.is_empty() && !self.standing.was_ready() {
+            return Err(self.not_started());
+        }
         let Some((name, is_streaming)) = tools.by_name.get_key_value(name) else {
             let near = near_match(name, tools.specs.iter().map(|spec| spec.name.as_str()));
             return Err(Error::new(ErrorKind::NotFound, format!("no such tool: {name}{near}")));
@@ -139,32 +175,82 @@ impl Shared {
     }
 
     /// To a worker or into the queue. Says until when it may wait there.
-    fn place(&self, call: Call) -> Result<(CallId, Option<Deadline>)> {
-        let admission = self.roster().admit(call);
-        match admission {
-            roster::Admission::Send(send) => {
-                let id = send.id;
-                self.carry_out(send);
-                Ok((id, None))
+    fn place(&self, call: Call, options: &CallOptions) -> Result<(CallId, Option<Deadline>)> {
+        // Nobody is to come soon: the reason says more than a timeout would.
+        if let Some(verdict) = self.standing.verdict_if_nobody_is_ready() {
+            return Err(self.unavailable(&verdict));
+        }
+        let queue_deadline = self.config.timeouts.queue.and_then(|allowed| Deadline::after(Instant::now(), allowed));
+        let wants = Wants {
+            priority: options.priority,
+            tenant: options.tenant.clone(),
+            session: self.session_of(options),
+            expires: [queue_deadline, call.deadline].into_iter().flatten().map(|deadline| deadline.at()).min(),
+        };
+        let (admission, step) = self.roster().admit(call, wants);
+        let admitted = match admission {
+            Admission::Admitted { id, waits } => Ok((id, queue_deadline.filter(|_| waits))),
+            Admission::Refused(_, refusal) => Err(self.refused(refusal)),
+        };
+        self.carry_out(step);
+        admitted
+    }
+
+    fn session_of(&self, options: &CallOptions) -> Option<SessionWants> {
+        let id = options.session.as_deref()?;
+        Some(SessionWants { id: id.into(), birth: 0, affinity: options.affinity.unwrap_or(self.config.affinity) })
+    }
+
+    /// Does what the roster says, until it has nothing more to say.
+    fn carry_out(&self, first: Option<Step<Call, Arc<Line>>>) {
+        let mut next = first.or_else(|| self.next_step());
+        while let Some(step) = next {
+            match step {
+                Step::Send { id, call, worker } => self.send(id, call, &worker),
+                Step::Drop(call, refusal) => call.sink.fail(self.refused(refusal)),
             }
-            roster::Admission::Queued(id) => {
-                let allowed = self.config.timeouts.queue;
-                Ok((id, allowed.and_then(|allowed| Deadline::after(Instant::now(), allowed))))
-            }
-            roster::Admission::Full(_) => {
-                let message = format!("the queue of pool {} is full ({} calls wait)", self.name, self.config.max_queue);
-                Err(Error::new(ErrorKind::Saturated, message))
-            }
-            roster::Admission::Closed(_) => Err(self.closed()),
+            next = self.next_step();
         }
     }
 
-    /// Writes the call to its worker. One that the worker cannot take frees its place for the next.
-    fn carry_out(&self, send: roster::Send<Call, Arc<Line>>) {
-        let mut next = Some(send);
-        while let Some(roster::Send { id, call, worker }) = next {
-            next = if worker.send(id, call) { None } else { self.roster().done(id) };
+    fn next_step(&self) -> Option<Step<Call, Arc<Line>>> {
+        let (step, is_drained) = {
+            let mut roster = self.roster();
+            (roster.next(Instant::now()), roster.is_drained())
+        };
+        if is_drained {
+            self.drained.notify_waiters();
         }
+        step
+    }
+
+    /// Waits until nothing waits or runs, in a pool that takes no calls. Cancel safe.
+    pub(super) async fn drained(&self) {
+        loop {
+            let rung = self.drained.notified();
+            if self.roster().is_drained() {
+                return;
+            }
+            rung.await;
+        }
+    }
+
+    fn send(&self, id: CallId, call: Call, worker: &Arc<Line>) {
+        match worker.send(id, call) {
+            Sent::Written => {
+                if self.config.capacity == super::Capacity::Hybrid && self.roster().is_full(worker.life) {
+                    self.tell(PoolEvent::CapacityReached { worker: worker.id.clone() });
+                }
+            }
+            Sent::Refused => drop(self.roster().done(id)),
+            Sent::Dying(call) => self.roster().take_back(id, call),
+        }
+    }
+
+    /// Tells those that wait what has changed, and starts whatever can be started now.
+    pub(super) fn change(&self, change: impl FnOnce(&mut Roster<Call, Arc<Line>>)) {
+        change(&mut self.roster());
+        self.carry_out(None);
     }
 
     /// Nobody waits for the call any more. Says where it was.
@@ -172,16 +258,23 @@ impl Shared {
         // The guard must go before the worker is told: writing may take a moment.
         let place = self.roster().give_up(id);
         match place {
-            roster::Place::Queue(_) => return Stage::Queue,
-            roster::Place::Worker(worker) => worker.cancel(id),
-            roster::Place::Nowhere => {}
+            Whereabouts::Queue(_) => {
+                self.carry_out(None);
+                return Stage::Queue;
+            }
+            Whereabouts::Worker(worker) => worker.cancel(id),
+            Whereabouts::Nowhere => {}
         }
         Stage::Run
     }
 
-    /// Gives a call up because its time is over.
-    pub(super) fn expired(&self, id: CallId, deadline: Option<Deadline>) -> Error {
-        let stage = self.give_up(id);
+    /// Gives a call up because its time is over. One that `may_finish` keeps its worker's place until it has.
+    pub(super) fn expired(&self, id: CallId, deadline: Option<Deadline>, may_finish: bool) -> Error {
+        let stage = match may_finish {
+            true if self.roster().withdraw(id).is_some() => Stage::Queue,
+            true => Stage::Run,
+            false => self.give_up(id),
+        };
         let Some(deadline) = deadline else { return Error::new(ErrorKind::Deadline, "deadline passed") };
         match stage {
             Stage::Queue => self.expired_waiting(deadline),
@@ -193,27 +286,20 @@ impl Shared {
     pub(super) fn expired_in_queue(&self, id: CallId, deadline: Option<Deadline>) -> Option<Error> {
         let deadline = deadline?;
         let withdrawn = self.roster().withdraw(id);
+        self.carry_out(None);
         withdrawn.map(|_never_runs| self.expired_waiting(deadline))
     }
 
     /// If there was no worker to wait for, that one is the reason.
     fn expired_waiting(&self, deadline: Deadline) -> Error {
-        let error = deadline.error(Stage::Queue);
-        if self.has_ready_worker() {
-            return error;
-        }
-        match &*self.lock_last_end() {
-            Some(end) => error.because(format_args!("no worker is ready: {end}"), end),
-            None => error,
-        }
+        self.counts.queue_timeouts.fetch_add(1, Ordering::Relaxed);
+        self.standing.explain(deadline.error(Stage::Queue))
     }
 
     /// Refuses new calls and those that wait.
     pub(crate) fn close(&self) {
-        let waiting = self.roster().close();
-        for call in waiting {
-            call.sink.fail(self.closed());
-        }
+        self.standing.close();
+        self.change(Roster::close);
     }
 
     /// SIGKILL to every worker, now, in this thread.
@@ -223,128 +309,198 @@ impl Shared {
         }
     }
 
-    fn closed(&self) -> Error {
-        Error::new(ErrorKind::Unavailable, format!("pool {} is shut down", self.name)).with_retryable(false)
+    fn refused(&self, refusal: Refusal) -> Error {
+        let pool = &self.name;
+        let id = |life: LifeId| WorkerId::new(pool, life.seat);
+        let unavailable = |message: String, reason: &str, life: LifeId| {
+            let details =
+                serde_json::json!({"reason": reason, "worker": id(life).as_str(), "generation": life.generation});
+            Error::new(ErrorKind::Unavailable, message).with_details(details)
+        };
+        match refusal {
+            Refusal::Full => {
+                let waiting = self.config.max_queue;
+                Error::new(ErrorKind::Saturated, format!("the queue of pool {pool} is full ({waiting} calls wait)"))
+            }
+            Refusal::Closed { draining: true } => Error::new(ErrorKind::Unavailable, format!("pool {pool} drains")),
+            Refusal::Closed { draining: false } => {
+                Error::new(ErrorKind::Unavailable, format!("pool {pool} is shut down")).with_retryable(false)
+            }
+            Refusal::NoWorkers => match self.standing.verdict() {
+                Some(verdict) => self.unavailable(&verdict),
+                None => Error::new(ErrorKind::Unavailable, format!("pool {pool} has no worker")),
+            },
+            Refusal::Busy(life) => {
+                let message = format!("worker {} has the state of this session and is busy", id(life));
+                Error::new(ErrorKind::Conflict, message).with_details(serde_json::json!({"reason": "worker_busy"}))
+            }
+            Refusal::Tainted(life) => unavailable(
+                format!(
+                    "worker {} has the state of this session and takes no calls for a while after a crash",
+                    id(life)
+                ),
+                "worker_tainted",
+                life,
+            ),
+            Refusal::StateLost(life) => unavailable(
+                format!("worker {} is gone, and what it knew of this session with it", id(life)),
+                "session_state_lost",
+                life,
+            )
+            .with_retryable(false),
+            Refusal::Expired => {
+                self.counts.queue_timeouts.fetch_add(1, Ordering::Relaxed);
+                Error::new(ErrorKind::Deadline, format!("deadline passed {}", Stage::Queue))
+            }
+        }
+    }
+
+    fn not_started(&self) -> Error {
+        match self.standing.verdict() {
+            Some(verdict) => self.unavailable(&verdict),
+            None => Error::new(ErrorKind::Unavailable, format!("pool {} has not started", self.name)),
+        }
+    }
+
+    /// Waits until the first start of every seat has come to an end. An error says why none has a worker.
+    pub(crate) async fn standing_decided(&self) -> Result<(), Option<Error>> {
+        self.standing.all_decided().await
+    }
+
+    /// Whether a worker is ready, or may be soon.
+    pub(crate) fn can_serve(&self) -> bool {
+        self.standing.verdict_if_nobody_is_ready().is_none()
+    }
+
+    /// With the reason for which there is no worker.
+    pub(super) fn unavailable(&self, verdict: &Error) -> Error {
+        Error::new(ErrorKind::Unavailable, format!("pool {} cannot serve", self.name)).because(verdict, verdict)
     }
 
     pub(super) fn tools(&self) -> Arc<[ToolSpec]> {
-        self.tools.get().map_or_else(|| Arc::from([]), |tools| Arc::clone(&tools.specs))
-    }
-
-    pub(super) fn status(&self) -> PoolStatus {
-        let roster = self.roster();
-        PoolStatus {
-            pool: self.name.to_string(),
-            workers: self.config.workers,
-            ready: (0..self.config.workers).filter(|seat| roster.ready_worker(*seat).is_some()).count(),
-            queued: roster.queued(),
-            running: roster.running(),
-        }
-    }
-
-    pub(super) fn statuses(&self) -> Vec<WorkerStatus> {
-        let mut statuses: Vec<WorkerStatus> = {
-            let roster = self.roster();
-            (0..self.config.workers).map(|seat| self.status_of(seat, roster.seat(seat))).collect()
-        };
-        // Reads a file each: not while the roster is held.
-        for status in &mut statuses {
-            status.rss_bytes = status.pid.and_then(process::resident_bytes);
-        }
-        statuses
+        Arc::clone(&self.tools.read().unwrap_or_else(PoisonError::into_inner).specs)
     }
 
     /// Of the workers that are ready.
     pub(super) fn lines(&self) -> Vec<Arc<Line>> {
-        let roster = self.roster();
-        (0..self.config.workers).filter_map(|seat| roster.ready_worker(seat)).cloned().collect()
+        self.roster().ready_workers().map(|(_, line)| Arc::clone(line)).collect()
     }
 
-    fn has_ready_worker(&self) -> bool {
-        let roster = self.roster();
-        (0..self.config.workers).any(|seat| roster.ready_worker(seat).is_some())
+    /// A life is over.
+    pub(super) fn gone(&self, life: LifeId) {
+        self.lock_terminators().remove(&life);
+        let was_ready = self.roster().gone(life);
+        self.left(was_ready);
     }
 
-    fn status_of(&self, seat: usize, occupant: roster::Occupant<'_, Arc<Line>>) -> WorkerStatus {
-        let since = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).map(|age| age.as_secs_f64()).ok();
-        let line = occupant.worker;
-        let answered = line.map(|line| line.answered()).unwrap_or_default();
-        WorkerStatus {
-            id: WorkerId::new(&self.name, seat).to_string(),
-            pool: self.name.to_string(),
-            state: occupant.state,
-            pid: line.map(|line| line.pid),
-            generation: line.map_or(0, |line| line.generation),
-            in_flight: occupant.load,
-            calls: answered.calls,
-            errors: answered.errors,
-            rss_bytes: None,
-            started_at: line.and_then(|line| since(line.started_at)),
+    /// Takes a worker out of service. It finishes what it has; then its seat is told.
+    pub(super) fn retire(&self, life: LifeId) {
+        let retired = self.roster().retire(life);
+        self.left(retired.was_ready);
+        if retired.is_drained {
+            self.order(life.seat, Order::Drained(life.generation));
         }
     }
 
-    /// A worker has left its seat, after so long a life. Says how long to wait before the next start.
-    pub(super) fn gone(&self, seat: usize, lived: Duration) -> Duration {
-        self.roster().gone(seat, lived)
+    /// A worker takes no more calls.
+    fn left(&self, was_ready: bool) {
+        if was_ready {
+            self.standing.left();
+        }
+        self.carry_out(None);
     }
 
-    /// Nobody sits here, and nobody will.
-    pub(super) fn vacate(&self, seat: usize) {
-        self.roster().vacate(seat);
+    /// A worker died before it was ready, for the first time or again.
+    pub(super) fn never_ready(&self, error: &Error, is_first_start: bool) {
+        if self.standing.failed(error, is_first_start) {
+            let (pool, reason) = (self.name.to_string(), error.to_string());
+            self.tell(PoolEvent::Unavailable { pool, reason });
+            self.change(|roster| roster.refuse_waiting(Refusal::NoWorkers));
+        }
     }
 
-    /// Why a worker ended, for those who wait for the next.
-    pub(super) fn remember_end(&self, end: &Error) {
-        *self.lock_last_end() = Some(end.clone());
+    pub(super) fn order(&self, seat: usize, order: Order) {
+        if let Some(orders) = self.lock_seats().orders.get(&seat) {
+            let _it_is_gone = orders.send(order);
+        }
     }
 
-    fn roster(&self) -> MutexGuard<'_, roster::Roster<Call, Arc<Line>>> {
+    /// The number of the next life in this seat.
+    pub(super) fn next_generation(&self, seat: usize) -> u64 {
+        let mut seats = self.lock_seats();
+        let generation = seats.generations.entry(seat).or_default();
+        *generation += 1;
+        *generation
+    }
+
+    pub(super) fn is_ready(&self, life: LifeId) -> bool {
+        self.roster().is_ready(life)
+    }
+
+    /// Whether it was good for anything.
+    pub(super) fn has_answered(&self, life: LifeId) -> bool {
+        self.roster().answered(life) > 0
+    }
+
+    pub(super) fn recycled(&self, reason: RecycleReason) {
+        *self.counts.recycled.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += 1;
+    }
+
+    pub(super) fn tell(&self, event: PoolEvent) {
+        self.emitter.emit(Event::Pool(event));
+    }
+
+    pub(super) fn roster(&self) -> MutexGuard<'_, Roster<Call, Arc<Line>>> {
         // A panic in the roster would be a bug of ours; going on with its state hurts fewer than failing every call.
         self.roster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock_last_end(&self) -> MutexGuard<'_, Option<Error>> {
-        self.last_end.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn lock_seats(&self) -> MutexGuard<'_, Seats> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock_terminators(&self) -> MutexGuard<'_, HashMap<usize, Terminator>> {
+    fn lock_terminators(&self) -> MutexGuard<'_, HashMap<LifeId, Terminator>> {
         self.terminators.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Owner for Shared {
-    fn started(&self, seat: usize, terminator: Terminator) {
-        self.lock_terminators().insert(seat, terminator);
+    fn started(&self, life: LifeId, terminator: Terminator) {
+        self.lock_terminators().insert(life, terminator);
     }
 
-    fn ready(&self, seat: usize, line: Arc<Line>) {
-        self.tools.get_or_init(|| Tools {
+    fn ready(&self, line: Arc<Line>) {
+        let life = line.life;
+        let tools = Tools {
             specs: Arc::clone(&line.tools),
             by_name: line.tools.iter().map(|spec| (spec.name.as_str().into(), spec.streaming)).collect(),
-        });
-        let is_first = line.generation == 1;
-        *self.lock_last_end() = None;
-        let sends = self.roster().ready(seat, line);
-        for send in sends {
-            self.carry_out(send);
+        };
+        *self.tools.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tools);
+        if self.standing.came() {
+            self.tell(PoolEvent::Available { pool: self.name.to_string() });
         }
-        if is_first {
-            self.starts.ready();
-        }
+        self.change(|roster| roster.ready(life, line));
+        self.order(life.seat, Order::Ready(life.generation));
     }
 
     fn done(&self, id: CallId) {
-        let next = self.roster().done(id);
-        if let Some(send) = next {
-            self.carry_out(send);
+        let done = self.roster().done(id);
+        self.carry_out(None);
+        let Some(done) = done else { return };
+        if done.is_drained {
+            self.order(done.life.seat, Order::Drained(done.life.generation));
+        }
+        if self.config.recycle.max_requests == Some(done.answered) {
+            self.order(done.life.seat, Order::Replace(done.life.generation, RecycleReason::MaxRequests));
         }
     }
 
-    fn retired(&self, seat: usize) {
-        self.roster().retire(seat);
+    fn retired(&self, life: LifeId) {
+        let retired = self.roster().retire(life);
+        self.left(retired.was_ready);
     }
 
-    fn unkillable(&self, seat: usize) {
-        self.roster().hold(seat);
+    fn unkillable(&self, life: LifeId) {
+        self.change(|roster| roster.hold(life));
     }
 }

@@ -120,7 +120,7 @@ impl Clock {
             }
             // Taken hold of before the call is given up, which may drop the last other sender.
             let reader = sender.upgrade();
-            tell(reader, shared.expired(id, deadline));
+            tell(reader, shared.expired(id, deadline, false));
         };
         Clock(Some(tokio::spawn(clock).abort_handle()))
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::Line;
+use super::{Line, WireId};
 use crate::error::{Error, Result};
 use crate::id::CallId;
 use crate::value::Payload;
@@ -40,6 +40,8 @@ impl Sink {
 }
 
 struct Open {
+    /// As the pool knows it.
+    id: CallId,
     sink: Sink,
     correlation_id: Arc<str>,
     /// What a stream may still send, in bytes; one chunk may take it below zero.
@@ -52,7 +54,7 @@ pub(crate) struct Inflight(Mutex<Table>);
 
 #[derive(Default)]
 struct Table {
-    open: HashMap<CallId, Open>,
+    open: HashMap<WireId, Open>,
     answered: Answered,
     is_closed: bool,
 }
@@ -87,29 +89,37 @@ impl std::fmt::Display for Mismatch {
 
 impl Inflight {
     /// Takes a call in, before it is written to the worker. Gives the sink back if the worker is on its way out.
-    pub(crate) fn open(&self, id: CallId, sink: Sink, correlation_id: Arc<str>, credit: u32) -> Result<(), Sink> {
+    pub(crate) fn open(
+        &self,
+        wire: WireId,
+        id: CallId,
+        sink: Sink,
+        correlation_id: Arc<str>,
+        credit: u32,
+    ) -> Result<(), Sink> {
         let mut table = self.lock();
         if table.is_closed {
             return Err(sink);
         }
-        table.open.insert(id, Open { sink, correlation_id, credit: credit.into() });
+        table.open.insert(wire, Open { id, sink, correlation_id, credit: credit.into() });
         Ok(())
     }
 
     /// A RESULT came. The call is closed; what is returned tells the caller.
-    pub(crate) fn result(&self, id: CallId, payload: Payload) -> Result<impl FnOnce() + use<>, Mismatch> {
-        let sink = self.remove(id, |sink| matches!(sink, Sink::Unary(_)), Mismatch::IsAStream)?;
-        Ok(move || {
+    pub(crate) fn result(&self, wire: WireId, payload: Payload) -> Result<(CallId, impl FnOnce() + use<>), Mismatch> {
+        let (id, sink) = self.remove(wire, |sink| matches!(sink, Sink::Unary(_)), Mismatch::IsAStream)?;
+        let tell = move || {
             if let Sink::Unary(caller) = sink {
                 let _given_up = caller.send(Ok(payload));
             }
-        })
+        };
+        Ok((id, tell))
     }
 
     /// A CHUNK came.
-    pub(crate) fn chunk(&self, id: CallId, payload: Payload, cost: u64) -> Result<(), Mismatch> {
+    pub(crate) fn chunk(&self, wire: WireId, payload: Payload, cost: u64) -> Result<(), Mismatch> {
         let mut table = self.lock();
-        let open = table.open.get_mut(&id).ok_or(Mismatch::NotOpen)?;
+        let open = table.open.get_mut(&wire).ok_or(Mismatch::NotOpen)?;
         let Sink::Stream(caller) = &open.sink else { return Err(Mismatch::NotAStream) };
         if open.credit <= 0 {
             return Err(Mismatch::NoCredit);
@@ -120,43 +130,51 @@ impl Inflight {
     }
 
     /// An END came. As [`Inflight::result`].
-    pub(crate) fn end(&self, id: CallId) -> Result<impl FnOnce() + use<>, Mismatch> {
-        let sink = self.remove(id, |sink| matches!(sink, Sink::Stream(_)), Mismatch::NotAStream)?;
-        Ok(move || {
+    pub(crate) fn end(&self, wire: WireId) -> Result<(CallId, impl FnOnce() + use<>), Mismatch> {
+        let (id, sink) = self.remove(wire, |sink| matches!(sink, Sink::Stream(_)), Mismatch::NotAStream)?;
+        let tell = move || {
             if let Sink::Stream(caller) = sink {
                 let _given_up = caller.send(Item::End(Ok(())));
             }
-        })
+        };
+        Ok((id, tell))
     }
 
     /// An ERROR came. As [`Inflight::result`].
-    pub(crate) fn error(&self, id: CallId, error: Error) -> Result<impl FnOnce() + use<>, Mismatch> {
-        let sink = self.remove(id, |_| true, Mismatch::NotOpen)?;
+    pub(crate) fn error(&self, wire: WireId, error: Error) -> Result<(CallId, impl FnOnce() + use<>), Mismatch> {
+        let (id, sink) = self.remove(wire, |_| true, Mismatch::NotOpen)?;
         self.lock().answered.errors += 1;
-        Ok(move || sink.fail(error))
+        Ok((id, move || sink.fail(error)))
     }
 
-    /// More credit for a stream. False if it has ended.
-    pub(crate) fn grant(&self, id: CallId, bytes: u32) -> bool {
-        match self.lock().open.get_mut(&id) {
-            Some(open) => {
-                open.credit += i64::from(bytes);
-                true
-            }
-            None => false,
-        }
+    /// More credit for a stream. `None` if it has ended.
+    pub(crate) fn grant(&self, id: CallId, bytes: u32) -> Option<WireId> {
+        let mut table = self.lock();
+        let (wire, open) = table.open.iter_mut().find(|(_, open)| open.id == id)?;
+        open.credit += i64::from(bytes);
+        Some(*wire)
     }
 
-    pub(crate) fn is_open(&self, id: CallId) -> bool {
-        self.lock().open.contains_key(&id)
+    /// The number on the wire of a call that is open. Looks through all of them: there are few.
+    pub(crate) fn wire_id(&self, id: CallId) -> Option<WireId> {
+        self.lock().open.iter().find(|(_, open)| open.id == id).map(|(wire, _)| *wire)
+    }
+
+    pub(crate) fn is_open(&self, wire: WireId) -> bool {
+        self.lock().open.contains_key(&wire)
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().open.len()
     }
 
     pub(crate) fn answered(&self) -> Answered {
         self.lock().answered
     }
 
-    pub(crate) fn correlation_id(&self, id: CallId) -> Option<Arc<str>> {
-        self.lock().open.get(&id).map(|open| Arc::clone(&open.correlation_id))
+    pub(crate) fn correlation_id(&self, wire: WireId) -> Option<Arc<str>> {
+        self.lock().open.get(&wire).map(|open| Arc::clone(&open.correlation_id))
     }
 
     /// The worker is gone: takes no more calls, and fails those that are open.
@@ -171,15 +189,20 @@ impl Inflight {
         }
     }
 
-    fn remove(&self, id: CallId, fits: impl Fn(&Sink) -> bool, otherwise: Mismatch) -> Result<Sink, Mismatch> {
+    fn remove(
+        &self,
+        wire: WireId,
+        fits: impl Fn(&Sink) -> bool,
+        otherwise: Mismatch,
+    ) -> Result<(CallId, Sink), Mismatch> {
         let mut table = self.lock();
-        match table.open.get(&id) {
+        match table.open.get(&wire) {
             None => return Err(Mismatch::NotOpen),
             Some(open) if !fits(&open.sink) => return Err(otherwise),
             Some(_) => {}
         }
         table.answered.calls += 1;
-        table.open.remove(&id).map(|open| open.sink).ok_or(Mismatch::NotOpen)
+        table.open.remove(&wire).map(|open| (open.id, open.sink)).ok_or(Mismatch::NotOpen)
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -193,15 +216,15 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
 
-    fn unary(inflight: &Inflight, id: CallId) -> oneshot::Receiver<Result<Payload>> {
+    fn unary(inflight: &Inflight, id: WireId) -> oneshot::Receiver<Result<Payload>> {
         let (sink, reply) = oneshot::channel();
-        assert!(inflight.open(id, Sink::Unary(sink), "c".into(), 0).is_ok());
+        assert!(inflight.open(id, id + 10, Sink::Unary(sink), "c".into(), 0).is_ok());
         reply
     }
 
-    fn stream(inflight: &Inflight, id: CallId, credit: u32) -> mpsc::UnboundedReceiver<Item> {
+    fn stream(inflight: &Inflight, id: WireId, credit: u32) -> mpsc::UnboundedReceiver<Item> {
         let (sink, items) = mpsc::unbounded_channel();
-        assert!(inflight.open(id, Sink::Stream(sink), "c".into(), credit).is_ok());
+        assert!(inflight.open(id, id + 10, Sink::Stream(sink), "c".into(), credit).is_ok());
         items
     }
 
@@ -213,7 +236,8 @@ mod tests {
     fn an_answer_comes_once() {
         let inflight = Inflight::default();
         let mut reply = unary(&inflight, 1);
-        let tell = inflight.result(1, payload()).unwrap();
+        let (id, tell) = inflight.result(1, payload()).unwrap();
+        assert_eq!(id, 11);
         assert!(!inflight.is_open(1) && reply.try_recv().is_err(), "closed first, told then");
         tell();
         assert!(reply.try_recv().unwrap().is_ok());
@@ -248,7 +272,7 @@ mod tests {
         let _items = stream(&inflight, 1, 10);
         assert_eq!(inflight.chunk(1, payload(), 100), Ok(()));
         assert_eq!(inflight.chunk(1, payload(), 1), Err(Mismatch::NoCredit));
-        assert!(inflight.grant(1, 91));
+        assert_eq!(inflight.grant(11, 91), Some(1));
         assert_eq!(inflight.chunk(1, payload(), 1), Ok(()));
     }
 
@@ -259,6 +283,6 @@ mod tests {
         inflight.close(&Error::new(ErrorKind::WorkerDied, "died"));
         assert_eq!(reply.try_recv().unwrap().unwrap_err().kind(), ErrorKind::WorkerDied);
         let (sink, _reply) = oneshot::channel();
-        assert!(inflight.open(2, Sink::Unary(sink), "c".into(), 0).is_err());
+        assert!(inflight.open(2, 12, Sink::Unary(sink), "c".into(), 0).is_err());
     }
 }

@@ -4,7 +4,7 @@ mod birth;
 mod ending;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use tokio::net::UnixStream;
@@ -15,12 +15,12 @@ use tokio::time::Instant;
 use super::hello;
 use super::reader::Verdict;
 use super::voice::Voice;
-use super::{Config, Inflight, Line, Owner, Stop};
+use super::{Config, Inflight, Line, Owner, Stop, WireId};
 use crate::app::{App, Launch};
 use crate::call::{Deadline, passed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::HostTools;
-use crate::id::{CallId, WorkerId};
+use crate::id::{LifeId, WorkerId};
 use crate::process::{self, Child, Death, Escalation, Remains};
 use crate::registry::Entry;
 use crate::run::Run;
@@ -33,9 +33,8 @@ use ending::{LAST_BREATH, explain, unasked};
 
 /// The place that a worker fills, and everything that its life needs to know.
 pub(crate) struct Seat {
-    pub(crate) number: usize,
+    pub(crate) life: LifeId,
     pub(crate) id: WorkerId,
-    pub(crate) generation: u64,
     pub(crate) pool: Arc<str>,
     pub(crate) run: Arc<Run>,
     pub(crate) app: Arc<dyn App>,
@@ -53,7 +52,7 @@ impl Seat {
 
     /// Keeps the seat taken until what cannot be ended is gone after all, and says how; or until the pool ends.
     async fn quarantine(&self, remains: &Remains, ending: &Ending, stop: &mut Stop) -> Option<process::Status> {
-        self.owner.unkillable(self.number);
+        self.owner.unkillable(self.life);
         let (worker, pid, held_by) = (self.id.clone(), remains.pid(), remains.held_by());
         self.emitter.emit(Event::Worker(WorkerEvent::Unkillable { worker, pid, held_by }));
         if matches!(ending, Ending::Asked(_)) {
@@ -138,10 +137,10 @@ struct Life {
     finish_draining: watch::Sender<bool>,
     /// Those that flush the outboxes; aborted when the life ends.
     _flushing: JoinSet<()>,
-    cancelled: mpsc::UnboundedReceiver<CallId>,
-    tell_cancelled: mpsc::UnboundedSender<CallId>,
+    cancelled: mpsc::UnboundedReceiver<WireId>,
+    tell_cancelled: mpsc::UnboundedSender<WireId>,
     /// Cancelled calls that may still end by themselves, in the order of their time.
-    graces: VecDeque<(Instant, CallId)>,
+    graces: VecDeque<(Instant, WireId)>,
 }
 
 impl Life {
@@ -182,8 +181,8 @@ impl Life {
         self.agreed.send_replace(Some(terms));
         let line = Arc::new(Line {
             id: seat.id.clone(),
+            life: seat.life,
             pid: self.child.identity().pid().get(),
-            generation: seat.generation,
             started_at: SystemTime::now(),
             tools: ready.tools.into(),
             terms,
@@ -191,9 +190,10 @@ impl Life {
             control: Arc::clone(&self.control_out),
             inflight: Arc::clone(&self.open_calls.0),
             cancelled: self.tell_cancelled.clone(),
+            next_id: Mutex::new(1),
         });
         seat.emitter.emit(Event::Worker(WorkerEvent::Ready { worker: seat.id.clone(), took: self.born.elapsed() }));
-        seat.owner.ready(seat.number, line);
+        seat.owner.ready(line);
     }
 
     /// Until told, or until something is wrong.
@@ -223,7 +223,7 @@ impl Life {
         }
     }
 
-    fn grant_grace(&mut self, id: CallId) {
+    fn grant_grace(&mut self, id: WireId) {
         // One that the clock cannot express is one without end.
         if let Some(at) = Instant::now().checked_add(self.seat.config.cancel_grace) {
             self.graces.push_back((at, id));
@@ -233,7 +233,7 @@ impl Life {
     /// A worker that closes its channels is usually about to exit; its status says more than the closed channel.
     async fn unless_dying(&self, ending: Ending) -> Ending {
         // Whether it dies or not, calls that come meanwhile are better off elsewhere.
-        self.seat.owner.retired(self.seat.number);
+        self.seat.owner.retired(self.seat.life);
         match ending {
             Ending::Hung(_) if tokio::time::timeout(LAST_BREATH, self.child.exited()).await.is_ok() => Ending::Died,
             ending => ending,
@@ -243,7 +243,7 @@ impl Life {
     /// Ends the process, reads what it left, answers its callers. Returns why it is gone, as they are told.
     /// `name` begins the sentence.
     async fn bury(mut self, mut ending: Ending, name: &str, stop: &mut Stop) -> (Launch, Error) {
-        self.seat.owner.retired(self.seat.number);
+        self.seat.owner.retired(self.seat.life);
         let escalation = ending.escalation();
         let (control, data) = (Arc::clone(&self.control_out), Arc::clone(&self.data_out));
         let terms = self.seat.offered();
@@ -298,7 +298,7 @@ async fn told(stop: &mut Stop) -> Escalation {
     }
 }
 
-async fn until(grace: Option<(Instant, CallId)>) {
+async fn until(grace: Option<(Instant, WireId)>) {
     match grace {
         Some((at, _)) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,

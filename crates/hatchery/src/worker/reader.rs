@@ -12,6 +12,7 @@ use super::inflight::Mismatch;
 use super::life::Seat;
 use super::voice::Voice;
 use crate::error::{Error, ErrorBody, ErrorKind};
+use crate::id::CallId;
 use crate::telemetry::{Event, Level, LogSource, Progress, ToolEvent};
 use crate::transport::{Inbox, Outbox, Received};
 use crate::value::Payload;
@@ -105,11 +106,11 @@ impl Reader {
     fn bring(&mut self, frame: Frame) -> Result<(), String> {
         let (kind, id) = (frame.kind, frame.id);
         let fits = match kind {
-            Kind::Result => self.ended(id, self.inflight.result(id, payload(frame))),
-            Kind::End => self.ended(id, self.inflight.end(id)),
+            Kind::Result => self.ended(self.inflight.result(id, payload(frame))),
+            Kind::End => self.ended(self.inflight.end(id)),
             Kind::Error => {
                 let error = self.call_error(&frame)?;
-                self.ended(id, self.inflight.error(id, error))
+                self.ended(self.inflight.error(id, error))
             }
             Kind::Chunk => {
                 let cost = frame.cost;
@@ -126,8 +127,8 @@ impl Reader {
 
     /// The call's place is free before its caller knows: who calls again at once must not find the pool full because
     /// of itself.
-    fn ended(&self, id: u64, closed: Result<impl FnOnce(), Mismatch>) -> Result<(), Mismatch> {
-        let tell = closed?;
+    fn ended(&self, closed: Result<(CallId, impl FnOnce()), Mismatch>) -> Result<(), Mismatch> {
+        let (id, tell) = closed?;
         self.seat.owner.done(id);
         tell();
         Ok(())

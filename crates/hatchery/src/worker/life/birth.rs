@@ -41,7 +41,7 @@ impl Life {
     /// From here on the child is owned: whatever happens to this value, the process ends with it.
     fn around(seat: Arc<Seat>, launch: Launch, app: String, spawned: (Spawned, Entry), ends: HostEnds) -> Life {
         let (Spawned { child, stdout, stderr, .. }, entry) = spawned;
-        seat.owner.started(seat.number, child.terminator());
+        seat.owner.started(seat.life, child.terminator());
         seat.emitter
             .emit(Event::Worker(WorkerEvent::Started { worker: seat.id.clone(), pid: child.identity().pid().get() }));
 

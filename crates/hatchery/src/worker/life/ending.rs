@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::call::{Deadline, Stage};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::CallId;
 use crate::process::{Death, Escalation};
+use crate::worker::WireId;
 use crate::worker::reader::Verdict;
 
 /// Why a worker is to be buried.
@@ -19,7 +19,7 @@ pub(in crate::worker) enum Ending {
     /// It closed a channel but lives on.
     Hung(&'static str),
     /// It went on with a cancelled call for longer than the grace.
-    Deaf(CallId),
+    Deaf(WireId),
     /// It was not ready in time.
     Late(Deadline),
     /// It said that it cannot serve.

@@ -1,0 +1,144 @@
+//! The seats of one pool as a whole: how many there are, their tasks, and their end.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::Shared;
+use super::seat::{Hiring, Order, Seat};
+use crate::process::Escalation;
+use crate::telemetry::{PoolEvent, RecycleReason};
+
+/// Dropped, everything in it ends at once.
+pub(crate) struct Crew {
+    pub(crate) shared: Arc<Shared>,
+    hiring: Hiring,
+    stop: watch::Sender<Option<Escalation>>,
+    tasks: Mutex<JoinSet<()>>,
+    /// How many of them there are.
+    busy: Arc<watch::Sender<usize>>,
+}
+
+/// Counts a task for as long as it lives, however it ends.
+struct Counted(Arc<watch::Sender<usize>>);
+
+impl Counted {
+    fn new(count: &Arc<watch::Sender<usize>>) -> Counted {
+        count.send_modify(|count| *count += 1);
+        Counted(Arc::clone(count))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+impl Crew {
+    pub(crate) fn new(shared: Arc<Shared>, hiring: Hiring) -> Crew {
+        Crew {
+            shared,
+            hiring,
+            stop: watch::Sender::new(None),
+            tasks: Mutex::default(),
+            busy: Arc::new(watch::Sender::new(0)),
+        }
+    }
+
+    /// From now on there are so many seats. New ones are filled in batches; those that are too many are cleared.
+    pub(crate) fn resize(&self, wanted: usize) {
+        if self.stop.borrow().is_some() {
+            return;
+        }
+        let new: Vec<(usize, mpsc::UnboundedReceiver<Order>)> = {
+            let mut seats = self.shared.lock_seats();
+            seats.wanted = wanted;
+            seats.orders.range(wanted..).for_each(|(_, orders)| drop(orders.send(Order::Clear)));
+            seats.orders.range(..wanted).for_each(|(_, orders)| drop(orders.send(Order::Refill)));
+            let missing: Vec<usize> = (0..wanted).filter(|number| !seats.orders.contains_key(number)).collect();
+            let link = |number| {
+                let (orders, obeyed) = mpsc::unbounded_channel();
+                seats.orders.insert(number, orders);
+                (number, obeyed)
+            };
+            missing.into_iter().map(link).collect()
+        };
+        self.shared.standing.expect(new.len());
+        let batches = self.shared.config.batches;
+        for (order, (number, orders)) in new.into_iter().enumerate() {
+            let batch = u32::try_from(order / batches.size.max(1)).unwrap_or(u32::MAX);
+            self.fill(number, orders, batches.delay.saturating_mul(batch));
+        }
+    }
+
+    fn fill(&self, number: usize, orders: mpsc::UnboundedReceiver<Order>, after: Duration) {
+        let mut seat =
+            Seat::new(Arc::clone(&self.shared), self.hiring.clone(), number, orders, self.stop.subscribe(), after);
+        let counted = Counted::new(&self.busy);
+        self.lock_tasks().spawn(async move {
+            let _counted = counted;
+            seat.keep().await;
+        });
+    }
+
+    /// Every worker is replaced, in batches, each by one that is ready before it goes.
+    pub(crate) fn renew(&self, seat: Option<usize>, reason: RecycleReason) {
+        let batches = self.shared.config.batches;
+        let numbers: Vec<usize> = match seat {
+            Some(seat) => vec![seat],
+            None => (0..self.shared.lock_seats().wanted).collect(),
+        };
+        let shared = Arc::clone(&self.shared);
+        let counted = Counted::new(&self.busy);
+        let mut stop = self.stop.subscribe();
+        self.lock_tasks().spawn(async move {
+            let _counted = counted;
+            for batch in numbers.chunks(batches.size.max(1)) {
+                batch.iter().for_each(|number| shared.order(*number, Order::Renew(reason)));
+                let pause =
+                    tokio::time::sleep(if batch.len() < numbers.len() { batches.delay } else { Duration::ZERO });
+                tokio::select! {
+                    _ended = stop.wait_for(Option::is_some) => return,
+                    () = pause => {}
+                }
+            }
+        });
+    }
+
+    /// Takes no more calls, and tells the workers to end. Who told them first is obeyed.
+    pub(crate) fn end(&self, how: Escalation) {
+        self.shared.close();
+        self.stop.send_if_modified(|stop| {
+            let is_first = stop.is_none();
+            stop.get_or_insert(how);
+            is_first
+        });
+    }
+
+    /// Waits until every seat is empty.
+    pub(crate) async fn gone(&self) {
+        let mut busy = self.busy.subscribe();
+        let _never_fails = busy.wait_for(|count| *count == 0).await.is_ok();
+    }
+
+    /// Drops every task where it stands, and with it the lives in it.
+    pub(crate) fn abort(&self) {
+        self.lock_tasks().abort_all();
+    }
+
+    fn lock_tasks(&self) -> MutexGuard<'_, JoinSet<()>> {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks
+    }
+
+    /// Takes no more calls, and waits until those that it has are served.
+    pub(crate) async fn drained(&self) {
+        self.shared.change(super::roster::Roster::drain);
+        self.shared.tell(PoolEvent::Draining { pool: self.shared.name.to_string() });
+        self.shared.drained().await;
+    }
+}

@@ -1,0 +1,320 @@
+//! Keeps one seat filled: a life, a pause, the next one; and, to replace a worker, the next one beside it, until that is
+//! ready.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
+
+use super::Shared;
+use super::restarts::Backoff;
+use crate::error::{Error, ErrorKind};
+use crate::host::HostTools;
+use crate::id::{LifeId, WorkerId};
+use crate::process::Escalation;
+use crate::run::Run;
+use crate::telemetry::{Emitter, Event, PoolEvent, RecycleReason, WorkerEvent};
+use crate::worker::{self, Exit, Stop};
+
+/// What a seat is told.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// This life takes calls.
+    Ready(u64),
+    /// This life has finished what it had.
+    Drained(u64),
+    /// This life is to be replaced, if it is still the one that sits here.
+    Replace(u64, RecycleReason),
+    /// Whoever sits here is to be replaced.
+    Renew(RecycleReason),
+    /// Nobody is to sit here any more, once those who do have finished what they have.
+    Clear,
+    /// Somebody is, after all.
+    Refill,
+}
+
+/// What every seat of a pool is filled with.
+#[derive(Clone)]
+pub(crate) struct Hiring {
+    pub(crate) run: Arc<Run>,
+    pub(crate) emitter: Emitter,
+    pub(crate) host_tools: Arc<HostTools>,
+}
+
+pub(super) struct Seat {
+    shared: Arc<Shared>,
+    hiring: Hiring,
+    number: usize,
+    orders: mpsc::UnboundedReceiver<Order>,
+    /// Of the pool.
+    stop: Stop,
+    lives: BTreeMap<u64, Life>,
+    tasks: JoinSet<Exit>,
+    /// Who sits here.
+    holder: Option<u64>,
+    /// Who is to follow while the holder still serves.
+    successor: Option<u64>,
+    /// When the next life begins: the holder's, if nobody sits here, else its successor's.
+    next_start: Option<Instant>,
+    /// Why the holder is to be replaced.
+    reason: Option<RecycleReason>,
+    is_cleared: bool,
+    is_decided: bool,
+    backoff: Backoff,
+}
+
+/// One life in the seat.
+struct Life {
+    task: Id,
+    began: Instant,
+    /// To end.
+    word: watch::Sender<Option<Escalation>>,
+}
+
+/// Leaves nothing behind when the seat's task is dropped half-way, as when a runtime ends.
+impl Drop for Seat {
+    fn drop(&mut self) {
+        for generation in std::mem::take(&mut self.lives).into_keys() {
+            self.shared.gone(LifeId { seat: self.number, generation });
+        }
+        self.decide();
+    }
+}
+
+impl Seat {
+    /// `after` says when the first life begins.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        hiring: Hiring,
+        number: usize,
+        orders: mpsc::UnboundedReceiver<Order>,
+        stop: Stop,
+        after: Duration,
+    ) -> Seat {
+        Seat {
+            shared,
+            hiring,
+            number,
+            orders,
+            stop,
+            lives: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            holder: None,
+            successor: None,
+            next_start: Some(Instant::now() + after),
+            reason: None,
+            is_cleared: false,
+            is_decided: false,
+            backoff: Backoff::default(),
+        }
+    }
+
+    /// Until the pool ends, or the seat is cleared.
+    pub(super) async fn keep(&mut self) {
+        while !self.is_left() {
+            tokio::select! {
+                biased;
+                how = told(&mut self.stop) => return self.end(how).await,
+                Some(order) = self.orders.recv() => self.obey(order),
+                Some(ended) = self.tasks.join_next_with_id() => match ended {
+                    Ok((task, exit)) => self.bury(task, exit),
+                    Err(error) => self.bury(error.id(), panicked(&error)),
+                },
+                () = until(self.next_start) => self.begin(),
+            }
+        }
+    }
+
+    /// Nobody is here, nobody is to come, and nobody can say otherwise any more.
+    fn is_left(&mut self) -> bool {
+        if !self.is_cleared || !self.lives.is_empty() {
+            return false;
+        }
+        let mut seats = self.shared.lock_seats();
+        let is_left = self.orders.is_empty();
+        if is_left {
+            seats.orders.remove(&self.number);
+        }
+        is_left
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Ready(generation) => self.took_its_place(generation),
+            Order::Drained(generation) => self.tell_to_end(generation),
+            Order::Replace(generation, reason) if self.holder == Some(generation) => self.replace(reason),
+            Order::Replace(..) => {}
+            Order::Renew(reason) => self.replace(reason),
+            Order::Clear => self.clear(),
+            Order::Refill if self.is_cleared => {
+                self.is_cleared = false;
+                self.next_start = Some(Instant::now());
+            }
+            Order::Refill => {}
+        }
+    }
+
+    /// A start, of the holder or of its successor.
+    fn begin(&mut self) {
+        self.next_start = None;
+        let generation = self.shared.next_generation(self.number);
+        let (word, told) = watch::channel(None);
+        let place = if self.holder.is_none() { &mut self.holder } else { &mut self.successor };
+        *place = Some(generation);
+        let seat = self.life(generation);
+        let task = self.tasks.spawn(worker::run(seat, told)).id();
+        self.lives.insert(generation, Life { task, began: Instant::now(), word });
+    }
+
+    fn life(&self, generation: u64) -> Arc<worker::Seat> {
+        Arc::new(worker::Seat {
+            life: LifeId { seat: self.number, generation },
+            id: WorkerId::new(&self.shared.name, self.number),
+            pool: Arc::clone(&self.shared.name),
+            run: Arc::clone(&self.hiring.run),
+            app: Arc::clone(&self.shared.app),
+            config: self.shared.config.worker.clone(),
+            emitter: self.hiring.emitter.clone(),
+            host_tools: Arc::clone(&self.hiring.host_tools),
+            owner: Arc::clone(&self.shared) as Arc<dyn worker::Owner>,
+        })
+    }
+
+    fn took_its_place(&mut self, generation: u64) {
+        self.decide();
+        if self.successor != Some(generation) {
+            return;
+        }
+        self.successor = None;
+        if let Some(old) = self.holder.replace(generation) {
+            self.tell_recycled(old);
+            self.shared.retire(LifeId { seat: self.number, generation: old });
+        }
+    }
+
+    fn replace(&mut self, reason: RecycleReason) {
+        // One that has not begun, or is to be replaced already, is new enough.
+        if self.holder.is_some() && self.successor.is_none() && !self.is_cleared {
+            self.reason = Some(reason);
+            self.next_start.get_or_insert_with(Instant::now);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.is_cleared = true;
+        self.next_start = None;
+        if let Some(successor) = self.successor.take() {
+            self.tell_to_end(successor);
+        }
+        if let Some(generation) = self.holder.take() {
+            let life = LifeId { seat: self.number, generation };
+            match self.shared.is_ready(life) {
+                true => self.shared.retire(life),
+                false => self.tell_to_end(generation),
+            }
+        }
+    }
+
+    fn tell_to_end(&mut self, generation: u64) {
+        if let Some(Life { word, .. }) = self.lives.get(&generation) {
+            word.send_replace(Some(self.shared.config.stop.within(Duration::MAX)));
+        }
+    }
+
+    fn bury(&mut self, task: Id, exit: Exit) {
+        let found = self.lives.iter().find(|(_, life)| life.task == task);
+        let Some((generation, lived)) = found.map(|(generation, life)| (*generation, life.began.elapsed())) else {
+            return;
+        };
+        let life = LifeId { seat: self.number, generation };
+        let has_answered = self.shared.has_answered(life);
+        self.lives.remove(&generation);
+        self.shared.gone(life);
+        let (Exit::Served(error) | Exit::NeverReady(error)) = &exit;
+        let was_told = error.kind() == ErrorKind::Cancelled;
+        if matches!(exit, Exit::NeverReady(_)) && !was_told {
+            self.shared.never_ready(error, !self.is_decided);
+        }
+        if self.successor == Some(generation) {
+            self.successor = None;
+            self.not_replaced(error, lived);
+        } else if self.holder == Some(generation) {
+            self.holder = self.successor.take();
+            if self.holder.is_none() && !self.is_cleared {
+                self.shared.standing.ended(error);
+                self.start_again(error, lived, has_answered);
+            }
+        }
+        self.decide();
+    }
+
+    fn start_again(&mut self, why: &Error, lived: Duration, has_answered: bool) {
+        let after = self.backoff.after(lived, has_answered, self.shared.config.restarts);
+        self.next_start = Some(Instant::now() + after);
+        let pool = self.shared.name.to_string();
+        let event = WorkerEvent::Restarting { pool, after, reason: why.to_string() };
+        self.hiring.emitter.emit(Event::Worker(event));
+    }
+
+    /// The holder serves on, and another try follows.
+    fn not_replaced(&mut self, why: &Error, lived: Duration) {
+        let worker = WorkerId::new(&self.shared.name, self.number);
+        let after = self.backoff.after(lived, false, self.shared.config.restarts).max(FIRST_RETRY);
+        self.shared.tell(PoolEvent::NotReplaced { worker, after, reason: why.to_string() });
+        self.next_start = (!self.is_cleared).then(|| Instant::now() + after);
+    }
+
+    fn tell_recycled(&mut self, generation: u64) {
+        if let Some(reason) = self.reason.take() {
+            let worker = WorkerId::new(&self.shared.name, self.number);
+            self.shared.recycled(reason);
+            self.shared.tell(PoolEvent::Recycled { worker, generation, reason });
+        }
+    }
+
+    /// The first start has come to an end.
+    fn decide(&mut self) {
+        if !std::mem::replace(&mut self.is_decided, true) {
+            self.shared.standing.decided();
+        }
+    }
+
+    /// The pool ends.
+    async fn end(&mut self, how: Escalation) {
+        for life in self.lives.values() {
+            life.word.send_replace(Some(how));
+        }
+        // Each is gone for the roster as soon as it is, not when all are.
+        while let Some(ended) = self.tasks.join_next_with_id().await {
+            let task = ended.map_or_else(|error| error.id(), |(task, _)| task);
+            let ended: Vec<u64> =
+                self.lives.extract_if(.., |_, life| life.task == task).map(|(generation, _)| generation).collect();
+            ended.into_iter().for_each(|generation| self.shared.gone(LifeId { seat: self.number, generation }));
+        }
+    }
+}
+
+/// A replacement that failed is not tried again at once: nothing is wrong with the one that serves.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+
+fn panicked(error: &JoinError) -> Exit {
+    Exit::Served(Error::new(ErrorKind::Internal, format!("the life of a worker failed: {error}")))
+}
+
+/// Waits for the pool's word. A pool that is gone means: at once.
+async fn told(stop: &mut Stop) -> Escalation {
+    match stop.wait_for(Option::is_some).await {
+        Ok(how) => how.unwrap_or(Escalation::AT_ONCE),
+        Err(_) => Escalation::AT_ONCE,
+    }
+}
+
+async fn until(start: Option<Instant>) {
+    match start {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,156 @@
+//! How a pool stands as a whole: how many of its workers are ready, and if none is, whether any is to be expected.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::restarts::CrashLoop;
+use super::settings::Restarts;
+use crate::error::{Error, ErrorKind};
+
+pub(super) struct Standing {
+    settings: Restarts,
+    state: watch::Sender<State>,
+    /// Deaths before ready.
+    crashes: Mutex<CrashLoop>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    ready: usize,
+    was_ready: bool,
+    /// Seats whose first start has not come to an end.
+    undecided: usize,
+    /// Why the last worker ended, until one is ready again.
+    last_end: Option<Error>,
+    /// Why nobody is to be expected soon, until somebody comes.
+    verdict: Option<Error>,
+    is_closed: bool,
+}
+
+impl Standing {
+    pub(super) fn new(settings: Restarts) -> Standing {
+        Standing { settings, state: watch::Sender::default(), crashes: Mutex::default() }
+    }
+
+    /// So many seats are to be filled for the first time.
+    pub(super) fn expect(&self, seats: usize) {
+        self.state.send_modify(|state| state.undecided += seats);
+    }
+
+    /// A seat's first start has come to an end, or will not come to one.
+    pub(super) fn decided(&self) {
+        self.state.send_modify(|state| {
+            state.undecided = state.undecided.saturating_sub(1);
+            // Every start has failed: whoever waits need not wait longer.
+            if state.undecided == 0 && !state.was_ready {
+                state.verdict = state.verdict.take().or_else(|| state.last_end.clone());
+            }
+        });
+    }
+
+    /// A worker is ready. True if nobody was to be expected.
+    pub(super) fn came(&self) -> bool {
+        let _was_loop = self.lock_crashes().succeeded(self.settings);
+        let mut is_news = false;
+        self.state.send_modify(|state| {
+            is_news = state.verdict.take().is_some();
+            state.last_end = None;
+            (state.ready, state.was_ready) = (state.ready + 1, true);
+        });
+        is_news
+    }
+
+    /// One that was ready takes no more calls.
+    pub(super) fn left(&self) {
+        self.state.send_modify(|state| state.ready = state.ready.saturating_sub(1));
+    }
+
+    /// A worker died before it was ready. True if from now on nobody is to be expected soon: if the app itself is wrong, or if that
+    /// was one too many.
+    pub(super) fn failed(&self, error: &Error, is_first_start: bool) -> bool {
+        let is_loop = self.lock_crashes().failed(self.settings);
+        let is_hopeless = is_first_start && error.kind() == ErrorKind::Validation;
+        let mut is_news = false;
+        self.state.send_modify(|state| {
+            state.last_end = Some(error.clone());
+            if (is_loop || is_hopeless) && state.verdict.is_none() && !state.is_closed {
+                state.verdict = Some(error.clone());
+                is_news = true;
+            }
+        });
+        is_news
+    }
+
+    /// Why a worker ended, for those who wait for the next.
+    pub(super) fn ended(&self, error: &Error) {
+        self.state.send_modify(|state| state.last_end = Some(error.clone()));
+    }
+
+    /// Nobody comes any more.
+    pub(super) fn close(&self) {
+        self.state.send_modify(|state| state.is_closed = true);
+    }
+
+    pub(super) fn verdict(&self) -> Option<Error> {
+        self.state.borrow().verdict.clone()
+    }
+
+    pub(super) fn verdict_if_nobody_is_ready(&self) -> Option<Error> {
+        let state = self.state.borrow();
+        if state.ready > 0 { None } else { state.verdict.clone() }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.state.borrow().is_closed
+    }
+
+    pub(super) fn was_ready(&self) -> bool {
+        self.state.borrow().was_ready
+    }
+
+    /// Puts the reason behind an error of one who has waited for a worker, if there was none.
+    pub(super) fn explain(&self, error: Error) -> Error {
+        let state = self.state.borrow();
+        match &state.last_end {
+            Some(end) if state.ready == 0 => error.because(format_args!("no worker is ready: {end}"), end),
+            _ => error,
+        }
+    }
+
+    /// Waits until a worker is ready, or none is to be expected: then, with the reason. Cancel safe.
+    pub(super) async fn one_ready(&self) -> Result<(), Option<Error>> {
+        self.once(|state| state.ready > 0 || state.verdict.is_some()).await
+    }
+
+    /// Waits until each seat's first start has come to an end: as [`Standing::one_ready`]. Cancel safe.
+    pub(super) async fn all_decided(&self) -> Result<(), Option<Error>> {
+        self.once(|state| state.undecided == 0 || (state.verdict.is_some() && state.ready == 0)).await
+    }
+
+    async fn once(&self, holds: impl Fn(&State) -> bool) -> Result<(), Option<Error>> {
+        let mut state = self.state.subscribe();
+        let Ok(state) = state.wait_for(|state| state.is_closed || holds(state)).await else { return Err(None) };
+        match &state.verdict {
+            Some(verdict) if state.ready == 0 => Err(Some(verdict.clone())),
+            _ if state.is_closed => Err(None),
+            _ => Ok(()),
+        }
+    }
+
+    /// How the pool stands, in a word.
+    pub(super) fn word(&self) -> &'static str {
+        let state = self.state.borrow();
+        match &*state {
+            State { is_closed: true, .. } => "closed",
+            State { ready: 0, verdict: Some(_), .. } => "unavailable",
+            State { ready: 0, was_ready: false, .. } => "starting",
+            State { ready: 0, .. } => "restarting",
+            _ => "serving",
+        }
+    }
+
+    fn lock_crashes(&self) -> MutexGuard<'_, CrashLoop> {
+        self.crashes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
