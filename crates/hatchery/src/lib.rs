@@ -80,7 +80,7 @@ pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor, wri
 pub use error::{Error, ErrorKind, Result};
 pub use id::{RunId, WorkerId};
 pub use pool::{
-    Capacity, Concurrency, HealthCheck, Heartbeat, OnTimeout, PayloadStream, Pool, PoolStats, PoolStatus, Recycle,
+    Capacity, Concurrency, HealthCheck, OnTimeout, PayloadStream, Pool, PoolStats, PoolStatus, Recycle,
     ReplyStream, Restarts, StartBatches, StopGraces, TimeoutProfile, Timeouts, WorkerStatus,
 };
 pub use process::{Containment, Guarantee, Layer, LayerState, OnEscape, ResourceLimits};
@@ -96,3 +96,4 @@ pub use telemetry::{
 pub use tool::{Parameter, ToolSpec};
 pub use value::{Array, Binary, Element, Payload, UnserializableInfo, is_unserializable, unserializable_info};
 pub use wire::{Limits, Telemetry};
+pub use worker::Heartbeat;

@@ -10,9 +10,10 @@ mod shared;
 mod standing;
 mod status;
 mod stream;
+mod upkeep;
 
 pub use settings::{
-    Capacity, Concurrency, HealthCheck, Heartbeat, OnTimeout, Recycle, Restarts, StartBatches, TimeoutProfile,
+    Capacity, Concurrency, HealthCheck, OnTimeout, Recycle, Restarts, StartBatches, TimeoutProfile,
 };
 pub use status::{PoolStats, PoolStatus, WorkerStatus};
 pub use stream::{PayloadStream, ReplyStream};
@@ -40,6 +41,7 @@ use crate::worker::{self, Line, Sink};
 pub(crate) use crew::Crew;
 pub(crate) use seat::Hiring;
 pub(crate) use shared::Shared;
+pub(crate) use upkeep::{ask_how_they_are, recycle};
 use shared::Ticket;
 
 /// How long things may take. `None` is no limit.

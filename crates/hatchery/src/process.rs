@@ -47,7 +47,7 @@ pub(crate) use guardian::{Guardian, Pair, Plan, StartError, Watcher, try_guardia
 pub(crate) use identity::{Identity, Pid, Proof, Remembered, Standing, boot_id};
 pub(crate) use kill::{Death, Escalation, Remains, Status, end, held_by};
 pub(crate) use mark::{ADOPTED, MAX_WORKER, Mark, Worn};
-pub(crate) use memory::resident_bytes;
+pub(crate) use memory::{resident_bytes, resident_bytes_of_tree};
 pub(crate) use output::{Admission, Dropped, Tail, Throttle, drain};
 pub(crate) use run::{Output, run_to_end};
 pub(crate) use scan::{Census, Ending, Sighting, end_marked};

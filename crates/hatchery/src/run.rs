@@ -107,6 +107,14 @@ impl Run {
         RunRegistry(&self.books.registry)
     }
 
+    /// Memory that a process of this run has in use, with everything that lives in its control group, or below it where it has none.
+    /// Blocks: it reads a file for each of them.
+    pub(crate) fn resident_bytes(&self, pid: i32) -> Option<u64> {
+        let entry = u32::try_from(pid).ok().and_then(|pid| self.books.registry.by_pid(pid));
+        let group = entry.as_ref().and_then(|entry| entry.cgroup.as_deref());
+        process::resident_bytes_of_tree(pid, group.map(Path::new))
+    }
+
     /// Of those that were told to end, what is still there. Blocks: it looks through `/proc`.
     pub(crate) fn survivors(&self) -> Vec<Survivor> {
         survivor::survivors(&self.books.registry)

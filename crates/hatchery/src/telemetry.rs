@@ -102,6 +102,8 @@ pub enum RecycleReason {
     Reload,
     /// Its app says that it is not well.
     Unhealthy,
+    /// It goes on with a call that was cancelled, beside others.
+    Deaf,
 }
 
 /// What becomes of the run as a whole: the guardian that owns its processes.
@@ -161,6 +163,29 @@ pub enum WorkerEvent {
         worker: WorkerId,
         /// From the start of the process to its READY.
         took: Duration,
+    },
+    /// It answered a heartbeat.
+    Heartbeat {
+        /// Which worker.
+        worker: WorkerId,
+        /// From the question to the answer.
+        took: Duration,
+    },
+    /// It did not answer a heartbeat in time.
+    HeartbeatMissed {
+        /// Which worker.
+        worker: WorkerId,
+        /// How many in a row.
+        missed: u32,
+    },
+    /// Its app was asked how it is, and is not well; or did not answer.
+    Unhealthy {
+        /// Which worker.
+        worker: WorkerId,
+        /// How many times in a row.
+        failures: u32,
+        /// What it said, or what came instead.
+        reason: String,
     },
     /// It wrote a line.
     Log(Log),

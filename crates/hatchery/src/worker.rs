@@ -1,6 +1,7 @@
 //! One worker: its handle (`Line`), and its life from start to burial (`worker::run`). Knows nothing of pools; what a
 //! pool must know goes up through [`Owner`].
 
+mod heartbeat;
 mod hello;
 mod inflight;
 mod life;
@@ -9,6 +10,7 @@ mod reader;
 mod tests;
 mod voice;
 
+pub use heartbeat::Heartbeat;
 pub(crate) use inflight::{Answered, Inflight, Item, Sink};
 pub(crate) use life::{Exit, Seat, run};
 
@@ -35,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) start: Option<Duration>,
     /// How long a cancelled call may go on before its worker is ended. Default: 2 s.
     pub(crate) cancel_grace: Duration,
+    /// Whether and when it is taken to be dead though it lives.
+    pub(crate) heartbeat: Heartbeat,
     /// What frames may weigh.
     pub(crate) limits: Limits,
     /// What the process may do and use.
@@ -46,6 +50,7 @@ impl Default for Config {
         Config {
             start: Some(Duration::from_secs(60)),
             cancel_grace: Duration::from_secs(2),
+            heartbeat: Heartbeat::default(),
             limits: Limits::default(),
             confinement: Confinement::default(),
         }
@@ -62,6 +67,8 @@ pub(crate) trait Owner: Send + Sync + 'static {
     fn done(&self, id: CallId);
     /// It takes no more calls.
     fn retired(&self, life: LifeId);
+    /// It takes no more calls, and goes on with those that it has for as long as they last.
+    fn lingers(&self, life: LifeId);
     /// It was killed and is still there; its seat is taken until it is gone.
     fn unkillable(&self, life: LifeId);
 }
@@ -156,6 +163,11 @@ impl Line {
         {
             let _dying = self.control.send(frame);
         }
+    }
+
+    /// Whether it has something to say about its own state.
+    pub(crate) fn can_say_how_it_is(&self) -> bool {
+        self.terms.capabilities.contains(Capability::Health)
     }
 
     /// How many calls it has answered.

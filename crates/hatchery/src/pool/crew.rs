@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use super::Shared;
 use super::seat::{Hiring, Order, Seat};
 use crate::process::Escalation;
+use crate::run::Run;
 use crate::telemetry::{PoolEvent, RecycleReason};
 
 /// Dropped, everything in it ends at once.
@@ -46,6 +47,10 @@ impl Crew {
             tasks: Mutex::default(),
             busy: Arc::new(watch::Sender::new(0)),
         }
+    }
+
+    pub(crate) fn run(&self) -> Arc<Run> {
+        Arc::clone(&self.hiring.run)
     }
 
     /// From now on there are so many seats. New ones are filled in batches; those that are too many are cleared.

@@ -39,7 +39,7 @@ pub enum OnTimeout {
 
 /// When a worker is replaced though nothing is wrong with it. The replacement is ready before it goes, and it finishes what it has.
 /// Default: never.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recycle {
     /// At this age, give or take 10 %, so that a pool does not renew itself all at once.
     pub ttl: Option<Duration>,
@@ -47,39 +47,13 @@ pub struct Recycle {
     pub max_requests: Option<u64>,
     /// When its whole process tree has so many bytes in memory.
     pub max_rss: Option<u64>,
+    /// How often age and memory are looked at. Default: 60 s.
+    pub check: Duration,
 }
 
-/// Whether a worker still answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heartbeat {
-    /// Default: yes.
-    pub enabled: bool,
-    /// From one answer to the next question. Default: 2 s.
-    pub interval: Duration,
-    /// How long an answer may take until it counts as missed. Default: 10 s.
-    pub timeout: Duration,
-    /// So many in a row are too many. Default: 3.
-    pub max_missed: u32,
-    /// From ready to the first question. Default: none.
-    pub initial_delay: Duration,
-    /// Whether a worker that misses too many is replaced; else it is only told of. Default: yes.
-    pub dependent: bool,
-    /// Whether misses count while the worker has a call: a tool in C code may hold the interpreter. A process that is stopped
-    /// counts always. Default: no.
-    pub while_busy: bool,
-}
-
-impl Default for Heartbeat {
-    fn default() -> Heartbeat {
-        Heartbeat {
-            enabled: true,
-            interval: Duration::from_secs(2),
-            timeout: Duration::from_secs(10),
-            max_missed: 3,
-            initial_delay: Duration::ZERO,
-            dependent: true,
-            while_busy: false,
-        }
+impl Default for Recycle {
+    fn default() -> Recycle {
+        Recycle { ttl: None, max_requests: None, max_rss: None, check: Duration::from_secs(60) }
     }
 }
 

@@ -247,6 +247,16 @@ impl Shared {
         }
     }
 
+    /// A place at a worker that has nothing to do, for a question of our own.
+    pub(super) fn lease(&self, life: LifeId) -> Option<CallId> {
+        self.roster().lease(life)
+    }
+
+    pub(super) fn end_lease(&self, id: CallId) {
+        let _done = self.roster().done(id);
+        self.carry_out(None);
+    }
+
     /// Tells those that wait what has changed, and starts whatever can be started now.
     pub(super) fn change(&self, change: impl FnOnce(&mut Roster<Call, Arc<Line>>)) {
         change(&mut self.roster());
@@ -498,6 +508,11 @@ impl Owner for Shared {
     fn retired(&self, life: LifeId) {
         let retired = self.roster().retire(life);
         self.left(retired.was_ready);
+    }
+
+    fn lingers(&self, life: LifeId) {
+        self.order(life.seat, Order::Replace(life.generation, RecycleReason::Deaf));
+        self.retired(life);
     }
 
     fn unkillable(&self, life: LifeId) {

@@ -56,6 +56,11 @@ impl Child {
         self.leader.exited().await;
     }
 
+    /// Whether the kernel does not let it run: by a signal, or by a tracer. False if that cannot be told.
+    pub(crate) fn is_stopped(&self) -> bool {
+        is_stopped(self.identity.pid())
+    }
+
     pub(crate) fn has_exited(&self) -> bool {
         self.leader.has_ended_within(Duration::ZERO)
     }

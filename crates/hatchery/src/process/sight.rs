@@ -4,7 +4,7 @@ use std::fs;
 
 use rustix::process::{PidfdFlags, geteuid, getpid, pidfd_open};
 
-use super::identity::boot_id;
+use super::identity::{Pid, boot_id};
 use super::raw;
 
 /// Something that cannot be seen here.
@@ -83,6 +83,17 @@ fn hides_others(mounts: &str) -> bool {
     let hidepid =
         options.next().and_then(|options| options.split(',').find_map(|option| option.strip_prefix("hidepid=")));
     matches!(hidepid, Some("2" | "invisible" | "4" | "ptraceable"))
+}
+
+/// By a signal, or by a tracer. False if that cannot be told.
+pub(super) fn is_stopped(pid: Pid) -> bool {
+    if !numbers_are_ours() {
+        return false;
+    }
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The second word is the program's name, which may contain anything.
+    let name_end = stat.iter().rposition(|&byte| byte == b')').unwrap_or(0);
+    matches!(stat.get(name_end + 2), Some(b'T' | b't'))
 }
 
 #[cfg(test)]

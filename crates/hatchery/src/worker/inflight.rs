@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::{Line, WireId};
 use crate::error::{Error, Result};
@@ -50,7 +50,11 @@ struct Open {
 
 /// The table. Once closed, it takes no more calls.
 #[derive(Default)]
-pub(crate) struct Inflight(Mutex<Table>);
+pub(crate) struct Inflight {
+    table: Mutex<Table>,
+    /// Rung when a call ends.
+    less: Notify,
+}
 
 #[derive(Default)]
 struct Table {
@@ -164,6 +168,11 @@ impl Inflight {
         self.lock().open.contains_key(&wire)
     }
 
+    /// Waits until a call ends; one that has ended since the last wait counts. Cancel safe.
+    pub(crate) async fn one_less(&self) {
+        self.less.notified().await;
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.lock().open.len()
@@ -202,12 +211,13 @@ impl Inflight {
             Some(_) => {}
         }
         table.answered.calls += 1;
+        self.less.notify_one();
         table.open.remove(&wire).map(|open| (open.id, open.sink)).ok_or(Mismatch::NotOpen)
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
         // Every section leaves the table whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::heartbeat::{Act, Beat};
 use super::hello;
 use super::reader::Verdict;
 use super::voice::Voice;
@@ -198,8 +199,15 @@ impl Life {
 
     /// Until told, or until something is wrong.
     async fn serve(&mut self, stop: &mut Stop) -> Ending {
+        let mut beat = Beat::new(self.seat.config.heartbeat, Instant::now());
+        // Of one that other calls still run beside: it takes no more, and is ended when those are over.
+        let mut deaf: Vec<WireId> = Vec::new();
         loop {
+            if let Some(call) = self.only_deaf_ones(&mut deaf) {
+                return Ending::Deaf(call);
+            }
             let grace = self.graces.front().copied();
+            let next_beat = beat.as_ref().and_then(Beat::due);
             tokio::select! {
                 biased;
                 // The pool's word comes first: what follows it is no news.
@@ -209,17 +217,67 @@ impl Life {
                 Some(verdict) = self.reading.join_next() => return self.unless_dying(unasked(verdict)).await,
                 // The graces before the control channel, on which a worker may talk without end.
                 Some(id) = self.cancelled.recv() => self.grant_grace(id),
-                () = until(grace) => if let Some((_, id)) = self.graces.pop_front() && self.open_calls.0.is_open(id) {
-                    return Ending::Deaf(id);
+                () = until(grace.map(|(at, _)| at)) => deaf.extend(self.graces.pop_front().map(|(_, id)| id)),
+                () = self.open_calls.0.one_less(), if !deaf.is_empty() => {}
+                () = until(next_beat) => if let Some(beat) = &mut beat && let Some(ending) = self.look(beat) {
+                    return ending;
                 },
                 frame = self.control_in.next() => match frame {
-                    Ok(Some(frame)) if frame.kind == Kind::Pong => {}
+                    Ok(Some(frame)) if frame.kind == Kind::Pong => self.answered(beat.as_mut(), frame.id),
                     Ok(Some(frame)) if frame.kind == Kind::Error => return Ending::Breach(format!("it gave up: {}", String::from_utf8_lossy(&frame.body))),
                     Ok(Some(frame)) => return Ending::Breach(format!("it sent {} on its control channel", frame.kind)),
                     Ok(None) => return self.unless_dying(Ending::Hung("closed its control channel")).await,
                     Err(error) => return Ending::Breach(error.to_string()),
                 },
             }
+        }
+    }
+
+    /// A call that its worker does not give up, if it has no others.
+    fn only_deaf_ones(&self, deaf: &mut Vec<WireId>) -> Option<WireId> {
+        let open = &self.open_calls.0;
+        deaf.retain(|call| open.is_open(*call));
+        let first = *deaf.first()?;
+        let has_others = open.len() > deaf.len();
+        if has_others {
+            self.seat.owner.lingers(self.seat.life);
+        }
+        (!has_others).then_some(first)
+    }
+
+    /// It is time to ask the worker whether it lives, or to find that it has not answered.
+    fn look(&self, beat: &mut Beat) -> Option<Ending> {
+        let seat = &self.seat;
+        let is_busy = !seat.config.heartbeat.while_busy && self.open_calls.0.len() > 0;
+        let tell = |missed| {
+            seat.emitter.emit(Event::Worker(WorkerEvent::HeartbeatMissed { worker: seat.id.clone(), missed }));
+        };
+        // A tool in C code may hold the interpreter; a process that is stopped answers nobody.
+        match beat.act(Instant::now(), is_busy && !self.child.is_stopped()) {
+            Act::Ask(id) => self.ping(id),
+            Act::Missed(missed, id) => {
+                tell(missed);
+                self.ping(id);
+            }
+            Act::GiveUp(missed) => {
+                tell(missed);
+                return Some(Ending::Silent(missed));
+            }
+        }
+        None
+    }
+
+    fn ping(&self, id: u64) {
+        if let Ok(frame) = Encoded::bare(Kind::Ping, id, &self.seat.offered()) {
+            let _dying = self.control_out.send(frame);
+        }
+    }
+
+    fn answered(&self, beat: Option<&mut Beat>, id: u64) {
+        let took = beat.and_then(|beat| beat.answered(id, Instant::now()));
+        if let Some(took) = took.filter(|_| self.seat.emitter.is_heard()) {
+            let worker = self.seat.id.clone();
+            self.seat.emitter.emit(Event::Worker(WorkerEvent::Heartbeat { worker, took }));
         }
     }
 
@@ -298,9 +356,9 @@ async fn told(stop: &mut Stop) -> Escalation {
     }
 }
 
-async fn until(grace: Option<(Instant, WireId)>) {
-    match grace {
-        Some((at, _)) => tokio::time::sleep_until(at).await,
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
 }

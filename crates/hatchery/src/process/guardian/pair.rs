@@ -21,8 +21,8 @@ use super::line::{Reply, Waiting, WhenGone};
 use super::message::{Fact, KeeperOrder, Order, Step};
 use super::vigil::{LOOK, Measure, Vigil};
 use super::{Plan, StartError, Watcher, cgroup};
-use crate::process::identity::{Identity, Pid, ends_within};
-use crate::process::sight::numbers_are_ours;
+use crate::process::identity::{Identity, ends_within};
+use crate::process::sight::{is_stopped, numbers_are_ours};
 use crate::process::{Mark, Sighting, end_marked};
 
 /// How long it may take to end what both have left.
@@ -280,17 +280,6 @@ impl Pair {
         watcher.over(self);
         self.over.send_replace(true);
     }
-}
-
-/// By a signal, or by a tracer. False if that cannot be told.
-fn is_stopped(pid: Pid) -> bool {
-    if !numbers_are_ours() {
-        return false;
-    }
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The second word is the program's name, which may contain anything.
-    let name_end = stat.iter().rposition(|&byte| byte == b')').unwrap_or(0);
-    matches!(stat.get(name_end + 2), Some(b'T' | b't'))
 }
 
 /// The step, as a person would name what was attempted.

@@ -20,6 +20,8 @@ pub(in crate::worker) enum Ending {
     Hung(&'static str),
     /// It went on with a cancelled call for longer than the grace.
     Deaf(WireId),
+    /// It has missed so many heartbeats in a row.
+    Silent(u32),
     /// It was not ready in time.
     Late(Deadline),
     /// It said that it cannot serve.
@@ -59,6 +61,7 @@ pub(super) fn explain(name: &str, ending: &Ending, death: &Death) -> Error {
         Ending::Breach(what) => protocol(format!("broke the wire protocol and was cut off: {what}")),
         Ending::Hung(what) => protocol(format!("{what} but did not exit; it was ended")),
         Ending::Deaf(call) => died(format!("was replaced: it went on with call {call} after that was cancelled")),
+        Ending::Silent(missed) => died(format!("was replaced: it did not answer {missed} heartbeats in a row")),
         Ending::Late(deadline) => deadline.error(Stage::Start),
         Ending::Refused(error) => error.clone(),
     }
