@@ -117,7 +117,7 @@ class Worker:
     def serve(self) -> None:
         """Answers calls until no more come."""
         tools = dict(self._app.tools)
-        if self._serves_health(self._app):
+        if self._app.health and "health" in self._port.agreed:
             tools[HEALTH] = self._app.health
         of_loop = (self._data, self._port, self._port.calls, tools, self._capture)
         self._loop = self._loop_of(of_loop)
@@ -151,9 +151,6 @@ class Worker:
             for warning in warnings_about(list(sys.modules)):
                 self._port.log(None, "warning", warning, "log")
 
-    def _serves_health(self, app: App) -> bool:
-        return app.health is not None and "health" in self._port.agreed
-
     def _close(self, close: Any) -> None:
         result = close()
         if hasattr(result, "__await__"):
@@ -166,12 +163,11 @@ class Worker:
             print(traceback_of(error), file=sys.stderr)
 
     def _ready(self, app: App) -> dict[str, Any]:
-        health = self._serves_health(app)
         return {
             "version": VERSION,
             "app": app.name,
             "runtime": interpreter.describe(self._codec.name),
-            "capabilities": [name for name in wire.CAPABILITIES if name != "health" or health],
+            "capabilities": [name for name in wire.CAPABILITIES if name != "health" or app.health],
             "tools": app.describe(),
         }
 
