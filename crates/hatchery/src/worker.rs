@@ -39,6 +39,10 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     /// What the process may do and use.
     pub(crate) confinement: Confinement,
+    /// How many calls it is sent at once, at most. Default: 1.
+    pub(crate) max_in_flight: usize,
+    /// Whether it shall warn of what several calls at once could break. Default: no.
+    pub(crate) thread_safety_checks: bool,
 }
 
 impl Default for Config {
@@ -48,6 +52,8 @@ impl Default for Config {
             cancel_grace: Duration::from_secs(2),
             limits: Limits::default(),
             confinement: Confinement::default(),
+            max_in_flight: 1,
+            thread_safety_checks: false,
         }
     }
 }
