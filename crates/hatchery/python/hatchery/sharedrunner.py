@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from contextvars import copy_context
 from queue import SimpleQueue
@@ -18,6 +19,7 @@ class SharedRunner(Runner):
     def __init__(self):
         super().__init__()
         self._closing = False
+        self._abandoned = False
         self._thread = threading.Thread(target=self._turn, name="hatchery-event-loop", daemon=True)
         self._thread.start()
 
@@ -41,6 +43,10 @@ class SharedRunner(Runner):
         self._thread.join()
         self._loop.close()
 
+    def abandon(self) -> None:
+        """In a child that was forked here: when the task that forked is done, there is nobody to tell and nothing to do."""
+        self._abandoned = True
+
     def _turn(self) -> None:
         """The loop's thread. What ends the loop but `close`, an exit in a task or a tool that stops it, is the affair of
         that tool: the calls of others go on."""
@@ -57,7 +63,7 @@ class SharedRunner(Runner):
 
         def begin() -> None:
             task = self._loop.create_task(coroutine)
-            task.add_done_callback(ended.put)
+            task.add_done_callback(lambda task: os._exit(0) if self._abandoned else ended.put(task))
             on_start(task)
 
         self._loop.call_soon_threadsafe(begin, context=copy_context())

@@ -59,6 +59,11 @@ class ThreadLoop(Loop):
                     self._runner = SharedRunner()
         return self._runner
 
+    def abandon(self) -> None:
+        self._main.abandon()
+        if self._runner is not None:
+            self._runner.abandon()
+
     def _work(self) -> None:
         """One thread's life."""
         try:
@@ -103,6 +108,11 @@ class MainThread:
 
     def __init__(self):
         self._orders: SimpleQueue = SimpleQueue()
+        self._abandoned = False
+
+    def abandon(self) -> None:
+        """In a child that was forked here: when the code that forked is done, there is nobody to tell and nothing to do."""
+        self._abandoned = True
 
     def serve(self, until_left: int) -> None:
         """Until so many threads have left."""
@@ -112,6 +122,8 @@ class MainThread:
                 until_left -= 1
             else:
                 order()
+            if self._abandoned:
+                os._exit(0)
 
     def leave(self) -> None:
         """The thread that calls this has nothing more to hand over."""

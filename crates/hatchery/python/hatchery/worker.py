@@ -195,6 +195,8 @@ class Worker:
             self._control.after_fork()  # A child of a child: the rest was done there.
             return
         self._port.calls.abandon()
+        if self._loop is not None:
+            self._loop.abandon()
         self._data.abandon()
         self._writer.abandon()
         self._control.abandon()

@@ -73,7 +73,8 @@ class Health(unittest.TestCase):
 
     def test_names_of_the_wire_and_what_health_cannot_take(self):
         for source, problem in (
-            (ONE + "@tool(name='hatchery.health')\ndef f(): pass", "names of tools that begin with `hatchery.` are reserved: hatchery.health, "),
+            (ONE + "@tool(name='hatchery.health')\ndef f(): pass",
+             "names of tools that begin with `hatchery.` are reserved: hatchery.health, "),
             (ONE + "def health(level): pass", "TypeError: health() is called without arguments, and takes level"),
         ):
             with Worker(source) as worker:

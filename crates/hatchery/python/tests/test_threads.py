@@ -118,6 +118,17 @@ async def endless_async():
         while True: yield 1
     finally: print("closed")
 
+def fork():
+    pid = os.fork()
+    return "never seen" if pid == 0 else os.waitpid(pid, 0)[1]
+
+@tool
+def forks_in_a_thread(): return fork()
+@tool
+async def forks_on_the_loop(): return fork()
+@tool(thread_sensitive=True)
+def forks_in_main(): return fork()
+
 @tool
 def sets(value: str):
     before = setting.get()
@@ -261,6 +272,14 @@ class Overlap(unittest.TestCase):
         for n, id in enumerate(ids):
             self.assertEqual(ended[id], [100 * n, [2 * (100 * n + i) for i in range(20)], f"{id:016x}"])
 
+    def test_a_forked_child_ends_where_it_wants_to_answer(self):
+        held = self.worker.start("holds", path=self.path)
+        self.assertEqual(self.worker.read().body["message"], "holding")
+        for tool in ("forks_in_a_thread", "forks_on_the_loop", "forks_in_main"):
+            self.assertEqual(self.worker.call(tool), 0, tool)
+        self.go()
+        self.assertEqual(self.values(held), ["let go"])
+
     def test_errors_are_of_their_call(self):
         ids = {self.worker.start("raises", n=n): n for n in range(4)}
         for id, [frame] in self.answers(*ids).items():
@@ -366,7 +385,12 @@ class Ends(unittest.TestCase):
         self.finishes(worker, ids)
 
     def test_an_idle_worker_ends(self):
-        for end in (lambda w: w.close_calls(), lambda w: w.process.terminate(), lambda w: w.send_control(wire.SHUTDOWN, 0, {"grace_us": 1})):
+        ends = (
+            lambda worker: worker.close_calls(),
+            lambda worker: worker.process.terminate(),
+            lambda worker: worker.send_control(wire.SHUTDOWN, 0, {"grace_us": 1}),
+        )
+        for end in ends:
             with Worker(APP, max_in_flight=3) as worker:
                 worker.ready()
                 end(worker)
