@@ -45,7 +45,9 @@ fn sources_below(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
         let path = entry?.path();
         if path.is_dir() {
             sources_below(&path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "py") || path.ends_with("py.typed") {
+        } else if path.extension().is_some_and(|extension| extension == "py" || extension == "json")
+            || path.ends_with("py.typed")
+        {
             files.push(path);
         }
     }

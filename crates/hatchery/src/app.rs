@@ -79,11 +79,13 @@ pub struct LaunchContext<'a> {
     pub run: RunId,
     /// The pool that will own the worker.
     pub pool: &'a str,
+    /// How many calls the worker is sent at once, at most: 1, but for pools of the thread profile.
+    pub threads: usize,
 }
 
 impl<'a> LaunchContext<'a> {
     pub(crate) fn new(worker: &'a WorkerId, run: RunId, pool: &'a str) -> LaunchContext<'a> {
-        LaunchContext { worker, run, pool }
+        LaunchContext { worker, run, pool, threads: 1 }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 mod interpreter;
 mod probe;
 mod runtime;
+mod threads;
 
 pub use interpreter::{FoundBy, Interpreter};
 pub use probe::{Probe, PythonVersion};
@@ -103,7 +104,9 @@ impl PythonApp {
         self
     }
 
-    /// Sets a variable for the workers, on top of the host's environment.
+    /// Sets a variable for the workers, on top of the host's environment. Without a word here or there, those that limit the
+    /// threads of numeric libraries (`OMP_NUM_THREADS` and its like) are as many as the worker runs calls at once: 1 in
+    /// the process profile.
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> PythonApp {
         self.env.push((name.into(), value.into()));
@@ -167,8 +170,7 @@ impl PythonApp {
 
     fn order(&self, interpreter: &Path, runtime: &Path, target: OsString) -> Launch {
         let attr = self.attr.iter().flat_map(|attr| [OsString::from("--attr"), attr.into()]);
-        let launch = Launch::new(interpreter).arg(runtime.join("boot.py")).arg(target).args(attr);
-        Launch { env: self.env.clone(), ..launch }
+        Launch::new(interpreter).arg(runtime.join("boot.py")).arg(target).args(attr)
     }
 
     /// Asks the interpreter what it is, with the variables that a worker would have.
@@ -194,10 +196,12 @@ impl PythonApp {
 }
 
 impl App for PythonApp {
-    fn launch(&self, _worker: &LaunchContext<'_>) -> Result<Launch> {
+    fn launch(&self, worker: &LaunchContext<'_>) -> Result<Launch> {
         let target = self.target()?;
         let interpreter = self.interpreter()?;
-        Ok(self.order(interpreter.path(), &runtime_dir()?, target))
+        let launch = self.order(interpreter.path(), &runtime_dir()?, target);
+        let env = threads::under(&self.env, worker.threads, |name| Host.variable(name).is_some());
+        Ok(Launch { env, ..launch })
     }
 
     fn describe(&self) -> String {
@@ -291,12 +295,25 @@ mod tests {
 
     #[test]
     fn a_launch_is_the_interpreter_the_boot_script_and_the_app() {
-        let app = PythonApp::file("Cargo.toml").attr("Embedder").env("K", "V");
+        let app = PythonApp::file("Cargo.toml").attr("Embedder");
         let target = app.target().unwrap();
         assert_eq!(target, std::env::current_dir().unwrap().join("Cargo.toml"));
         let launch = app.order(Path::new("/bin/python3"), Path::new("/runtime"), target.clone());
         let expected = Launch::new("/bin/python3").arg("/runtime/boot.py").arg(target).args(["--attr", "Embedder"]);
-        assert_eq!(launch, expected.env("K", "V"));
+        assert_eq!(launch, expected);
+    }
+
+    #[test]
+    fn a_worker_of_several_calls_gets_as_many_library_threads_and_keeps_what_was_said() {
+        let app = PythonApp::file("Cargo.toml").python(fixture("too_old")).env("OMP_NUM_THREADS", "7");
+        let worker = WorkerId::new("default", 1);
+        let context = LaunchContext { threads: 4, ..LaunchContext::new(&worker, RunId::random(), "default") };
+        let env = app.launch(&context).unwrap().env;
+        let values = |name: &str| env.iter().filter(|(key, _)| key == name).map(|(_, value)| value).collect::<Vec<_>>();
+        assert_eq!(values("OMP_NUM_THREADS"), ["7"]);
+        if std::env::var_os("NUMBA_NUM_THREADS").is_none() {
+            assert_eq!(values("NUMBA_NUM_THREADS"), ["4"]);
+        }
     }
 
     /// An interpreter of the fixtures. They are files of the repository because a script that a test has just written

@@ -17,12 +17,21 @@ pub struct ToolSpec {
     /// What it takes, in the order in which it is declared.
     #[serde(default)]
     pub parameters: Vec<Parameter>,
+    /// Whether it runs on the main thread of its worker, one such call at a time, where others run in threads.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub thread_sensitive: bool,
 }
 
 impl ToolSpec {
     /// A unary tool of this name, without documentation and parameters.
     pub fn new(name: impl Into<String>) -> ToolSpec {
-        ToolSpec { name: name.into(), doc: String::new(), streaming: false, parameters: Vec::new() }
+        ToolSpec {
+            name: name.into(),
+            doc: String::new(),
+            streaming: false,
+            parameters: Vec::new(),
+            thread_sensitive: false,
+        }
     }
 }
 
@@ -94,9 +103,6 @@ mod tests {
     #[test]
     fn a_name_is_all_that_a_worker_must_say_of_a_tool() {
         let spec: ToolSpec = serde_json::from_str(r#"{"name":"ping"}"#).unwrap();
-        assert_eq!(
-            spec,
-            ToolSpec { name: "ping".into(), doc: String::new(), streaming: false, parameters: Vec::new() }
-        );
+        assert_eq!(spec, ToolSpec::new("ping"));
     }
 }

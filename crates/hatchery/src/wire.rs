@@ -17,7 +17,9 @@ pub(crate) use header::FrameError;
 pub use limits::Limits;
 pub(crate) use limits::Terms;
 pub use message::Telemetry;
-pub(crate) use message::{CallBody, EventBody, Hello, HostCall, LogBody, ProgressBody, Ready, Shutdown, VERSION};
+pub(crate) use message::{
+    CallBody, EventBody, HEALTH_TOOL, HealthBody, Hello, HostCall, LogBody, ProgressBody, Ready, Shutdown, VERSION,
+};
 
 /// The two lanes between host and worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -43,6 +43,10 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     /// What the process may do and use.
     pub(crate) confinement: Confinement,
+    /// How many calls it is sent at once, at most. Default: 1.
+    pub(crate) max_in_flight: usize,
+    /// Whether it shall warn of what several calls at once could break. Default: no.
+    pub(crate) thread_safety_checks: bool,
 }
 
 impl Default for Config {
@@ -53,6 +57,8 @@ impl Default for Config {
             heartbeat: Heartbeat::default(),
             limits: Limits::default(),
             confinement: Confinement::default(),
+            max_in_flight: 1,
+            thread_safety_checks: false,
         }
     }
 }

@@ -9,6 +9,12 @@
 
 A decorated function stays the plain function it was, so an app's own tests call it directly;
 `Context.for_test()` stands in for the host. Importing this package starts nothing.
+
+A function `health()` beside the tools (of the class, where the app is restricted to one) says how the worker is: None, True or a dict of
+details is well, False or an exception is not.
+
+In the thread profile several calls run at once and share the objects of the app, which guard their state themselves. Tools that
+are `@tool(thread_sensitive=True)` run on the main thread, one at a time; a class with `thread_safe = False` is not served so.
 """
 
 from .context import Context, current_context

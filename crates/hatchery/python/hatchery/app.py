@@ -9,6 +9,7 @@ import sys
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, Callable, Optional
 
+from .health import RESERVED, health_tool
 from .report import message_of, traceback_of, type_of
 from .tools import ATTRIBUTE, DECORATED, Options, Tool, place_of
 
@@ -36,6 +37,7 @@ class App:
         self.name = name
         self.tools: dict[str, Tool] = {}
         self.objects: list[Any] = []
+        self.health: Optional[Tool] = None
         self._attribute = attribute
 
     def load(self) -> "App":
@@ -48,6 +50,16 @@ class App:
         if not self.tools:
             raise self._error("it has no tools: put @tool above a function or method")
         return self
+
+    def refuse_threads(self) -> None:
+        """Raises LoadError if the app says of itself that several calls at once would hurt it."""
+        for value in self.objects:
+            if getattr(type(value), "thread_safe", None) is False:
+                name = type(value).__qualname__
+                raise self._error(
+                    f"class {name} says thread_safe = False, and this pool runs several calls at once in one worker:"
+                    ' use profile = "process", or guard the class and say thread_safe = True'
+                )
 
     def describe(self) -> list[dict[str, Any]]:
         return [tool.describe() for tool in self.tools.values()]
@@ -64,6 +76,7 @@ class App:
                     self._add_class(value)
             elif _options(value) is not None and callable(value):
                 self._add_tool(value)
+        self._find_health(module)
 
     def _refuse_hidden(self, module: Any) -> None:
         """Two tools written under one name, of which only the second can be found."""
@@ -90,8 +103,15 @@ class App:
             raise self._error(f"`{attribute}` is no tool: put @tool above it")
         else:
             self._add_object(value)
+        self._find_health(self.objects[0] if self.objects else module)
         if not self.tools:
             raise self._error(f"`{attribute}` has no tools: put @tool above a method")
+
+    def _find_health(self, place: Any) -> None:
+        """`health` of the module, or of the object that the app is restricted to, unless it is a tool like others."""
+        function = getattr(place, "health", None)
+        if isinstance(function, _ROUTINES) and _options(function) is None:
+            self.health = self._attempt("", lambda: health_tool(function))
 
     def _add_class(self, kind: type) -> None:
         self._add_object(self._attempt(f"{kind.__qualname__}(): ", kind))
@@ -108,6 +128,8 @@ class App:
             raise self._error(f"two tools are called `{tool.name}`: {other.place} and {tool.place}")
         if not tool.name or len(tool.name.encode("utf-8", "replace")) > _LONGEST_NAME:
             raise self._error(f"a tool's name has 1 to {_LONGEST_NAME} bytes: {tool.place}")
+        if tool.name.startswith(RESERVED):
+            raise self._error(f"names of tools that begin with `{RESERVED}` are reserved: {tool.name}, {tool.place}")
         if len(self.tools) == _MOST_TOOLS:
             raise self._error(f"it has more than {_MOST_TOOLS} tools")
         self.tools[tool.name] = tool

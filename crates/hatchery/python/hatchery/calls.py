@@ -10,10 +10,11 @@ from .errors import Cancelled
 
 
 class Call:
-    """One call of the host. The loop's thread owns it; `cancelled` and `granted` are set by the control thread."""
+    """One call of the host. The thread that serves it owns it; `cancelled` and `granted` are set by the control
+    thread. `changed` is there where several calls run at once (`opencalls.py`)."""
 
     __slots__ = (
-        "id", "request", "port", "deadline", "cancelled", "ended", "granted", "spent", "interrupt",
+        "id", "request", "port", "deadline", "cancelled", "ended", "granted", "spent", "interrupt", "changed",
     )  # fmt: skip
 
     def __init__(self, port: Any, id: int, request: dict[str, Any], credit: int):
@@ -106,6 +107,10 @@ class Calls:
         if interrupt is not None:
             interrupt()
 
+    def condition_of(self, call: Call) -> threading.Condition:
+        """What is notified when something changes for the call."""
+        return self.changed
+
     def wait_for_credit(self, call: Call) -> None:
         """Returns when a chunk may be sent; raises when the call is given up instead."""
         if call.granted > call.spent and not call.cancelled:
@@ -113,6 +118,10 @@ class Calls:
         with self.changed:
             self.changed.wait_for(lambda: call.cancelled or call.granted > call.spent)
         raise_if_cancelled(call)
+
+    def abandon(self) -> None:
+        """In a forked child: whoever held the lock is not there."""
+        self.changed = threading.Condition()
 
 
 def raise_if_cancelled(call: Call) -> None:

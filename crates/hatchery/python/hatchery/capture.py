@@ -24,7 +24,8 @@ class LineSink(io.RawIOBase):
         self._fd = fd
         # User code may print from several threads, and from a finaliser in the midst of a print.
         self._lock = threading.RLock()
-        self.rest = b""
+        # The line that each call, or code outside of calls, has begun and not ended.
+        self.begun: dict[Any, bytes] = {}
         self.direct = "log" not in port.agreed
 
     def writable(self) -> bool:
@@ -37,32 +38,37 @@ class LineSink(io.RawIOBase):
         data = bytes(data)
         if self.direct:
             return _write_through(self._fd, data)
+        call = CURRENT.get()
+        # A thread that outlives its call is at nobody's end but the worker's.
+        owner = None if call is None or call.ended else call
         with self._lock:
-            *lines, rest = (self.rest + data).split(b"\n")
-            *begun, self.rest = _pieces(rest)
-            lines += begun
-        for line in lines:
-            self._send(line)
+            *lines, rest = (self.begun.pop(owner, b"") + data).split(b"\n")
+            *pieces, rest = _pieces(rest)
+            if rest:
+                self.begun[owner] = rest
+        for line in lines + pieces:
+            self._send(call, line)
         return len(data)
 
     def end_line(self) -> None:
-        """Sends the line that has no end yet."""
-        if self.rest:
-            with self._lock:
-                line, self.rest = self.rest, b""
-            self._send(line)
+        """Sends the line that the call here has begun."""
+        call = CURRENT.get()
+        with self._lock:
+            line = self.begun.pop(call, None)
+        if line is not None:
+            self._send(call, line)
 
     def abandon(self) -> None:
         """In a forked child: what it writes goes to the descriptor."""
         self._lock = threading.RLock()
-        self.rest = b""
+        self.begun = {}
         self.direct = True
 
-    def _send(self, line: bytes) -> None:
+    def _send(self, call: Any, line: bytes) -> None:
         for piece in _pieces(line):
             text = piece.decode("utf-8", "replace").rstrip("\r")
             try:
-                self._port.log_line(CURRENT.get(), self._level, text, self._source)
+                self._port.log_line(call, self._level, text, self._source)
             except Gone:  # A line must not hurt the code that printed it.
                 _write_through(self._fd, piece + b"\n")
 
@@ -103,9 +109,9 @@ class Capture:
 
     def end_lines(self) -> None:
         """At the end of a call: a line that was begun is the call's own."""
-        if self._out.rest:
+        if self._out.begun:
             self._out.end_line()
-        if self._err.rest:
+        if self._err.begun:
             self._err.end_line()
 
     def abandon(self) -> None:

@@ -19,7 +19,13 @@ def current_context() -> Optional["Context"]:
 
 
 class Context:
-    """One call, as its tool sees it. May be used from any thread while the call lasts."""
+    """One call, as its tool sees it. May be used from any thread while the call lasts.
+
+    When the caller gives the call up, `cancelled` is true; `check`, `progress`, `call` and `tools` raise `Cancelled`, also
+    those that wait; a generator is closed at its next `yield`, and a coroutine gets `asyncio.CancelledError` at its
+    next `await`. `log` and `emit` go on, for whoever cleans up. Python code that does none of this is not interrupted: the host
+    ends its worker after a grace.
+    """
 
     __slots__ = ("_call",)
 
@@ -70,6 +76,7 @@ class Context:
         """Tells the caller how far the call is: a fraction from 0 to 1, a text, or both."""
         if fraction is not None:
             fraction = min(1.0, max(0.0, float(fraction))) if fraction == fraction else None
+        self.check()
         self._call.report_progress(fraction, message)
 
     @property
@@ -79,10 +86,12 @@ class Context:
 
     def call(self, host_tool: str, /, **arguments: Any) -> Any:
         """Runs a function of the host and returns what it gave. Blocks, an event loop too."""
+        self.check()
         return self._call.call_host(host_tool, arguments)
 
     def tools(self) -> list[dict[str, Any]]:
         """The functions that the host offers to `call`."""
+        self.check()
         return self._call.host_tools()
 
     def emit(

@@ -15,7 +15,6 @@ from typing import Any, Callable, Optional
 
 from . import wire
 from .app import Stopped
-from .calls import Calls
 from .channel import Frame, Gone, Reader, Writer, die_of_breach
 from .port import Port
 from .report import traceback_of
@@ -31,21 +30,23 @@ WAKE = signal.SIGURG
 class Control:
     """Reads control frames in a thread of its own. `port` is set when the worker is ready to serve."""
 
-    def __init__(self, reader: Reader, writer: Writer, calls: Calls, data: Reader):
+    def __init__(self, reader: Reader, writer: Writer, data: Reader):
         self.reader = reader
         self.writer = writer
         self.port: Optional[Port] = None
         self.stopping = False
-        self._calls = calls
         self._data = data
+        # The thread that blocks in a read of calls. The lock keeps it from ending while it is being signalled.
+        self._reading: Optional[int] = threading.main_thread().ident
+        self._reading_lock = threading.Lock()
         self._fork = threading.local()
         self._signals, self._signals_in = os.pipe()
         for fd in (self._signals, self._signals_in):
             os.set_blocking(fd, False)
         self._orders = {
             wire.PING: lambda frame: self.writer.send(wire.frame(wire.PONG, frame.id)),
-            wire.CANCEL: lambda frame: self._calls.cancel(frame.id),
-            wire.CREDIT: lambda frame: self._calls.grant(frame.id, frame.extra),
+            wire.CANCEL: lambda frame: self.port.calls.cancel(frame.id),
+            wire.CREDIT: lambda frame: self.port.calls.grant(frame.id, frame.extra),
             wire.SHUTDOWN: lambda frame: self.stop(),
             wire.HOST_RESULT: self._answer,
             wire.HOST_ERROR: self._answer,
@@ -71,7 +72,19 @@ class Control:
         if not self.stopping:
             self.stopping = True
             self._data.stop()
-        signal.pthread_kill(threading.main_thread().ident, WAKE)
+        with self._reading_lock:
+            if self._reading is not None:
+                signal.pthread_kill(self._reading, WAKE)
+
+    def reads_here(self) -> None:
+        """This thread is about to read calls: `stop` has to wake it, and no other. It comes before the read, and a
+        `stop` looks after it has put the end there, so one of the two sees the other."""
+        self._reading = threading.get_ident()
+
+    def reads_no_more(self) -> None:
+        """This thread will end, after which it must not be signalled. The others see that there is nothing to read."""
+        with self._reading_lock:
+            self._reading = None
 
     def before_fork(self) -> None:
         """Holds signals back: one that came to the child while it still has the worker's handlers would

@@ -53,6 +53,9 @@ class Loop:
         if self._runner is not None:
             self._runner.close()
 
+    def abandon(self) -> None:
+        """In a forked child, which ends where it wants to answer."""
+
     def _answer(self, frame: Frame) -> None:
         """Answers one call by exactly one frame that ends it."""
         request = _read_request(frame, self._loads)

@@ -31,7 +31,7 @@ class Port:
         self._dumps = codec.dumps
         self._max_body = limits.max_body
         self.events = Filter()
-        self._answers: dict[int, Optional[Frame]] = {}
+        self._questions: dict[int, _Question] = {}
         self._ids = itertools.count(1)
 
     def require(self, capability: str, wish: str) -> None:
@@ -117,24 +117,23 @@ class Port:
 
     def answer(self, frame: Frame) -> None:
         """A HOST_RESULT or HOST_ERROR; one that nobody waits for any more is dropped."""
-        with self.calls.changed:
-            if frame.id in self._answers:
-                self._answers[frame.id] = frame
-                self.calls.changed.notify_all()
+        question = self._questions.get(frame.id)
+        if question is not None:
+            with question.changed:
+                question.answer = frame
+                question.changed.notify_all()
 
     def _ask(self, call: Call, id: int, parts: list) -> Any:
-        answers, changed = self._answers, self.calls.changed
-        answers[id] = None
+        question = self._questions[id] = _Question(self.calls.condition_of(call))
         try:
             self.writer.send_parts(parts)
-            with changed:
-                changed.wait_for(lambda: answers[id] is not None or call.cancelled)
-                frame = answers[id]
+            with question.changed:
+                question.changed.wait_for(lambda: question.answer is not None or call.cancelled)
         finally:
-            del answers[id]
-        if frame is None:
+            del self._questions[id]
+        if question.answer is None:
             raise_if_cancelled(call)
-        return self._open(frame)
+        return self._open(question.answer)
 
     def _open(self, frame: Any) -> Any:
         try:
@@ -149,6 +148,16 @@ class Port:
             return value
         details = value.get("details")
         raise HostError(value["message"], value["kind"], details if type(details) is dict else None)
+
+
+class _Question:
+    """A host call that has no answer yet, or has one that nobody has taken yet."""
+
+    __slots__ = ("changed", "answer")
+
+    def __init__(self, changed: Any):
+        self.changed = changed
+        self.answer: Optional[Frame] = None
 
 
 def _correlation(call: Optional[Call]) -> dict[str, str]:

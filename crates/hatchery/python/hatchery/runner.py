@@ -1,11 +1,12 @@
-"""The one event loop of a worker. It runs in the main thread, while a call of a coroutine does."""
+"""The one event loop of a worker. It runs in the main thread, while a call of a coroutine does; `sharedrunner.py` has the
+one of a worker that runs several calls at once."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 from contextlib import suppress
-from typing import Any, Coroutine, Optional
+from typing import Any, Coroutine
 
 from .calls import Call, raise_if_cancelled
 
@@ -15,7 +16,8 @@ class Runner:
 
     def __init__(self):
         self._loop = _main_loop()
-        self._credit: Optional[asyncio.Event] = None
+        # Of each call whose stream waits. Touched on the loop only.
+        self._credit: dict[Call, asyncio.Event] = {}
 
     def run(self, call: Call, coroutine: Coroutine) -> Any:
         """What the coroutine returns. A cancelled call cancels its task."""
@@ -37,10 +39,13 @@ class Runner:
     async def wait_for_credit(self, call: Call) -> None:
         """Returns when a chunk may be sent, while the loop goes on; a cancelled call's task is cancelled instead."""
         while call.granted <= call.spent:
-            self._credit = asyncio.Event()
-            # A grant from before the event was there is seen here, a later one sets it.
-            if call.granted <= call.spent:
-                await self._credit.wait()
+            granted = self._credit[call] = asyncio.Event()
+            try:
+                # A grant from before the event was there is seen here, a later one sets it.
+                if call.granted <= call.spent:
+                    await granted.wait()
+            finally:
+                del self._credit[call]
 
     def finish(self, value: Any) -> Any:
         """Runs a coroutine of the app outside of calls."""
@@ -48,15 +53,17 @@ class Runner:
 
     def close(self) -> None:
         """Ends what still runs on the loop, as `asyncio.run` does."""
-        loop = self._loop
-        tasks = asyncio.all_tasks(loop)
+        self._loop.run_until_complete(self._end_tasks())
+        self._loop.close()
+
+    async def _end_tasks(self) -> None:
+        """On the loop, as its last."""
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
-        if tasks:
-            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.run_until_complete(loop.shutdown_default_executor())
-        loop.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._loop.shutdown_asyncgens()
+        await self._loop.shutdown_default_executor()
 
     def _give_up(self, task: asyncio.Task) -> None:
         """Ends a task that was left in the midst, as something stopped the loop or exited on it. It must not
@@ -75,8 +82,8 @@ class Runner:
         """On the loop: the call was cancelled, or got credit."""
         if call.cancelled:
             task.cancel()
-        elif self._credit is not None:
-            self._credit.set()
+        elif call in self._credit:
+            self._credit[call].set()
 
 
 def _main_loop() -> asyncio.AbstractEventLoop:

@@ -9,7 +9,7 @@ from types import FunctionType, MethodType
 from typing import Any, Callable, NamedTuple
 
 EMPTY = type("EMPTY", (), {})
-_VAR_POSITIONAL, _VAR_KEYWORD, _GENERATOR, _ASYNC_GENERATOR = 0x4, 0x8, 0x20, 0x200
+_VAR_POSITIONAL, _VAR_KEYWORD, _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x4, 0x8, 0x20, 0x80, 0x200
 
 
 class Formal(NamedTuple):
@@ -35,6 +35,12 @@ def is_generator_function(plain: Any) -> bool:
     """Whether a call of it gives a generator, or an asynchronous one."""
     code = getattr(plain, "__code__", None)
     return code is not None and bool(code.co_flags & (_GENERATOR | _ASYNC_GENERATOR))
+
+
+def is_coroutine_function(plain: Any) -> bool:
+    """Whether a call of it gives something that an event loop has to run."""
+    code = getattr(plain, "__code__", None)
+    return code is not None and bool(code.co_flags & (_COROUTINE | _ASYNC_GENERATOR))
 
 
 def _read(plain: FunctionType) -> list[Formal]:

@@ -7,7 +7,7 @@ from typing import Any, Callable, NamedTuple, Optional
 
 from .annotations import called_by, plain_function
 from .binding import Binding
-from .signature import is_generator_function
+from .signature import is_coroutine_function, is_generator_function
 
 ATTRIBUTE = "__hatchery_tool__"
 
@@ -20,16 +20,27 @@ class Options(NamedTuple):
 
     name: Optional[str] = None
     stream: Optional[bool] = None
+    thread_sensitive: bool = False
 
 
-def tool(function: Optional[Callable] = None, *, name: Optional[str] = None, stream: Optional[bool] = None):
+def tool(
+    function: Optional[Callable] = None,
+    *,
+    name: Optional[str] = None,
+    stream: Optional[bool] = None,
+    thread_sensitive: bool = False,
+):
     """Makes a function or method a tool. It stays the function it was.
 
     `name` is what callers say, by default the function's own name. Generators and async generators stream; a plain
     function that returns an iterator does so with `stream=True`.
+
+    In the thread profile several calls run at once, in threads that share the app's objects. A tool that is
+    `thread_sensitive` runs on the main thread of its worker, where one such call runs at a time. A class that says
+    `thread_safe = False` is not served in that profile at all.
     """
     if function is None:
-        return lambda decorated: tool(decorated, name=name, stream=stream)
+        return lambda decorated: tool(decorated, name=name, stream=stream, thread_sensitive=thread_sensitive)
     plain = getattr(function, "__func__", function)  # of a staticmethod or classmethod
     if isinstance(plain, type):
         raise TypeError(f"@tool decorates functions and methods: put it above the methods of {plain.__qualname__}")
@@ -39,7 +50,11 @@ def tool(function: Optional[Callable] = None, *, name: Optional[str] = None, str
         raise TypeError(f"a {type(plain).__name__} has no name of its own: say tool(..., name=...)")
     if stream is False and is_generator(plain):
         raise TypeError(f"{_name_of(plain)} is a generator, so it streams: @tool(stream=False) cannot be")
-    setattr(plain, ATTRIBUTE, Options(name, stream))
+    if thread_sensitive and is_asynchronous(plain):
+        raise TypeError(
+            f"{_name_of(plain)} is a coroutine, which runs on the event loop's thread: it cannot be thread_sensitive"
+        )
+    setattr(plain, ATTRIBUTE, Options(name, stream, thread_sensitive))
     DECORATED.append(plain)
     return function
 
@@ -47,7 +62,7 @@ def tool(function: Optional[Callable] = None, *, name: Optional[str] = None, str
 class Tool:
     """One callable of an app: its function, how arguments are bound to it, and where it stands."""
 
-    __slots__ = ("name", "function", "bind", "binding", "streaming", "doc", "place")
+    __slots__ = ("name", "function", "bind", "binding", "streaming", "thread_sensitive", "doc", "place")
 
     def __init__(self, function: Callable, options: Options):
         self.name = options.name or function.__name__
@@ -55,21 +70,27 @@ class Tool:
         self.binding = Binding(self.name, function)
         self.bind = self.binding.bind
         self.streaming = bool(options.stream) or is_generator(function)
+        self.thread_sensitive = options.thread_sensitive
         self.doc = first_paragraph(function)
         self.place = place_of(function)
 
     def describe(self) -> dict[str, Any]:
         """The tool as READY lists it."""
-        return {
+        described = {
             "name": self.name,
             "doc": self.doc,
             "streaming": self.streaming,
             "parameters": [parameter.describe() for parameter in self.binding.parameters],
         }
+        return {**described, "thread_sensitive": True} if self.thread_sensitive else described
 
 
 def is_generator(function: Callable) -> bool:
     return is_generator_function(called_by(function))
+
+
+def is_asynchronous(function: Callable) -> bool:
+    return is_coroutine_function(called_by(function))
 
 
 def first_paragraph(function: Callable) -> str:

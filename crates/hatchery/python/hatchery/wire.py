@@ -33,6 +33,7 @@ CAPABILITIES = (
     "host_tools",
     "telemetry",
     "telemetry_control",
+    "health",
 )
 
 DATA, CONTROL = "data", "control"

@@ -6,14 +6,17 @@ import atexit
 import faulthandler
 import os
 import sys
-from typing import Any, Optional
+import threading
+from typing import Any, NamedTuple, Optional
 
-from . import wire
+from . import interpreter, wire
 from .app import App, LoadError, Stopped
 from .calls import Calls
 from .capture import Capture
 from .channel import Gone, Reader, Writer, die_of_breach
+from .context import CURRENT
 from .control import Control, read_object
+from .health import HEALTH
 from .jsonlib import choose
 from .loop import Loop
 from .port import Port
@@ -45,20 +48,28 @@ def main(arguments: list[str]) -> None:
         pass  # The host ended the worker while it loaded.
 
 
+class Profile(NamedTuple):
+    """How many calls the host sends at once at most, and whether it wants to hear what threads could break."""
+
+    most: int
+    checks: bool
+
+
 class Worker:
     def __init__(self, descriptors: tuple[int, int, int]):
         data_in, data_out, control = descriptors
-        self._calls = Calls()
         self._codec = Codec(choose(), self._met_marker)
         self._data = Reader(data_in, DATA)
         self._writer = Writer(data_out)
         self._control_writer = Writer(control)
-        self._control = Control(Reader(control, CONTROL), self._control_writer, self._calls, self._data)
+        self._control = Control(Reader(control, CONTROL), self._control_writer, self._data)
+        self._profile: Any = None
         self._port: Any = None
         self._capture: Any = None
         self._app: Any = None
         self._loop: Any = None
         self._marked: set[type] = set()
+        self._marking = threading.Lock()
 
     def shake_hands(self) -> None:
         """Reads HELLO and puts in force what it states."""
@@ -71,7 +82,8 @@ class Worker:
         agreed, limits = _agree(hello), _limits(hello)
         for reader in (self._data, self._control.reader):
             reader.agree(limits, agreed)
-        self._port = Port(self._writer, self._codec, self._calls, agreed, limits)
+        self._profile = _profile(hello)
+        self._port = Port(self._writer, self._codec, _calls(self._profile), agreed, limits)
         offered = hello.get("versions")
         if type(offered) is not list:
             raise Breach("body: HELLO must have a list of `versions`")
@@ -89,6 +101,7 @@ class Worker:
         control.start()
         try:
             app.load()
+            self._look_at_threads(app)
             self._capture.end_lines()
             ready = self._codec.encode(self._ready(app))[0]
             if self._control.stopping:
@@ -103,7 +116,11 @@ class Worker:
 
     def serve(self) -> None:
         """Answers calls until no more come."""
-        self._loop = Loop(self._data, self._port, self._calls, self._app.tools, self._capture)
+        tools = dict(self._app.tools)
+        if self._app.health and "health" in self._port.agreed:
+            tools[HEALTH] = self._app.health
+        of_loop = (self._data, self._port, self._port.calls, tools, self._capture)
+        self._loop = self._loop_of(of_loop)
         self._loop.serve()
 
     def end(self) -> None:
@@ -114,6 +131,25 @@ class Worker:
                 self._attempt(lambda: self._close(close))
         self._attempt(self._loop.close)
         self._capture.end_lines()
+
+    def _loop_of(self, parts: tuple) -> Loop:
+        """The loop for so many calls at once. The one for one call knows nothing of the other."""
+        if self._profile.most == 1:
+            return Loop(*parts)
+        from .threads import ThreadLoop
+
+        return ThreadLoop(self._profile.most, self._control, *parts)
+
+    def _look_at_threads(self, app: App) -> None:
+        """Where several calls will run at once: whether the app says that it cannot, and what is known of its libraries."""
+        if self._profile.most == 1:
+            return
+        app.refuse_threads()
+        if self._profile.checks:
+            from .compat import warnings_about
+
+            for warning in warnings_about(list(sys.modules)):
+                self._port.log(None, "warning", warning, "log")
 
     def _close(self, close: Any) -> None:
         result = close()
@@ -127,12 +163,11 @@ class Worker:
             print(traceback_of(error), file=sys.stderr)
 
     def _ready(self, app: App) -> dict[str, Any]:
-        runtime = {"language": "python", "version": sys.version.split()[0], "json": self._codec.name}
         return {
             "version": VERSION,
             "app": app.name,
-            "runtime": runtime,
-            "capabilities": wire.CAPABILITIES,
+            "runtime": interpreter.describe(self._codec.name),
+            "capabilities": [name for name in wire.CAPABILITIES if name != "health" or app.health],
             "tools": app.describe(),
         }
 
@@ -147,18 +182,21 @@ class Worker:
     def _met_marker(self, value: Any) -> None:
         """Tells the host of each class whose objects have no JSON form, once."""
         kind = type(value)
-        if kind in self._marked or len(self._marked) >= 10_000 or "telemetry" not in self._port.agreed:
-            return
-        self._marked.add(kind)
+        with self._marking:
+            if kind in self._marked or len(self._marked) >= 10_000 or "telemetry" not in self._port.agreed:
+                return
+            self._marked.add(kind)
         name = f"{kind.__module__}.{kind.__qualname__}"
-        call = self._calls.current
-        self._port.emit(call, "serialization.unserializable_marker", {"first_seen": 1}, {"type": name})
+        self._port.emit(CURRENT.get(), "serialization.unserializable_marker", {"first_seen": 1}, {"type": name})
 
     def _abandon(self) -> None:
         """In a forked child: nothing of the wire is its own, and it must not be able to write there."""
         if self._data.fd < 0:
             self._control.after_fork()  # A child of a child: the rest was done there.
             return
+        self._port.calls.abandon()
+        if self._loop is not None:
+            self._loop.abandon()
         self._data.abandon()
         self._writer.abandon()
         self._control.abandon()
@@ -202,6 +240,21 @@ def _agree(hello: dict[str, Any]) -> frozenset:
     if type(offered) is not list:
         raise Breach("body: HELLO must have a list of `capabilities`")
     return frozenset(wire.CAPABILITIES) & {name for name in offered if type(name) is str}
+
+
+def _profile(hello: dict[str, Any]) -> Profile:
+    most = hello.get("max_in_flight", 1)
+    if type(most) is not int or most < 1:
+        raise Breach("body: HELLO has a `max_in_flight` that is no number above 0")
+    return Profile(most, hello.get("thread_safety_checks") is True)
+
+
+def _calls(profile: Profile) -> Any:
+    if profile.most == 1:
+        return Calls()
+    from .opencalls import OpenCalls
+
+    return OpenCalls()
 
 
 def _limits(hello: dict[str, Any]) -> Limits:

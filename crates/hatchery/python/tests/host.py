@@ -23,7 +23,7 @@ class Worker:
     """One worker, its app given as source. Use as a context manager: at its end nothing is left."""
 
     def __init__(self, source, attr=None, capabilities=wire.CAPABILITIES, limits=None, environment=None,
-                 python=sys.executable, app=None, hello=True, versions=(1,)):  # fmt: skip
+                 python=sys.executable, app=None, hello=True, versions=(1,), **stated):  # fmt: skip
         self.folder = tempfile.TemporaryDirectory()
         self.app = app or os.path.join(self.folder.name, "app.py")
         with open(os.path.join(self.folder.name, "app.py"), "w", encoding="utf-8") as file:
@@ -34,10 +34,10 @@ class Worker:
         self.next_id = 1
         self._start(python, ["--attr", attr] if attr else [], environment or {})
         if hello:
-            self.say_hello(capabilities, limits, versions)
+            self.say_hello(capabilities, limits, versions, **stated)
 
-    def say_hello(self, capabilities=wire.CAPABILITIES, limits=None, versions=(1,)):
-        body = {"versions": versions, "host": "test", "capabilities": capabilities, "limits": limits or {}}
+    def say_hello(self, capabilities=wire.CAPABILITIES, limits=None, versions=(1,), **stated):
+        body = {"versions": versions, "host": "test", "capabilities": capabilities, "limits": limits or {}, **stated}
         self.send_control(wire.HELLO, 0, body)
 
     def _start(self, python, arguments, environment):

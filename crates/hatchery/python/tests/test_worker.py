@@ -176,9 +176,11 @@ class Counter:
 
 
 class Calls(unittest.TestCase):
+    stated = {}  # in HELLO; test_threads.py runs all of this with more than one call at once
+
     @classmethod
     def setUpClass(cls):
-        cls.worker = Worker(APP)
+        cls.worker = Worker(APP, **cls.stated)
         cls.ready = cls.worker.ready()
 
     @classmethod

@@ -16,10 +16,11 @@ pub(crate) enum Capability {
     HostTools,
     Telemetry,
     TelemetryControl,
+    Health,
 }
 
 impl Capability {
-    const ALL: [Capability; 8] = [
+    const ALL: [Capability; 9] = [
         Capability::Streams,
         Capability::Cancel,
         Capability::Attachments,
@@ -28,6 +29,7 @@ impl Capability {
         Capability::HostTools,
         Capability::Telemetry,
         Capability::TelemetryControl,
+        Capability::Health,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -40,6 +42,7 @@ impl Capability {
             Capability::HostTools => "host_tools",
             Capability::Telemetry => "telemetry",
             Capability::TelemetryControl => "telemetry_control",
+            Capability::Health => "health",
         }
     }
 }
@@ -52,7 +55,7 @@ impl fmt::Display for Capability {
 
 /// A set of capabilities. In JSON an array of names, in which unknown ones (of a newer peer) are passed over.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Capabilities(u8);
+pub(crate) struct Capabilities(u16);
 
 impl Capabilities {
     /// All that this version knows.

@@ -18,6 +18,10 @@ use crate::wire::{Capabilities, FrameError, Kind, Limits, Terms};
 pub(crate) const VERSION: u32 = 1;
 const MAX_TOOLS: usize = 10_000;
 const MAX_NAME: usize = 256;
+/// The tool that a worker answers if it names the capability `health`. It is in no list.
+pub(crate) const HEALTH_TOOL: &str = "hatchery.health";
+/// What no tool's name may begin with.
+const RESERVED: &str = "hatchery.";
 
 impl Encoded {
     /// A frame without a body: PING, CANCEL.
@@ -67,6 +71,12 @@ pub(crate) struct Hello {
     pub(crate) app: String,
     pub(crate) capabilities: Capabilities,
     pub(crate) limits: Limits,
+    /// How many calls the worker is sent at once, at most.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub(crate) max_in_flight: usize,
+    /// Whether the worker shall warn of what several calls at once could break.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) thread_safety_checks: bool,
 }
 
 /// What the worker answers when it has loaded its app.
@@ -94,6 +104,14 @@ pub(crate) struct Runtime {
     pub(crate) version: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) json: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) implementation: String,
+    /// Whether the interpreter was built to run without its global lock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) free_threaded_build: Option<bool>,
+    /// Whether the global lock is in force in this process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) gil: Option<bool>,
 }
 
 impl Ready {
@@ -129,10 +147,30 @@ impl Ready {
                 name.len(),
                 name.chars().take(40).collect::<String>()
             )),
+            name if name.starts_with(RESERVED) => {
+                Some(format!("lists the tool \"{name}\", and names that begin with \"{RESERVED}\" are reserved"))
+            }
             name if !seen.insert(name) => Some(format!("lists the tool \"{name}\" twice")),
             _ => None,
         })
     }
+}
+
+/// The answer of [`HEALTH_TOOL`].
+#[derive(Debug, PartialEq, Deserialize)]
+pub(crate) struct HealthBody {
+    pub(crate) healthy: bool,
+    /// Facts of a healthy worker, or what is wrong with it (`message`, and what Python adds).
+    #[serde(default)]
+    pub(crate) details: Option<Map<String, Value>>,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(number: &usize) -> bool {
+    *number == 1
 }
 
 /// What a call says. Written by hand around arguments that are JSON already.

@@ -123,6 +123,29 @@ fn golden_bodies_are_read_as_messages_and_written_the_same() {
 }
 
 #[test]
+fn the_answer_of_a_health_check_is_read() {
+    let cases = golden("valid");
+    let answer = |name: &str| {
+        let case = cases.iter().find(|case| case["name"] == name).unwrap();
+        let frame = only(&mut receiver(Kind::Result, 7), &unhex(&case["frame_hex"])).unwrap();
+        frame.parse::<HealthBody>().unwrap()
+    };
+    let well = answer("result of a worker that is well");
+    assert!(well.healthy && well.details.unwrap()["gpu"] == "cuda:0");
+    assert_eq!(answer("result of a worker that is not"), HealthBody { healthy: false, details: None });
+    let asked = cases.iter().find(|case| case["name"] == "call that asks for the health").unwrap();
+    assert!(asked["body"].as_str().unwrap().contains(HEALTH_TOOL));
+}
+
+#[test]
+fn a_tool_whose_name_is_the_wires_own_is_a_breach() {
+    let body = r#"{"version":1,"capabilities":["health"],"tools":[{"name":"hatchery.health"}]}"#;
+    let frame = only(&mut receiver(Kind::Ready, 0), &with_body(Kind::Ready, body)).unwrap();
+    let error = Ready::read(&frame).unwrap_err().to_string();
+    assert!(error.contains("lists the tool \"hatchery.health\", and names that begin with"), "{error}");
+}
+
+#[test]
 fn golden_breaches_are_refused_with_the_field_at_fault() {
     for case in golden("invalid") {
         let channel = if case["channel"] == "data" { Channel::Data } else { Channel::Control };

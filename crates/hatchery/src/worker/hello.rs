@@ -17,6 +17,8 @@ pub(super) fn offer(seat: &Seat, app: &str, control: &Outbox<UnixStream>) -> Res
         app: app.to_owned(),
         capabilities: ours.capabilities,
         limits: ours.limits,
+        max_in_flight: seat.config.max_in_flight,
+        thread_safety_checks: seat.config.thread_safety_checks,
     };
     let frame = Encoded::message(Kind::Hello, 0, &hello, &ours)
         .map_err(|error| Ending::Refused(error.unsent().context("write HELLO")))?;
