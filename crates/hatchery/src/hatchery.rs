@@ -324,9 +324,11 @@ impl Builder {
         let mut housekeeping = JoinSet::new();
         housekeeping.spawn(keep_house(Arc::downgrade(&run), sweep_every));
         // Exists before the first process and the first wait: dropping this future drops it, and it ends what was started.
-        let hatchery = Hatchery { run, pools, crews, emitter, _housekeeping: housekeeping };
-        for (crew, workers) in hatchery.crews.iter().zip(sizes) {
+        let mut hatchery = Hatchery { run, pools, crews, emitter, _housekeeping: housekeeping };
+        for (crew, workers) in hatchery.crews.clone().iter().zip(sizes) {
             crew.resize(workers);
+            hatchery._housekeeping.spawn(pool::recycle(Arc::downgrade(crew)));
+            hatchery._housekeeping.spawn(pool::ask_how_they_are(Arc::downgrade(crew)));
         }
         if let Err(error) = hatchery.await_starts().await {
             // What went wrong first is the news.

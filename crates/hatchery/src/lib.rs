@@ -80,8 +80,8 @@ pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor, wri
 pub use error::{Error, ErrorKind, Result};
 pub use id::{RunId, WorkerId};
 pub use pool::{
-    Capacity, Concurrency, HealthCheck, OnTimeout, PayloadStream, Pool, PoolStats, PoolStatus, Recycle,
-    ReplyStream, Restarts, StartBatches, StopGraces, TimeoutProfile, Timeouts, WorkerStatus,
+    Capacity, Concurrency, HealthCheck, OnTimeout, PayloadStream, Pool, PoolStats, PoolStatus, Recycle, ReplyStream,
+    Restarts, StartBatches, StopGraces, TimeoutProfile, Timeouts, WorkerStatus,
 };
 pub use process::{Containment, Guarantee, Layer, LayerState, OnEscape, ResourceLimits};
 pub use pyenv::{FoundBy, Interpreter, Probe, PythonApp, PythonVersion, runtime_dir};

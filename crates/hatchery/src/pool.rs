@@ -12,9 +12,7 @@ mod status;
 mod stream;
 mod upkeep;
 
-pub use settings::{
-    Capacity, Concurrency, HealthCheck, OnTimeout, Recycle, Restarts, StartBatches, TimeoutProfile,
-};
+pub use settings::{Capacity, Concurrency, HealthCheck, OnTimeout, Recycle, Restarts, StartBatches, TimeoutProfile};
 pub use status::{PoolStats, PoolStatus, WorkerStatus};
 pub use stream::{PayloadStream, ReplyStream};
 
@@ -41,8 +39,8 @@ use crate::worker::{self, Line, Sink};
 pub(crate) use crew::Crew;
 pub(crate) use seat::Hiring;
 pub(crate) use shared::Shared;
-pub(crate) use upkeep::{ask_how_they_are, recycle};
 use shared::Ticket;
+pub(crate) use upkeep::{ask_how_they_are, recycle};
 
 /// How long things may take. `None` is no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]

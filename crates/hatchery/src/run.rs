@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{RunId, WorkerId};
-use crate::process::{Guarantee, Guardian, LayerState, Pair, Plan, SpawnError, Spawned, Spec, Watcher, obstacles};
+use crate::process::{
+    Guarantee, Guardian, LayerState, Pair, Plan, SpawnError, Spawned, Spec, Watcher, obstacles, resident_bytes_of_tree,
+};
 use crate::registry::{
     Entry, Instance, Options, ProcessEntry, Registry, RunRegistry, RuntimeBase, Started, SweepOptions, orphans,
 };
@@ -112,7 +114,7 @@ impl Run {
     pub(crate) fn resident_bytes(&self, pid: i32) -> Option<u64> {
         let entry = u32::try_from(pid).ok().and_then(|pid| self.books.registry.by_pid(pid));
         let group = entry.as_ref().and_then(|entry| entry.cgroup.as_deref());
-        process::resident_bytes_of_tree(pid, group.map(Path::new))
+        resident_bytes_of_tree(pid, group.map(Path::new))
     }
 
     /// Of those that were told to end, what is still there. Blocks: it looks through `/proc`.

@@ -10,13 +10,17 @@ use serde::de::DeserializeOwned;
 
 use super::{Builder, Events, Hatchery, ScriptTimeouts};
 use crate::app::App;
+use crate::call::Affinity;
 use crate::config::PoolConfig;
 use crate::error::{Error, Result};
-use crate::pool::{self, StopGraces, Timeouts};
+use crate::pool::{
+    self, Capacity, Concurrency, HealthCheck, OnTimeout, Recycle, Restarts, StartBatches, StopGraces, Timeouts,
+};
 use crate::process::{Containment, OnEscape, ResourceLimits};
 use crate::registry::Instance;
 use crate::tool::ToolSpec;
 use crate::wire::Limits;
+use crate::worker::Heartbeat;
 
 /// Configures one pool of a [`Builder`], the one named last.
 pub struct PoolBuilder {
@@ -61,6 +65,97 @@ impl PoolBuilder {
     pub fn timeouts(mut self, timeouts: Timeouts) -> PoolBuilder {
         self.config.worker.start = timeouts.start;
         self.config.timeouts = timeouts;
+        self
+    }
+
+    /// So many calls at once in each worker, each in a thread of its own; coroutines overlap on its loop and count too.
+    /// Default: one call at a time ([`Concurrency::Process`]).
+    #[must_use]
+    pub fn threads_per_worker(mut self, threads: usize) -> PoolBuilder {
+        self.config.concurrency = Concurrency::Thread { threads_per_worker: threads };
+        self
+    }
+
+    /// Which worker may have how many calls. Default: [`Capacity::Pool`].
+    #[must_use]
+    pub fn capacity(mut self, capacity: Capacity) -> PoolBuilder {
+        self.config.capacity = capacity;
+        self
+    }
+
+    /// Whether workers that run several calls at once are to warn of libraries that do not bear it. Default: false.
+    #[must_use]
+    pub fn thread_safety_checks(mut self, yes: bool) -> PoolBuilder {
+        self.config.worker.thread_safety_checks = yes;
+        self
+    }
+
+    /// What calls of a session may do if the session's worker cannot take them. Default: [`Affinity::Hint`].
+    #[must_use]
+    pub fn affinity(mut self, affinity: Affinity) -> PoolBuilder {
+        self.config.affinity = affinity;
+        self
+    }
+
+    /// What becomes of a worker that goes on with a call whose deadline has passed. Default: [`OnTimeout::Kill`].
+    #[must_use]
+    pub fn on_timeout(mut self, on_timeout: OnTimeout) -> PoolBuilder {
+        self.config.on_timeout = on_timeout;
+        self
+    }
+
+    /// How long calls of one tool may take. Beats the app's and the pool's; the caller's own beats it.
+    #[must_use]
+    pub fn tool_timeout(mut self, tool: &str, timeout: Duration) -> PoolBuilder {
+        self.config.tool_timeouts.insert(tool.to_owned(), timeout);
+        self
+    }
+
+    /// When a worker is replaced though nothing is wrong with it. Default: never.
+    ///
+    /// ```no_run
+    /// # async fn example() -> hatchery::Result<()> {
+    /// use std::time::Duration;
+    /// use hatchery::{Hatchery, PythonApp, Recycle};
+    ///
+    /// // Its libraries leak a little.
+    /// let recycle = Recycle { ttl: Some(Duration::from_secs(3600)), max_requests: Some(10_000), ..Recycle::default() };
+    /// let pool = Hatchery::builder().pool("default", PythonApp::file("app.py")).workers(4).recycle(recycle);
+    /// # pool.start().await?; Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn recycle(mut self, recycle: Recycle) -> PoolBuilder {
+        self.config.recycle = recycle;
+        self
+    }
+
+    /// Whether and when a worker is taken to be dead though it lives. Default: after three questions that it did not answer
+    /// within 10 s.
+    #[must_use]
+    pub fn heartbeat(mut self, heartbeat: Heartbeat) -> PoolBuilder {
+        self.config.worker.heartbeat = heartbeat;
+        self
+    }
+
+    /// When the app's own `health()` is asked, and what follows. Default: every 30 s, and nothing but an event.
+    #[must_use]
+    pub fn health(mut self, health: HealthCheck) -> PoolBuilder {
+        self.config.health = health;
+        self
+    }
+
+    /// How starts are spread. Default: eight at once, 750 ms apart.
+    #[must_use]
+    pub fn start_batches(mut self, batches: StartBatches) -> PoolBuilder {
+        self.config.batches = batches;
+        self
+    }
+
+    /// When a pool whose workers die before they are ready fails its calls at once, and how long it waits between tries.
+    /// Default: after five such deaths one after another; 30 s at most.
+    #[must_use]
+    pub fn restarts(mut self, restarts: Restarts) -> PoolBuilder {
+        self.config.restarts = restarts;
         self
     }
 

@@ -360,7 +360,13 @@ impl<C, W: Clone> Roster<C, W> {
         if self.door != Door::Closed {
             self.lives.insert(
                 life,
-                Life::Ready(Box::new(Ready { worker, load: 0, answered: 0, is_barred: false, pinned: Queue::default() })),
+                Life::Ready(Box::new(Ready {
+                    worker,
+                    load: 0,
+                    answered: 0,
+                    is_barred: false,
+                    pinned: Queue::default(),
+                })),
             );
             self.change(life, |_| ());
         }

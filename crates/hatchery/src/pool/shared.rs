@@ -103,7 +103,8 @@ impl Drop for Ticket {
 }
 
 impl Shared {
-    pub(crate) fn new(name: &str, app: Arc<dyn App>, config: Config, emitter: Emitter) -> Shared {
+    pub(crate) fn new(name: &str, app: Arc<dyn App>, mut config: Config, emitter: Emitter) -> Shared {
+        config.worker.max_in_flight = config.per_worker();
         let roster = roster::Config { per_worker: config.per_worker(), max_queue: config.max_queue };
         Shared {
             name: name.into(),

@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use super::cage::Cage;
 use super::guardian::{Gone, Pair, WhenGone};
 use super::identity::ends_within;
+use super::sight::is_stopped;
 use super::{Identity, raw};
 
 /// How long a drop waits for SIGKILL to do its work. Milliseconds, unless the kernel itself is stuck.
@@ -58,7 +59,7 @@ impl Child {
 
     /// Whether the kernel does not let it run: by a signal, or by a tracer. False if that cannot be told.
     pub(crate) fn is_stopped(&self) -> bool {
-        is_stopped(self.identity.pid())
+        is_stopped(self.identity().pid())
     }
 
     pub(crate) fn has_exited(&self) -> bool {

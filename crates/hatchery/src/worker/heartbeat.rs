@@ -179,6 +179,10 @@ mod tests {
 
     #[test]
     fn an_answer_that_nobody_asked_for_is_nothing() {
-        check(Heartbeat::default(), "act; answer 7; answer 0; act", "ask 1 until 10; late until 10; late until 10; missed 1, ask 2 until 20");
+        check(
+            Heartbeat::default(),
+            "act; answer 7; answer 0; act",
+            "ask 1 until 10; late until 10; late until 10; missed 1, ask 2 until 20",
+        );
     }
 }
