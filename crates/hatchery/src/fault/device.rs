@@ -48,7 +48,7 @@ impl Device {
         text.split(move |character| !is_name(character)).filter_map(|word| Device::parse(word.trim_matches(':')))
     }
 
-    fn number(self) -> Option<u32> {
+    pub(super) fn number(self) -> Option<u32> {
         match self {
             Device::Cuda(number) | Device::Rocm(number) | Device::Xpu(number) => number,
             Device::Cpu | Device::Mps => None,

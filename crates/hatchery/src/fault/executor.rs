@@ -17,6 +17,8 @@
 //! In all of them a panic of the closure or of its future is an error of kind `internal`, and dropping what they return drops
 //! what runs. They need a Tokio runtime with time.
 
+mod batch;
+
 use std::any::Any;
 use std::fmt;
 use std::future::poll_fn;
@@ -31,6 +33,8 @@ use super::{Breaker, NextTry, Retries};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::random_u64;
 
+pub use batch::{Batch, batch};
+
 /// Runs it.
 ///
 /// # Errors
@@ -42,10 +46,12 @@ where
 {
     let future = catch_unwind(AssertUnwindSafe(work)).map_err(panicked)?;
     let mut future = pin!(future);
-    // What panicked is not polled again: the error ends the waiting.
-    let caught = |context: &mut Context<'_>| catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
-    let mut caught = caught;
-    poll_fn(|context| caught(context).unwrap_or_else(|panic| Poll::Ready(Err(panicked(panic))))).await
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
+        // What panicked is not polled again: the error ends the waiting.
+        polled.unwrap_or_else(|panic| Poll::Ready(Err(panicked(panic))))
+    })
+    .await
 }
 
 /// Runs it for so long at most, and then drops it.
@@ -168,73 +174,6 @@ impl<T> Drop for Task<T> {
 impl<T> fmt::Debug for Task<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Task").field("is_finished", &self.is_finished()).finish()
-    }
-}
-
-/// How a [`batch`] runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Batch {
-    /// So many items at once; 0 is 1. Default: the number of CPUs that this program may use.
-    pub concurrency: usize,
-    /// For how long an item may run, from its own start; `None`: without end. Default: 30 s.
-    pub timeout: Option<Duration>,
-}
-
-impl Default for Batch {
-    fn default() -> Batch {
-        let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Batch { concurrency: cpus, timeout: Some(Duration::from_secs(30)) }
-    }
-}
-
-/// Runs it for each item, so many at once, all in the caller's own task. The results are in the order of the items; one that
-/// fails hurts no other. An item is taken from the iterator when its turn comes.
-pub async fn batch<I, T, W, F>(items: I, how: Batch, mut work: W) -> Vec<Result<T>>
-where
-    I: IntoIterator,
-    W: FnMut(I::Item) -> F,
-    F: Future<Output = Result<T>>,
-{
-    let mut waiting = items.into_iter().fuse();
-    let mut running = Vec::new();
-    let mut results = Vec::new();
-    poll_fn(|context| {
-        loop {
-            while running.len() < how.concurrency.max(1)
-                && let Some(item) = waiting.next()
-            {
-                running.push((
-                    results.len(),
-                    Box::pin(limited(how.timeout, catch_unwind(AssertUnwindSafe(|| work(item))))),
-                ));
-                results.push(Poll::Pending);
-            }
-            let before = running.len();
-            running.retain_mut(|(place, item)| {
-                results[*place] = item.as_mut().poll(context);
-                results[*place].is_pending()
-            });
-            match running.len() {
-                // Nobody made room, so nobody is to be started.
-                after if after == before && after > 0 => return Poll::Pending,
-                0 if before == 0 => return Poll::Ready(()),
-                _ => {}
-            }
-        }
-    })
-    .await;
-    let never = || Err(Error::new(ErrorKind::Internal, "a batch ended before one of its items"));
-    results.into_iter().map(|result| if let Poll::Ready(result) = result { result } else { never() }).collect()
-}
-
-async fn limited<T, F>(timeout: Option<Duration>, made: std::thread::Result<F>) -> Result<T>
-where
-    F: Future<Output = Result<T>>,
-{
-    let future = made.map_err(panicked)?;
-    match timeout {
-        Some(timeout) => with_timeout(timeout, || future).await,
-        None => execute(|| future).await,
     }
 }
 
@@ -380,54 +319,6 @@ mod tests {
         while weak.strong_count() > 0 {
             tokio::task::yield_now().await;
         }
-    }
-
-    /// Counts those who are there.
-    struct Here<'a>(&'a Cell<u32>);
-
-    impl Here<'_> {
-        fn enter(count: &Cell<u32>) -> Here<'_> {
-            count.set(count.get() + 1);
-            Here(count)
-        }
-    }
-
-    impl Drop for Here<'_> {
-        fn drop(&mut self) {
-            self.0.set(self.0.get() - 1);
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_batch_keeps_the_order_and_its_bound() {
-        let (now_running, most) = (Cell::new(0), Cell::new(0));
-        let how = Batch { concurrency: 3, timeout: Some(secs(60)) };
-        let results = batch(0..10u64, how, |item| {
-            let (now_running, most) = (&now_running, &most);
-            async move {
-                let _here = Here::enter(now_running);
-                most.set(most.get().max(now_running.get()));
-                tokio::time::sleep(secs(100 - 10 * item)).await;
-                if item == 7 {
-                    panic!("seven")
-                }
-                if item == 8 { Err(unavailable()) } else { Ok(item) }
-            }
-        });
-        let results = results.await;
-        assert_eq!(most.get(), 3);
-        let texts =
-            results.iter().map(|result| result.as_ref().map_or_else(|error| error.kind().to_string(), u64::to_string));
-        let expected = ["deadline", "deadline", "deadline", "deadline", "4", "5", "6", "internal", "unavailable", "9"];
-        assert_eq!(texts.collect::<Vec<_>>(), expected);
-    }
-
-    #[tokio::test]
-    async fn a_batch_of_nothing_is_done_and_one_of_ready_things_does_not_wait() {
-        let how = Batch { concurrency: 0, timeout: None };
-        assert!(batch(Vec::<u8>::new(), how, |item| ready(Ok(item))).await.is_empty());
-        let many = batch(0..1000, how, |item| ready(Ok(item))).await;
-        assert_eq!(many.into_iter().map(Result::unwrap).collect::<Vec<_>>(), (0..1000).collect::<Vec<_>>());
     }
 
     #[test]

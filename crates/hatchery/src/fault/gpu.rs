@@ -69,7 +69,7 @@ pub(super) fn gpu_error(text: &str) -> Option<GpuError> {
 
 /// `cuda:1`.
 fn named_card(text: &str) -> Option<Device> {
-    Device::named_in(text).find(|device| matches!(device, Device::Cuda(Some(_)) | Device::Rocm(Some(_))))
+    Device::named_in(text).find(|device| device.number().is_some())
 }
 
 /// `GPU 1`, `GPU node-1`, in lower case.

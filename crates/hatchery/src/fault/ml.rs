@@ -235,8 +235,7 @@ impl OutOfMemory {
 
     /// More than twice of what there is: no thrift will do.
     fn is_far_too_much(&self) -> bool {
-        let far =
-            |(requested, available): (u64, u64)| requested / 2 >= available && requested > available.saturating_mul(2);
+        let far = |(requested, available): (u64, u64)| requested > available.saturating_mul(2);
         self.requested_bytes.zip(self.available_bytes).is_some_and(far)
     }
 }
@@ -333,6 +332,7 @@ mod tests {
             told("MPS backend out of memory on mps (available: 3 MB)"),
             "out of memory on mps: 3145728 bytes available"
         );
+        assert_eq!(told("CUDA out of memory, falling back to cpu"), "out of memory on cuda");
         assert_eq!(told("worker hit OOM"), "out of memory on cpu");
         assert_eq!(told("no more room"), "no more room");
     }

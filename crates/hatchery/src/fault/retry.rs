@@ -71,7 +71,7 @@ pub enum NoTry {
     NotRetriable,
     /// All tries were made.
     Exhausted,
-    /// The deadline would have passed before it.
+    /// The deadline would have passed before it; or the error says to come again after more than the longest pause.
     TooLate,
     /// All calls together have made too many.
     OverBudget,
@@ -145,13 +145,14 @@ impl Retries {
     /// Whether there is a try after this one, the `attempt`th, which failed like this; takes it out of the budget. An error
     /// that says when to come again (`details.retry_after_ms`) is believed. `chance` is from 0 to 1.
     pub fn next(&self, attempt: u32, error: &Error, now: Instant, deadline: Option<Instant>, chance: f64) -> NextTry {
-        let pause = self.policy.pause(attempt, chance).max(retry_after(error));
+        let told = retry_after(error);
+        let pause = self.policy.pause(attempt, chance).max(told);
         let is_too_late = |deadline: Instant| deadline.saturating_duration_since(now) <= pause;
         if !self.policy.retries(error) {
             NextTry::None(NoTry::NotRetriable)
         } else if attempt >= self.policy.attempts {
             NextTry::None(NoTry::Exhausted)
-        } else if deadline.is_some_and(is_too_late) {
+        } else if told > self.policy.max_backoff || deadline.is_some_and(is_too_late) {
             NextTry::None(NoTry::TooLate)
         } else if self.policy.budget.as_ref().is_some_and(|budget| !self.spent().spend(budget, now)) {
             NextTry::None(NoTry::OverBudget)
@@ -239,6 +240,8 @@ mod tests {
         let error = Error::new(ErrorKind::Unavailable, "m").with_details(json!({"retry_after_ms": 5000}));
         assert_eq!(retries.next(1, &error, now, None, 0.5), NextTry::After(ms(5000)));
         assert_eq!(retries.next(1, &error, now, Some(now + ms(4000)), 0.5), NextTry::None(NoTry::TooLate));
+        let error = error.with_details(json!({"retry_after_ms": u64::MAX}));
+        assert_eq!(retries.next(1, &error, now, None, 0.5), NextTry::None(NoTry::TooLate));
     }
 
     #[test]

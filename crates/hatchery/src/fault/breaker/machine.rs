@@ -22,8 +22,14 @@ pub(super) struct Machine {
 #[derive(Debug)]
 enum Phase {
     Closed,
-    Open { until: Instant },
-    HalfOpen { calls: u32 },
+    Open {
+        until: Instant,
+    },
+    /// At least one call is under way; else it is open, until a time that has passed.
+    HalfOpen {
+        since: Instant,
+        calls: u32,
+    },
 }
 
 /// Of a call that was let through. To be settled, or given back.
@@ -57,13 +63,16 @@ impl Machine {
     }
 
     pub(super) fn admit(&mut self, now: Instant) -> Result<Ticket, Refused> {
-        let half_opened = matches!(self.phase, Phase::Open { until } if until <= now);
-        if half_opened {
-            self.enter(Phase::HalfOpen { calls: 0 });
+        let mut half_opened = false;
+        if let Phase::Open { until } = self.phase
+            && until <= now
+        {
+            half_opened = true;
+            self.enter(Phase::HalfOpen { since: until, calls: 0 });
         }
         let retry_after = match &mut self.phase {
             Phase::Closed => return Ok(Ticket { epoch: self.epoch, half_opened }),
-            Phase::HalfOpen { calls } if *calls < self.half_open => {
+            Phase::HalfOpen { calls, .. } if *calls < self.half_open => {
                 *calls += 1;
                 return Ok(Ticket { epoch: self.epoch, half_opened });
             }
@@ -96,10 +105,13 @@ impl Machine {
 
     /// The call was not made, or nobody knows how it ended.
     pub(super) fn give_back(&mut self, ticket: &Ticket) {
-        if let Phase::HalfOpen { calls } = &mut self.phase
-            && ticket.epoch == self.epoch
-        {
-            *calls -= 1;
+        if ticket.epoch != self.epoch {
+            return;
+        }
+        match &mut self.phase {
+            Phase::HalfOpen { since, calls: 1 } => self.phase = Phase::Open { until: *since },
+            Phase::HalfOpen { calls, .. } => *calls -= 1,
+            Phase::Closed | Phase::Open { .. } => {}
         }
     }
 
@@ -126,7 +138,7 @@ impl Machine {
             success_count: self.successes,
             rejected_count: self.rejected,
             failure_threshold: self.threshold,
-            half_open_calls: if let Phase::HalfOpen { calls } = self.phase { calls } else { 0 },
+            half_open_calls: if let Phase::HalfOpen { calls, .. } = self.phase { calls } else { 0 },
         }
     }
 
@@ -250,7 +262,7 @@ mod tests {
              e: refused for 10s (open)
              e: half-opens (half_open)
              e drop: given back (half_open)
-             f: passes (half_open)
+             f: half-opens (half_open)
              f ok: Closed (closed)",
         );
     }

@@ -155,6 +155,19 @@ mod tests {
     }
 
     #[test]
+    fn that_a_tool_is_tried_again_is_told_when_it_is() {
+        let (breakers, now) = few_failures();
+        for _ in 0..2 {
+            breakers.tool("tool").unwrap().admit(now).unwrap().failed(now);
+            breakers.pool().admit(now + Duration::from_secs(1)).unwrap().failed(now + Duration::from_secs(1));
+        }
+        let tool_is_due = now + Duration::from_secs(30);
+        assert!(breakers.admit("tool", tool_is_due).is_err(), "the pool is not");
+        let both_are_due = now + Duration::from_secs(31);
+        assert!(breakers.admit("tool", both_are_due).unwrap().tool.unwrap().half_opened());
+    }
+
+    #[test]
     fn there_are_never_too_many() {
         let (breakers, now) = few_failures();
         let count = || breakers.stats(now).1.len();

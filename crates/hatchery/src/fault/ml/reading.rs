@@ -47,9 +47,11 @@ pub(super) fn out_of_memory(message: &str) -> Option<OutOfMemory> {
     if !(says_so || words(&text).any(|word| word == "oom") || (is_cuda && text.contains("allocate"))) {
         return None;
     }
-    let device = Device::named_in(&text)
-        .find(|device| *device != Device::Cuda(None))
+    let named = || Device::named_in(&text);
+    let device = named()
+        .find(|device| device.number().is_some())
         .or_else(|| card_number(&text).map(|number| Device::Cuda(Some(number))))
+        .or_else(|| named().next())
         .unwrap_or(if is_cuda { Device::Cuda(None) } else { Device::Cpu });
     Some(OutOfMemory {
         device,
