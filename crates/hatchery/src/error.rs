@@ -81,13 +81,74 @@ impl ErrorKind {
         }
     }
 
+    /// The part of the system that the reason lies in.
+    ///
+    /// ```
+    /// use hatchery::{ErrorCategory, ErrorKind};
+    /// assert_eq!(ErrorKind::Protocol.category(), ErrorCategory::Transport);
+    /// ```
+    pub fn category(self) -> ErrorCategory {
+        match self {
+            ErrorKind::WorkerDied => ErrorCategory::Worker,
+            ErrorKind::Deadline => ErrorCategory::Timeout,
+            ErrorKind::Remote => ErrorCategory::Remote,
+            ErrorKind::Protocol | ErrorKind::Limit => ErrorCategory::Transport,
+            ErrorKind::Validation => ErrorCategory::Validation,
+            ErrorKind::NotFound
+            | ErrorKind::Cancelled
+            | ErrorKind::Saturated
+            | ErrorKind::Unavailable
+            | ErrorKind::Conflict
+            | ErrorKind::Internal => ErrorCategory::Pool,
+        }
+    }
+
     /// Whether the same call may succeed if it is made again, when nobody said otherwise.
-    fn is_usually_retryable(self) -> bool {
+    pub(crate) fn is_usually_retryable(self) -> bool {
         matches!(self, ErrorKind::Saturated | ErrorKind::Unavailable | ErrorKind::WorkerDied | ErrorKind::Protocol)
     }
 }
 
 impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Where an error comes from: coarser than [`ErrorKind`], for dashboards and for those who only ask whom to call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ErrorCategory {
+    /// The worker process ended.
+    Worker,
+    /// Time ran out.
+    Timeout,
+    /// The tool raised.
+    Remote,
+    /// What was to travel between host and worker did not fit the wire, or its limits.
+    Transport,
+    /// What was asked for is wrong in itself.
+    Validation,
+    /// The pool could not, or would not, take it.
+    Pool,
+}
+
+impl ErrorCategory {
+    /// The text form, as in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ErrorCategory::Worker => "worker",
+            ErrorCategory::Timeout => "timeout",
+            ErrorCategory::Remote => "remote",
+            ErrorCategory::Transport => "transport",
+            ErrorCategory::Validation => "validation",
+            ErrorCategory::Pool => "pool",
+        }
+    }
+}
+
+impl fmt::Display for ErrorCategory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -112,6 +173,11 @@ impl Error {
     /// The reason.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
+    }
+
+    /// [`ErrorKind::category`].
+    pub fn category(&self) -> ErrorCategory {
+        self.0.kind.category()
     }
 
     /// The sentence that `Display` writes.
@@ -291,6 +357,14 @@ mod tests {
     fn an_unknown_kind_from_a_newer_worker_reads_as_remote() {
         let body: ErrorBody = serde_json::from_str(r#"{"kind":"from_the_future","message":"m"}"#).unwrap();
         assert_eq!(Error::from(body).kind(), ErrorKind::Remote);
+    }
+
+    #[test]
+    fn a_category_reads_in_text_as_in_json() {
+        use ErrorCategory::{Pool, Remote, Timeout, Transport, Validation, Worker};
+        for category in [Worker, Timeout, Remote, Transport, Validation, Pool] {
+            assert_eq!(serde_json::to_value(category).unwrap(), category.as_str());
+        }
     }
 
     #[test]

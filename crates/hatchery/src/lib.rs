@@ -54,6 +54,7 @@ mod doctor;
 mod config;
 mod pool;
 mod worker;
+pub mod fault;
 mod run;
 mod registry;
 mod pyenv;
@@ -77,7 +78,7 @@ pub use config::{
     format_size, parse_duration, parse_size,
 };
 pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor, write_guardian};
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorCategory, ErrorKind, Result};
 pub use id::{RunId, WorkerId};
 pub use pool::{
     Capacity, Concurrency, HealthCheck, OnTimeout, PayloadStream, Pool, PoolStats, PoolStatus, Recycle, ReplyStream,

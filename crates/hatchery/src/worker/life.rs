@@ -331,7 +331,7 @@ impl Life {
         self.voice.fell_silent();
 
         self.seat.say_escaped(&death);
-        let error = explain(name, &ending, &death).with_last_output(self.voice.last_lines());
+        let error = explain(name, &ending, &death, self.voice.last_lines());
         self.open_calls.0.close(&error);
         let how = match &death.remains {
             None => Some(death.to_string()),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::pending;
 use std::path::Path;
 
+use hatchery::fault::{Crash, CrashClass};
 use hatchery::{
     Containment, Error, ErrorKind, Event, Hatchery, LayerState, OnEscape, PoolBuilder, ResourceLimits, RunEvent,
     ScriptTimeouts, WorkerEvent,
@@ -217,6 +218,7 @@ async fn a_worker_that_eats_too_much_is_said_to_have_done_so() {
     let error = rig.pool.call::<u64>("eat", json!({"mebibytes": 200})).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WorkerDied);
     assert!(error.message().contains("out of memory"), "{error}");
+    assert_eq!(Crash::from_error(&error).unwrap().class, CrashClass::OutOfMemory);
     rig.end().await;
 }
 

@@ -1,5 +1,6 @@
 //! Workers that misbehave, one fault each: callers get a typed error, the pool a new worker, and nobody hangs.
 
+use hatchery::fault::{Crash, CrashClass};
 use hatchery::{ErrorKind, Event, Hatchery, WorkerEvent};
 use serde_json::{Value, json};
 
@@ -82,6 +83,8 @@ async fn a_worker_that_exits_takes_only_its_own_call_down() {
     assert_eq!(error.kind(), ErrorKind::WorkerDied);
     assert!(error.message().contains("exit status 7"), "{error}");
     assert_eq!(error.last_output(), ["these are my last words"]);
+    let crash = Crash::from_error(&error).unwrap();
+    assert_eq!((crash.class, crash.exit_code, crash.signal), (CrashClass::Exit, Some(7), None));
     std::fs::write(&gate, "").unwrap();
     assert!(other.await.unwrap().unwrap());
     let gone =
@@ -100,9 +103,21 @@ async fn a_killed_worker_is_replaced_and_names_the_signal() {
     let error = rig.pool.call::<Value>("die", json!({"with_signal": 9})).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WorkerDied);
     assert!(error.message().contains("SIGKILL"), "{error}");
+    assert_eq!(Crash::from_error(&error).unwrap().class, CrashClass::Killed);
     rig.ready().await;
     let who: Value = rig.pool.call("who", json!({})).await.unwrap();
     assert_ne!(who["pid"], pid);
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_segfault_is_told_as_one() {
+    let mut rig = Rig::basics(1).await;
+    rig.ready().await;
+    let error = rig.pool.call::<Value>("die", json!({"with_signal": 11})).await.unwrap_err();
+    let details = error.details().unwrap();
+    let facts = ["type", "classification", "exit_code", "signal", "device"].map(|fact| details[fact].clone());
+    assert_eq!(facts, [json!("worker_crash"), json!("segfault"), json!(139), json!(11), json!(null)]);
     rig.end().await;
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::call::{Deadline, Stage};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fault::Crash;
 use crate::process::{Death, Escalation};
 use crate::worker::WireId;
 use crate::worker::reader::Verdict;
@@ -51,8 +52,18 @@ impl Ending {
 }
 
 /// Why the worker is gone, for those whose calls went with it and for those who waited for it to come up. `name` begins
-/// the sentence.
-pub(super) fn explain(name: &str, ending: &Ending, death: &Death) -> Error {
+/// the sentence; `last_output` is what it wrote before.
+pub(super) fn explain(name: &str, ending: &Ending, death: &Death, last_output: Vec<String>) -> Error {
+    let error = reason(name, ending, death);
+    let error = match ending {
+        Ending::Died => error.with_details(Crash::of(death, &last_output).to_details()),
+        Ending::Deaf(_) | Ending::Silent(_) => error.with_details(Crash::ended_by_host(death).to_details()),
+        _ => error,
+    };
+    error.with_last_output(last_output)
+}
+
+fn reason(name: &str, ending: &Ending, death: &Death) -> Error {
     let protocol = |what: String| Error::new(ErrorKind::Protocol, format!("{name} {what}"));
     let died = |how: String| Error::new(ErrorKind::WorkerDied, format!("{name} {how}"));
     match ending {
