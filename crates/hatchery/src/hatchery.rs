@@ -20,6 +20,7 @@ use crate::app::App;
 use crate::config::{self, InstanceConfig};
 use crate::doctor;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fault::Taints;
 use crate::host::HostTools;
 use crate::id::RunId;
 use crate::pool::{self, Crew, Hiring, Pool, PoolStats, Shared, WorkerStatus};
@@ -52,6 +53,7 @@ pub struct Hatchery {
     pools: BTreeMap<String, Pool>,
     /// One for each pool, in the order of their start.
     crews: Vec<Arc<Crew>>,
+    taints: Arc<std::sync::Mutex<Taints>>,
     emitter: Emitter,
     /// Aborted when this is dropped.
     _housekeeping: JoinSet<()>,
@@ -161,6 +163,12 @@ impl Hatchery {
     /// Everything that happens from now on.
     pub fn events(&self) -> Events {
         Events(self.emitter.subscribe())
+    }
+
+    /// What is tainted: lives of workers, and devices. Readable, and resettable with [`Taints::clear`] and its like; what is
+    /// returned is held for a moment only, as calls wait for it.
+    pub fn taints(&self) -> impl std::ops::DerefMut<Target = Taints> {
+        self.taints.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// What has become of the calls of all pools so far.
@@ -313,9 +321,10 @@ impl Builder {
         let sweep_every = self.run.sweep_every.unwrap_or(SWEEP_EVERY);
         let run = begun(emitter.clone(), self.run.config(enclosed(&self.pools))?).await?;
         let hiring = Hiring { run: Arc::clone(&run), emitter: emitter.clone(), host_tools: Arc::new(self.host_tools) };
+        let taints = Arc::default();
         let sizes: Vec<usize> = self.pools.iter().map(|(_, _, config)| config.workers).collect();
         let crew = |(name, app, config): (String, Arc<dyn App>, pool::Config)| {
-            let shared = Shared::new(&name, app, config, emitter.clone());
+            let shared = Shared::new(&name, app, config, emitter.clone(), Arc::clone(&taints));
             Arc::new(Crew::new(Arc::new(shared), hiring.clone()))
         };
         let crews: Vec<Arc<Crew>> = self.pools.into_iter().map(crew).collect();
@@ -324,7 +333,7 @@ impl Builder {
         let mut housekeeping = JoinSet::new();
         housekeeping.spawn(keep_house(Arc::downgrade(&run), sweep_every));
         // Exists before the first process and the first wait: dropping this future drops it, and it ends what was started.
-        let mut hatchery = Hatchery { run, pools, crews, emitter, _housekeeping: housekeeping };
+        let mut hatchery = Hatchery { run, pools, crews, taints, emitter, _housekeeping: housekeeping };
         for (crew, workers) in hatchery.crews.clone().iter().zip(sizes) {
             crew.resize(workers);
             hatchery._housekeeping.spawn(pool::recycle(Arc::downgrade(crew)));

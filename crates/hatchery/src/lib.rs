@@ -92,7 +92,7 @@ pub use registry::{
 };
 pub use run::Survivor;
 pub use telemetry::{
-    Event, Level, Log, LogSource, PoolEvent, Progress, RecycleReason, RunEvent, ToolEvent, WorkerEvent,
+    Event, FaultEvent, Level, Log, LogSource, PoolEvent, Progress, RecycleReason, RunEvent, ToolEvent, WorkerEvent,
 };
 pub use tool::{Parameter, ToolSpec};
 pub use value::{Array, Binary, Element, Payload, UnserializableInfo, is_unserializable, unserializable_info};

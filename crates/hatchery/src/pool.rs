@@ -2,6 +2,7 @@
 //! `pool/seat.rs` keeps each seat filled, `pool/crew.rs` all of them; this file is the door.
 
 mod crew;
+mod guard;
 mod restarts;
 mod roster;
 mod seat;
@@ -37,6 +38,7 @@ use crate::wire::Telemetry;
 use crate::worker::{self, Line, Sink};
 
 pub(crate) use crew::Crew;
+pub(crate) use guard::FaultConfig;
 pub(crate) use seat::Hiring;
 pub(crate) use shared::Shared;
 use shared::Ticket;
@@ -108,6 +110,7 @@ pub(crate) struct Config {
     pub(crate) health: HealthCheck,
     pub(crate) batches: StartBatches,
     pub(crate) restarts: Restarts,
+    pub(crate) faults: FaultConfig,
     pub(crate) stop: StopGraces,
     pub(crate) containment: Containment,
     pub(crate) worker: worker::Config,
@@ -180,14 +183,16 @@ impl Pool {
     /// [`Pool::call`] without looking into arguments or result: JSON bytes and attachments pass through.
     pub async fn call_payload(&self, tool: &str, args: Payload, options: &CallOptions) -> Result<Payload> {
         let options = options.identified();
-        let (caller, reply) = oneshot::channel();
-        let admitted = self.shared().admit(tool, args, &options, Sink::Unary(caller));
-        let result = match admitted {
-            Ok(ticket) => answer(ticket, reply).await,
-            Err(error) => Err(error),
+        let shared = self.shared();
+        let deadline = shared.deadline(tool, &args, &options, false);
+        let attempt = async || {
+            let (caller, reply) = oneshot::channel();
+            let ticket = shared.admit(tool, args.clone(), &options, deadline, Sink::Unary(caller))?;
+            answer(ticket, reply).await
         };
+        let result = shared.guarded(tool, &options, deadline, attempt).await;
         result.map_err(|error| {
-            self.shared().counts.errors.fetch_add(1, Ordering::Relaxed);
+            shared.counts.errors.fetch_add(1, Ordering::Relaxed);
             options.mark(error)
         })
     }
@@ -229,7 +234,8 @@ impl Pool {
         let options = options.identified();
         let (caller, items) = mpsc::unbounded_channel();
         let clock = caller.downgrade();
-        match self.shared().admit(tool, args, &options, Sink::Stream(caller)) {
+        let deadline = self.shared().deadline(tool, &args, &options, true);
+        match self.shared().admit(tool, args, &options, deadline, Sink::Stream(caller)) {
             Ok(ticket) => Ok(PayloadStream::new(ticket, items, clock, options)),
             Err(error) => Err(options.mark(error)),
         }

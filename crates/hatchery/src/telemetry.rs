@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::broadcast;
 
+use crate::fault::{BreakerChange, CrashClass, Device};
 use crate::id::WorkerId;
 
 /// Everything that a running [`Hatchery`](crate::Hatchery) reports, grouped by the room that reports it.
@@ -22,6 +23,76 @@ pub enum Event {
     Run(RunEvent),
     /// A pool as a whole: whether it can serve, and what it does with its workers.
     Pool(PoolEvent),
+    /// A worker crashed, and what was done about it; a call is made again; a breaker opened or closed.
+    Fault(FaultEvent),
+}
+
+/// What the parts of [`fault`](crate::fault) do, where a pool uses them.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum FaultEvent {
+    /// A worker died by itself.
+    Crashed {
+        /// Which.
+        worker: WorkerId,
+        /// Which of its lives.
+        generation: u64,
+        /// How.
+        class: CrashClass,
+        /// Whether the pool is still healthy, as its health monitor sees it.
+        is_pool_healthy: bool,
+    },
+    /// A life of a worker is tainted.
+    Tainted {
+        /// Which.
+        worker: WorkerId,
+        /// Which of its lives.
+        generation: u64,
+        /// Why.
+        class: CrashClass,
+        /// For how long.
+        until: Duration,
+    },
+    /// A device is tainted.
+    DeviceTainted {
+        /// Which.
+        device: Device,
+        /// Why.
+        class: CrashClass,
+        /// For how long.
+        until: Duration,
+    },
+    /// Another worker is ready in the place of a tainted one. Told once.
+    Restarted {
+        /// Which.
+        worker: WorkerId,
+        /// Its life.
+        generation: u64,
+    },
+    /// A call failed and is made again.
+    Retry {
+        /// The pool.
+        pool: String,
+        /// The tool.
+        tool: String,
+        /// The attempt that failed, from 1.
+        attempt: u32,
+        /// When it is made again.
+        after: Duration,
+        /// Why it failed.
+        reason: String,
+        /// The call.
+        correlation_id: Option<String>,
+    },
+    /// A breaker opened, half-opened or closed.
+    Breaker {
+        /// The pool.
+        pool: String,
+        /// The tool, if it is a tool's breaker and not the pool's.
+        tool: Option<String>,
+        /// What happened.
+        change: BreakerChange,
+    },
 }
 
 /// What becomes of a pool.

@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::call::Affinity;
 use crate::config::PoolConfig;
 use crate::error::{Error, Result};
+use crate::fault::{BreakerPolicy, CrashBarrier, HealthPolicy, RetryPolicy};
 use crate::pool::{
     self, Capacity, Concurrency, HealthCheck, OnTimeout, Recycle, Restarts, StartBatches, StopGraces, Timeouts,
 };
@@ -141,6 +142,35 @@ impl PoolBuilder {
     #[must_use]
     pub fn health(mut self, health: HealthCheck) -> PoolBuilder {
         self.config.health = health;
+        self
+    }
+
+    /// Calls that fail are made again: those that no worker has seen, and those that are said to be idempotent. Default: only
+    /// idempotent ones that lost their worker, until their deadline.
+    #[must_use]
+    pub fn retry(mut self, policy: RetryPolicy) -> PoolBuilder {
+        self.config.faults.retry = Some(policy);
+        self
+    }
+
+    /// Calls fail at once for a while after too many have failed: of the pool, and of each tool. Default: never.
+    #[must_use]
+    pub fn breaker(mut self, policy: BreakerPolicy) -> PoolBuilder {
+        self.config.faults.breaker = Some(policy);
+        self
+    }
+
+    /// What follows from a crash. Default: nothing is tainted.
+    #[must_use]
+    pub fn crash_barrier(mut self, barrier: CrashBarrier) -> PoolBuilder {
+        self.config.faults.barrier = barrier;
+        self
+    }
+
+    /// Calls fail at once while too many workers have crashed of late. Default: no.
+    #[must_use]
+    pub fn health_gate(mut self, policy: HealthPolicy) -> PoolBuilder {
+        (self.config.faults.health_gate, self.config.faults.health) = (true, policy);
         self
     }
 

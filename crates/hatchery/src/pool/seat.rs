@@ -238,6 +238,9 @@ impl Seat {
         if matches!(exit, Exit::NeverReady(_)) && !was_told {
             self.shared.never_ready(error, !self.is_decided);
         }
+        if error.kind() == ErrorKind::WorkerDied {
+            self.shared.crashed(life, error);
+        }
         if self.successor == Some(generation) {
             self.successor = None;
             self.not_replaced(error, lived);

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::guard::Guard;
 use super::roster::{Admission, Refusal, Roster, SessionWants, Step, Wants, Whereabouts};
 use super::seat::Order;
 use super::standing::Standing;
@@ -15,6 +16,7 @@ use super::{Config, OnTimeout, roster};
 use crate::app::App;
 use crate::call::{CallOptions, Deadline, Stage};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fault::Taints;
 use crate::id::{CallId, LifeId, WorkerId};
 use crate::process::Terminator;
 use crate::telemetry::{Emitter, Event, PoolEvent, RecycleReason};
@@ -34,6 +36,7 @@ pub(crate) struct Shared {
     /// Of every process. For a synchronous end; harmless once that process is reaped.
     terminators: Mutex<HashMap<LifeId, Terminator>>,
     pub(super) standing: Standing,
+    pub(super) guard: Guard,
     pub(super) counts: Counts,
     seats: Mutex<Seats>,
     /// Rung when everything is served that was taken in, and no more is.
@@ -103,7 +106,13 @@ impl Drop for Ticket {
 }
 
 impl Shared {
-    pub(crate) fn new(name: &str, app: Arc<dyn App>, mut config: Config, emitter: Emitter) -> Shared {
+    pub(crate) fn new(
+        name: &str,
+        app: Arc<dyn App>,
+        mut config: Config,
+        emitter: Emitter,
+        taints: Arc<Mutex<Taints>>,
+    ) -> Shared {
         config.worker.max_in_flight = config.per_worker();
         let roster = roster::Config { per_worker: config.per_worker(), max_queue: config.max_queue };
         Shared {
@@ -114,6 +123,7 @@ impl Shared {
             tools: RwLock::default(),
             terminators: Mutex::default(),
             standing: Standing::new(config.restarts),
+            guard: Guard::new(name, config.faults.clone(), taints),
             counts: Counts::default(),
             seats: Mutex::default(),
             drained: Notify::new(),
@@ -127,34 +137,45 @@ impl Shared {
         tool: &str,
         args: Payload,
         options: &CallOptions,
+        deadline: Option<Deadline>,
         sink: Sink,
     ) -> Result<Ticket> {
-        let call = self.prepare(tool, args, options, sink)?;
-        let deadline = call.deadline;
+        let call = self.prepare(tool, args, options, deadline, sink)?;
         let (id, queue_deadline) = self.place(call, options)?;
         Ok(Ticket { shared: Arc::clone(self), id, deadline, queue_deadline, is_over: false })
     }
 
-    fn prepare(&self, tool: &str, args: Payload, options: &CallOptions, sink: Sink) -> Result<Call> {
-        let is_stream = matches!(sink, Sink::Stream(_));
-        let tool = self.tool(tool, is_stream)?;
-        if !args.is_object() {
+    fn prepare(
+        &self,
+        tool: &str,
+        arguments: Payload,
+        options: &CallOptions,
+        deadline: Option<Deadline>,
+        sink: Sink,
+    ) -> Result<Call> {
+        let tool = self.tool(tool, matches!(sink, Sink::Stream(_)))?;
+        if !arguments.is_object() {
             return Err(Error::new(ErrorKind::Validation, format!("{tool}: arguments must be a JSON object")));
         }
+        let correlation_id = options.correlation_id.as_deref().unwrap_or_default().into();
+        Ok(Call { tool, arguments, correlation_id, session: options.session.clone(), deadline, sink })
+    }
+
+    /// Until when a call that is made now may take: as its caller says, else the pool for this tool, else the app, else the pool.
+    pub(super) fn deadline(
+        &self,
+        tool: &str,
+        args: &Payload,
+        options: &CallOptions,
+        is_stream: bool,
+    ) -> Option<Deadline> {
         let timeouts = &self.config.timeouts;
         let timeout = options
             .timeout
-            .or_else(|| self.config.tool_timeouts.get(&*tool).copied())
-            .or_else(|| args.as_raw().and_then(|args| self.app.timeout(&tool, args)))
+            .or_else(|| self.config.tool_timeouts.get(tool).copied())
+            .or_else(|| args.as_raw().and_then(|args| self.app.timeout(tool, args)))
             .or(if is_stream { timeouts.stream } else { timeouts.call });
-        Ok(Call {
-            tool,
-            arguments: args,
-            correlation_id: options.correlation_id.as_deref().unwrap_or_default().into(),
-            session: options.session.clone(),
-            deadline: timeout.and_then(|timeout| Deadline::after(Instant::now(), timeout)),
-            sink,
-        })
+        timeout.and_then(|timeout| Deadline::after(Instant::now(), timeout))
     }
 
     fn tool(&self, name: &str, stream: bool) -> Result<Arc<str>> {
@@ -490,6 +511,7 @@ impl Owner for Shared {
         if self.standing.came() {
             self.tell(PoolEvent::Available { pool: self.name.to_string() });
         }
+        self.restarted(life);
         self.change(|roster| roster.ready(life, line));
         self.order(life.seat, Order::Ready(life.generation));
     }

@@ -1,0 +1,278 @@
+//! What surrounds a call: breakers, retries, the crash barrier, the gate of the health monitor; each as the pool's configuration
+//! says, all of them off by default but one: an idempotent call whose worker died is made again.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Shared;
+use crate::call::{CallOptions, Deadline};
+use crate::error::{Error, ErrorKind, Result};
+use crate::fault::{
+    BreakerChange, BreakerPolicy, Breakers, CrashBarrier, HealthMonitor, HealthPolicy, HealthStats, NextTry, Permits,
+    Retries, RetryPolicy, Taints, Verdict,
+};
+use crate::id::{LifeId, WorkerId, random_u64};
+use crate::telemetry::{Event, FaultEvent};
+
+/// What a pool is configured to do about faults.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FaultConfig {
+    pub(crate) retry: Option<RetryPolicy>,
+    pub(crate) breaker: Option<BreakerPolicy>,
+    pub(crate) barrier: CrashBarrier,
+    /// Refuses calls while the pool is unhealthy.
+    pub(crate) health_gate: bool,
+    pub(crate) health: HealthPolicy,
+}
+
+/// See the head of this file.
+pub(super) struct Guard {
+    retries: Option<Retries>,
+    breakers: Option<Breakers>,
+    barrier: CrashBarrier,
+    health_gate: bool,
+    monitor: Mutex<HealthMonitor>,
+    taints: Arc<Mutex<Taints>>,
+}
+
+/// What comes after an attempt that failed.
+enum Next {
+    Again(Duration),
+    Over,
+}
+
+impl Guard {
+    pub(super) fn new(pool: &str, config: FaultConfig, taints: Arc<Mutex<Taints>>) -> Guard {
+        Guard {
+            retries: config.retry.map(Retries::new),
+            breakers: config.breaker.map(|policy| Breakers::new(pool, policy)),
+            barrier: config.barrier,
+            health_gate: config.health_gate,
+            monitor: Mutex::new(HealthMonitor::new(config.health)),
+            taints,
+        }
+    }
+
+    pub(super) fn breakers(&self) -> Option<&Breakers> {
+        self.breakers.as_ref()
+    }
+
+    pub(super) fn health(&self) -> HealthStats {
+        self.monitor().stats(Instant::now())
+    }
+
+    pub(super) fn reset_health(&self) {
+        self.monitor().reset();
+    }
+
+    /// Whether a call may be made at all just now.
+    fn admit(&self, pool: &str, tool: &str) -> Result<Option<Permits>> {
+        if self.health_gate && !self.monitor().is_healthy(Instant::now()) {
+            let message = format!("pool {pool} is unhealthy: too many of its workers have crashed of late");
+            let details = serde_json::json!({"reason": "unhealthy"});
+            return Err(Error::new(ErrorKind::Unavailable, message).with_details(details));
+        }
+        self.breakers.as_ref().map(|breakers| breakers.admit(tool, Instant::now())).transpose()
+    }
+
+    /// Whether a call that failed is made again, and when. `attempt` counts from 1.
+    fn next(&self, attempt: u32, error: &Error, is_idempotent: bool, deadline: Option<Deadline>) -> Next {
+        let until = deadline.map(|deadline| deadline.at());
+        let is_in_time =
+            |pause: Duration| until.is_none_or(|until| until.saturating_duration_since(Instant::now()) > pause);
+        // What no worker has begun may be made again without harm.
+        let is_safe = is_idempotent || never_ran(error);
+        let crashed = matches!(self.barrier.judge(error), Verdict::Crashed { .. });
+        let pause = if crashed && let Some(pause) = self.barrier.restart_after(attempt - 1, is_idempotent) {
+            Some(pause)
+        } else if let Some(retries) = self.retries.as_ref().filter(|_| is_safe) {
+            let chance = random_u64() as f64 / u64::MAX as f64;
+            match retries.next(attempt, error, Instant::now(), until, chance) {
+                NextTry::After(pause) => Some(pause),
+                NextTry::None(_) => None,
+            }
+        } else {
+            (is_idempotent && lost_its_worker(error)).then(|| lost_worker_pause(attempt))
+        };
+        pause.filter(|pause| is_in_time(*pause)).map_or(Next::Over, Next::Again)
+    }
+
+    fn monitor(&self) -> MutexGuard<'_, HealthMonitor> {
+        self.monitor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Its worker is gone, and with it whatever it had done of the call.
+fn lost_its_worker(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::WorkerDied | ErrorKind::Protocol)
+}
+
+/// No worker has seen it.
+fn never_ran(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Saturated | ErrorKind::Unavailable)
+}
+
+/// 50 ms, doubling to 2 s: another worker is most often there at once, and if it dies of the same call, so may the next.
+fn lost_worker_pause(attempt: u32) -> Duration {
+    Duration::from_millis(50).saturating_mul(1 << (attempt - 1).min(6)).min(Duration::from_secs(2))
+}
+
+impl Shared {
+    /// Makes a call as often as its guard says. `attempt` makes it once, with what is left of its time.
+    pub(super) async fn guarded<T>(
+        &self,
+        tool: &str,
+        options: &CallOptions,
+        deadline: Option<Deadline>,
+        attempt: impl AsyncFn() -> Result<T>,
+    ) -> Result<T> {
+        let guard = &self.guard;
+        if let Some(retries) = &guard.retries {
+            retries.called(Instant::now());
+        }
+        for count in 1.. {
+            let permits = guard.admit(&self.name, tool)?;
+            let result = attempt().await;
+            if let Some(permits) = permits {
+                self.settle(tool, permits, &result);
+            }
+            let error = match result {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            self.judge(&error);
+            match guard.next(count, &error, options.idempotent, deadline) {
+                Next::Over => return Err(error),
+                Next::Again(after) => {
+                    let (pool, tool, reason) = (self.name.to_string(), tool.to_owned(), error.to_string());
+                    let correlation_id = options.correlation_id.clone();
+                    self.fault(FaultEvent::Retry { pool, tool, attempt: count, after, reason, correlation_id });
+                    tokio::time::sleep(after).await;
+                }
+            }
+        }
+        // The count would have to overflow first.
+        Err(Error::new(ErrorKind::Internal, "too many tries"))
+    }
+
+    fn settle<T>(&self, tool: &str, permits: Permits, result: &Result<T>) {
+        let changes = permits.settle(result, Instant::now());
+        for (change, tool) in [(changes.pool, None), (changes.tool, Some(tool))] {
+            if let Some(change) = change {
+                self.breaker_changed(tool, change);
+            }
+        }
+    }
+
+    pub(super) fn breaker_changed(&self, tool: Option<&str>, change: BreakerChange) {
+        self.fault(FaultEvent::Breaker { pool: self.name.to_string(), tool: tool.map(str::to_owned), change });
+    }
+
+    /// An error of a worker that lives on may say that it should not.
+    fn judge(&self, error: &Error) {
+        if error.kind() != ErrorKind::Remote {
+            return;
+        }
+        if let Verdict::Crashed { class, device } = self.guard.barrier.judge(error)
+            && let Some(device) = device
+        {
+            let (now, until) = (Instant::now(), self.guard.barrier.taint);
+            if self.taints().taint_device(device, class, now, until) {
+                self.fault(FaultEvent::DeviceTainted { device, class, until });
+            }
+        }
+    }
+
+    /// A worker died by itself.
+    pub(super) fn crashed(&self, life: LifeId, error: &Error) {
+        let Some(crash) = crate::fault::Crash::from_error(error) else { return };
+        let (worker, now) = (WorkerId::new(&self.name, life.seat), Instant::now());
+        let standing = self.guard.monitor().record_crash(worker.as_str(), crash.class, now);
+        self.fault(FaultEvent::Crashed {
+            worker: worker.clone(),
+            generation: life.generation,
+            class: crash.class,
+            is_pool_healthy: standing.is_pool_healthy,
+        });
+        let barrier = &self.guard.barrier;
+        if let Verdict::Crashed { class, device } = barrier.judge(error) {
+            let duration = barrier.taint;
+            if self.taints().taint_worker(worker.as_str(), life.generation, class, now, duration) {
+                self.fault(FaultEvent::Tainted { worker, generation: life.generation, class, until: duration });
+            }
+            if let Some(device) = device
+                && self.taints().taint_device(device, class, now, duration)
+            {
+                self.fault(FaultEvent::DeviceTainted { device, class, until: duration });
+            }
+        }
+    }
+
+    /// A worker is ready in the place of one that was tainted.
+    pub(super) fn restarted(&self, life: LifeId) {
+        let worker = WorkerId::new(&self.name, life.seat);
+        if self.taints().take_restarted(worker.as_str(), life.generation, Instant::now()).is_some() {
+            self.fault(FaultEvent::Restarted { worker, generation: life.generation });
+        }
+    }
+
+    pub(super) fn taints(&self) -> MutexGuard<'_, Taints> {
+        self.guard.taints.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fault(&self, event: FaultEvent) {
+        self.emitter.emit(Event::Fault(event));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guard(config: FaultConfig) -> Guard {
+        Guard::new("p", config, Arc::default())
+    }
+
+    fn next(guard: &Guard, attempt: u32, kind: ErrorKind, is_idempotent: bool) -> Option<Duration> {
+        let deadline = Deadline::after(Instant::now(), Duration::from_secs(60));
+        match guard.next(attempt, &Error::new(kind, "x"), is_idempotent, deadline) {
+            Next::Again(after) => Some(after),
+            Next::Over => None,
+        }
+    }
+
+    #[test]
+    fn an_idempotent_call_that_lost_its_worker_is_made_again_until_its_deadline() {
+        let guard = guard(FaultConfig::default());
+        assert_eq!(next(&guard, 1, ErrorKind::WorkerDied, true), Some(Duration::from_millis(50)));
+        assert_eq!(next(&guard, 1000, ErrorKind::Protocol, true), Some(Duration::from_secs(2)));
+        assert_eq!(next(&guard, 1, ErrorKind::WorkerDied, false), None);
+        assert_eq!(next(&guard, 1, ErrorKind::Remote, true), None);
+        let soon = Deadline::after(Instant::now(), Duration::from_millis(20));
+        assert!(matches!(guard.next(1, &Error::new(ErrorKind::WorkerDied, "x"), true, soon), Next::Over));
+        assert!(matches!(guard.next(1, &Error::new(ErrorKind::WorkerDied, "x"), true, None), Next::Again(_)));
+    }
+
+    #[test]
+    fn a_policy_tries_what_no_worker_has_seen_and_what_may_be_done_twice() {
+        let config = FaultConfig { retry: Some(RetryPolicy::default()), ..FaultConfig::default() };
+        let guard = guard(config);
+        assert!(next(&guard, 1, ErrorKind::Saturated, false).is_some());
+        assert_eq!(next(&guard, 1, ErrorKind::WorkerDied, false), None);
+        assert!(next(&guard, 1, ErrorKind::WorkerDied, true).is_some());
+        assert_eq!(next(&guard, 3, ErrorKind::WorkerDied, true), None, "three attempts are all");
+    }
+
+    #[test]
+    fn an_unhealthy_pool_refuses_calls_if_it_has_a_gate() {
+        for (health_gate, is_admitted) in [(true, false), (false, true)] {
+            let guard = guard(FaultConfig { health_gate, ..FaultConfig::default() });
+            for _ in 0..100 {
+                let _standing = guard.monitor().record_crash("p-1", crate::fault::CrashClass::Segfault, Instant::now());
+            }
+            assert_eq!(guard.admit("p", "t").is_ok(), is_admitted);
+            guard.reset_health();
+            assert!(guard.admit("p", "t").is_ok());
+        }
+    }
+}
