@@ -29,6 +29,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::call::{Affinity, CallOptions, passed};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fault::{Breakers, HealthStats};
 use crate::id::WorkerId;
 use crate::process::{Containment, Escalation};
 use crate::telemetry::{PoolEvent, RecycleReason};
@@ -328,6 +329,21 @@ impl Pool {
     /// What has become of its calls so far.
     pub fn stats(&self) -> PoolStats {
         self.shared().stats()
+    }
+
+    /// Its circuit breakers, if it has any: their states, and to reset them.
+    pub fn breakers(&self) -> Option<&Breakers> {
+        self.shared().guard.breakers()
+    }
+
+    /// How its workers have crashed of late.
+    pub fn health(&self) -> HealthStats {
+        self.shared().guard.health()
+    }
+
+    /// Forgets how its workers have crashed.
+    pub fn reset_health(&self) {
+        self.shared().guard.reset_health();
     }
 
     /// How busy the pool is at this moment.
