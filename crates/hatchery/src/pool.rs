@@ -39,6 +39,7 @@ use crate::wire::Telemetry;
 use crate::worker::{self, Line, Sink};
 
 pub(crate) use crew::Crew;
+use guard::After;
 pub(crate) use guard::FaultConfig;
 pub(crate) use seat::Hiring;
 pub(crate) use shared::Shared;
@@ -186,12 +187,21 @@ impl Pool {
         let options = options.identified();
         let shared = self.shared();
         let deadline = shared.deadline(tool, &args, &options, false);
-        let attempt = async || {
+        let mut tries = shared.tries(tool, &options, deadline);
+        let result = loop {
+            if let Err(refused) = tries.begin() {
+                break Err(refused);
+            }
             let (caller, reply) = oneshot::channel();
-            let ticket = shared.admit(tool, args.clone(), &options, deadline, Sink::Unary(caller))?;
-            answer(ticket, reply).await
+            let tried = match shared.admit(tool, args.clone(), &options, deadline, Sink::Unary(caller)) {
+                Ok(ticket) => answer(ticket, reply).await,
+                Err(refused) => Err(refused),
+            };
+            match tries.end(tried) {
+                After::Over(result) => break result,
+                After::Again(pause) => tokio::time::sleep(pause).await,
+            }
         };
-        let result = shared.guarded(tool, &options, deadline, attempt).await;
         result.map_err(|error| {
             shared.counts.errors.fetch_add(1, Ordering::Relaxed);
             options.mark(error)

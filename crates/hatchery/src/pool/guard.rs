@@ -117,42 +117,67 @@ fn lost_worker_pause(attempt: u32) -> Duration {
     Duration::from_millis(50).saturating_mul(1 << (attempt - 1).min(6)).min(Duration::from_secs(2))
 }
 
+/// The tries of one call.
+pub(super) struct Tries<'a> {
+    shared: &'a Shared,
+    tool: &'a str,
+    options: &'a CallOptions,
+    deadline: Option<Deadline>,
+    count: u32,
+    /// Of the one that is made now.
+    permits: Option<Permits>,
+}
+
+/// What comes after a try.
+pub(super) enum After<T> {
+    Over(Result<T>),
+    /// Another one, after this pause.
+    Again(Duration),
+}
+
+impl Tries<'_> {
+    /// Another try is made.
+    pub(super) fn begin(&mut self) -> Result<()> {
+        self.count += 1;
+        self.permits = self.shared.guard.admit(&self.shared.name, self.tool)?;
+        Ok(())
+    }
+
+    /// It came to this.
+    pub(super) fn end<T>(&mut self, result: Result<T>) -> After<T> {
+        if let Some(permits) = self.permits.take() {
+            self.shared.settle(self.tool, permits, &result);
+        }
+        let Err(error) = result else { return After::Over(result) };
+        self.shared.judge(&error);
+        match self.shared.guard.next(self.count, &error, self.options.idempotent, self.deadline) {
+            Next::Over => After::Over(Err(error)),
+            Next::Again(after) => {
+                self.shared.fault(FaultEvent::Retry {
+                    pool: self.shared.name.to_string(),
+                    tool: self.tool.to_owned(),
+                    attempt: self.count,
+                    after,
+                    reason: error.to_string(),
+                    correlation_id: self.options.correlation_id.clone(),
+                });
+                After::Again(after)
+            }
+        }
+    }
+}
+
 impl Shared {
-    /// Makes a call as often as its guard says. `attempt` makes it once, with what is left of its time.
-    pub(super) async fn guarded<T>(
-        &self,
-        tool: &str,
-        options: &CallOptions,
+    pub(super) fn tries<'a>(
+        &'a self,
+        tool: &'a str,
+        options: &'a CallOptions,
         deadline: Option<Deadline>,
-        attempt: impl AsyncFn() -> Result<T>,
-    ) -> Result<T> {
-        let guard = &self.guard;
-        if let Some(retries) = &guard.retries {
+    ) -> Tries<'a> {
+        if let Some(retries) = &self.guard.retries {
             retries.called(Instant::now());
         }
-        for count in 1.. {
-            let permits = guard.admit(&self.name, tool)?;
-            let result = attempt().await;
-            if let Some(permits) = permits {
-                self.settle(tool, permits, &result);
-            }
-            let error = match result {
-                Ok(value) => return Ok(value),
-                Err(error) => error,
-            };
-            self.judge(&error);
-            match guard.next(count, &error, options.idempotent, deadline) {
-                Next::Over => return Err(error),
-                Next::Again(after) => {
-                    let (pool, tool, reason) = (self.name.to_string(), tool.to_owned(), error.to_string());
-                    let correlation_id = options.correlation_id.clone();
-                    self.fault(FaultEvent::Retry { pool, tool, attempt: count, after, reason, correlation_id });
-                    tokio::time::sleep(after).await;
-                }
-            }
-        }
-        // The count would have to overflow first.
-        Err(Error::new(ErrorKind::Internal, "too many tries"))
+        Tries { shared: self, tool, options, deadline, count: 0, permits: None }
     }
 
     fn settle<T>(&self, tool: &str, permits: Permits, result: &Result<T>) {
