@@ -49,7 +49,7 @@ pub use pool::{
 pub use reference::config_reference;
 pub use settings::Settings;
 pub use size::{format_size, parse_size};
-pub use words::{CrashMark, CrashRetry};
+pub use words::{CrashClass, CrashRetry};
 
 /// What a configuration file says.
 ///
@@ -150,9 +150,9 @@ pub struct SessionsConfig {
     pub max: Option<Option<usize>>,
     /// How often those that have expired are removed. Default: 60 s.
     pub cleanup: Option<Duration>,
-    /// The share of `max` from which on an event warns: 0 to 1. Default: 0.8.
+    /// The share of `max` from which on each cleanup tells that sessions accumulate: 0 to 1. Default: 0.8.
     pub warning: Option<f64>,
-    /// Whether a call of a session that was not created is refused. Default: no.
+    /// Whether that is told as a warning. Default: no.
     pub strict: Option<bool>,
 }
 

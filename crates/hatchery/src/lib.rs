@@ -74,7 +74,7 @@ pub use crate::hatchery::{Builder, Cleanup, Events, Hatchery, PoolBuilder, Scrip
 pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::CallOptions;
 pub use config::{
-    AppConfig, BreakerConfig, Config, ConfigProblem, CrashBarrierConfig, CrashMark, CrashRetry, HealthConfig,
+    AppConfig, BreakerConfig, Config, ConfigProblem, CrashBarrierConfig, CrashClass, CrashRetry, HealthConfig,
     HealthGateConfig, HeartbeatConfig, InstanceConfig, Origin, PoolConfig, PoolStop, PoolTimeouts, RestartsConfig,
     RetryConfig, ServerConfig, SessionsConfig, Settings, StartConfig, ThreadLimitsConfig, config_reference, data_dir,
     format_duration, format_size, parse_duration, parse_size,

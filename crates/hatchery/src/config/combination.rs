@@ -22,7 +22,7 @@ pub(super) fn problems(settings: &Settings) -> Vec<ConfigProblem> {
 }
 
 /// The rules of a pool. Each names the setting that somebody has to change.
-const RULES: [fn(&Seen<'_>) -> Option<ConfigProblem>; 15] = [
+const RULES: [fn(&Seen<'_>) -> Option<ConfigProblem>; 14] = [
     app_or_command,
     python_beside_command,
     threads_without_profile,
@@ -36,7 +36,6 @@ const RULES: [fn(&Seen<'_>) -> Option<ConfigProblem>; 15] = [
     gone_state,
     memory_that_is_never_reached,
     done_twice,
-    off_and_spoken_of,
     no_retry_within_the_budget,
 ];
 
@@ -173,18 +172,6 @@ fn done_twice(pool: &Seen<'_>) -> Option<ConfigProblem> {
     let always = pool.layer().word("crash_barrier.retry") == Some(CrashRetry::Always);
     let message = "calls that are not idempotent may be done twice";
     always.then(|| pool.warning("crash_barrier.retry", message))?
-}
-
-/// A whole table that has no effect.
-fn off_and_spoken_of(pool: &Seen<'_>) -> Option<ConfigProblem> {
-    let off = |table: &&str| pool.layer().flag(&format!("{table}.enabled")) == Some(false);
-    let tables = ["heartbeat", "breaker", "health_gate", "crash_barrier"];
-    let said = |table: &&str| {
-        let mut below = pool.layer().below(table);
-        below.any(|(key, setting)| key != "enabled" && setting.origin.is_explicit() && !setting.inherited)
-    };
-    let table = tables.iter().find(|table| off(table) && said(table))?;
-    pool.warning(&format!("{table}.enabled"), format!("what else is said of `{table}` has no effect"))
 }
 
 fn no_retry_within_the_budget(pool: &Seen<'_>) -> Option<ConfigProblem> {

@@ -29,6 +29,8 @@ pub(super) enum Fallback {
     Is(fn() -> Value),
     /// What the timeout profile says.
     OfProfile(fn(&Timeouts) -> Option<Duration>),
+    /// Only a pool with threads has it.
+    WithThreads(fn() -> Value),
     /// 1, and with threads as many as there are.
     Threads,
     /// On if anything else is said in its table, else off.
@@ -47,7 +49,7 @@ pub(super) const fn planned(name: &'static str) -> Key {
     key(name, Kind::Planned, Fallback::Nothing(""), "Comes with a later version.")
 }
 
-pub(super) fn of_word<T: Word>() -> Value {
+pub(super) fn of_word<T: Word + Default>() -> Value {
     Value::Text(T::default().written().to_owned())
 }
 
@@ -128,12 +130,12 @@ const SESSIONS: &[Key] = &[
         "warning",
         Kind::Share,
         Fallback::Is(|| Value::Number(0.8)),
-        "The share of `max` from which on an event warns.",
+        "The share of `max` from which on each cleanup tells that sessions accumulate.",
     ),
     key(
         "strict",
         Kind::Flag,
         Fallback::Is(|| Value::Flag(false)),
-        "Whether a call of a session that was not created is refused; else it creates the session.",
+        "Whether that is told as a warning, and not only to those who ask. The limit itself holds in any case.",
     ),
 ];

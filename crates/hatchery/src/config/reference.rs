@@ -81,7 +81,7 @@ fn is(kind: Kind) -> String {
 fn default(fallback: Fallback) -> String {
     match fallback {
         Fallback::Nothing(what) => what.to_owned(),
-        Fallback::Is(value) => format!("`{}`", value().toml()),
+        Fallback::Is(value) | Fallback::WithThreads(value) => format!("`{}`", value().toml()),
         Fallback::OfProfile(_) => "as the timeout profile says".to_owned(),
         Fallback::Threads => "1; with profile = thread, `threads_per_worker`".to_owned(),
         Fallback::OnIfSpokenOf => "`true` if anything else is said here".to_owned(),

@@ -36,6 +36,8 @@ pub struct Settings {
     pub(super) top: Layer,
     pub(super) pools: Vec<PoolSettings>,
     problems: Vec<ConfigProblem>,
+    /// The one to tell if only one is told: of a single key rather than of keys together, which may follow from it.
+    first_error: Option<ConfigProblem>,
 }
 
 /// One pool's.
@@ -77,13 +79,15 @@ impl Settings {
             PoolSettings { path: pool.path, origin: pool.origin, layer }
         };
         let pools = pools.into_iter().map(settled).collect();
-        let mut settings = Settings { top, pools, problems: Vec::new() };
+        let mut settings = Settings { top, pools, problems: Vec::new(), first_error: None };
         problems.extend(combination::problems(&settings));
+        settings.first_error = problems.iter().find(|problem| !problem.is_warning).cloned();
+        problems.sort_by_key(ConfigProblem::place);
         settings.problems = problems;
         settings
     }
 
-    /// Everything that is wrong, errors and warnings: of single keys first, then of keys that do not go together.
+    /// Everything that is wrong, errors and warnings, by line; what is wrong with variables comes last.
     pub fn problems(&self) -> &[ConfigProblem] {
         &self.problems
     }
@@ -96,7 +100,7 @@ impl Settings {
     /// What the rooms are told.
     ///
     /// # Errors
-    /// [`ErrorKind::Validation`] with the first of the problems that is an error; all of them are in its details.
+    /// [`ErrorKind::Validation`] with one of the problems that are errors; all of them are in its details.
     pub fn config(&self) -> Result<Config> {
         self.refuse_errors()?;
         Ok(Config {
@@ -115,7 +119,7 @@ impl Settings {
     }
 
     fn refuse_errors(&self) -> Result<()> {
-        let Some(first) = self.problems.iter().find(|problem| !problem.is_warning) else { return Ok(()) };
+        let Some(first) = &self.first_error else { return Ok(()) };
         let all: Vec<_> = self.problems.iter().map(ConfigProblem::to_json).collect();
         Err(Error::from(first).with_details(serde_json::json!({ "problems": all })))
     }
@@ -127,13 +131,14 @@ impl Settings {
         self.surrounded(data_dir, &Host)
     }
 
-    fn surrounded(mut self, data_dir: Option<&Path>, environment: &impl Environment) -> Settings {
+    pub(super) fn surrounded(mut self, data_dir: Option<&Path>, environment: &impl Environment) -> Settings {
         let said = |name: &'static str| Some((environment.variable(name)?, Origin::Variable(name.into())));
         let flag = data_dir.map(|folder| (folder.into(), Origin::Flag("--data-dir")));
         if let Some((folder, origin)) = flag.or_else(|| said("HATCHERY_DATA_DIR")) {
             let folder = environment.folder().join(folder);
             self.top.set("instance.data_dir", Setting::new(Value::Path(folder), origin));
-        } else if self.top.get("instance.data_dir").is_none() {
+        } else if ["instance.data_dir", "instance.token"].iter().all(|key| self.top.get(key).is_none()) {
+            // With a token, its folder's name would give that away.
             let usual = data_dir_in(environment, &top::instance(&self.top));
             self.top.set("instance.data_dir", Setting::new(Value::Path(usual), Origin::Default));
         }
@@ -171,7 +176,7 @@ fn settled(own: Layer, defaults: &Layer, top: &Layer, timeouts: &Profiled) -> La
             layer.remove(path);
         }
     };
-    if layer.word::<Profile>("profile").unwrap_or_default() == Profile::Process {
+    if !has_threads(&layer) {
         drop_inherited(&mut layer, "threads_per_worker");
     }
     if layer.get("command").is_some() {
@@ -220,6 +225,7 @@ fn fallback(key: &Key, table: &str, layer: &Layer, profiled: &Profiled) -> Optio
     match key.fallback {
         Fallback::Nothing(_) => None,
         Fallback::Is(value) => default(value()),
+        Fallback::WithThreads(value) => has_threads(layer).then(|| default(value()))?,
         Fallback::OfProfile(pick) => Some(Setting::new(limit(pick(&profiled.timeouts)), profiled.origin.clone())),
         Fallback::Threads => default(Value::Whole(threads(layer))),
         Fallback::OnIfSpokenOf => match layer.below(table).find(|(_, setting)| setting.origin.is_explicit()) {
@@ -229,10 +235,12 @@ fn fallback(key: &Key, table: &str, layer: &Layer, profiled: &Profiled) -> Optio
     }
 }
 
+fn has_threads(layer: &Layer) -> bool {
+    layer.word::<Profile>("profile") == Some(Profile::Thread)
+}
+
 /// How many calls a worker has at once.
 fn threads(layer: &Layer) -> u64 {
-    match layer.word::<Profile>("profile") {
-        Some(Profile::Thread) => layer.whole("threads_per_worker").unwrap_or(THREADS),
-        _ => 1,
-    }
+    let threads = has_threads(layer).then(|| layer.whole("threads_per_worker").unwrap_or(THREADS));
+    threads.unwrap_or(1)
 }

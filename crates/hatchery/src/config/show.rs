@@ -160,8 +160,8 @@ impl Page {
     fn line(&mut self, line: &Line<'_>, written: &str) {
         let (text, note) = match (line.shown(), line.setting) {
             (Some((value, redacted)), Some(setting)) => {
-                let is_secret = redacted && matches!(value, Value::Text(_));
-                let mark = if is_secret { "# " } else { "" };
+                // Read back, it would be taken for what it is not.
+                let mark = if redacted { "# " } else { "" };
                 let hidden = if redacted { ", hidden" } else { "" };
                 (format!("{mark}{written} = {}", value.toml()), format!("{}{hidden}", setting.origin))
             }
@@ -177,6 +177,7 @@ impl Page {
 fn nothing(fallback: Fallback) -> &'static str {
     match fallback {
         Fallback::Nothing(what) => what,
+        Fallback::WithThreads(_) => "only with profile = \"thread\"",
         _ => "",
     }
 }

@@ -2,13 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::keys::{Key, POOL, TOP};
+use super::keys::{Key, POOL};
 use super::kind::{A_NAME, Kind};
 use super::*;
 use crate::error::ErrorKind;
-use crate::pool::{
-    Affinity, Capacity, Concurrency, HealthCheck, Heartbeat, OnTimeout, Recycle, Restarts, StartBatches, StopGraces,
-};
+use crate::pool::StopGraces;
 use crate::process::{Containment, OnEscape, ResourceLimits};
 
 fn parse(text: &str) -> Result<Config> {
@@ -316,3 +314,6 @@ proptest! {
         }
     }
 }
+
+mod policies;
+mod shown;

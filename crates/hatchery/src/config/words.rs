@@ -4,7 +4,7 @@ use crate::pool::{Affinity, Capacity, OnTimeout, TimeoutProfile};
 use crate::process::{Containment, OnEscape};
 
 /// A setting that is written as one of a few words.
-pub(super) trait Word: Copy + Default + PartialEq + 'static {
+pub(super) trait Word: Copy + PartialEq + 'static {
     const WORDS: &'static [(&'static str, Self)];
 
     fn read(text: &str) -> Option<Self> {
@@ -41,17 +41,21 @@ pub enum CrashRetry {
     Never,
 }
 
-/// What counts as a crash that taints.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CrashMark {
-    /// An invalid access to memory.
-    #[default]
+/// How a worker may die.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CrashClass {
+    /// It touched memory that is not its own.
     Segfault,
-    /// `abort()`, by a failed assertion of C code for one.
+    /// It gave itself up, by a failed assertion of C code for one.
     Abort,
     /// The kernel, or a limit, ended it for want of memory.
-    Oom,
-    /// A device failed.
+    OutOfMemory,
+    /// By any other signal.
+    Killed,
+    /// It left by itself.
+    Exit,
+    /// Over an error of its graphics card.
     Gpu,
 }
 
@@ -64,12 +68,14 @@ impl Word for CrashRetry {
         &[("idempotent", CrashRetry::Idempotent), ("always", CrashRetry::Always), ("never", CrashRetry::Never)];
 }
 
-impl Word for CrashMark {
-    const WORDS: &'static [(&'static str, CrashMark)] = &[
-        ("segfault", CrashMark::Segfault),
-        ("abort", CrashMark::Abort),
-        ("oom", CrashMark::Oom),
-        ("gpu", CrashMark::Gpu),
+impl Word for CrashClass {
+    const WORDS: &'static [(&'static str, CrashClass)] = &[
+        ("segfault", CrashClass::Segfault),
+        ("abort", CrashClass::Abort),
+        ("oom", CrashClass::OutOfMemory),
+        ("killed", CrashClass::Killed),
+        ("exit", CrashClass::Exit),
+        ("gpu", CrashClass::Gpu),
     ];
 }
 

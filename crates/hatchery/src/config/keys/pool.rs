@@ -1,7 +1,7 @@
 //! The keys of a pool.
 
 use super::{Fallback, Key, Kind, Naming, Value, key, limit, milliseconds, of_word, planned, seconds, table, whole};
-use crate::config::words::{CrashMark, CrashRetry, Profile, words};
+use crate::config::words::{CrashClass, CrashRetry, Profile, words};
 use crate::pool::{
     Affinity, Capacity, Config, HealthCheck, Heartbeat, OnTimeout, Restarts, StartBatches, StopGraces, Timeouts,
 };
@@ -41,7 +41,7 @@ pub(in super::super) const POOL: &[Key] = &[
     key(
         "threads_per_worker",
         Kind::Whole(1, 1024),
-        Fallback::Is(|| Value::Whole(THREADS)),
+        Fallback::WithThreads(|| Value::Whole(THREADS)),
         "How many calls a worker has at once; only with `profile = \"thread\"`.",
     ),
     key(
@@ -318,7 +318,13 @@ const HEALTH_GATE: &[Key] = &[
         "max_crashes",
         Kind::Whole(1, 1_000_000),
         Fallback::Is(|| Value::Whole(10)),
-        "So many in the window are too many.",
+        "So many in the window are too many for the pool.",
+    ),
+    key(
+        "max_worker_crashes",
+        Kind::Whole(1, 1_000_000),
+        Fallback::Is(|| Value::Whole(3)),
+        "So many of one worker in the window are too many for it.",
     ),
 ];
 
@@ -330,12 +336,12 @@ const CRASH_BARRIER: &[Key] = &[
         Fallback::Is(|| seconds(60)),
         "How long a worker's seat that crashed gets no calls, and a device no workers.",
     ),
-    key("mark_on", Kind::List(&Kind::Words(words::<CrashMark>)), Fallback::Is(mark_on), "Which crashes taint."),
+    key("mark_on", Kind::List(&Kind::Words(words::<CrashClass>)), Fallback::Is(mark_on), "Which crashes taint."),
     key(
         "exit_codes",
         Kind::List(&Kind::Whole(1, 255)),
         Fallback::Is(|| Value::List(Vec::new())),
-        "Which exit codes taint besides.",
+        "Which exit statuses taint besides, as a shell has them: 139 is SIGSEGV.",
     ),
     key(
         "error_types",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::layer::{Layer, duration_of};
 use super::super::value::Value;
-use super::super::words::{CrashMark, CrashRetry, Word};
+use super::super::words::{CrashClass, CrashRetry, Word};
 use super::text;
 
 /// `retry` of a pool: idempotent calls that lost their worker.
@@ -41,8 +41,10 @@ pub struct BreakerConfig {
 pub struct HealthGateConfig {
     /// How far back crashes count. Default: 60 s.
     pub window: Option<Duration>,
-    /// So many in the window are too many. Default: 10.
+    /// With so many in the window no call is let through. Default: 10.
     pub max_crashes: Option<u32>,
+    /// With so many in the window a worker gets no calls. Default: 3.
+    pub max_worker_crashes: Option<u32>,
 }
 
 /// `crash_barrier` of a pool.
@@ -52,7 +54,7 @@ pub struct CrashBarrierConfig {
     /// How long a seat that crashed gets no calls, and a device no workers. Default: 60 s.
     pub taint: Option<Duration>,
     /// Which crashes taint. Default: segfault, oom, gpu.
-    pub mark_on: Option<Vec<CrashMark>>,
+    pub mark_on: Option<Vec<CrashClass>>,
     /// Which exit codes taint besides. Default: none.
     pub exit_codes: Option<Vec<i32>>,
     /// Which types of Python exceptions taint as failures of a device do. Default: none.
@@ -94,6 +96,7 @@ impl HealthGateConfig {
         said.flag("health_gate.enabled").filter(|enabled| *enabled).map(|_| HealthGateConfig {
             window: said.duration("health_gate.window"),
             max_crashes: said.whole("health_gate.max_crashes"),
+            max_worker_crashes: said.whole("health_gate.max_worker_crashes"),
         })
     }
 }
@@ -102,7 +105,7 @@ impl CrashBarrierConfig {
     pub(super) fn of(said: &Layer) -> Option<CrashBarrierConfig> {
         said.flag("crash_barrier.enabled").filter(|enabled| *enabled).map(|_| CrashBarrierConfig {
             taint: said.duration("crash_barrier.taint"),
-            mark_on: said.list("crash_barrier.mark_on", |value| CrashMark::read(&text(value)?)),
+            mark_on: said.list("crash_barrier.mark_on", |value| CrashClass::read(&text(value)?)),
             exit_codes: said.list("crash_barrier.exit_codes", exit_code),
             error_types: said.list("crash_barrier.error_types", text),
             taint_device: said.flag("crash_barrier.taint_device"),
