@@ -8,6 +8,7 @@ use super::value::Value;
 use super::words::{Word, words};
 use crate::pool::{TimeoutProfile, Timeouts};
 
+mod faults;
 mod pool;
 
 pub(super) use pool::{POOL, THREADS};
