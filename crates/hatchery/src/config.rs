@@ -116,7 +116,7 @@ impl InstanceConfig {
     /// What `HATCHERY__INSTANCE__NAME`, `HATCHERY__INSTANCE__TOKEN` and `HATCHERY__INSTANCE__DATA_DIR` say, else the default.
     ///
     /// # Errors
-    /// [`ErrorKind::Validation`], naming the variable.
+    /// [`ErrorKind::Validation`](crate::ErrorKind::Validation), naming the variable.
     pub fn from_environment() -> Result<InstanceConfig> {
         Settings::read("", Path::new(""), &Variables::of_process()?.of_instance()).instance()
     }
@@ -199,7 +199,7 @@ impl Config {
     /// taken from its folder.
     ///
     /// # Errors
-    /// [`ErrorKind::Validation`] if it cannot be read, or as for [`Config::parse`]; about a variable, the message names that.
+    /// [`ErrorKind::Validation`](crate::ErrorKind::Validation) if it cannot be read, or as for [`Config::parse`]; about a variable, the message names that.
     pub fn load(path: &Path) -> Result<Config> {
         Settings::load(Some(path))?.config()
     }
@@ -207,7 +207,7 @@ impl Config {
     /// What the variables of this process say, where there is no file.
     ///
     /// # Errors
-    /// [`ErrorKind::Validation`], naming the variable.
+    /// [`ErrorKind::Validation`](crate::ErrorKind::Validation), naming the variable.
     pub fn from_environment() -> Result<Config> {
         Settings::load(None)?.config()
     }
@@ -215,7 +215,7 @@ impl Config {
     /// Reads the text of a configuration file that lies at `path`, and no variables.
     ///
     /// # Errors
-    /// [`ErrorKind::Validation`] for the first key that is unknown, of the wrong type, out of range, at odds with another or
+    /// [`ErrorKind::Validation`](crate::ErrorKind::Validation) for the first key that is unknown, of the wrong type, out of range, at odds with another or
     /// not yet supported. The message names the file, the line, the key and what was expected.
     pub fn parse(text: &str, path: &Path) -> Result<Config> {
         Settings::parse(text, path).config()

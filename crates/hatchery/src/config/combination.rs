@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use super::document::prefix_of;
 use super::layer::{Layer, Setting, duration_of};
 use super::origin::{ConfigProblem, Origin};
 use super::settings::{PoolSettings, Settings};
@@ -195,18 +196,25 @@ fn listen(top: &Layer) -> Option<ConfigProblem> {
     (!is_loopback).then(|| ConfigProblem::error(setting.origin.clone(), "server.listen", message))
 }
 
-/// Every pool has a name of its own.
+/// Every pool has a name of its own, and variables of its own.
 fn names(pools: &[PoolSettings]) -> Vec<ConfigProblem> {
-    let mut seen: HashMap<&str, &Origin> = HashMap::new();
+    let mut seen: HashMap<String, (&str, &Origin)> = HashMap::new();
     let mut problems = Vec::new();
     for pool in pools {
         let Some((setting, name)) = pool.layer.get("name").zip(pool.layer.text("name")) else { continue };
-        if let Some(first) = seen.get(name) {
-            let message = format!("expected a name of its own, but {name:?} is that of the pool at {first} too");
-            let key = format!("{}.name", pool.path);
-            problems.push(ConfigProblem::error(setting.origin.clone(), key, message));
-        } else {
-            seen.insert(name, &setting.origin);
+        let (origin, key) = (setting.origin.clone(), format!("{}.name", pool.path));
+        match seen.get(&prefix_of("", name)) {
+            None => {
+                seen.insert(prefix_of("", name), (name, &setting.origin));
+            }
+            Some((first, place)) if *first == name => {
+                let message = format!("expected a name of its own, but {name:?} is that of the pool at {place} too");
+                problems.push(ConfigProblem::error(origin, key, message));
+            }
+            Some((first, place)) => {
+                let message = format!("its variables are also those of {first:?} at {place}");
+                problems.push(ConfigProblem::warning(origin, key, message));
+            }
         }
     }
     problems

@@ -12,6 +12,7 @@ use super::layer::{Layer, Setting};
 use super::origin::{ConfigProblem, Origin};
 use super::raw::Raw;
 use super::variables::{PREFIX, SEPARATOR, Variable, Variables, variable_of};
+use crate::process::is_secret_name;
 
 /// The text being read, what to call it, and what the environment says beside it.
 pub(super) struct Source<'a> {
@@ -155,7 +156,11 @@ impl<'a> Reader<'a> {
         };
         let value = kind.read(raw, folder);
         if let Err(refusal) = &value {
-            self.refuse(origin.clone(), format!("{}{}", at.shown, refusal.below), refusal.fact.clone());
+            // What was found is not repeated if it may be a secret.
+            let name = at.inner.rsplit('.').next().unwrap_or_default();
+            let fact =
+                if is_secret_name(name) { format!("expected {}", kind.expected()) } else { refusal.fact.clone() };
+            self.refuse(origin.clone(), format!("{}{}", at.shown, refusal.below), fact);
         }
         layer.set(at.inner.clone(), Setting { value: value.ok(), origin, inherited: false });
     }
@@ -255,6 +260,6 @@ fn unknown(name: &str, keys: &[Key]) -> String {
 }
 
 /// What the variables of an element of a list begin with.
-fn prefix_of(list: &str, name: &str) -> String {
+pub(super) fn prefix_of(list: &str, name: &str) -> String {
     variable_of(list, &name.replace(['-', '.'], "_"))
 }

@@ -230,6 +230,14 @@ fn what_is_hardly_meant_is_told_and_obeyed() {
 }
 
 #[test]
+fn pools_that_share_their_variables_are_told_of() {
+    let text = "[[pools]]\nname = \"a-b\"\napp = \"a.py\"\n[[pools]]\nname = \"A_b\"\napp = \"a.py\"\n";
+    let settings = Settings::parse(text, Path::new("f"));
+    let told: Vec<String> = settings.problems().iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["f:5: pools[1].name: warning: its variables are also those of \"a-b\" at f:2"]);
+}
+
+#[test]
 fn everything_that_is_wrong_is_found_at_once() {
     let text = "zebra = 1\n[[pools]]\nname = \"a\"\napp = 7\nworkers = 0\n[[pools]]\nname = \"a\"\ncommand = [\"x\"]\nuser = 1\n";
     let variables = Variables::among([("HATCHERY__POOLS__A__MAX_QUEUE".into(), "x".into())]).unwrap();

@@ -76,6 +76,13 @@ fn secrets_are_left_out() {
     );
 }
 
+#[test]
+fn a_secret_that_is_wrong_is_not_repeated() {
+    let wrong = "[instance]\ntoken = \"a b\"\n[pool_defaults.env]\nHF_TOKEN = 77\n";
+    let told: Vec<String> = settings(wrong, &[]).problems().iter().map(ToString::to_string).collect();
+    assert!(told.len() == 2 && told.iter().all(|line| !line.contains("a b") && !line.contains("77")), "{told:?}");
+}
+
 /// Everything but secrets is in the page: read back, it shows the same, and tells the rooms what holds.
 #[test]
 fn the_page_is_a_file_that_says_the_same() {
