@@ -104,7 +104,10 @@ impl Kind {
             Kind::Share => raw.number().filter(|share| (0.0..=1.0).contains(share)).map(Value::Number),
             Kind::Wait | Kind::Limit | Kind::Grace | Kind::Period => self.read_duration(raw.text()?),
             Kind::Size => size::read(raw.text()?).filter(|bytes| *bytes > 0).map(Value::Size),
-            Kind::Words(words) => words().contains(&raw.text()?).then(|| Value::Text(raw.text().unwrap_or("").into())),
+            Kind::Words(words) => {
+                let word = words().into_iter().find(|word| raw.text() == Some(word))?;
+                Some(Value::Text(word.to_owned()))
+            }
             Kind::App => PythonApp::parse_in(folder, raw.text()?).ok().map(Value::App),
             _ => self.read_text(raw.text()?, folder),
         }
