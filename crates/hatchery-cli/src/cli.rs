@@ -9,7 +9,8 @@ use hatchery::ErrorKind;
 
 use crate::colour::ColorChoice;
 use crate::commands::{
-    bench, call, completions, doctor, man, map, new, orphans, registry, serve, status, stream, test, tools, workers,
+    bench, call, compat, completions, config, doctor, man, map, new, orphans, registry, serve, status, stream, test,
+    tools, workers,
 };
 use crate::exit::Exit;
 use crate::logs::Filter;
@@ -63,6 +64,8 @@ pub(crate) enum Command {
     Orphans(orphans::OrphansArgs),
     Registry(registry::RegistryArgs),
     Doctor(doctor::DoctorArgs),
+    Config(config::ConfigArgs),
+    Compat(compat::CompatArgs),
     Bench(bench::BenchArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),

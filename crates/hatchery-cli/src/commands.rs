@@ -2,7 +2,9 @@
 
 pub(crate) mod bench;
 pub(crate) mod call;
+pub(crate) mod compat;
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod man;
 pub(crate) mod map;
@@ -76,6 +78,8 @@ async fn dispatch(command: Command, invocation: &Invocation) -> Result<Exit, Fai
         Command::Orphans(args) => orphans::orphans(args, invocation).await,
         Command::Registry(args) => registry::registry(args, invocation).await,
         Command::Doctor(args) => doctor::doctor(args, invocation).await,
+        Command::Config(args) => config::config(args, invocation).await,
+        Command::Compat(args) => compat::compat(args, invocation).await,
         Command::Bench(args) => bench::bench(args, invocation).await,
         Command::Completions(args) => completions::completions(args, invocation).await,
         Command::Man(args) => man::man(args, invocation).await,

@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use hatchery::{
-    AppConfig, Builder, Config, Error, ErrorKind, Instance, PoolBuilder, PoolConfig, PythonApp, Result, StopGraces,
-    Timeouts,
+    AppConfig, Builder, Config, Error, ErrorKind, Instance, PoolBuilder, PoolConfig, PythonApp, Result, Settings,
+    StopGraces, Timeouts,
 };
 
 use crate::cli::GlobalOptions;
@@ -15,11 +15,12 @@ const DEFAULT: &str = "hatchery.toml";
 
 /// The configuration that `--config` names, or the one in the current folder, or none; and before it the variables.
 pub(crate) fn load(named: Option<&Path>) -> Result<Config> {
-    match named {
-        Some(path) => Config::load(path),
-        None if Path::new(DEFAULT).exists() => Config::load(Path::new(DEFAULT)),
-        None => Config::from_environment(),
-    }
+    Settings::load(file(named))?.config()
+}
+
+/// The file that is read.
+pub(crate) fn file(named: Option<&Path>) -> Option<&Path> {
+    named.or(Some(Path::new(DEFAULT)).filter(|usual| usual.exists()))
 }
 
 /// Where records are, and whose, for a command that only reads them.
@@ -69,19 +70,19 @@ impl Setting {
     pub(crate) fn of(app: PythonApp, global: &GlobalOptions) -> Result<Setting> {
         let config = load(global.config.as_deref())?;
         let data = data_of(global, &config);
-        let listen = config.server.listen;
+        let (timeouts, listen) = (config.timeouts(), config.server.listen);
         Ok(match config.pools.iter().find_map(|pool| same(&app, pool)) {
             Some((other, pool)) => Setting {
                 app: app.or(other),
                 pool: Some(pool.clone()),
                 data,
                 listen,
-                timeouts: pool.timeouts.over(Timeouts::default()),
+                timeouts: pool.timeouts.over(timeouts),
                 require_registry: false,
             },
             None => {
                 let app = config.python.iter().fold(app, |app, python| app.or(&PythonApp::module("").python(python)));
-                Setting { app, pool: None, data, listen, timeouts: Timeouts::default(), require_registry: false }
+                Setting { app, pool: None, data, listen, timeouts, require_registry: false }
             }
         })
     }

@@ -15,7 +15,7 @@ pub(crate) enum Exit {
     Drained,
     /// The work is done, but some calls of it failed: they are among the results.
     SomeFailed,
-    /// `doctor` has found an error, or `orphans` leaves some.
+    /// `doctor` has found an error, `orphans` leaves some, or `compat` was asked for a library that does not fit.
     Unhealthy,
     /// It failed, for this reason.
     Failed(ErrorKind),

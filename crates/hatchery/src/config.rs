@@ -1,5 +1,9 @@
-//! `hatchery.toml`, as far as this version obeys it. Text becomes values here and nowhere else; what a key does not
-//! say is `None`, and the room that obeys it has the default.
+//! `hatchery.toml` and the variables that go before it. Text becomes values here and nowhere else; what nobody says is
+//! `None`, and the room that obeys it has the default.
+//!
+//! One table (`keys.rs`) has all keys. By it `document.rs` reads what the sources say, with everything that is wrong; `settings.rs`
+//! lays it over what holds otherwise; `combination.rs` finds what does not go together; `pool.rs` and `top.rs` make what the
+//! rooms are told; `show.rs` and `reference.rs` write it down.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,22 +12,44 @@ use serde_json::value::RawValue;
 
 use crate::app::program::{Environment, Host};
 use crate::app::{App, CommandApp, Launch, LaunchContext};
-use crate::error::{Error, ErrorKind, Result};
-use crate::pool::{StopGraces, Timeouts};
-use crate::process::{Containment, OnEscape, ResourceLimits};
+use crate::error::{Error, Result};
+use crate::pool::{TimeoutProfile, Timeouts};
 use crate::pyenv::PythonApp;
 use crate::registry::Instance;
 
+mod combination;
+mod document;
 mod duration;
-mod file;
-mod section;
+mod keys;
+mod kind;
+mod layer;
+mod origin;
+mod pool;
+mod raw;
+mod reference;
+mod settings;
+mod show;
 mod size;
+mod top;
+mod value;
 mod variables;
+mod words;
+
+#[cfg(test)]
+mod tests;
 
 use variables::Variables;
 
 pub use duration::{format_duration, parse_duration};
+pub use origin::{ConfigProblem, Origin};
+pub use pool::{
+    BreakerConfig, CrashBarrierConfig, HealthConfig, HealthGateConfig, HeartbeatConfig, PoolConfig, PoolStop,
+    PoolTimeouts, RestartsConfig, RetryConfig, StartConfig, ThreadLimitsConfig,
+};
+pub use reference::config_reference;
+pub use settings::Settings;
 pub use size::{format_size, parse_size};
+pub use words::{CrashClass, CrashRetry};
 
 /// What a configuration file says.
 ///
@@ -49,12 +75,16 @@ pub use size::{format_size, parse_size};
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Config {
+    /// `timeout_profile`; pools have its timeouts already.
+    pub timeout_profile: Option<TimeoutProfile>,
     /// `python`: the interpreter of all Python pools that name none of their own.
     pub python: Option<PathBuf>,
     /// `[instance]`.
     pub instance: InstanceConfig,
     /// `[server]`.
     pub server: ServerConfig,
+    /// `[sessions]`.
+    pub sessions: SessionsConfig,
     /// `[[pools]]`, in the file's order; their names differ.
     pub pools: Vec<PoolConfig>,
 }
@@ -77,13 +107,18 @@ impl Default for InstanceConfig {
     }
 }
 
+impl ServerConfig {
+    /// Where a daemon listens if nobody says where.
+    pub const LISTEN: &str = keys::LISTEN;
+}
+
 impl InstanceConfig {
     /// What `HATCHERY__INSTANCE__NAME`, `HATCHERY__INSTANCE__TOKEN` and `HATCHERY__INSTANCE__DATA_DIR` say, else the default.
     ///
     /// # Errors
-    /// [`ErrorKind::Validation`], naming the variable.
+    /// [`ErrorKind::Validation`](crate::ErrorKind::Validation), naming the variable.
     pub fn from_environment() -> Result<InstanceConfig> {
-        file::read_instance(&Variables::of_process()?)
+        Settings::read("", Path::new(""), &Variables::of_process()?.of_instance()).instance()
     }
 
     /// Where it keeps its data, see [`Config::data_dir`].
@@ -105,76 +140,20 @@ pub struct ServerConfig {
     pub listen: Option<String>,
 }
 
-/// One of `[[pools]]`.
-#[derive(Clone, Debug)]
+/// `[sessions]`: the sessions of all pools. What nobody says is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
-pub struct PoolConfig {
-    /// Its name.
-    pub name: String,
-    /// What it runs.
-    pub app: AppConfig,
-    /// How many workers: 1 to 1024.
-    pub workers: Option<usize>,
-    /// How many calls may wait for a worker: 0 to 1 000 000.
-    pub max_queue: Option<usize>,
-    /// How long things may take.
-    pub timeouts: PoolTimeouts,
-    /// What its workers have to leave by themselves.
-    pub stop: PoolStop,
-    /// What keeps its processes together.
-    pub containment: Option<Containment>,
-    /// What becomes of processes that outlive their worker.
-    pub on_escape: Option<OnEscape>,
-    /// What each worker may use of the machine.
-    pub limits: ResourceLimits,
-}
-
-/// `timeouts` of a pool. `Duration::MAX` is `"infinity"`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PoolTimeouts {
-    /// A unary call, from its making to its result.
-    pub call: Option<Duration>,
-    /// A streaming call, from its making to its end.
-    pub stream: Option<Duration>,
-    /// The wait for a worker.
-    pub queue: Option<Duration>,
-    /// The start of a worker, to its READY.
-    pub start: Option<Duration>,
-}
-
-impl PoolTimeouts {
-    /// These where they are set, else those of `defaults`.
-    pub fn over(&self, defaults: Timeouts) -> Timeouts {
-        let pick = |own: Option<Duration>, default| match own {
-            Some(Duration::MAX) => None,
-            Some(limit) => Some(limit),
-            None => default,
-        };
-        Timeouts {
-            call: pick(self.call, defaults.call),
-            stream: pick(self.stream, defaults.stream),
-            queue: pick(self.queue, defaults.queue),
-            start: pick(self.start, defaults.start),
-        }
-    }
-}
-
-/// `stop` of a pool. Always finite.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PoolStop {
-    /// From the word to SIGTERM.
-    pub ask: Option<Duration>,
-    /// From SIGTERM to SIGKILL.
-    pub term: Option<Duration>,
-}
-
-impl PoolStop {
-    /// These where they are set, else those of `defaults`.
-    pub fn over(&self, defaults: StopGraces) -> StopGraces {
-        StopGraces { ask: self.ask.unwrap_or(defaults.ask), term: self.term.unwrap_or(defaults.term) }
-    }
+pub struct SessionsConfig {
+    /// How long an untouched session lives; `Duration::MAX` is for ever. Default: 1 h.
+    pub ttl: Option<Duration>,
+    /// How many there may be; `Some(None)`: any number. Default: 10 000.
+    pub max: Option<Option<usize>>,
+    /// How often those that have expired are removed. Default: 60 s.
+    pub cleanup: Option<Duration>,
+    /// The share of `max` from which on each cleanup tells that sessions accumulate: 0 to 1. Default: 0.8.
+    pub warning: Option<f64>,
+    /// Whether that is told as a warning. Default: no.
+    pub strict: Option<bool>,
 }
 
 /// What a pool of a configuration file runs.
@@ -220,28 +199,31 @@ impl Config {
     /// taken from its folder.
     ///
     /// # Errors
-    /// [`ErrorKind::Validation`] if it cannot be read, or as for [`Config::parse`]; about a variable, the message names that.
+    /// [`ErrorKind::Validation`](crate::ErrorKind::Validation) if it cannot be read, or as for [`Config::parse`]; about a variable, the message names that.
     pub fn load(path: &Path) -> Result<Config> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Error::new(ErrorKind::Validation, format!("read {}: {error}", path.display())))?;
-        file::read(&text, path, &Variables::of_process()?)
+        Settings::load(Some(path))?.config()
     }
 
     /// What the variables of this process say, where there is no file.
     ///
     /// # Errors
-    /// [`ErrorKind::Validation`], naming the variable.
+    /// [`ErrorKind::Validation`](crate::ErrorKind::Validation), naming the variable.
     pub fn from_environment() -> Result<Config> {
-        file::read("", Path::new(""), &Variables::of_process()?)
+        Settings::load(None)?.config()
     }
 
     /// Reads the text of a configuration file that lies at `path`, and no variables.
     ///
     /// # Errors
-    /// [`ErrorKind::Validation`] for the first key that is unknown, of the wrong type, out of range, at odds with another or
+    /// [`ErrorKind::Validation`](crate::ErrorKind::Validation) for the first key that is unknown, of the wrong type, out of range, at odds with another or
     /// not yet supported. The message names the file, the line, the key and what was expected.
     pub fn parse(text: &str, path: &Path) -> Result<Config> {
-        file::read(text, path, &Variables::default())
+        Settings::parse(text, path).config()
+    }
+
+    /// How long things take for a pool of which nothing is said.
+    pub fn timeouts(&self) -> Timeouts {
+        self.timeout_profile.unwrap_or_default().timeouts()
     }
 
     /// Where this instance keeps its data: the variable `HATCHERY_DATA_DIR`, the file's `data_dir`, or the usual place.
@@ -272,9 +254,10 @@ fn data_dir_in(environment: &impl Environment, instance: &InstanceConfig) -> Pat
 }
 
 #[cfg(test)]
-mod tests {
+mod place_tests {
     use super::*;
     use crate::app::program::tests::Paper;
+    use crate::error::ErrorKind;
 
     #[test]
     fn data_lies_where_the_nearest_word_says() {

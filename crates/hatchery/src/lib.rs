@@ -51,6 +51,7 @@
 // A module uses only modules listed below it; `cargo xtask tidy` checks that.
 mod hatchery;
 mod doctor;
+pub mod compat;
 mod config;
 mod pool;
 mod worker;
@@ -74,8 +75,10 @@ pub use crate::hatchery::{Builder, Cleanup, Events, Hatchery, PoolBuilder, Scrip
 pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::{Affinity, CallOptions, Priority};
 pub use config::{
-    AppConfig, Config, InstanceConfig, PoolConfig, PoolStop, PoolTimeouts, ServerConfig, data_dir, format_duration,
-    format_size, parse_duration, parse_size,
+    AppConfig, BreakerConfig, Config, ConfigProblem, CrashBarrierConfig, CrashClass, CrashRetry, HealthConfig,
+    HealthGateConfig, HeartbeatConfig, InstanceConfig, Origin, PoolConfig, PoolStop, PoolTimeouts, RestartsConfig,
+    RetryConfig, ServerConfig, SessionsConfig, Settings, StartConfig, ThreadLimitsConfig, config_reference, data_dir,
+    format_duration, format_size, parse_duration, parse_size,
 };
 pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor, write_guardian};
 pub use error::{Error, ErrorCategory, ErrorKind, Result};
@@ -85,7 +88,7 @@ pub use pool::{
     Restarts, StartBatches, StopGraces, TimeoutProfile, Timeouts, WorkerStatus,
 };
 pub use process::{Containment, Guarantee, Layer, LayerState, OnEscape, ResourceLimits};
-pub use pyenv::{FoundBy, Interpreter, Probe, PythonApp, PythonVersion, runtime_dir};
+pub use pyenv::{FoundBy, Import, Interpreter, Probe, PythonApp, PythonVersion, runtime_dir};
 pub use registry::{
     EntryState, Health, Instance, ProcessClass, ProcessEntry, RecordPlace, RunRegistry, Statistics, SweepDetail,
     SweepOptions, SweepReport, SystemStatus, Wanted, orphans, registry_entries, registry_lookup, system_status,

@@ -40,7 +40,7 @@ mod tests;
 pub use cage::ResourceLimits;
 pub(crate) use cage::remove_groups_of;
 pub(crate) use child::{Child, Terminator};
-pub(crate) use command_line::{command_of, redacted};
+pub(crate) use command_line::{command_of, is_secret_name, redacted, redacted_each, redacted_value};
 pub use guardian::guarantee::{Guarantee, Layer, LayerState};
 pub use guardian::message::OnEscape;
 pub(crate) use guardian::{Guardian, Pair, Plan, StartError, Watcher, try_guardian, write_program};

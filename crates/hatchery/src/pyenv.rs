@@ -8,11 +8,13 @@ use crate::app::program::{Environment, Host};
 use crate::app::{App, Launch, LaunchContext};
 use crate::error::{Error, ErrorKind, Result};
 
+mod imports;
 mod interpreter;
 mod probe;
 mod runtime;
 mod threads;
 
+pub use imports::Import;
 pub use interpreter::{FoundBy, Interpreter};
 pub use probe::{Probe, PythonVersion};
 pub use runtime::runtime_dir;

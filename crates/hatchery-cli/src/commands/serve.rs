@@ -1,7 +1,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use hatchery::{Error, ErrorKind, Hatchery, StopGraces};
+use hatchery::{Error, ErrorKind, Hatchery, ServerConfig, StopGraces};
 use hatchery_daemon::{Daemon, Phase, Record};
 use serde_json::json;
 use tokio::sync::watch;
@@ -18,9 +18,6 @@ const GRACE: Duration = Duration::from_secs(30);
 
 /// The pool that an app without a configuration gets.
 const POOL: &str = "default";
-
-/// Where it listens if nobody says where.
-const LISTEN: &str = "127.0.0.1:7411";
 
 /// Serve an app over HTTP until SIGTERM or SIGINT, then let running calls finish (30s, or `stop` of the pool in hatchery.toml)
 #[derive(clap::Args, Debug)]
@@ -45,7 +42,7 @@ pub(crate) async fn serve(args: ServeArgs, invocation: &Invocation) -> Result<Ex
     let stop = setting.stop(StopGraces { ask: GRACE, ..StopGraces::default() });
     let data_dir = configuration::records(global)?.0;
     let listen = args.listen.as_ref().or(setting.listen.as_ref());
-    let daemon = Daemon::bind(listen.map_or(LISTEN, String::as_str)).await?;
+    let daemon = Daemon::bind(listen.map_or(ServerConfig::LISTEN, String::as_str)).await?;
     let claimed = Record::claim(&data_dir, daemon.address());
     let _until_the_end = claimed.map_err(|error| Failure::from(error).hinted(of_claim))?;
     let mut builder = Hatchery::builder();

@@ -5,6 +5,7 @@
 mod bench;
 mod both_ways;
 mod call;
+mod config;
 mod doctor;
 mod daemon;
 mod examples;

@@ -164,9 +164,9 @@ fn where_it_listens_is_what_the_flag_says_then_the_variable_then_the_file() {
         sandbox.shell(&format!(r#"{variable} exec "$0" serve --app app.py {flag}"#)).exits(2)
     };
     sandbox.write("hatchery.toml", "[server]\nlisten = \"192.0.2.1:1\"\n");
-    line("", "").says("listen on 192.0.2.1:1: only loopback");
-    line("HATCHERY__SERVER__LISTEN=192.0.2.2:1", "").says("listen on 192.0.2.2:1: only loopback");
-    line("HATCHERY__SERVER__LISTEN=192.0.2.2:1", "--listen 192.0.2.3:1").says("listen on 192.0.2.3:1: only loopback");
+    line("", "").says("hatchery.toml:2: server.listen: expected an address on loopback");
+    line("HATCHERY__SERVER__LISTEN=192.0.2.2:1", "").says("HATCHERY__SERVER__LISTEN: expected an address on loopback");
+    line("HATCHERY__SERVER__LISTEN=127.0.0.1:1", "--listen 192.0.2.3:1").says("listen on 192.0.2.3:1: only loopback");
     sandbox.write("hatchery.toml", "[server]\nlisten = 7411\n");
     line("", "").says("hatchery.toml:2: server.listen: expected an address and a port");
 

@@ -6,7 +6,11 @@ use crate::error::{Error, ErrorKind, Result};
 
 pub(super) const EXPECTED: &str = r#"a duration like "250ms", "30s", "5m", "1h" or "infinity""#;
 
+pub(super) const EXPECTED_ABOVE_ZERO: &str = r#"a duration above 0, like "250ms", "30s", "5m", "1h" or "infinity""#;
+
 pub(super) const EXPECTED_FINITE: &str = r#"a duration that ends, like "250ms", "30s", "5m" or "1h""#;
+
+pub(super) const EXPECTED_PERIOD: &str = r#"a duration above 0 that ends, like "250ms", "30s", "5m" or "1h""#;
 
 /// In milliseconds, greatest first.
 const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];

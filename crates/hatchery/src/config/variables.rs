@@ -38,8 +38,11 @@ impl Variables {
         Ok(Variables(variables))
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&Variable> {
-        self.0.iter().find(|variable| variable.name == name)
+    /// Those that say which installation this is.
+    pub(super) fn of_instance(self) -> Variables {
+        let instance = variable_of(PREFIX, "instance");
+        let is_of_it = |variable: &Variable| variable.name == instance || is_below(&variable.name, &instance);
+        Variables(self.0.into_iter().filter(is_of_it).collect())
     }
 
     /// Those of the keys of a table, and of tables in it.
@@ -53,10 +56,10 @@ pub(super) fn variable_of(table: &str, key: &str) -> String {
     format!("{table}{SEPARATOR}{}", key.to_ascii_uppercase())
 }
 
-pub(super) fn refuse_variable(name: &str, fact: impl fmt::Display) -> Error {
+fn refuse_variable(name: &str, fact: impl fmt::Display) -> Error {
     Error::new(ErrorKind::Validation, format!("{name}: {fact}"))
 }
 
-pub(super) fn is_below(name: &str, table: &str) -> bool {
+fn is_below(name: &str, table: &str) -> bool {
     name.strip_prefix(table).is_some_and(|rest| rest.starts_with(SEPARATOR))
 }

@@ -38,7 +38,7 @@ fn interpreter(found: &Result<Interpreter>) -> Check {
 
 fn abilities(answer: Result<Probe, Error>, interpreter: &Interpreter) -> Vec<Check> {
     match answer {
-        Ok(probe) => vec![version(&probe, interpreter), json_library(&probe)],
+        Ok(probe) => vec![version(&probe, interpreter), profile(&probe), json_library(&probe)],
         // What is wrong is not Python; another check tells it.
         Err(error) if error.kind() == ErrorKind::Unavailable => {
             vec![Check::error("python version", "cannot be asked: no process can be started", "see `containment`")]
@@ -62,6 +62,25 @@ fn version(probe: &Probe, interpreter: &Interpreter) -> Check {
     Check::error(NAME, message, format!("{} is too old; {ADVICE}", interpreter.path().display()))
 }
 
+/// How a pool best runs several calls at once.
+fn profile(probe: &Probe) -> Check {
+    const NAME: &str = "worker profile";
+    if !probe.recommends_threads() {
+        let message =
+            "process is recommended: this build of Python has a global interpreter lock, so its threads take turns";
+        return Check::ok(NAME, message);
+    }
+    let message = "thread is recommended: this build of Python runs threads at the same time";
+    match probe.gil_enabled {
+        false => Check::ok(NAME, message).with_hint("`hatchery compat LIB...` says which libraries threads may use"),
+        true => Check::warning(
+            NAME,
+            format!("{message}; but its lock is switched on"),
+            "unset PYTHON_GIL, or use profile = \"process\"",
+        ),
+    }
+}
+
 fn json_library(probe: &Probe) -> Check {
     match probe.json_libraries.first() {
         Some(library) => Check::ok("JSON library", library),
@@ -77,7 +96,7 @@ mod tests {
 
     fn probe(version: (u32, u32, u32), json_libraries: &[&str]) -> Probe {
         let answer = serde_json::json!({
-            "version": version, "implementation": "CPython", "prefix": "/v", "free_threaded": version.1 > 12,
+            "version": version, "implementation": "CPython", "prefix": "/v", "free_threaded": version.1 > 12, "gil_enabled": version.1 < 13,
             "json_libraries": json_libraries,
         });
         serde_json::from_value(answer).unwrap()
@@ -99,6 +118,19 @@ mod tests {
     }
 
     #[test]
+    fn the_build_and_not_the_version_decides_the_profile() {
+        for (free_threaded, gil_enabled, status, word) in [
+            (false, true, CheckStatus::Ok, "process"),
+            (true, false, CheckStatus::Ok, "thread"),
+            (true, true, CheckStatus::Warning, "thread"),
+        ] {
+            let check = profile(&Probe { free_threaded, gil_enabled, ..probe((3, 14, 0), &[]) });
+            assert_eq!(check.status, status, "{check:?}");
+            assert!(check.message.starts_with(&format!("{word} is recommended")), "{check:?}");
+        }
+    }
+
+    #[test]
     fn the_standard_library_is_good_enough_but_can_be_bettered() {
         let fast = json_library(&probe((3, 12, 0), &["msgspec", "orjson"]));
         assert_eq!((fast.status, fast.message.as_str(), fast.hint), (CheckStatus::Ok, "msgspec", None));
@@ -111,7 +143,7 @@ mod tests {
     fn this_machine_has_an_interpreter_that_answers() {
         let names: Vec<_> = checks(&DoctorOptions::default()).iter().map(|check| (check.name, check.status)).collect();
         let ok = CheckStatus::Ok;
-        assert_eq!(names, [("interpreter", ok), ("python version", ok), ("JSON library", ok)]);
+        assert_eq!(names, [("interpreter", ok), ("python version", ok), ("worker profile", ok), ("JSON library", ok)]);
     }
 
     #[test]

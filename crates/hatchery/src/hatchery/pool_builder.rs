@@ -42,6 +42,9 @@ impl PoolBuilder {
         let confinement = &mut own.worker.confinement;
         confinement.on_escape = pool.on_escape.unwrap_or(confinement.on_escape);
         confinement.resources = pool.limits;
+        confinement.no_new_privileges = pool.no_new_privileges.unwrap_or(confinement.no_new_privileges);
+        confinement.user = pool.run_as.or(confinement.user);
+        own.worker.cancel_grace = pool.cancel_grace.unwrap_or(own.worker.cancel_grace);
         own.stop = pool.stop.over(own.stop);
         let timeouts = pool.timeouts.over(own.timeouts.clone());
         self.timeouts(timeouts)

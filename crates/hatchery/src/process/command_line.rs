@@ -53,6 +53,22 @@ pub(crate) fn redacted<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     text
 }
 
+/// The words one by one, as [`redacted`] shows them, but whole.
+pub(crate) fn redacted_each<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let mut next_is_secret = false;
+    let shown = words.into_iter().map(|word| {
+        let hide = std::mem::replace(&mut next_is_secret, false);
+        next_is_secret = !hide && is_secret_flag(word);
+        if hide { HIDDEN.to_owned() } else { redacted_value(word) }
+    });
+    shown.collect()
+}
+
+/// A text without the secrets that it names, and without the password of an URL.
+pub(crate) fn redacted_value(text: &str) -> String {
+    redacted_word(text).into_owned()
+}
+
 fn read_some(path: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     // A process that is gone has nothing to say.
@@ -74,7 +90,7 @@ fn shortened(word: &str) -> String {
 
 /// `--token`: its value is the next word.
 fn is_secret_flag(word: &str) -> bool {
-    word.starts_with('-') && !word.contains(['=', ' ']) && is_secret(word)
+    word.starts_with('-') && !word.contains(['=', ' ']) && is_secret_name(word)
 }
 
 /// A word may be a whole script (`sh -c …`): from the first secret on, all of it is hidden.
@@ -90,7 +106,7 @@ fn secret_start(word: &str) -> Option<usize> {
     let after_separator = word.char_indices().filter(|(_, c)| matches!(c, '=' | ':' | ' ')).find(|&(at, separator)| {
         let name = last_name(&word[..at]);
         // A blank separates only after a flag.
-        is_secret(name) && (separator != ' ' || word[..at].ends_with(&format!("-{name}")))
+        is_secret_name(name) && (separator != ' ' || word[..at].ends_with(&format!("-{name}")))
     });
     after_separator.map(|(at, _)| at + 1)
 }
@@ -104,7 +120,8 @@ fn last_name(text: &str) -> &str {
     text[start..].trim_start_matches('-')
 }
 
-fn is_secret(name: &str) -> bool {
+/// `HF_TOKEN`, `apiKey`, `auth`.
+pub(crate) fn is_secret_name(name: &str) -> bool {
     let words = words_of(name);
     let names_key = |pair: &[String]| SECRET_KEYS.contains(&pair[0].as_str()) && pair[1] == "key";
     words.iter().any(|word| SECRET_WORDS.contains(&word.as_str()) || SECRET_ENDS.iter().any(|end| word.ends_with(end)))

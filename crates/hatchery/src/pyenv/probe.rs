@@ -25,8 +25,18 @@ pub struct Probe {
     pub prefix: PathBuf,
     /// Whether it was built to run without the global interpreter lock.
     pub free_threaded: bool,
+    /// Whether the lock is there all the same: always in an ordinary build, by `PYTHON_GIL=1` in a free-threaded one.
+    pub gil_enabled: bool,
     /// Those of `msgspec` and `orjson` that it can import; best first.
     pub json_libraries: Vec<String>,
+}
+
+impl Probe {
+    /// Whether several calls at once are best run in threads of one worker, for they run at the same time there; else each in a
+    /// process of its own. It is a matter of how the interpreter was built, and not of its version.
+    pub fn recommends_threads(&self) -> bool {
+        self.free_threaded
+    }
 }
 
 /// Like 3.11.7.
@@ -92,6 +102,7 @@ print(json.dumps({
     "implementation": platform.python_implementation(),
     "prefix": sys.prefix,
     "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+    "gil_enabled": getattr(sys, "_is_gil_enabled", lambda: True)(),
     "json_libraries": [name for name in ("msgspec", "orjson") if importable(name)],
 }))
 "#;
@@ -151,14 +162,15 @@ mod tests {
         let probe = crate::pyenv::PythonApp::module("any").interpreter().unwrap().probe().unwrap();
         assert!(probe.version >= PythonVersion::OLDEST, "{probe:?}");
         assert!(probe.prefix.is_absolute());
+        assert!(probe.gil_enabled || probe.free_threaded, "an ordinary build has its lock: {probe:?}");
     }
 
     #[test]
     fn the_answer_is_the_last_line_whatever_start_up_hooks_wrote() {
-        let answer = r#"{"version":[3,13,1],"implementation":"CPython","prefix":"/v","free_threaded":true,"json_libraries":["orjson"]}"#;
+        let answer = r#"{"version":[3,13,1],"implementation":"CPython","prefix":"/v","free_threaded":true,"gil_enabled":false,"json_libraries":["orjson"]}"#;
         let probe = read(&output(true, &format!("hello\n\n{answer}\n"), "")).unwrap();
         assert_eq!(probe.version.to_string(), "3.13.1");
-        assert!(probe.free_threaded);
+        assert!(probe.free_threaded && !probe.gil_enabled);
         assert_eq!(probe.json_libraries, ["orjson"]);
         assert!(read(&output(false, answer, "")).is_none());
     }

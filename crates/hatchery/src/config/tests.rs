@@ -2,12 +2,15 @@
 
 use proptest::prelude::*;
 
+use super::keys::{Key, POOL};
+use super::kind::{A_NAME, Kind};
 use super::*;
 use crate::error::ErrorKind;
 use crate::pool::StopGraces;
+use crate::process::{Containment, OnEscape, ResourceLimits};
 
 fn parse(text: &str) -> Result<Config> {
-    read(text, Path::new("/srv/hatchery.toml"), &Variables::default())
+    Config::parse(text, Path::new("/srv/hatchery.toml"))
 }
 
 const WHOLE: &str = r#"
@@ -82,7 +85,7 @@ fn python_of(pool: &PoolConfig) -> &PythonApp {
 
 fn with(text: &str, variables: &[(&str, &str)]) -> Result<Config> {
     let variables = variables.iter().map(|(name, text)| (name.into(), text.into()));
-    read(text, Path::new("/srv/hatchery.toml"), &Variables::among(variables)?)
+    Settings::read(text, Path::new("/srv/hatchery.toml"), &Variables::among(variables)?).config()
 }
 
 #[test]
@@ -138,7 +141,13 @@ fn a_variable_that_is_wrong_is_named() {
         ("HATCHERY__INSTANCE__NAMM", "x", "unknown key; did you mean `name`?".to_owned()),
         ("HATCHERY__INSTANCE", "x", "expected a variable for each key, like HATCHERY__INSTANCE__KEY".to_owned()),
         ("HATCHERY__SERVERS__LISTEN", "x", "unknown key; did you mean `server`?".to_owned()),
-        ("HATCHERY__TIMEOUT_PROFILE", "batch", "not supported in this version; remove it".to_owned()),
+        (
+            "HATCHERY__TIMEOUT_PROFILE",
+            "bach",
+            "expected \"balanced\", \"production\", \"production_strict\", \"development\", \"ml_inference\" or \"batch\", \
+             found \"bach\"; did you mean \"batch\"?"
+                .to_owned(),
+        ),
         (
             "HATCHERY__SERVER__LISTEN",
             "7411",
@@ -160,7 +169,7 @@ fn a_variable_that_is_wrong_is_named() {
 fn only_the_instance_is_asked_for_where_only_that_matters() {
     let variables = [("HATCHERY__INSTANCE__TOKEN", "job-7"), ("HATCHERY__POOLS__GPU__WORKERS", "4")];
     let variables = Variables::among(variables.map(|(name, text)| (name.into(), text.into()))).unwrap();
-    let instance = read_instance(&variables).unwrap();
+    let instance = Settings::read("", Path::new(""), &variables.of_instance()).instance().unwrap();
     assert_eq!((instance.name.as_str(), instance.token.as_deref()), ("default", Some("job-7")));
 }
 
@@ -211,9 +220,9 @@ fn a_wrong_type_or_range_is_refused() {
     check_pool("app = \"a.py\"\nenv = {\"A=B\" = \"\"}", "4: pools[0].env.A=B: expected a variable's name without `=`");
     check_pool(
         "app = \"a.py\"\ntimeouts = { call = \"12 parsecs\" }",
-        &format!("4: pools[0].timeouts.call: expected {}, found \"12 parsecs\"", duration::EXPECTED),
+        &format!("4: pools[0].timeouts.call: expected {}, found \"12 parsecs\"", duration::EXPECTED_ABOVE_ZERO),
     );
-    for rung in STOP {
+    for rung in ["ask", "term"] {
         check_pool(
             &format!("app = \"a.py\"\nstop = {{ {rung} = \"infinity\" }}"),
             &format!("4: pools[0].stop.{rung}: expected {}, found \"infinity\"", duration::EXPECTED_FINITE),
@@ -227,7 +236,7 @@ fn a_wrong_type_or_range_is_refused() {
     for found in ["0", "-1.5", "nan", "inf", "\"2\""] {
         check_pool(
             &format!("app = \"a.py\"\nlimits = {{ cpu = {found} }}"),
-            &format!("4: pools[0].limits.cpu: expected a number above 0, found {found}"),
+            &format!("4: pools[0].limits.cpu: expected a number above 0, or \"infinity\", found {found}"),
         );
     }
     check("pools = 7", "1: pools: expected tables under [[pools]], found 7");
@@ -242,7 +251,8 @@ fn an_unknown_key_is_refused_with_the_nearest_known_one() {
     check_pool("app = \"a.py\"\nworker = 4", "4: pools[0].worker: unknown key; did you mean `workers`?");
     check_pool("app = \"a.py\"\nmax-queue = 4", "4: pools[0].max-queue: unknown key; did you mean `max_queue`?");
     check("[[pool]]", "1: pool: unknown key; did you mean `pools`?");
-    check("zebra = 1\napple = 1", "1: zebra: unknown key; expected one of python, instance, server, pools");
+    let known = "timeout_profile, python, instance, server, sessions, pool_defaults, pools";
+    check("zebra = 1\napple = 1", &format!("1: zebra: unknown key; expected one of {known}"));
     check_pool(
         "app = \"a.py\"\ntimeouts = { total = \"5m\" }",
         "4: pools[0].timeouts.total: unknown key; expected one of call, stream, queue, start",
@@ -252,11 +262,11 @@ fn an_unknown_key_is_refused_with_the_nearest_known_one() {
 #[test]
 fn what_is_planned_is_refused_and_not_ignored() {
     let fact = "not supported in this version; remove it";
-    for (keys, prefix, line) in [(TOP_PLANNED, "", 1), (POOL_PLANNED, "pools[0].", 4)] {
-        let header = ["", "", "[instance]\n", "", "[[pools]]\nname = \"a\"\napp = \"a.py\"\n"][line];
-        for key in keys {
-            check(&format!("{header}{key} = 1"), &format!("{line}: {prefix}{key}: {fact}"));
-        }
+    let planned: Vec<&Key> = POOL.iter().filter(|key| matches!(key.kind, Kind::Planned)).collect();
+    assert!(planned.iter().any(|key| key.name == "preload"));
+    for key in planned {
+        let text = format!("app = \"a.py\"\n{} = 1", key.name);
+        check_pool(&text, &format!("4: pools[0].{}: {fact}", key.name));
     }
 }
 
@@ -272,7 +282,8 @@ fn an_impossible_combination_is_refused() {
         "4: pools[0].python: expected only beside `app`, found beside `command`",
     );
     let pool = "[[pools]]\nname = \"a\"\napp = \"a.py\"\n";
-    let fact = "5: pools[1].name: expected a name of its own, but \"a\" has come before";
+    let fact =
+        "5: pools[1].name: expected a name of its own, but \"a\" is that of the pool at /srv/hatchery.toml:2 too";
     check(&format!("{pool}{pool}"), fact);
     check("\n[[pools]]\napp = \"a.py\"", &format!("2: pools[0]: expected a `name`: {A_NAME}"));
 }
@@ -303,3 +314,6 @@ proptest! {
         }
     }
 }
+
+mod policies;
+mod shown;

@@ -1,0 +1,36 @@
+//! What is said above the pools, as the rooms are told it.
+
+use std::path::PathBuf;
+
+use super::layer::Layer;
+use super::value::Value;
+use super::{InstanceConfig, ServerConfig, SessionsConfig};
+
+pub(super) fn instance(said: &Layer) -> InstanceConfig {
+    InstanceConfig {
+        name: said.text("instance.name").map_or(InstanceConfig::default().name, str::to_owned),
+        token: said.text("instance.token").map(str::to_owned),
+        data_dir: path(said, "instance.data_dir"),
+    }
+}
+
+pub(super) fn server(said: &Layer) -> ServerConfig {
+    ServerConfig { listen: said.text("server.listen").map(str::to_owned) }
+}
+
+pub(super) fn sessions(said: &Layer) -> SessionsConfig {
+    SessionsConfig {
+        ttl: said.duration("sessions.ttl"),
+        max: said.count("sessions.max"),
+        cleanup: said.duration("sessions.cleanup"),
+        warning: said.number("sessions.warning"),
+        strict: said.flag("sessions.strict"),
+    }
+}
+
+pub(super) fn path(said: &Layer, key: &str) -> Option<PathBuf> {
+    match said.value(key)? {
+        Value::Path(path) => Some(path.clone()),
+        _ => None,
+    }
+}
