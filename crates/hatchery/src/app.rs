@@ -81,11 +81,13 @@ pub struct LaunchContext<'a> {
     pub pool: &'a str,
     /// How many calls the worker is sent at once, at most: 1, but for pools of the thread profile.
     pub threads: usize,
+    /// Variables that limit the threads of its libraries, as the pool is configured.
+    pub thread_limits: &'a [(String, String)],
 }
 
 impl<'a> LaunchContext<'a> {
     pub(crate) fn new(worker: &'a WorkerId, run: RunId, pool: &'a str) -> LaunchContext<'a> {
-        LaunchContext { worker, run, pool, threads: 1 }
+        LaunchContext { worker, run, pool, threads: 1, thread_limits: &[] }
     }
 }
 

@@ -49,7 +49,6 @@ pub use pool::{
 pub use reference::config_reference;
 pub use settings::Settings;
 pub use size::{format_size, parse_size};
-pub use words::{CrashClass, CrashRetry};
 
 /// What a configuration file says.
 ///

@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fault::Taints;
 use crate::host::HostTools;
 use crate::id::RunId;
-use crate::pool::{self, Crew, Hiring, Pool, PoolStats, Shared, WorkerStatus};
+use crate::pool::{self, Crew, Hiring, Pool, PoolStats, Shared, TaintBook, WorkerStatus};
 use crate::process::{Containment, Escalation, Guarantee};
 use crate::registry::{Instance, ProcessEntry, RunRegistry, SweepOptions};
 use crate::run::{self, Run};
@@ -53,7 +53,7 @@ pub struct Hatchery {
     pools: BTreeMap<String, Pool>,
     /// One for each pool, in the order of their start.
     crews: Vec<Arc<Crew>>,
-    taints: Arc<std::sync::Mutex<Taints>>,
+    taints: Arc<TaintBook>,
     emitter: Emitter,
     /// Aborted when this is dropped.
     _housekeeping: JoinSet<()>,
@@ -165,10 +165,12 @@ impl Hatchery {
         Events(self.emitter.subscribe())
     }
 
-    /// What is tainted: lives of workers, and devices. Readable, and resettable with [`Taints::clear`] and its like; what is
-    /// returned is held for a moment only, as calls wait for it.
-    pub fn taints(&self) -> impl std::ops::DerefMut<Target = Taints> {
-        self.taints.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    /// What is tainted: lives of workers, and devices. Readable, and resettable with [`Taints::clear`] and its like. `look` must not
+    /// block: crashes of workers wait for it.
+    pub fn taints<T>(&self, look: impl FnOnce(&mut Taints) -> T) -> T {
+        let seen = look(&mut self.taints.lock());
+        self.taints.ring();
+        seen
     }
 
     /// What has become of the calls of all pools so far.
@@ -227,6 +229,14 @@ async fn keep_house(run: Weak<Run>, period: Duration) {
         tokio::time::sleep(period).await;
         let Some(run) = run.upgrade() else { return };
         let _a_panic_is_not_ours = tokio::task::spawn_blocking(move || run.sweep()).await;
+    }
+}
+
+/// A worker that was tainted gets calls again when its time is over, or when somebody says so.
+async fn keep_taints(taints: Arc<TaintBook>, crews: Vec<Arc<Crew>>) {
+    loop {
+        taints.changed().await;
+        crews.iter().for_each(|crew| crew.shared.bar_the_tainted());
     }
 }
 
@@ -334,6 +344,7 @@ impl Builder {
         housekeeping.spawn(keep_house(Arc::downgrade(&run), sweep_every));
         // Exists before the first process and the first wait: dropping this future drops it, and it ends what was started.
         let mut hatchery = Hatchery { run, pools, crews, taints, emitter, _housekeeping: housekeeping };
+        hatchery._housekeeping.spawn(keep_taints(Arc::clone(&hatchery.taints), hatchery.crews.clone()));
         for (crew, workers) in hatchery.crews.clone().iter().zip(sizes) {
             crew.resize(workers);
             hatchery._housekeeping.spawn(pool::recycle(Arc::downgrade(crew)));

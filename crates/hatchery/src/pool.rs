@@ -40,7 +40,7 @@ use crate::worker::{self, Line, Sink};
 
 pub(crate) use crew::Crew;
 use guard::After;
-pub(crate) use guard::FaultConfig;
+pub(crate) use guard::{FaultConfig, TaintBook, usual_retry};
 pub(crate) use seat::Hiring;
 pub(crate) use shared::Shared;
 use shared::Ticket;

@@ -202,7 +202,7 @@ impl App for PythonApp {
         let target = self.target()?;
         let interpreter = self.interpreter()?;
         let launch = self.order(interpreter.path(), &runtime_dir()?, target);
-        let env = threads::under(&self.env, worker.threads, |name| Host.variable(name).is_some());
+        let env = threads::under(&self.env, worker.thread_limits, worker.threads, |name| Host.variable(name).is_some());
         Ok(Launch { env, ..launch })
     }
 

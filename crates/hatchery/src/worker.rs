@@ -47,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) max_in_flight: usize,
     /// Whether it shall warn of what several calls at once could break. Default: no.
     pub(crate) thread_safety_checks: bool,
+    /// Variables that limit the threads of libraries; an app's own go before them.
+    pub(crate) thread_limits: Vec<(String, String)>,
 }
 
 impl Default for Config {
@@ -59,6 +61,7 @@ impl Default for Config {
             confinement: Confinement::default(),
             max_in_flight: 1,
             thread_safety_checks: false,
+            thread_limits: Vec::new(),
         }
     }
 }

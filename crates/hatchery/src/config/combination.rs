@@ -8,8 +8,10 @@ use super::layer::{Layer, Setting, duration_of};
 use super::origin::{ConfigProblem, Origin};
 use super::settings::{PoolSettings, Settings};
 use super::value::Value;
-use super::words::{CrashRetry, Profile};
-use crate::pool::{Affinity, Capacity};
+use super::words::Profile;
+use crate::call::Affinity;
+use crate::fault::CrashRetry;
+use crate::pool::Capacity;
 use crate::process::{Containment, OnEscape};
 
 pub(super) fn problems(settings: &Settings) -> Vec<ConfigProblem> {

@@ -9,11 +9,12 @@ use super::value::Value;
 use super::words::Profile;
 use super::{AppConfig, keys, top};
 use crate::app::CommandApp;
+use crate::call::Affinity;
 use crate::pool::{
-    Affinity, Capacity, Concurrency, HealthCheck, Heartbeat, OnTimeout, Recycle, Restarts, StartBatches, StopGraces,
-    Timeouts,
+    Capacity, Concurrency, HealthCheck, OnTimeout, Recycle, Restarts, StartBatches, StopGraces, Timeouts,
 };
 use crate::process::{Containment, OnEscape, ResourceLimits};
+use crate::worker::Heartbeat;
 
 mod faults;
 
@@ -189,6 +190,19 @@ impl PoolStop {
     }
 }
 
+impl ThreadLimitsConfig {
+    /// Only what is said, by the variables that tell the libraries.
+    pub(crate) fn said(&self) -> impl Iterator<Item = (String, String)> {
+        let all = [
+            ("OPENBLAS_NUM_THREADS", self.openblas),
+            ("OMP_NUM_THREADS", self.omp),
+            ("MKL_NUM_THREADS", self.mkl),
+            ("NUMEXPR_NUM_THREADS", self.numexpr),
+        ];
+        all.into_iter().filter_map(|(name, threads)| Some((name.to_owned(), threads?.to_string())))
+    }
+}
+
 impl HeartbeatConfig {
     /// These where they are set, else those of `defaults`.
     pub fn over(&self, defaults: Heartbeat) -> Heartbeat {
@@ -337,6 +351,7 @@ fn recycle(said: &Layer) -> Recycle {
         ttl: said.duration("recycle.ttl").filter(|ttl| *ttl < Duration::MAX),
         max_requests: said.whole("recycle.max_requests"),
         max_rss: said.whole("recycle.max_rss"),
+        check: said.duration("recycle.check").unwrap_or(Recycle::default().check),
     }
 }
 

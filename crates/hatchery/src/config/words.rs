@@ -1,6 +1,8 @@
 //! Settings that are one of a few words.
 
-use crate::pool::{Affinity, Capacity, OnTimeout, TimeoutProfile};
+use crate::call::Affinity;
+use crate::fault::{CrashClass, CrashRetry};
+use crate::pool::{Capacity, OnTimeout, TimeoutProfile};
 use crate::process::{Containment, OnEscape};
 
 /// A setting that is written as one of a few words.
@@ -27,36 +29,6 @@ pub(super) enum Profile {
     #[default]
     Process,
     Thread,
-}
-
-/// Which calls are made again after a crash of their worker.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CrashRetry {
-    /// Those that are marked idempotent.
-    #[default]
-    Idempotent,
-    /// All: what is not idempotent may be done twice.
-    Always,
-    /// None.
-    Never,
-}
-
-/// How a worker may die.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CrashClass {
-    /// It touched memory that is not its own.
-    Segfault,
-    /// It gave itself up, by a failed assertion of C code for one.
-    Abort,
-    /// The kernel, or a limit, ended it for want of memory.
-    OutOfMemory,
-    /// By any other signal.
-    Killed,
-    /// It left by itself.
-    Exit,
-    /// Over an error of its graphics card.
-    Gpu,
 }
 
 impl Word for Profile {

@@ -46,6 +46,25 @@ impl PoolBuilder {
         confinement.user = pool.run_as.or(confinement.user);
         own.worker.cancel_grace = pool.cancel_grace.unwrap_or(own.worker.cancel_grace);
         own.stop = pool.stop.over(own.stop);
+        own.concurrency = pool.concurrency.unwrap_or(own.concurrency);
+        own.capacity = pool.capacity.unwrap_or(own.capacity);
+        own.affinity = pool.affinity.unwrap_or(own.affinity);
+        own.on_timeout = pool.on_timeout.unwrap_or(own.on_timeout);
+        own.tool_timeouts.extend(pool.tool_timeouts.clone());
+        own.recycle = pool.recycle;
+        own.worker.heartbeat = pool.heartbeat.over(own.worker.heartbeat);
+        own.health = pool.health.over(own.health);
+        own.batches = pool.start.over(own.batches);
+        own.restarts = pool.restarts.over(own.restarts);
+        own.worker.thread_limits.extend(pool.thread_limits.said());
+        own.worker.thread_safety_checks = pool.thread_safety_checks.unwrap_or(own.worker.thread_safety_checks);
+        let faults = &mut own.faults;
+        faults.retry = pool.retry.policy().or(faults.retry.take());
+        faults.breaker = pool.breaker.map(|breaker| breaker.policy()).or(faults.breaker.take());
+        faults.gate = pool.health_gate.map(|gate| gate.policy()).or(faults.gate.take());
+        if let Some(barrier) = &pool.crash_barrier {
+            faults.barrier = barrier.barrier();
+        }
         let timeouts = pool.timeouts.over(own.timeouts.clone());
         self.timeouts(timeouts)
     }
@@ -91,6 +110,14 @@ impl PoolBuilder {
     #[must_use]
     pub fn thread_safety_checks(mut self, yes: bool) -> PoolBuilder {
         self.config.worker.thread_safety_checks = yes;
+        self
+    }
+
+    /// How many threads a numeric library in a worker may start, by the variable that tells it: `("OMP_NUM_THREADS", 4)`. Default:
+    /// what the host's environment says, else as many as the worker runs calls at once. A variable of the app's own goes before.
+    #[must_use]
+    pub fn thread_limit(mut self, variable: &str, threads: u32) -> PoolBuilder {
+        self.config.worker.thread_limits.push((variable.to_owned(), threads.to_string()));
         self
     }
 
@@ -173,7 +200,7 @@ impl PoolBuilder {
     /// Calls fail at once while too many workers have crashed of late. Default: no.
     #[must_use]
     pub fn health_gate(mut self, policy: HealthPolicy) -> PoolBuilder {
-        (self.config.faults.health_gate, self.config.faults.health) = (true, policy);
+        self.config.faults.gate = Some(policy);
         self
     }
 

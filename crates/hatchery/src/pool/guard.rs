@@ -4,6 +4,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
 use super::Shared;
 use crate::call::{CallOptions, Deadline};
 use crate::error::{Error, ErrorKind, Result};
@@ -17,22 +19,62 @@ use crate::telemetry::{Event, FaultEvent};
 /// What a pool is configured to do about faults.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FaultConfig {
+    /// `None`: [`usual_retry`], and only for idempotent calls that lost their worker.
     pub(crate) retry: Option<RetryPolicy>,
     pub(crate) breaker: Option<BreakerPolicy>,
     pub(crate) barrier: CrashBarrier,
     /// Refuses calls while the pool is unhealthy.
-    pub(crate) health_gate: bool,
-    pub(crate) health: HealthPolicy,
+    pub(crate) gate: Option<HealthPolicy>,
+}
+
+/// How an idempotent call that lost its worker is made again, if nothing is said: until its deadline.
+pub(crate) fn usual_retry() -> RetryPolicy {
+    RetryPolicy { attempts: u32::MAX, jitter: true, budget: None, ..RetryPolicy::default() }
+}
+
+/// What is tainted, in all pools of a run.
+#[derive(Default)]
+pub(crate) struct TaintBook {
+    taints: Mutex<Taints>,
+    /// Rung when something may have changed.
+    changed: Notify,
+}
+
+impl TaintBook {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Taints> {
+        self.taints.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn ring(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Waits until something has changed, or a taint is over.
+    pub(crate) async fn changed(&self) {
+        let next = self.lock().next_expiry();
+        let over = async {
+            match next {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.changed.notified() => {}
+            () = over => drop(self.lock().expire(Instant::now())),
+        }
+    }
 }
 
 /// See the head of this file.
 pub(super) struct Guard {
-    retries: Option<Retries>,
+    retries: Retries,
+    /// Whether calls that no worker has seen are made again too.
+    retries_unseen: bool,
     breakers: Option<Breakers>,
     barrier: CrashBarrier,
-    health_gate: bool,
+    has_gate: bool,
     monitor: Mutex<HealthMonitor>,
-    taints: Arc<Mutex<Taints>>,
+    taints: Arc<TaintBook>,
 }
 
 /// What comes after an attempt that failed.
@@ -42,13 +84,14 @@ enum Next {
 }
 
 impl Guard {
-    pub(super) fn new(pool: &str, config: FaultConfig, taints: Arc<Mutex<Taints>>) -> Guard {
+    pub(super) fn new(pool: &str, config: FaultConfig, taints: Arc<TaintBook>) -> Guard {
         Guard {
-            retries: config.retry.map(Retries::new),
+            retries_unseen: config.retry.is_some(),
+            retries: Retries::new(config.retry.unwrap_or_else(usual_retry)),
             breakers: config.breaker.map(|policy| Breakers::new(pool, policy)),
             barrier: config.barrier,
-            health_gate: config.health_gate,
-            monitor: Mutex::new(HealthMonitor::new(config.health)),
+            has_gate: config.gate.is_some(),
+            monitor: Mutex::new(HealthMonitor::new(config.gate.unwrap_or_default())),
             taints,
         }
     }
@@ -67,7 +110,7 @@ impl Guard {
 
     /// Whether a call may be made at all just now.
     fn admit(&self, pool: &str, tool: &str) -> Result<Option<Permits>> {
-        if self.health_gate && !self.monitor().is_healthy(Instant::now()) {
+        if self.has_gate && !self.monitor().is_healthy(Instant::now()) {
             let message = format!("pool {pool} is unhealthy: too many of its workers have crashed of late");
             let details = serde_json::json!({"reason": "unhealthy"});
             return Err(Error::new(ErrorKind::Unavailable, message).with_details(details));
@@ -78,23 +121,22 @@ impl Guard {
     /// Whether a call that failed is made again, and when. `attempt` counts from 1.
     fn next(&self, attempt: u32, error: &Error, is_idempotent: bool, deadline: Option<Deadline>) -> Next {
         let until = deadline.map(|deadline| deadline.at());
-        let is_in_time =
-            |pause: Duration| until.is_none_or(|until| until.saturating_duration_since(Instant::now()) > pause);
-        // What no worker has begun may be made again without harm.
-        let is_safe = is_idempotent || never_ran(error);
+        let now = Instant::now();
         let crashed = matches!(self.barrier.judge(error), Verdict::Crashed { .. });
-        let pause = if crashed && let Some(pause) = self.barrier.restart_after(attempt - 1, is_idempotent) {
-            Some(pause)
-        } else if let Some(retries) = self.retries.as_ref().filter(|_| is_safe) {
-            let chance = random_u64() as f64 / u64::MAX as f64;
-            match retries.next(attempt, error, Instant::now(), until, chance) {
-                NextTry::After(pause) => Some(pause),
-                NextTry::None(_) => None,
-            }
-        } else {
-            (is_idempotent && lost_its_worker(error)).then(|| lost_worker_pause(attempt))
-        };
-        pause.filter(|pause| is_in_time(*pause)).map_or(Next::Over, Next::Again)
+        if crashed && let Some(pause) = self.barrier.restart_after(attempt - 1, is_idempotent) {
+            let is_in_time = until.is_none_or(|until| until.saturating_duration_since(now) > pause);
+            return if is_in_time { Next::Again(pause) } else { Next::Over };
+        }
+        // What no worker has begun may be made again without harm.
+        let is_usual = is_idempotent && lost_its_worker(error);
+        if !is_usual && !(self.retries_unseen && (is_idempotent || never_ran(error))) {
+            return Next::Over;
+        }
+        let chance = random_u64() as f64 / u64::MAX as f64;
+        match self.retries.next(attempt, error, now, until, chance) {
+            NextTry::After(pause) => Next::Again(pause),
+            NextTry::None(_) => Next::Over,
+        }
     }
 
     fn monitor(&self) -> MutexGuard<'_, HealthMonitor> {
@@ -110,11 +152,6 @@ fn lost_its_worker(error: &Error) -> bool {
 /// No worker has seen it.
 fn never_ran(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Saturated | ErrorKind::Unavailable)
-}
-
-/// 50 ms, doubling to 2 s: another worker is most often there at once, and if it dies of the same call, so may the next.
-fn lost_worker_pause(attempt: u32) -> Duration {
-    Duration::from_millis(50).saturating_mul(1 << (attempt - 1).min(6)).min(Duration::from_secs(2))
 }
 
 /// The tries of one call.
@@ -174,8 +211,8 @@ impl Shared {
         options: &'a CallOptions,
         deadline: Option<Deadline>,
     ) -> Tries<'a> {
-        if let Some(retries) = &self.guard.retries {
-            retries.called(Instant::now());
+        if self.guard.retries.policy().budget.is_some() {
+            self.guard.retries.called(Instant::now());
         }
         Tries { shared: self, tool, options, deadline, count: 0, permits: None }
     }
@@ -224,6 +261,7 @@ impl Shared {
             let duration = barrier.taint;
             if self.taints().taint_worker(worker.as_str(), life.generation, class, now, duration) {
                 self.fault(FaultEvent::Tainted { worker, generation: life.generation, class, until: duration });
+                self.guard.taints.ring();
             }
             if let Some(device) = device
                 && self.taints().taint_device(device, class, now, duration)
@@ -241,8 +279,25 @@ impl Shared {
         }
     }
 
-    pub(super) fn taints(&self) -> MutexGuard<'_, Taints> {
-        self.guard.taints.lock().unwrap_or_else(PoisonError::into_inner)
+    fn taints(&self) -> MutexGuard<'_, Taints> {
+        self.guard.taints.lock()
+    }
+
+    /// Seats that are tainted get no calls while another worker is ready: it may be what they stand on that made them crash.
+    pub(crate) fn bar_the_tainted(&self) {
+        let now = Instant::now();
+        let ready: Vec<LifeId> = self.roster().ready_workers().map(|(life, _)| life).collect();
+        let is_tainted =
+            |life: &LifeId| self.taints().worker(WorkerId::new(&self.name, life.seat).as_str(), now).is_some();
+        let (tainted, clean): (Vec<LifeId>, Vec<LifeId>) = ready.into_iter().partition(is_tainted);
+        if tainted.is_empty() && !self.guard.barrier.enabled {
+            return;
+        }
+        let barred = !clean.is_empty();
+        self.change(|roster| {
+            clean.iter().for_each(|life| roster.bar(*life, false));
+            tainted.iter().for_each(|life| roster.bar(*life, barred));
+        });
     }
 
     fn fault(&self, event: FaultEvent) {
@@ -269,10 +324,11 @@ mod tests {
     #[test]
     fn an_idempotent_call_that_lost_its_worker_is_made_again_until_its_deadline() {
         let guard = guard(FaultConfig::default());
-        assert_eq!(next(&guard, 1, ErrorKind::WorkerDied, true), Some(Duration::from_millis(50)));
-        assert_eq!(next(&guard, 1000, ErrorKind::Protocol, true), Some(Duration::from_secs(2)));
+        assert!(next(&guard, 1, ErrorKind::WorkerDied, true).is_some());
+        assert!(next(&guard, 1000, ErrorKind::Protocol, true).is_some());
         assert_eq!(next(&guard, 1, ErrorKind::WorkerDied, false), None);
         assert_eq!(next(&guard, 1, ErrorKind::Remote, true), None);
+        assert_eq!(next(&guard, 1, ErrorKind::Saturated, true), None);
         let soon = Deadline::after(Instant::now(), Duration::from_millis(20));
         assert!(matches!(guard.next(1, &Error::new(ErrorKind::WorkerDied, "x"), true, soon), Next::Over));
         assert!(matches!(guard.next(1, &Error::new(ErrorKind::WorkerDied, "x"), true, None), Next::Again(_)));
@@ -290,8 +346,8 @@ mod tests {
 
     #[test]
     fn an_unhealthy_pool_refuses_calls_if_it_has_a_gate() {
-        for (health_gate, is_admitted) in [(true, false), (false, true)] {
-            let guard = guard(FaultConfig { health_gate, ..FaultConfig::default() });
+        for (gate, is_admitted) in [(Some(HealthPolicy::default()), false), (None, true)] {
+            let guard = guard(FaultConfig { gate, ..FaultConfig::default() });
             for _ in 0..100 {
                 let _standing = guard.monitor().record_crash("p-1", crate::fault::CrashClass::Segfault, Instant::now());
             }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::guard::Guard;
+use super::guard::{Guard, TaintBook};
 use super::roster::{Admission, Refusal, Roster, SessionWants, Step, Wants, Whereabouts};
 use super::seat::Order;
 use super::standing::Standing;
@@ -16,7 +16,6 @@ use super::{Config, OnTimeout, roster};
 use crate::app::App;
 use crate::call::{CallOptions, Deadline, Stage};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fault::Taints;
 use crate::id::{CallId, LifeId, WorkerId};
 use crate::process::Terminator;
 use crate::telemetry::{Emitter, Event, PoolEvent, RecycleReason};
@@ -111,7 +110,7 @@ impl Shared {
         app: Arc<dyn App>,
         mut config: Config,
         emitter: Emitter,
-        taints: Arc<Mutex<Taints>>,
+        taints: Arc<TaintBook>,
     ) -> Shared {
         config.worker.max_in_flight = config.per_worker();
         let roster = roster::Config { per_worker: config.per_worker(), max_queue: config.max_queue };
@@ -423,6 +422,7 @@ impl Shared {
         self.lock_terminators().remove(&life);
         let was_ready = self.roster().gone(life);
         self.left(was_ready);
+        self.bar_the_tainted();
     }
 
     /// Takes a worker out of service. It finishes what it has; then its seat is told.
@@ -513,6 +513,7 @@ impl Owner for Shared {
         }
         self.restarted(life);
         self.change(|roster| roster.ready(life, line));
+        self.bar_the_tainted();
         self.order(life.seat, Order::Ready(life.generation));
     }
 

@@ -22,15 +22,21 @@ pub(crate) fn thread_limits(threads: usize) -> Vec<(&'static str, String)> {
     VARIABLES.map(|name| (name, threads.max(1).to_string())).to_vec()
 }
 
-/// [`thread_limits`], under what is set already: `env` as it is, after the limits that neither it nor the host names.
+/// [`thread_limits`], under what is set already: `env` as it is, after what is `said` for the pool, after the limits that none of
+/// them and not the host either names.
 pub(super) fn under(
     env: &[(OsString, OsString)],
+    said: &[(String, String)],
     threads: usize,
     is_set: impl Fn(&str) -> bool,
 ) -> Vec<(OsString, OsString)> {
     let is_ours = |name: &str| env.iter().any(|(key, _)| key == OsStr::new(name));
-    let limits = thread_limits(threads).into_iter().filter(|(name, _)| !is_set(name) && !is_ours(name));
-    limits.map(|(name, value)| (name.into(), value.into())).chain(env.iter().cloned()).collect()
+    let is_said = |name: &str| said.iter().any(|(key, _)| key == name);
+    let is_free = |name: &str| !is_ours(name) && !is_said(name) && !is_set(name);
+    let usual = thread_limits(threads).into_iter().filter(|(name, _)| is_free(name));
+    let usual = usual.map(|(name, value)| (name.into(), value.into()));
+    let said = said.iter().filter(|(name, _)| !is_ours(name)).map(|(name, value)| (name.into(), value.into()));
+    usual.chain(said).chain(env.iter().cloned()).collect()
 }
 
 #[cfg(test)]
@@ -54,7 +60,7 @@ mod tests {
     fn what_is_set_already_stays_and_the_rest_is_added() {
         let pool = [("OMP_NUM_THREADS".into(), "8".into()), ("K".into(), "V".into())];
         assert_eq!(
-            text(under(&pool, 2, |name| name == "MKL_NUM_THREADS")),
+            text(under(&pool, &[], 2, |name| name == "MKL_NUM_THREADS")),
             [
                 "OPENBLAS_NUM_THREADS=2",
                 "BLIS_NUM_THREADS=2",
@@ -65,6 +71,9 @@ mod tests {
                 "K=V",
             ]
         );
-        assert_eq!(text(under(&pool, 2, |_| true)), ["OMP_NUM_THREADS=8", "K=V"]);
+        assert_eq!(text(under(&pool, &[], 2, |_| true)), ["OMP_NUM_THREADS=8", "K=V"]);
+        let said =
+            [("OMP_NUM_THREADS", "1"), ("MKL_NUM_THREADS", "3")].map(|(name, n)| (name.to_owned(), n.to_owned()));
+        assert_eq!(text(under(&pool, &said, 2, |_| true)), ["MKL_NUM_THREADS=3", "OMP_NUM_THREADS=8", "K=V"]);
     }
 }

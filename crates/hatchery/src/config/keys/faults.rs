@@ -1,7 +1,8 @@
 //! The keys of the policies around a pool's calls.
 
 use super::{Fallback, Key, Kind, Value, key, milliseconds, of_word, seconds};
-use crate::config::words::{CrashClass, CrashRetry, words};
+use crate::config::words::words;
+use crate::fault::{CrashClass, CrashRetry};
 
 pub(super) const RETRY: &[Key] = &[
     key(
@@ -17,11 +18,12 @@ pub(super) const RETRY: &[Key] = &[
         "The pauses before the second attempt, the third, and so on; the last one repeats.",
     ),
     key("max_backoff", Kind::Grace, Fallback::Is(|| seconds(30)), "The longest pause."),
+    // If anything is said here, calls that no worker has seen are made again too.
     key("jitter", Kind::Share, Fallback::Is(|| Value::Number(0.25)), "How far a pause may differ, as a share of it."),
     key(
         "budget",
         Kind::Share,
-        Fallback::Is(|| Value::Number(0.2)),
+        Fallback::Nothing("any number"),
         "How many retries there may be for each call, over all calls of the pool.",
     ),
 ];
@@ -61,7 +63,7 @@ pub(super) const CRASH_BARRIER: &[Key] = &[
         "taint",
         Kind::Period,
         Fallback::Is(|| seconds(60)),
-        "How long a worker's seat that crashed gets no calls, and a device no workers.",
+        "How long the seat of a worker that crashed gets no calls while another worker is ready, and a device is named as tainted.",
     ),
     key("mark_on", Kind::List(&Kind::Words(words::<CrashClass>)), Fallback::Is(mark_on), "Which crashes taint."),
     key(

@@ -2,11 +2,11 @@
 
 use super::faults::{BREAKER, CRASH_BARRIER, HEALTH_GATE, RETRY};
 use super::{Fallback, Key, Kind, Naming, Value, key, limit, of_word, planned, table, whole};
+use crate::call::Affinity;
 use crate::config::words::{Profile, words};
-use crate::pool::{
-    Affinity, Capacity, Config, HealthCheck, Heartbeat, OnTimeout, Restarts, StartBatches, StopGraces, Timeouts,
-};
+use crate::pool::{Capacity, Config, HealthCheck, OnTimeout, Recycle, Restarts, StartBatches, StopGraces, Timeouts};
 use crate::process::{Containment, OnEscape};
+use crate::worker::Heartbeat;
 
 /// How many threads a worker has with `profile = "thread"`, if nothing is said.
 pub(in super::super) const THREADS: u64 = 10;
@@ -32,7 +32,7 @@ pub(in super::super) const POOL: &[Key] = &[
         Fallback::Nothing("none"),
         "Variables of its workers, on top of the supervisor's environment.",
     ),
-    key("workers", Kind::Whole(1, 1024), Fallback::Is(|| whole(Config::default().workers)), "How many workers."),
+    key("workers", Kind::Whole(1, 1024), Fallback::Is(|| whole(Config::new().workers)), "How many workers."),
     key(
         "profile",
         Kind::Words(words::<Profile>),
@@ -60,7 +60,7 @@ pub(in super::super) const POOL: &[Key] = &[
     key(
         "max_queue",
         Kind::Whole(0, 1_000_000),
-        Fallback::Is(|| whole(Config::default().max_queue)),
+        Fallback::Is(|| whole(Config::new().max_queue)),
         "How many calls may wait for a worker before others are refused.",
     ),
     table("timeouts", TIMEOUTS, "How long things may take."),
@@ -79,7 +79,7 @@ pub(in super::super) const POOL: &[Key] = &[
     key(
         "cancel_grace",
         Kind::Grace,
-        Fallback::Is(|| Value::Duration(Config::default().worker.cancel_grace)),
+        Fallback::Is(|| Value::Duration(Config::new().worker.cancel_grace)),
         "How long a cancelled call may go on before its worker is replaced.",
     ),
     table("stop", STOP, "What a worker has to leave by itself when it is told to end."),
@@ -205,6 +205,7 @@ const RECYCLE: &[Key] = &[
         "After so many answered calls.",
     ),
     key("max_rss", Kind::Size, Fallback::Is(|| Value::Infinity), "When its whole process tree has so much in memory."),
+    key("check", Kind::Period, time!(Recycle::default().check), "How often age and memory are looked at."),
 ];
 
 const HEARTBEAT: &[Key] = &[

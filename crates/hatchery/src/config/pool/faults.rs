@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use super::super::layer::{Layer, duration_of};
 use super::super::value::Value;
-use super::super::words::{CrashClass, CrashRetry, Word};
+use super::super::words::Word;
 use super::text;
+use crate::fault::{
+    Backoff, BreakerPolicy, CrashBarrier, CrashClass, CrashRetry, HealthPolicy, RetryBudget, RetryPolicy,
+};
+use crate::pool::usual_retry;
 
-/// `retry` of a pool: idempotent calls that lost their worker.
+/// `retry` of a pool: idempotent calls that lost their worker; if anything is said, also calls that no worker has seen.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct RetryConfig {
@@ -19,7 +23,7 @@ pub struct RetryConfig {
     pub max_backoff: Option<Duration>,
     /// How far a pause may differ, as a share of it: 0 to 1. Default: 0.25.
     pub jitter: Option<f64>,
-    /// Retries for each call, over all calls of the pool: 0 to 1. Default: 0.2.
+    /// Retries for each call, over all calls of the pool: 0 to 1. Default: any number.
     pub budget: Option<f64>,
 }
 
@@ -51,7 +55,7 @@ pub struct HealthGateConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CrashBarrierConfig {
-    /// How long a seat that crashed gets no calls, and a device no workers. Default: 60 s.
+    /// How long a seat that crashed gets no calls while another worker is ready. Default: 60 s.
     pub taint: Option<Duration>,
     /// Which crashes taint. Default: segfault, oom, gpu.
     pub mark_on: Option<Vec<CrashClass>>,
@@ -113,6 +117,69 @@ impl CrashBarrierConfig {
             max_restarts: said.whole("crash_barrier.max_restarts"),
             backoff: said.list("crash_barrier.backoff", duration_of),
         })
+    }
+}
+
+impl RetryConfig {
+    /// As the pool obeys it. `None`: nothing is said.
+    pub(crate) fn policy(&self) -> Option<RetryPolicy> {
+        if *self == RetryConfig::default() {
+            return None;
+        }
+        let usual = usual_retry();
+        let jitter = self.jitter.unwrap_or(usual.jitter_factor);
+        Some(RetryPolicy {
+            attempts: self.attempts.map_or(usual.attempts, |attempts| attempts.unwrap_or(u32::MAX)),
+            backoff: self.backoff.clone().map_or(usual.backoff, Backoff::List),
+            max_backoff: self.max_backoff.unwrap_or(usual.max_backoff),
+            jitter: jitter > 0.0,
+            jitter_factor: jitter,
+            budget: self.budget.map(|share| RetryBudget { share, ..RetryBudget::default() }).or(usual.budget),
+            retriable: usual.retriable,
+        })
+    }
+}
+
+impl BreakerConfig {
+    /// As the pool obeys it.
+    pub(crate) fn policy(&self) -> BreakerPolicy {
+        let usual = BreakerPolicy::default();
+        BreakerPolicy {
+            failures: self.failures.unwrap_or(usual.failures),
+            reset: self.reset.unwrap_or(usual.reset),
+            half_open: self.half_open.unwrap_or(usual.half_open),
+            counts: usual.counts,
+        }
+    }
+}
+
+impl HealthGateConfig {
+    /// As the pool obeys it.
+    pub(crate) fn policy(&self) -> HealthPolicy {
+        let (usual, count) = (HealthPolicy::default(), |limit: u32| limit as usize);
+        HealthPolicy {
+            window: self.window.unwrap_or(usual.window),
+            max_crashes: self.max_crashes.map_or(usual.max_crashes, count),
+            max_worker_crashes: self.max_worker_crashes.map_or(usual.max_worker_crashes, count),
+        }
+    }
+}
+
+impl CrashBarrierConfig {
+    /// As the pool obeys it.
+    pub(crate) fn barrier(&self) -> CrashBarrier {
+        let usual = CrashBarrier::default();
+        CrashBarrier {
+            enabled: true,
+            taint: self.taint.unwrap_or(usual.taint),
+            mark_on: self.mark_on.clone().unwrap_or(usual.mark_on),
+            taint_on_exit_codes: self.exit_codes.clone().unwrap_or(usual.taint_on_exit_codes),
+            taint_on_error_types: self.error_types.clone().unwrap_or(usual.taint_on_error_types),
+            taint_device_on_cuda_fatal: self.taint_device.unwrap_or(usual.taint_device_on_cuda_fatal),
+            retry: self.retry.unwrap_or(usual.retry),
+            max_restarts: self.max_restarts.unwrap_or(usual.max_restarts),
+            backoff: self.backoff.clone().unwrap_or(usual.backoff),
+        }
     }
 }
 

@@ -51,7 +51,12 @@ fn everything_that_is_said_reaches_the_rooms() {
     assert_eq!((pool.affinity, pool.on_timeout), (Some(Affinity::StrictFailFast), Some(OnTimeout::Abandon)));
     assert_eq!(pool.tool_timeouts["train"], Duration::from_secs(3600));
     assert_eq!(pool.tool_timeouts["x.y"], Duration::MAX);
-    let recycle = Recycle { ttl: Some(Duration::from_secs(3600)), max_requests: Some(10_000), max_rss: Some(2 << 30) };
+    let recycle = Recycle {
+        ttl: Some(Duration::from_secs(3600)),
+        max_requests: Some(10_000),
+        max_rss: Some(2 << 30),
+        ..Recycle::default()
+    };
     assert_eq!(pool.recycle, recycle);
     let heartbeat = Heartbeat {
         interval: Duration::from_secs(1),

@@ -118,7 +118,11 @@ fn flush(control: &Arc<Outbox<UnixStream>>, data: &Arc<Outbox<pipe::Sender>>) ->
 /// What the app says, who may read files to find it out.
 fn plan(seat: &Seat) -> Result<(Launch, String)> {
     let context = LaunchContext::new(&seat.id, seat.run.id, &seat.pool);
-    let launch = seat.app.launch(&LaunchContext { threads: seat.config.max_in_flight, ..context })?;
+    let launch = seat.app.launch(&LaunchContext {
+        threads: seat.config.max_in_flight,
+        thread_limits: &seat.config.thread_limits,
+        ..context
+    })?;
     Ok((launch, seat.app.describe()))
 }
 
