@@ -56,6 +56,7 @@ mod pool;
 mod worker;
 mod run;
 mod registry;
+mod storage;
 mod pyenv;
 mod app;
 mod host;
