@@ -53,6 +53,8 @@ mod hatchery;
 mod doctor;
 mod config;
 mod pool;
+mod session;
+mod service;
 mod worker;
 mod run;
 mod registry;
@@ -65,6 +67,7 @@ mod wire;
 mod tool;
 mod process;
 mod telemetry;
+mod panic;
 mod call;
 mod value;
 mod error;
@@ -91,7 +94,11 @@ pub use registry::{
     SweepOptions, SweepReport, SystemStatus, Wanted, orphans, registry_entries, registry_lookup, system_status,
 };
 pub use run::Survivor;
-pub use telemetry::{Event, Level, Log, LogSource, Progress, RunEvent, ToolEvent, WorkerEvent};
+pub use service::{ServiceState, ServiceStatus};
+pub use session::{Entries, Session, SessionSettings, SessionStats, SessionWorker, Sessions, StoreStats};
+pub use telemetry::{
+    Event, Level, Log, LogSource, Progress, RunEvent, ServiceEvent, SessionEvent, ToolEvent, WorkerEvent,
+};
 pub use tool::{Parameter, ToolSpec};
 pub use value::{Array, Binary, Element, Payload, UnserializableInfo, is_unserializable, unserializable_info};
 pub use wire::{Limits, Telemetry};
