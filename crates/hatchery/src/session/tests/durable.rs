@@ -54,6 +54,18 @@ fn a_session_is_in_the_next_run_what_it_was_in_this_one() {
     assert_eq!((created, current), (0, 2), "what was loaded was not created in this run");
 }
 
+/// The first is one that serde_json reads with another last bit, unless it is built to read exactly.
+#[test]
+fn numbers_are_what_they_were_to_the_last_bit() {
+    let disk = Disk::new();
+    let numbers = json!([-0.038_673_791_648_626_644, 0.1 + 0.2, f64::MIN_POSITIVE, f64::MAX]);
+    let first = disk.run();
+    first.create("a").unwrap();
+    first.put_metadata("a", "numbers", numbers.clone()).unwrap();
+    drop(first);
+    assert_eq!(disk.run().get_metadata("a", "numbers").unwrap(), Some(numbers));
+}
+
 #[test]
 fn accesses_and_deletions_are_on_disk_too() {
     let disk = Disk::new();
