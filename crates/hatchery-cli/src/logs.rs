@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use hatchery::{Event, Events, Level, Log, RunEvent, WorkerEvent};
+use hatchery::{Event, Events, Level, Log, RunEvent, ServiceEvent, SessionEvent, WorkerEvent};
 use tokio::task::JoinHandle;
 
 use crate::printer::Printer;
@@ -13,7 +13,7 @@ use crate::printer::Printer;
 pub(crate) struct Filter {
     /// Lines of workers, from this level on; none if absent.
     worker: Option<Level>,
-    /// hatchery's own words about workers.
+    /// hatchery's own words about workers, services and sessions.
     hatchery: Option<Level>,
 }
 
@@ -95,7 +95,7 @@ async fn show(event: &Event, filter: Filter, calls: Calls, printer: &Printer) {
         Event::Worker(WorkerEvent::Log(log)) if is_shown(filter.worker, log.level) => {
             printer.message(&line(log, printer)).await;
         }
-        Event::Worker(_) | Event::Run(_) => {
+        Event::Worker(_) | Event::Run(_) | Event::Service(_) | Event::Session(_) => {
             if let Some(text) = words(event, filter.hatchery, calls) {
                 printer.message(&printer.message_paint().dim(&text)).await;
             }
@@ -121,6 +121,8 @@ fn words(event: &Event, least: Option<Level>, calls: Calls) -> Option<String> {
     let (level, text) = match event {
         Event::Worker(event) => of_worker(event, calls)?,
         Event::Run(event) => of_run(event)?,
+        Event::Service(event) => of_service(event)?,
+        Event::Session(event) => of_session(event)?,
         _ => return None,
     };
     is_shown(least, level).then_some(text)
@@ -145,6 +147,33 @@ fn of_run(event: &RunEvent) -> Option<(Level, String)> {
         RunEvent::Escaped { worker, left, .. } => {
             (Level::Warning, format!("{worker} left processes behind, which go on: {left:?}"))
         }
+        _ => return None,
+    })
+}
+
+fn of_service(event: &ServiceEvent) -> Option<(Level, String)> {
+    Some(match event {
+        ServiceEvent::Failed { service, reason, after, .. } => {
+            (Level::Error, format!("service {service} {reason}; it is started again {}", wait(*after)))
+        }
+        ServiceEvent::Restarted { service, restarts } => {
+            (Level::Debug, format!("service {service} is up again, restart {restarts}"))
+        }
+        _ => return None,
+    })
+}
+
+fn of_session(event: &SessionEvent) -> Option<(Level, String)> {
+    Some(match event {
+        SessionEvent::Pruned { count, remaining } => {
+            (Level::Debug, format!("{count} sessions have expired, and {remaining} are left"))
+        }
+        SessionEvent::Accumulating { current, max, is_full, strict } => {
+            let level = if *strict { Level::Warning } else { Level::Info };
+            let end = if *is_full { "; no other can be made" } else { "" };
+            (level, format!("there are {current} sessions of at most {max}{end}"))
+        }
+        SessionEvent::Lost { message } => (Level::Warning, format!("warning: {message}")),
         _ => return None,
     })
 }
@@ -199,6 +228,31 @@ mod tests {
         assert_eq!(told("record and sweep", Level::Warning), Some("warning: the disk is full".to_owned()));
         assert_eq!(told("cgroup leaf", Level::Info), None);
         assert_eq!(told("cgroup leaf", Level::Debug), Some("containment: the disk is full".to_owned()));
+    }
+
+    #[test]
+    fn sessions_that_accumulate_are_told_aloud_if_the_settings_are_strict() {
+        let told = |strict, is_full| {
+            let event = SessionEvent::Accumulating { current: 8, max: 10, is_full, strict };
+            words(&Event::Session(event), Some(Level::Warning), Calls::Many)
+        };
+        assert_eq!(told(false, true), None);
+        assert_eq!(told(true, false), Some("there are 8 sessions of at most 10".to_owned()));
+        assert_eq!(told(true, true), Some("there are 8 sessions of at most 10; no other can be made".to_owned()));
+    }
+
+    #[test]
+    fn a_service_that_fails_is_told_with_the_wait() {
+        let told = |after| {
+            let reason = "panicked: out of luck".into();
+            let event = ServiceEvent::Failed { service: "upkeep".into(), reason, restarts: 5, after };
+            words(&Event::Service(event), Some(Level::Error), Calls::One).unwrap()
+        };
+        assert_eq!(told(Duration::ZERO), "service upkeep panicked: out of luck; it is started again now");
+        assert_eq!(
+            told(Duration::from_secs(1)),
+            "service upkeep panicked: out of luck; it is started again in 1000 ms"
+        );
     }
 
     #[test]

@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::broadcast;
-use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::config::{self, InstanceConfig};
@@ -27,7 +26,9 @@ use crate::pool::{self, Crew, Hiring, Pool, PoolStats, Shared, TaintBook, Worker
 use crate::process::{Containment, Escalation, Guarantee};
 use crate::registry::{Instance, ProcessEntry, RunRegistry, SweepOptions};
 use crate::run::{self, Run};
-use crate::telemetry::{Emitter, Event};
+use crate::service::{Intensity, ServiceStatus, Services};
+use crate::session::{SessionSettings, Sessions};
+use crate::telemetry::{Emitter, Event, SessionEvent};
 use crate::tool::{ToolSpec, near_match};
 
 pub use ending::Cleanup;
@@ -54,9 +55,10 @@ pub struct Hatchery {
     /// One for each pool, in the order of their start.
     crews: Vec<Arc<Crew>>,
     taints: Arc<TaintBook>,
+    sessions: Sessions,
     emitter: Emitter,
-    /// Aborted when this is dropped.
-    _housekeeping: JoinSet<()>,
+    /// What works in the background, in the order of its start; stopped in the reverse order, or when this is dropped.
+    services: Services,
 }
 
 /// Configures a [`Hatchery`]. Nothing is started, or checked, before `start`.
@@ -68,6 +70,7 @@ pub struct Builder {
     mistake: Option<Error>,
     emitter: Option<Emitter>,
     run: RunOptions,
+    sessions: SessionSettings,
 }
 
 /// Whose run it will be.
@@ -195,6 +198,32 @@ impl Hatchery {
         Ok(())
     }
 
+    /// What is done in the background, in the order in which each is founded on those before it.
+    fn serve(&self, sweep_every: Duration) {
+        let run = Arc::downgrade(&self.run);
+        self.services.spawn("sweep", move || keep_house(run.clone(), sweep_every));
+        let (sessions, emitter) = (self.sessions.clone(), self.emitter.clone());
+        self.services.spawn("sessions", move || sessions.clone().upkeep(emitter.clone()));
+        let (taints, crews) = (Arc::clone(&self.taints), self.crews.clone());
+        self.services.spawn("taints", move || keep_taints(Arc::clone(&taints), crews.clone()));
+        for crew in &self.crews {
+            let (lifecycle, health) = (Arc::downgrade(crew), Arc::downgrade(crew));
+            let name = &crew.shared.name;
+            self.services.spawn(&format!("lifecycle of {name}"), move || pool::recycle(lifecycle.clone()));
+            self.services.spawn(&format!("health of {name}"), move || pool::ask_how_they_are(health.clone()));
+        }
+    }
+
+    /// What works in the background, in the order of its start, and how often it has failed. None after the shutdown.
+    pub fn services(&self) -> Vec<ServiceStatus> {
+        self.services.status()
+    }
+
+    /// The sessions of all pools.
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
     /// Waits until the first start of every worker of every pool has come to an end. Says why, if no pool can serve.
     async fn await_starts(&self) -> Result<()> {
         let mut reasons = Vec::new();
@@ -210,17 +239,20 @@ impl Hatchery {
     }
 }
 
-/// Begins a run where it may block.
-async fn begun(emitter: Emitter, config: run::Config) -> Result<Arc<Run>> {
+/// Begins a run, and opens its sessions, where it may block.
+async fn begun(emitter: Emitter, config: run::Config, sessions: SessionSettings) -> Result<(Arc<Run>, Sessions)> {
     let begin = move || {
         let run = Run::begin(RunId::random(), &emitter, &config)?;
         // Before anything is started: what dead runs left may hold a port, or the memory of a GPU.
         run.sweep();
-        Ok(run)
+        let sessions = Sessions::open(Some(&config.data_dir), run.id, sessions)?;
+        for message in sessions.losses() {
+            emitter.emit(Event::Session(SessionEvent::Lost { message }));
+        }
+        Ok((Arc::new(run), sessions))
     };
-    let run = tokio::task::spawn_blocking(begin).await;
-    let run = run.map_err(|error| Error::new(ErrorKind::Internal, format!("start the guardian: {error}")))?;
-    run.map(Arc::new)
+    let begun = tokio::task::spawn_blocking(begin).await;
+    begun.map_err(|error| Error::new(ErrorKind::Internal, format!("start the guardian: {error}")))?
 }
 
 /// Other runs of the instance may die while this one lives.
@@ -302,6 +334,13 @@ impl Builder {
         self
     }
 
+    /// How long sessions live, and how many there may be. Default: 1 h, and 10 000.
+    #[must_use]
+    pub fn sessions(mut self, settings: SessionSettings) -> Builder {
+        self.sessions = settings;
+        self
+    }
+
     /// Refuse to start where the registry cannot be written. Default: false, which starts and reports a lost layer.
     #[must_use]
     pub fn require_registry(mut self, yes: bool) -> Builder {
@@ -329,26 +368,24 @@ impl Builder {
         self.check()?;
         let emitter = self.emitter.unwrap_or_else(|| Emitter::new(EVENT_BACKLOG));
         let sweep_every = self.run.sweep_every.unwrap_or(SWEEP_EVERY);
-        let run = begun(emitter.clone(), self.run.config(enclosed(&self.pools))?).await?;
+        let config = self.run.config(enclosed(&self.pools))?;
+        let (run, sessions) = begun(emitter.clone(), config, self.sessions).await?;
         let hiring = Hiring { run: Arc::clone(&run), emitter: emitter.clone(), host_tools: Arc::new(self.host_tools) };
-        let taints = Arc::default();
+        let taints: Arc<TaintBook> = Arc::default();
         let sizes: Vec<usize> = self.pools.iter().map(|(_, _, config)| config.workers).collect();
         let crew = |(name, app, config): (String, Arc<dyn App>, pool::Config)| {
-            let shared = Shared::new(&name, app, config, emitter.clone(), Arc::clone(&taints));
+            let shared = Shared::new(&name, app, config, emitter.clone(), sessions.clone(), Arc::clone(&taints));
             Arc::new(Crew::new(Arc::new(shared), hiring.clone()))
         };
         let crews: Vec<Arc<Crew>> = self.pools.into_iter().map(crew).collect();
         let pool = |crew: &Arc<Crew>| (crew.shared.name.to_string(), Pool::new(Arc::clone(crew)));
         let pools = crews.iter().map(pool).collect();
-        let mut housekeeping = JoinSet::new();
-        housekeeping.spawn(keep_house(Arc::downgrade(&run), sweep_every));
+        let services = Services::new(Intensity::default(), emitter.clone());
         // Exists before the first process and the first wait: dropping this future drops it, and it ends what was started.
-        let mut hatchery = Hatchery { run, pools, crews, taints, emitter, _housekeeping: housekeeping };
-        hatchery._housekeeping.spawn(keep_taints(Arc::clone(&hatchery.taints), hatchery.crews.clone()));
-        for (crew, workers) in hatchery.crews.clone().iter().zip(sizes) {
+        let hatchery = Hatchery { run, pools, crews, taints, sessions, emitter, services };
+        hatchery.serve(sweep_every);
+        for (crew, workers) in hatchery.crews.iter().zip(sizes) {
             crew.resize(workers);
-            hatchery._housekeeping.spawn(pool::recycle(Arc::downgrade(crew)));
-            hatchery._housekeeping.spawn(pool::ask_how_they_are(Arc::downgrade(crew)));
         }
         if let Err(error) = hatchery.await_starts().await {
             // What went wrong first is the news.

@@ -81,9 +81,20 @@ impl WorkerId {
         WorkerId(format!("{pool}-{}", seat + 1).into())
     }
 
+    /// One that was written down.
+    pub(crate) fn read(text: &str) -> WorkerId {
+        WorkerId(text.into())
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl serde::Serialize for WorkerId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 

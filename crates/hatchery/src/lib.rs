@@ -54,18 +54,22 @@ mod doctor;
 pub mod compat;
 mod config;
 mod pool;
+mod session;
+mod service;
 mod worker;
-pub mod fault;
 mod run;
 mod registry;
+mod storage;
 mod pyenv;
 mod app;
 mod host;
 mod transport;
 mod wire;
 mod tool;
-mod process;
 mod telemetry;
+pub mod fault;
+mod process;
+mod panic;
 mod call;
 mod value;
 mod error;
@@ -94,8 +98,11 @@ pub use registry::{
     SweepOptions, SweepReport, SystemStatus, Wanted, orphans, registry_entries, registry_lookup, system_status,
 };
 pub use run::Survivor;
+pub use service::{ServiceState, ServiceStatus};
+pub use session::{Entries, Session, SessionSettings, SessionStats, SessionWorker, Sessions, StoreStats};
 pub use telemetry::{
-    Event, FaultEvent, Level, Log, LogSource, PoolEvent, Progress, RecycleReason, RunEvent, ToolEvent, WorkerEvent,
+    Event, FaultEvent, Level, Log, LogSource, PoolEvent, Progress, RecycleReason, RunEvent, ServiceEvent, SessionEvent,
+    ToolEvent, WorkerEvent,
 };
 pub use tool::{Parameter, ToolSpec};
 pub use value::{Array, Binary, Element, Payload, UnserializableInfo, is_unserializable, unserializable_info};

@@ -24,14 +24,13 @@ use serde::Serialize;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{RunId, WorkerId};
 use crate::process::{ADOPTED, Census, Identity, MAX_WORKER, Mark, Sighting, Standing, Worn};
+use crate::storage::{DatabaseError, Folder, Refusal};
 use entry::fingerprint;
-use folder::{Folder, Refusal};
 use record::{Header, Line, OwnRecord, Record};
 use roll::{Member, Roll};
-use store::{Reader, Store, StoreError, Writer, is_no_index};
+use store::{Reader, Store, Writer, is_no_index};
 
 mod entry;
-mod folder;
 mod instance;
 mod record;
 mod report;
@@ -372,7 +371,7 @@ impl Shared {
 /// # Errors
 /// [`ErrorKind::Unavailable`] if the index or the records are there and cannot be read.
 pub fn registry_entries(data_dir: &Path) -> Result<Vec<ProcessEntry>> {
-    let failed = |why: StoreError| Error::new(ErrorKind::Unavailable, format!("read the registry: {why}"));
+    let failed = |why: DatabaseError| Error::new(ErrorKind::Unavailable, format!("read the registry: {why}"));
     let mut entries = indexed(data_dir, &Wanted::All).map_err(failed)?;
     let indexed: HashSet<RunId> = entries.iter().map(|entry| entry.run).collect();
     let recorded = recorded(data_dir).map_err(|refusal| failed(refusal.into()))?;
@@ -404,16 +403,16 @@ pub fn registry_lookup(data_dir: &Path, wanted: &Wanted) -> Result<Vec<ProcessEn
 }
 
 /// What the index says; nothing, if what is there is no index.
-fn indexed(data_dir: &Path, wanted: &Wanted) -> Result<Vec<ProcessEntry>, StoreError> {
+fn indexed(data_dir: &Path, wanted: &Wanted) -> Result<Vec<ProcessEntry>, DatabaseError> {
     let Some(reader) = Reader::open(data_dir)? else { return Ok(Vec::new()) };
     match reader.entries(wanted) {
         Err(error) if is_no_index(&error) => Ok(Vec::new()),
-        read => read.map_err(|error| StoreError::Sqlite { path: data_dir.to_owned(), error }),
+        read => read.map_err(|error| DatabaseError::Sqlite { path: data_dir.to_owned(), error }),
     }
 }
 
 /// The index, and a word about a file that could not be used. A new one is told what the records know.
-fn open_index(data_dir: &Path) -> Result<(Writer, Option<String>), StoreError> {
+fn open_index(data_dir: &Path) -> Result<(Writer, Option<String>), DatabaseError> {
     let store::Opened { mut store, is_new, set_aside } = Store::open(data_dir)?;
     if is_new {
         // The index is a convenience: what cannot be copied into it is still in the records.

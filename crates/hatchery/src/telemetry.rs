@@ -25,6 +25,10 @@ pub enum Event {
     Pool(PoolEvent),
     /// A worker crashed, and what was done about it; a call is made again; a breaker opened or closed.
     Fault(FaultEvent),
+    /// A task in the background failed, and was started again.
+    Service(ServiceEvent),
+    /// What a look at all sessions found.
+    Session(SessionEvent),
 }
 
 /// What the parts of [`fault`](crate::fault) do, where a pool uses them.
@@ -175,6 +179,59 @@ pub enum RecycleReason {
     Unhealthy,
     /// It goes on with a call that was cancelled, beside others.
     Deaf,
+}
+
+/// The life of the tasks that work in the background.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ServiceEvent {
+    /// It panicked, or returned. What it works on is as it was, and no other service is concerned.
+    Failed {
+        /// Its name.
+        service: String,
+        /// "panicked: …", or that it returned.
+        reason: String,
+        /// How often it was started again before this.
+        restarts: u64,
+        /// How long it waits before it is started again; zero unless it fails too often.
+        after: Duration,
+    },
+    /// It works again.
+    Restarted {
+        /// Its name.
+        service: String,
+        /// How often it was started again, with this time.
+        restarts: u64,
+    },
+}
+
+/// What becomes of sessions, none in particular.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SessionEvent {
+    /// A look removed those that had expired.
+    Pruned {
+        /// How many.
+        count: usize,
+        /// How many are left.
+        remaining: usize,
+    },
+    /// A look found more than the warning threshold.
+    Accumulating {
+        /// How many there are.
+        current: usize,
+        /// How many there may be.
+        max: usize,
+        /// Whether none can be made any more.
+        is_full: bool,
+        /// Whether the settings want this said aloud.
+        strict: bool,
+    },
+    /// They are not written down, or something of what was written is lost.
+    Lost {
+        /// What and why, in words.
+        message: String,
+    },
 }
 
 /// What becomes of the run as a whole: the guardian that owns its processes.

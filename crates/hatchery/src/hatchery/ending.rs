@@ -27,6 +27,9 @@ impl Cleanup {
     }
 }
 
+/// How long a service may work on between two `await`s when everything ends.
+const SERVICE_PATIENCE: Duration = Duration::from_secs(1);
+
 impl Hatchery {
     /// Ends every pool: no new calls, those that wait fail with `unavailable`, those that run have the first of their pool's
     /// [`StopGraces`](crate::StopGraces) to finish; then SIGTERM, and after the second SIGKILL. Returns when every process is
@@ -47,6 +50,10 @@ impl Hatchery {
             crew.end(crew.shared.config.stop.within(longest));
         }
         self.crews_gone().await;
+        self.services.stop(SERVICE_PATIENCE).await;
+        let sessions = self.sessions.clone();
+        let _panicked = tokio::task::spawn_blocking(move || sessions.close()).await;
+        // Always last: whatever the others have left.
         self.run.end().await
     }
 

@@ -19,6 +19,7 @@ use crate::pool::{
 };
 use crate::process::{Containment, OnEscape, ResourceLimits};
 use crate::registry::Instance;
+use crate::session::SessionSettings;
 use crate::tool::ToolSpec;
 use crate::wire::Limits;
 use crate::worker::Heartbeat;
@@ -324,6 +325,13 @@ impl PoolBuilder {
     #[must_use]
     pub fn sweep_every(mut self, period: Duration) -> PoolBuilder {
         self.builder = self.builder.sweep_every(period);
+        self
+    }
+
+    /// See [`Builder::sessions`].
+    #[must_use]
+    pub fn sessions(mut self, settings: SessionSettings) -> PoolBuilder {
+        self.builder = self.builder.sessions(settings);
         self
     }
 

@@ -6,6 +6,7 @@
 mod chain;
 mod queue;
 mod talks;
+mod terms;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::call::{Affinity, Priority};
 use crate::id::{CallId, LifeId};
 use queue::{Place, Queue, Tenant};
 use talks::Talks;
+pub(crate) use terms::{Admission, Done, Occupant, Refusal, Retired, SessionWants, Step, Totals, Wants, Whereabouts};
 
 /// What the roster obeys.
 #[derive(Clone, Copy, Debug)]
@@ -46,35 +48,6 @@ pub(crate) struct Roster<C, W> {
     next_id: CallId,
     door: Door,
     totals: Totals,
-}
-
-/// What a call asks for, besides a worker.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Wants {
-    pub(crate) priority: Priority,
-    pub(crate) tenant: Option<Arc<str>>,
-    pub(crate) session: Option<SessionWants>,
-    /// After this it need not run.
-    pub(crate) expires: Option<Instant>,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct SessionWants {
-    pub(crate) id: Arc<str>,
-    /// Tells a session from one of the same name that was deleted before.
-    pub(crate) birth: u64,
-    pub(crate) affinity: Affinity,
-}
-
-/// How often what has happened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Totals {
-    /// Calls that were taken in.
-    pub(crate) requests: u64,
-    /// Of these, that had to wait.
-    pub(crate) queued: u64,
-    /// Calls that were refused for want of room in the queue.
-    pub(crate) saturated: u64,
 }
 
 /// One worker, from ready to gone.
@@ -140,84 +113,6 @@ enum Door {
     /// Those that wait are still served.
     Draining,
     Closed,
-}
-
-/// What is to be done.
-#[derive(Debug)]
-pub(crate) enum Step<C, W> {
-    /// "Write this call to this worker."
-    Send { id: CallId, call: C, worker: W },
-    /// "Tell this one that it will not run."
-    Drop(C, Refusal),
-}
-
-/// Why a call is not served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// Too many wait.
-    Full,
-    /// No more calls are taken; for the time being, if the pool drains.
-    Closed { draining: bool },
-    /// There is no worker, and none is to be expected soon.
-    NoWorkers,
-    /// Its session's worker is busy, and it does not wait.
-    Busy(LifeId),
-    /// Its session's worker is tainted.
-    Tainted(LifeId),
-    /// Its session's worker is gone, and what it knew of the session with it.
-    StateLost(LifeId),
-    /// Its time was over before a worker was free.
-    Expired,
-}
-
-/// The answer to a new call.
-#[derive(Debug)]
-pub(crate) enum Admission<C> {
-    /// It has a worker, or waits for one: the next steps say.
-    Admitted {
-        id: CallId,
-        waits: bool,
-    },
-    Refused(C, Refusal),
-}
-
-/// What the answer of a call means for its worker.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Done {
-    pub(crate) life: LifeId,
-    /// Calls that it has answered.
-    pub(crate) answered: u64,
-    /// It leaves, and this was its last one.
-    pub(crate) is_drained: bool,
-}
-
-/// What it means that a worker takes no more calls.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Retired {
-    /// It took some until now.
-    pub(crate) was_ready: bool,
-    /// It has none.
-    pub(crate) is_drained: bool,
-}
-
-/// Where a call was when it was given up.
-#[derive(Debug)]
-pub(crate) enum Whereabouts<C, W> {
-    /// It waited, and now never runs.
-    Queue(C),
-    /// This worker has it and is to be told.
-    Worker(W),
-    /// It has ended.
-    Nowhere,
-}
-
-/// What is known about a worker.
-pub(crate) struct Occupant<'a, W> {
-    pub(crate) life: LifeId,
-    pub(crate) state: &'static str,
-    pub(crate) is_barred: bool,
-    pub(crate) worker: Option<&'a W>,
-    pub(crate) load: usize,
 }
 
 /// To the end of a line, or to its head.
@@ -476,13 +371,19 @@ impl<C, W: Clone> Roster<C, W> {
         }
     }
 
-    /// Forgets to which workers those sessions were bound of which nobody knows any more.
-    pub(crate) fn retain_sessions(&mut self, is_known: impl Fn(&str, u64) -> bool) {
-        self.talks.retain(is_known);
+    /// The sessions that are bound to a worker.
+    pub(crate) fn sessions(&self) -> Vec<(Arc<str>, u64)> {
+        self.talks.bound_ones()
+    }
+
+    /// Forgets to which worker a session was bound.
+    pub(crate) fn forget_session(&mut self, session: &Arc<str>, birth: u64) {
+        self.talks.forget(session, birth);
     }
 
     /// The life that a session is bound to.
-    pub(crate) fn bound(&self, session: &str, birth: u64) -> Option<LifeId> {
+    #[cfg(test)]
+    fn bound(&self, session: &str, birth: u64) -> Option<LifeId> {
         self.talks.bound(session, birth)
     }
 

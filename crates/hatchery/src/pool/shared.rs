@@ -14,10 +14,11 @@ use super::seat::Order;
 use super::standing::Standing;
 use super::{Config, OnTimeout, roster};
 use crate::app::App;
-use crate::call::{CallOptions, Deadline, Stage};
+use crate::call::{Affinity, CallOptions, Deadline, Stage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CallId, LifeId, WorkerId};
 use crate::process::Terminator;
+use crate::session::Sessions;
 use crate::telemetry::{Emitter, Event, PoolEvent, RecycleReason};
 use crate::tool::{ToolSpec, near_match};
 use crate::value::Payload;
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) app: Arc<dyn App>,
     pub(crate) config: Config,
     pub(super) emitter: Emitter,
+    pub(super) sessions: Sessions,
     roster: Mutex<Roster<Call, Arc<Line>>>,
     /// Of the newest worker.
     tools: RwLock<Arc<Tools>>,
@@ -110,6 +112,7 @@ impl Shared {
         app: Arc<dyn App>,
         mut config: Config,
         emitter: Emitter,
+        sessions: Sessions,
         taints: Arc<TaintBook>,
     ) -> Shared {
         config.worker.max_in_flight = config.per_worker();
@@ -118,6 +121,7 @@ impl Shared {
             name: name.into(),
             app,
             emitter,
+            sessions,
             roster: Mutex::new(Roster::new(roster)),
             tools: RwLock::default(),
             terminators: Mutex::default(),
@@ -205,7 +209,7 @@ impl Shared {
         let wants = Wants {
             priority: options.priority,
             tenant: options.tenant.clone(),
-            session: self.session_of(options),
+            session: self.session_of(options)?,
             expires: [queue_deadline, call.deadline].into_iter().flatten().map(|deadline| deadline.at()).min(),
         };
         let (admission, step) = self.roster().admit(call, wants);
@@ -217,9 +221,25 @@ impl Shared {
         admitted
     }
 
-    fn session_of(&self, options: &CallOptions) -> Option<SessionWants> {
-        let id = options.session.as_deref()?;
-        Some(SessionWants { id: id.into(), birth: 0, affinity: options.affinity.unwrap_or(self.config.affinity) })
+    /// The session of a call is made if there is none.
+    fn session_of(&self, options: &CallOptions) -> Result<Option<SessionWants>> {
+        let Some(id) = options.session.as_deref() else { return Ok(None) };
+        let (birth, last_worker) = self.sessions.enter(id)?;
+        let affinity = options.affinity.unwrap_or(self.config.affinity);
+        // Of an earlier run of this program, which has taken its workers along.
+        let stranger = last_worker.filter(|last| last.run != self.sessions.run());
+        match stranger.filter(|_| affinity != Affinity::Hint) {
+            Some(last) => Err(state_lost(&last.worker, last.generation)),
+            None => Ok(Some(SessionWants { id: id.into(), birth, affinity })),
+        }
+    }
+
+    /// Forgets where sessions were bound that are no more.
+    pub(super) fn forget_sessions(&self) {
+        let bound = self.roster().sessions();
+        for (id, birth) in bound.into_iter().filter(|(id, birth)| !self.sessions.is_known(id, *birth)) {
+            self.roster().forget_session(&id, birth);
+        }
     }
 
     /// Does what the roster says, until it has nothing more to say.
@@ -257,8 +277,13 @@ impl Shared {
     }
 
     fn send(&self, id: CallId, call: Call, worker: &Arc<Line>) {
+        let session = call.session.clone();
         match worker.send(id, call) {
             Sent::Written => {
+                if let Some(session) = session {
+                    // Not the call's affair if there is no room for it, or no such session any more.
+                    let _ = self.sessions.store_worker(&session, &worker.id, worker.life.generation);
+                }
                 if self.config.capacity == super::Capacity::Hybrid && self.roster().is_full(worker.life) {
                     self.tell(PoolEvent::CapacityReached { worker: worker.id.clone() });
                 }
@@ -373,12 +398,7 @@ impl Shared {
                 "worker_tainted",
                 life,
             ),
-            Refusal::StateLost(life) => unavailable(
-                format!("worker {} is gone, and what it knew of this session with it", id(life)),
-                "session_state_lost",
-                life,
-            )
-            .with_retryable(false),
+            Refusal::StateLost(life) => state_lost(&id(life), life.generation),
             Refusal::Expired => {
                 self.counts.queue_timeouts.fetch_add(1, Ordering::Relaxed);
                 Error::new(ErrorKind::Deadline, format!("deadline passed {}", Stage::Queue))
@@ -494,6 +514,13 @@ impl Shared {
     fn lock_terminators(&self) -> MutexGuard<'_, HashMap<LifeId, Terminator>> {
         self.terminators.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn state_lost(worker: &WorkerId, generation: u64) -> Error {
+    let message =
+        format!("worker {worker} is gone, and what it knew of this session with it; delete the session to start over");
+    let details = serde_json::json!({"reason": "session_state_lost", "worker": worker, "generation": generation});
+    Error::new(ErrorKind::Unavailable, message).with_retryable(false).with_details(details)
 }
 
 impl Owner for Shared {

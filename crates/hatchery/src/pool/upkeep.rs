@@ -11,6 +11,7 @@ use super::seat::Order;
 use super::settings::Recycle;
 use super::{Crew, Shared};
 use crate::call::{Deadline, passed};
+use crate::error::ErrorKind;
 use crate::id::LifeId;
 use crate::run::Run;
 use crate::telemetry::{Event, RecycleReason, WorkerEvent};
@@ -31,6 +32,7 @@ struct Facts {
 pub(crate) async fn recycle(crew: Weak<Crew>) {
     let shares = RandomState::new();
     while let Some((shared, run)) = after(&crew, |shared| shared.config.recycle.check).await {
+        shared.forget_sessions();
         let settings = shared.config.recycle;
         if settings.ttl.is_none() && settings.max_rss.is_none() {
             continue;
@@ -105,7 +107,7 @@ async fn ask(shared: &Arc<Shared>, line: &Arc<Line>) -> Option<Result<(), String
         Ok(Ok(HealthBody { details, .. })) => Some(Err(in_words(details))),
         Ok(Err(error)) => Some(Err(format!("an answer that cannot be read: {error}"))),
         // Its death is told by others.
-        Err(error) if error.kind() == crate::ErrorKind::WorkerDied => None,
+        Err(error) if error.kind() == ErrorKind::WorkerDied => None,
         Err(error) => Some(Err(error.to_string())),
     }
 }

@@ -9,9 +9,9 @@ use std::io::Read;
 use serde::{Deserialize, Serialize};
 
 use super::Instance;
-use super::folder::{Folder, Refusal};
 use crate::id::RunId;
 use crate::process::{Mark, Remembered, boot_id};
+use crate::storage::{Folder, Refusal};
 
 mod own;
 

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::folder::{Folder, is_free};
 use super::record::{LOCK, RUNS, Record, Unreadable, pid_namespace, this_boot};
 use super::report::{Health, ProcessClass, SweepDetail, SweepOptions, SweepReport, SystemStatus};
 use super::store::Store;
@@ -16,6 +15,7 @@ use crate::id::RunId;
 use crate::process::{
     ADOPTED, Census, Ending, Mark, Proof, Remembered, Sighting, Standing, end_marked, obstacles, remove_groups_of,
 };
+use crate::storage::{Folder, is_free};
 use verdict::{Facts, Verdict, judge};
 
 mod cgroup;

@@ -1,9 +1,10 @@
 //! What a pool may be told beside its size: how it becomes what the rooms are told, and what does not go together.
 
 use super::*;
-use crate::pool::{
-    Affinity, Capacity, Concurrency, HealthCheck, Heartbeat, OnTimeout, Recycle, Restarts, StartBatches,
-};
+use crate::call::Affinity;
+use crate::fault::{CrashClass, CrashRetry};
+use crate::pool::{Capacity, Concurrency, HealthCheck, OnTimeout, Recycle, Restarts, StartBatches};
+use crate::worker::Heartbeat;
 
 const EVERYTHING: &str = r#"
 timeout_profile = "production_strict"

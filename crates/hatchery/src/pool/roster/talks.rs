@@ -97,13 +97,16 @@ impl Talks {
         self.forget_if_idle(&session.id);
     }
 
-    pub(super) fn retain(&mut self, is_known: impl Fn(&str, u64) -> bool) {
-        self.0.retain(|id, talk| {
-            if !is_known(id, talk.birth) {
-                talk.bound = None;
-            }
-            !talk.is_idle()
-        });
+    pub(super) fn bound_ones(&self) -> Vec<(Arc<str>, u64)> {
+        self.0.iter().filter(|(_, talk)| talk.bound.is_some()).map(|(id, talk)| (Arc::clone(id), talk.birth)).collect()
+    }
+
+    /// What waits goes on waiting.
+    pub(super) fn forget(&mut self, session: &Arc<str>, birth: u64) {
+        if let Some(talk) = self.0.get_mut(session).filter(|talk| talk.birth == birth) {
+            talk.bound = None;
+        }
+        self.forget_if_idle(session);
     }
 
     /// One of a deleted session of the same name starts over; calls of that one that still wait stay where they are.

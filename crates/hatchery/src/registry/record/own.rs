@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use rustix::process::geteuid;
 
 use super::super::Instance;
-use super::super::folder::{Folder, Refusal, lock};
 use super::{Header, LOCK, Line, RECORD, RUNS, Record};
+use crate::storage::{Folder, Refusal, lock};
 
 /// A record that got this long is written anew, without what is over.
 const REWRITE_AT: u64 = 1 << 20;

@@ -1,4 +1,4 @@
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::Arc;
 
 use super::*;
@@ -53,11 +53,11 @@ fn what_is_put_can_be_read_by_every_key_while_it_is_written() {
 #[test]
 fn every_key_has_an_index() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).unwrap().store;
+    let mut store = Store::open(folder.path()).unwrap().store;
     for key in ["run", "worker", "pid", "fingerprint"] {
         let query =
             format!("EXPLAIN QUERY PLAN SELECT * FROM processes WHERE {key} = 1 ORDER BY reserved_at, run, number");
-        let plan: String = store.connection.query_row(&query, [], |row| row.get("detail")).unwrap();
+        let plan: String = store.0.connection().query_row(&query, [], |row| row.get("detail")).unwrap();
         assert!(plan.starts_with("SEARCH ") && plan.contains(&format!("({key}=?)")), "{key}: {plan}");
     }
 }
@@ -91,7 +91,7 @@ fn a_file_that_is_no_database_is_kept_aside() {
         for old in std::fs::read_dir(folder.path()).unwrap().flatten() {
             std::fs::remove_file(old.path()).unwrap();
         }
-        std::fs::write(folder.path().join(FILE), &content).unwrap();
+        std::fs::write(folder.path().join(LAYOUT.file), &content).unwrap();
         is_kept_aside(folder.path(), &content);
     }
 }
@@ -99,11 +99,11 @@ fn a_file_that_is_no_database_is_kept_aside() {
 #[test]
 fn a_damaged_database_is_kept_aside() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(FILE);
+    let path = folder.path().join(LAYOUT.file);
     let mut store = Store::open(folder.path()).unwrap().store;
     let run = RunId::random();
     store.put(&(1..500).map(|number| entry(run, number)).collect::<Vec<_>>()).unwrap();
-    store.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    store.0.connection().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     drop(store);
     let mut bytes = std::fs::read(&path).unwrap();
     let middle = bytes.len() / 2;
@@ -115,8 +115,8 @@ fn a_damaged_database_is_kept_aside() {
 #[test]
 fn a_newer_file_is_kept_aside() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(FILE);
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", VERSION + 1).unwrap();
+    let path = folder.path().join(LAYOUT.file);
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", LAYOUT.version + 1).unwrap();
     let content = std::fs::read(&path).unwrap();
     is_kept_aside(folder.path(), &content);
 }
@@ -126,8 +126,8 @@ fn a_file_that_is_a_link_is_not_written() {
     let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let target = elsewhere.path().join("precious");
     std::fs::write(&target, "precious").unwrap();
-    std::os::unix::fs::symlink(&target, folder.path().join(FILE)).unwrap();
-    assert!(matches!(Store::open(folder.path()), Err(StoreError::Refused(_))));
+    std::os::unix::fs::symlink(&target, folder.path().join(LAYOUT.file)).unwrap();
+    assert!(matches!(Store::open(folder.path()), Err(DatabaseError::Refused(_))));
     assert_eq!(std::fs::read(&target).unwrap(), b"precious");
 }
 
@@ -163,7 +163,10 @@ fn a_writer_whose_file_is_set_aside_by_another_tells_the_new_one_everything() {
     let run = RunId::random();
     writer.put(Arc::new(entry(run, 1)));
     writer.flush();
-    set_aside(&Folder::base(folder.path()).unwrap()).unwrap();
+    for suffix in ["", "-wal", "-shm"] {
+        let name = |file| folder.path().join(format!("{file}{suffix}"));
+        std::fs::rename(name(LAYOUT.file), name("aside")).unwrap();
+    }
     writer.put(Arc::new(entry(run, 2)));
     writer.flush();
     assert_eq!(writer.loss(), None);
@@ -188,11 +191,12 @@ fn of_those_that_are_gone_the_last_hundred_are_remembered() {
 #[test]
 fn a_second_one_in_the_same_process_leaves_the_locks_of_the_first() {
     let folder = tempfile::tempdir().unwrap();
-    let first = Store::open(folder.path()).unwrap().store;
+    let mut first = Store::open(folder.path()).unwrap().store;
     first.runs().unwrap();
+    let inode = std::fs::metadata(folder.path().join(LAYOUT.file)).unwrap().ino();
     let locks = || {
         let locks = std::fs::read_to_string("/proc/locks").unwrap();
-        let of_file = format!(":{} ", first.inode);
+        let of_file = format!(":{inode} ");
         locks.lines().filter(|line| line.contains("POSIX") && line.contains(&of_file)).count()
     };
     let before = locks();

@@ -199,8 +199,7 @@ fn a_record_that_is_damaged_goes_once_nothing_can_belong_to_it() {
     let (run, held) = (damaged(), damaged());
     let newer = scene.dead_run(vec![], |_| {});
     std::fs::write(scene.record(&newer).join("record"), r#"{"version":1000}"#).unwrap();
-    let lock =
-        super::super::folder::lock(std::fs::File::open(scene.record(&held).join(LOCK)).unwrap()).unwrap().unwrap();
+    let lock = crate::storage::lock(std::fs::File::open(scene.record(&held).join(LOCK)).unwrap()).unwrap().unwrap();
     let mut process = run.process(3);
 
     let is_left = |run: &Left| scene.record(run).exists();

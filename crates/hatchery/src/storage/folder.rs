@@ -13,14 +13,14 @@ use rustix::process::geteuid;
 
 /// An open folder. What it was is what it stays, whatever is renamed.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(crate) struct Folder {
     fd: OwnedFd,
     path: PathBuf,
 }
 
 /// Why a folder or a file is not used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     #[error("{}: {error}", path.display())]
     Io { path: PathBuf, error: io::Error },
     /// Another user's, so it may say anything.
@@ -35,7 +35,7 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    pub(super) fn is_missing(&self) -> bool {
+    pub(crate) fn is_missing(&self) -> bool {
         matches!(self, Refusal::Io { error, .. } if error.kind() == io::ErrorKind::NotFound)
     }
 }
@@ -46,22 +46,22 @@ const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 impl Folder {
     /// The folder that the user named, made if need be. It may be a link, and shared: what is below may not.
-    pub(super) fn make_base(path: &Path) -> Result<Folder, Refusal> {
+    pub(crate) fn make_base(path: &Path) -> Result<Folder, Refusal> {
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| io_refusal(path, error))?;
         Folder::base(path)
     }
 
-    pub(super) fn base(path: &Path) -> Result<Folder, Refusal> {
+    pub(crate) fn base(path: &Path) -> Result<Folder, Refusal> {
         let fd = rustix::fs::open(path, FOLDER, Mode::empty()).map_err(|error| io_refusal(path, error.into()))?;
         Ok(Folder { fd, path: path.to_owned() })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The folder below, made if need be.
-    pub(super) fn make(&self, name: &str) -> Result<Folder, Refusal> {
+    pub(crate) fn make(&self, name: &str) -> Result<Folder, Refusal> {
         match mkdirat(&self.fd, name, MINE) {
             Ok(()) | Err(Errno::EXIST) => self.folder(name),
             Err(error) => Err(io_refusal(&self.path.join(name), error.into())),
@@ -69,7 +69,7 @@ impl Folder {
     }
 
     /// The folder below, if it is one, ours, and nobody else may write it.
-    pub(super) fn folder(&self, name: &str) -> Result<Folder, Refusal> {
+    pub(crate) fn folder(&self, name: &str) -> Result<Folder, Refusal> {
         let path = self.path.join(name);
         let fd = openat(&self.fd, name, FOLDER | OFlags::NOFOLLOW, Mode::empty()).map_err(|e| refusal(&path, e))?;
         checked(&path, &fd)?;
@@ -77,18 +77,18 @@ impl Folder {
     }
 
     /// Opens a file of ours.
-    pub(super) fn read(&self, name: &str) -> Result<File, Refusal> {
+    pub(crate) fn read(&self, name: &str) -> Result<File, Refusal> {
         self.file(name, OFlags::RDONLY)
     }
 
     /// Opens a file to add to its end, made if need be.
-    pub(super) fn append(&self, name: &str) -> Result<File, Refusal> {
+    pub(crate) fn append(&self, name: &str) -> Result<File, Refusal> {
         self.file(name, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE)
     }
 
     /// Makes sure that a file is there, and ours. One that is there is not opened: to close it would be to give back every
     /// POSIX lock that this process has on it.
-    pub(super) fn ensure(&self, name: &str) -> Result<(), Refusal> {
+    pub(crate) fn ensure(&self, name: &str) -> Result<(), Refusal> {
         match self.create(name) {
             Err(Refusal::Io { error, .. }) if error.kind() == io::ErrorKind::AlreadyExists => {
                 self.file(name, OFlags::PATH).map(drop)
@@ -98,7 +98,7 @@ impl Folder {
     }
 
     /// A file that was not there.
-    pub(super) fn create(&self, name: &str) -> Result<File, Refusal> {
+    pub(crate) fn create(&self, name: &str) -> Result<File, Refusal> {
         self.file(name, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL)
     }
 
@@ -114,18 +114,18 @@ impl Folder {
         Ok(File::from(fd))
     }
 
-    pub(super) fn rename(&self, from: &str, to: &str) -> Result<(), Refusal> {
+    pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), Refusal> {
         rustix::fs::renameat(&self.fd, from, &self.fd, to)
             .map_err(|error| io_refusal(&self.path.join(to), error.into()))
     }
 
     /// The lock on the folder itself, as [`lock`]. It can be had on a disk that cannot be written.
-    pub(super) fn lock(&self) -> io::Result<Option<File>> {
+    pub(crate) fn lock(&self) -> io::Result<Option<File>> {
         lock(File::from(openat(&self.fd, ".", FOLDER, Mode::empty())?))
     }
 
     /// The names in it.
-    pub(super) fn names(&self) -> Result<Vec<String>, Refusal> {
+    pub(crate) fn names(&self) -> Result<Vec<String>, Refusal> {
         let mut dir = Dir::read_from(&self.fd).map_err(|error| io_refusal(&self.path, error.into()))?;
         let mut names = Vec::new();
         while let Some(entry) = dir.read() {
@@ -136,7 +136,7 @@ impl Folder {
     }
 
     /// Removes the folder below and the files in it. It is gone or not ours to remove: either is fine.
-    pub(super) fn remove(&self, name: &str) -> Result<(), Refusal> {
+    pub(crate) fn remove(&self, name: &str) -> Result<(), Refusal> {
         let folder = match self.folder(name) {
             Err(refusal) if refusal.is_missing() => return Ok(()),
             folder => folder?,
@@ -153,7 +153,7 @@ impl Folder {
 
 /// The lock, or `None` if somebody else has it. It is held until the file is closed, here and in every copy of the
 /// descriptor.
-pub(super) fn lock(file: File) -> io::Result<Option<File>> {
+pub(crate) fn lock(file: File) -> io::Result<Option<File>> {
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file)),
         Err(Errno::WOULDBLOCK) => Ok(None),
@@ -162,7 +162,7 @@ pub(super) fn lock(file: File) -> io::Result<Option<File>> {
 }
 
 /// Whether nobody holds the lock. Asking does not keep anybody else from asking.
-pub(super) fn is_free(file: &File) -> bool {
+pub(crate) fn is_free(file: &File) -> bool {
     rustix::fs::flock(file, FlockOperation::NonBlockingLockShared).is_ok()
 }
 
