@@ -2,7 +2,7 @@
 
 For each kind of work, the calls per second with 1, 2 and 4 calls in flight, in a worker of that many threads. One
 that releases the GIL (hashing) gains on every build; one in plain Python only on a free-threaded one. `echo` shows
-what the loop itself costs. The figures are the best of five rounds, as other programs only ever add to the time.
+what the loop itself costs. The figures are the best of many short rounds, as other programs only ever add to the time.
 """
 
 import json
@@ -37,8 +37,8 @@ def waits(): time.sleep(0.01)
 @tool
 async def waits_async(): await asyncio.sleep(0.01)
 """
-ROUNDS = 5
-CALLS = {"echo": 4000, "echo_async": 2000, "hashes": 60, "loops": 60, "waits": 60, "waits_async": 60}
+ROUNDS = 25
+CALLS = {"echo": 1000, "echo_async": 500, "hashes": 24, "loops": 12, "waits": 12, "waits_async": 12}
 
 
 def main(python: str) -> None:
