@@ -1,7 +1,7 @@
 //! Host programs with habits of their own. Those that concern the whole process run in one of their own: this test
 //! binary, started again for one test.
 
-use std::sync::atomic::{AtomicI32, AtomicUsize};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::process::{WaitOptions, wait};
 
@@ -154,18 +154,23 @@ async fn alone_with_a_signal_handler() {
     stop(pair.keeper()).await;
     guardian.close();
     until("its guardian has ended", || state_of(pair.guardian()).is_none_or(|state| state == 'Z')).await;
-    let listener = AtomicI32::new(0);
-    let tasks = fs::read_dir("/proc/self/task").unwrap().flatten();
-    for task in tasks.filter(|task| fs::read_to_string(task.path().join("comm")).unwrap() == "hatchery-guardi\n") {
-        listener.store(task.file_name().to_str().unwrap().parse().unwrap(), Ordering::Relaxed);
-    }
     until("many signals are handled", || {
-        // SAFETY: no pointers; a thread of this process, or none.
-        unsafe { libc::syscall(libc::SYS_tgkill, std::process::id(), listener.load(Ordering::Relaxed), libc::SIGUSR1) };
+        for listener in threads_called("hatchery-guardi") {
+            // SAFETY: no pointers; a thread of this process, or none.
+            unsafe { libc::syscall(libc::SYS_tgkill, std::process::id(), listener, libc::SIGUSR1) };
+        }
         HANDLED.load(Ordering::Relaxed) > 50
     })
     .await;
     assert_eq!(state_of(pair.keeper()), Some('T'), "the keeper was not waited for");
     send(pair.keeper(), Signal::CONT);
     assert!(guardian.closed(DEADLINE).await);
+}
+
+/// Of this process, by what the kernel calls them.
+fn threads_called(name: &str) -> Vec<i32> {
+    let tasks = fs::read_dir("/proc/self/task").unwrap().flatten();
+    let is_called_so =
+        |task: &fs::DirEntry| fs::read_to_string(task.path().join("comm")).is_ok_and(|comm| comm.trim_end() == name);
+    tasks.filter(is_called_so).map(|task| task.file_name().to_str().unwrap().parse().unwrap()).collect()
 }
