@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::broadcast;
 
-use crate::app::App;
+use crate::app::{App, Launch, LaunchContext};
 use crate::config::{self, InstanceConfig};
 use crate::doctor;
 use crate::error::{Error, ErrorKind, Result};
@@ -30,6 +30,7 @@ use crate::service::{Intensity, ServiceStatus, Services};
 use crate::session::{SessionSettings, Sessions};
 use crate::telemetry::{Emitter, Event, SessionEvent};
 use crate::tool::{ToolSpec, near_match};
+use crate::worker::Profile;
 
 pub use ending::Cleanup;
 pub use pool_builder::PoolBuilder;
@@ -264,6 +265,19 @@ async fn keep_house(run: Weak<Run>, period: Duration) {
     }
 }
 
+/// The app of a pool whose workers are no processes.
+struct NoProgram(Arc<dyn Profile>);
+
+impl App for NoProgram {
+    fn launch(&self, _worker: &LaunchContext<'_>) -> Result<Launch> {
+        Err(Error::new(ErrorKind::Internal, format!("workers of the profile {} are no processes", self.describe())))
+    }
+
+    fn describe(&self) -> String {
+        self.0.metadata().name
+    }
+}
+
 /// A worker that was tainted gets calls again when its time is over, or when somebody says so.
 async fn keep_taints(taints: Arc<TaintBook>, crews: Vec<Arc<Crew>>) {
     loop {
@@ -293,6 +307,14 @@ impl Builder {
     /// Adds a pool of one worker; the returned builder configures it.
     pub fn pool(self, name: &str, app: impl App) -> PoolBuilder {
         PoolBuilder { builder: self, name: name.to_owned(), app: Arc::new(app), config: pool::Config::new() }
+    }
+
+    /// Adds a pool of one worker of the embedder's own kind; the returned builder configures it. What concerns processes does not
+    /// concern it.
+    pub fn pool_of(self, name: &str, profile: impl Profile) -> PoolBuilder {
+        let profile: Arc<dyn Profile> = Arc::new(profile);
+        let config = pool::Config { profile: Some(Arc::clone(&profile)), ..pool::Config::new() };
+        PoolBuilder { builder: self, name: name.to_owned(), app: Arc::new(NoProgram(profile)), config }
     }
 
     /// A function of this process that workers may call as `ctx.call(name, **arguments)`. The arguments object is

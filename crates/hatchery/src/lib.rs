@@ -107,4 +107,6 @@ pub use telemetry::{
 pub use tool::{Parameter, ToolSpec};
 pub use value::{Array, Binary, Element, Payload, UnserializableInfo, is_unserializable, unserializable_info};
 pub use wire::{Limits, Telemetry};
-pub use worker::Heartbeat;
+pub use worker::{
+    Heartbeat, Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, ProfileWorker, WorkerContext,
+};

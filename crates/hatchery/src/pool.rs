@@ -36,7 +36,7 @@ use crate::telemetry::{PoolEvent, RecycleReason};
 use crate::tool::ToolSpec;
 use crate::value::Payload;
 use crate::wire::Telemetry;
-use crate::worker::{self, Line, Sink};
+use crate::worker::{self, Line, Profile, Sink};
 
 pub(crate) use crew::Crew;
 use guard::After;
@@ -97,7 +97,7 @@ impl StopGraces {
 pub(crate) const MAX_WORKERS: usize = 1024;
 
 /// What a pool obeys.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Config {
     pub(crate) workers: usize,
     pub(crate) max_queue: usize,
@@ -116,6 +116,8 @@ pub(crate) struct Config {
     pub(crate) stop: StopGraces,
     pub(crate) containment: Containment,
     pub(crate) worker: worker::Config,
+    /// What makes the workers, where they are no processes.
+    pub(crate) profile: Option<Arc<dyn Profile>>,
 }
 
 impl Config {
@@ -125,6 +127,9 @@ impl Config {
 
     /// Calls that one worker may have at once.
     pub(crate) fn per_worker(&self) -> usize {
+        if let (Some(profile), Capacity::Pool | Capacity::Hybrid) = (&self.profile, self.capacity) {
+            return profile.capacity().max(1);
+        }
         match (self.capacity, self.concurrency) {
             (Capacity::Profile, _) | (_, Concurrency::Process) => 1,
             (_, Concurrency::Thread { threads_per_worker }) => threads_per_worker,

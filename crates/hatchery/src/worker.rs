@@ -5,6 +5,8 @@ mod heartbeat;
 mod hello;
 mod inflight;
 mod life;
+mod own;
+mod profile;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -13,6 +15,7 @@ mod voice;
 pub use heartbeat::Heartbeat;
 pub(crate) use inflight::{Answered, Inflight, Item, Sink};
 pub(crate) use life::{Exit, Seat, run};
+pub use profile::{Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, ProfileWorker, WorkerContext};
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -98,13 +101,27 @@ pub(crate) struct Call {
 /// The bytes that a stream may send before its reader has taken any.
 pub(crate) const STREAM_WINDOW: u32 = 1 << 20;
 
-/// A worker that is ready: calls are written to it from whatever thread has them.
+/// A worker that is ready: calls are given to it from whatever thread has them.
 pub(crate) struct Line {
     pub(crate) id: WorkerId,
     pub(crate) life: LifeId,
-    pub(crate) pid: i32,
+    /// `None` where it is no process.
+    pub(crate) pid: Option<i32>,
     pub(crate) started_at: SystemTime,
     pub(crate) tools: Arc<[ToolSpec]>,
+    means: Means,
+}
+
+/// How it is reached.
+enum Means {
+    Wire(WireLine),
+    Own(Arc<own::OwnLine>),
+}
+
+/// A process that speaks the native wire.
+struct WireLine {
+    /// For people.
+    id: WorkerId,
     /// What the worker accepts.
     terms: Terms,
     data: Arc<Outbox<pipe::Sender>>,
@@ -128,8 +145,70 @@ pub(crate) enum Sent {
 }
 
 impl Line {
-    /// Writes the call.
+    /// Gives it the call.
     pub(crate) fn send(self: &Arc<Line>, id: CallId, call: Call) -> Sent {
+        match &self.means {
+            Means::Wire(wire) => wire.send(self, id, call),
+            Means::Own(own) => {
+                own.send(id, call);
+                Sent::Written
+            }
+        }
+    }
+
+    /// Asks the worker to give the call up, and sees to it that the worker ends if it does not.
+    pub(crate) fn cancel(&self, id: CallId) {
+        match &self.means {
+            Means::Wire(wire) => wire.cancel(id),
+            Means::Own(own) => own.cancel(id),
+        }
+    }
+
+    /// Lets a stream send this many bytes more.
+    pub(crate) fn credit(&self, id: CallId, bytes: u32) {
+        if let Means::Wire(wire) = &self.means {
+            wire.credit(id, bytes);
+        }
+    }
+
+    /// Whether it has something to say about its own state.
+    pub(crate) fn can_say_how_it_is(&self) -> bool {
+        match &self.means {
+            Means::Wire(wire) => wire.terms.capabilities.contains(Capability::Health),
+            Means::Own(_) => true,
+        }
+    }
+
+    /// How many calls it has answered.
+    pub(crate) fn answered(&self) -> Answered {
+        match &self.means {
+            Means::Wire(wire) => wire.inflight.answered(),
+            Means::Own(own) => own.answered(),
+        }
+    }
+
+    /// Calls that it has, if others than the pool give it some.
+    pub(crate) fn load(&self) -> Option<usize> {
+        match &self.means {
+            Means::Wire(_) => None,
+            Means::Own(own) => own.load(),
+        }
+    }
+
+    /// Sets what telemetry the worker sends from now on.
+    pub(crate) fn telemetry(&self, settings: &Telemetry) -> Result<()> {
+        match &self.means {
+            Means::Wire(wire) => wire.telemetry(settings),
+            Means::Own(_) => {
+                let message = format!("worker {} is of a profile that sends no telemetry", self.id);
+                Err(Error::new(ErrorKind::Unavailable, message).with_retryable(false))
+            }
+        }
+    }
+}
+
+impl WireLine {
+    fn send(&self, line: &Arc<Line>, id: CallId, call: Call) -> Sent {
         let credit = matches!(call.sink, Sink::Stream(_)).then_some(STREAM_WINDOW);
         let mut next_id = self.next_id.lock().unwrap_or_else(PoisonError::into_inner);
         let wire = *next_id;
@@ -141,7 +220,7 @@ impl Line {
             }
         };
         if let Sink::Stream(caller) = &call.sink {
-            let _given_up = caller.send(Item::Begun(Arc::clone(self)));
+            let _given_up = caller.send(Item::Begun(Arc::clone(line)));
         }
         let Call { sink, ref correlation_id, .. } = call;
         match self.inflight.open(wire, id, sink, Arc::clone(correlation_id), credit.unwrap_or(0)) {
@@ -155,8 +234,7 @@ impl Line {
         }
     }
 
-    /// Asks the worker to give the call up, and sees to it that the worker ends if it does not.
-    pub(crate) fn cancel(&self, id: CallId) {
+    fn cancel(&self, id: CallId) {
         let Some(wire) = self.inflight.wire_id(id) else { return };
         // Without the capability there is no such frame; the grace runs all the same.
         if let Ok(frame) = Encoded::bare(Kind::Cancel, wire, &self.terms) {
@@ -165,8 +243,7 @@ impl Line {
         let _dying = self.cancelled.send(wire);
     }
 
-    /// Lets a stream send this many bytes more.
-    pub(crate) fn credit(&self, id: CallId, bytes: u32) {
+    fn credit(&self, id: CallId, bytes: u32) {
         if let Some(wire) = self.inflight.grant(id, bytes)
             && let Ok(frame) = Encoded::credit(wire, bytes, &self.terms)
         {
@@ -174,18 +251,7 @@ impl Line {
         }
     }
 
-    /// Whether it has something to say about its own state.
-    pub(crate) fn can_say_how_it_is(&self) -> bool {
-        self.terms.capabilities.contains(Capability::Health)
-    }
-
-    /// How many calls it has answered.
-    pub(crate) fn answered(&self) -> Answered {
-        self.inflight.answered()
-    }
-
-    /// Sets what telemetry the worker sends from now on.
-    pub(crate) fn telemetry(&self, settings: &Telemetry) -> Result<()> {
+    fn telemetry(&self, settings: &Telemetry) -> Result<()> {
         self.needs(Capability::TelemetryControl)?;
         let frame = Encoded::message(Kind::Telemetry, 0, settings, &self.terms).map_err(|error| error.unsent())?;
         self.control.send(frame).map_err(|_| self.gone())

@@ -176,6 +176,7 @@ impl Seat {
             pool: Arc::clone(&self.shared.name),
             run: Arc::clone(&self.hiring.run),
             app: Arc::clone(&self.shared.app),
+            profile: self.shared.config.profile.clone(),
             config: self.shared.config.worker.clone(),
             emitter: self.hiring.emitter.clone(),
             host_tools: Arc::clone(&self.hiring.host_tools),

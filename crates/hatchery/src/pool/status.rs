@@ -163,9 +163,9 @@ impl Shared {
         let answered = it.worker.map(|line| line.answered()).unwrap_or_default();
         WorkerStatus {
             state: it.state,
-            pid: it.worker.map(|line| line.pid),
+            pid: it.worker.and_then(|line| line.pid),
             generation: it.life.generation,
-            in_flight: it.load,
+            in_flight: it.worker.and_then(|line| line.load()).map_or(it.load, |load| load.max(it.load)),
             calls: answered.calls,
             errors: answered.errors,
             started_at: it.worker.and_then(|line| since(line.started_at)),

@@ -130,10 +130,10 @@ async fn after(crew: &Weak<Crew>, pause: impl Fn(&Shared) -> Duration) -> Option
 }
 
 async fn measure(line: &Arc<Line>, run: &Arc<Run>, settings: Recycle, shares: &RandomState) -> Facts {
-    let (run, pid) = (Arc::clone(run), line.pid);
-    let rss = match settings.max_rss {
+    let run = Arc::clone(run);
+    let rss = match settings.max_rss.and(line.pid) {
         // Reads many files.
-        Some(_) => tokio::task::spawn_blocking(move || run.resident_bytes(pid)).await.ok().flatten(),
+        Some(pid) => tokio::task::spawn_blocking(move || run.resident_bytes(pid)).await.ok().flatten(),
         None => None,
     };
     Facts {

@@ -16,7 +16,7 @@ use super::heartbeat::{Act, Beat};
 use super::hello;
 use super::reader::Verdict;
 use super::voice::Voice;
-use super::{Config, Inflight, Line, Owner, Stop, WireId};
+use super::{Config, Inflight, Line, Means, Owner, Profile, Stop, WireId, WireLine, own};
 use crate::app::{App, Launch};
 use crate::call::{Deadline, passed};
 use crate::error::{Error, ErrorKind, Result};
@@ -39,6 +39,8 @@ pub(crate) struct Seat {
     pub(crate) pool: Arc<str>,
     pub(crate) run: Arc<Run>,
     pub(crate) app: Arc<dyn App>,
+    /// Makes the worker, where it is no process.
+    pub(crate) profile: Option<Arc<dyn Profile>>,
     pub(crate) config: Config,
     pub(crate) emitter: Emitter,
     pub(crate) host_tools: Arc<HostTools>,
@@ -84,6 +86,9 @@ pub(crate) enum Exit {
 
 /// One life. Ends when the process is gone and reaped. If this future is dropped, the process is killed.
 pub(crate) async fn run(seat: Arc<Seat>, mut stop: Stop) -> Exit {
+    if let Some(profile) = &seat.profile {
+        return own::run(Arc::clone(&seat), Arc::clone(profile), stop).await;
+    }
     let never_ready = |error: Error| Exit::NeverReady(error.context(format_args!("start worker {}", seat.id)));
     let mut life = match Life::begin(Arc::clone(&seat), &mut stop).await {
         Ok(Some(life)) => life,
@@ -183,15 +188,18 @@ impl Life {
         let line = Arc::new(Line {
             id: seat.id.clone(),
             life: seat.life,
-            pid: self.child.identity().pid().get(),
+            pid: Some(self.child.identity().pid().get()),
             started_at: SystemTime::now(),
             tools: ready.tools.into(),
-            terms,
-            data: Arc::clone(&self.data_out),
-            control: Arc::clone(&self.control_out),
-            inflight: Arc::clone(&self.open_calls.0),
-            cancelled: self.tell_cancelled.clone(),
-            next_id: Mutex::new(1),
+            means: Means::Wire(WireLine {
+                id: seat.id.clone(),
+                terms,
+                data: Arc::clone(&self.data_out),
+                control: Arc::clone(&self.control_out),
+                inflight: Arc::clone(&self.open_calls.0),
+                cancelled: self.tell_cancelled.clone(),
+                next_id: Mutex::new(1),
+            }),
         });
         seat.emitter.emit(Event::Worker(WorkerEvent::Ready { worker: seat.id.clone(), took: self.born.elapsed() }));
         seat.owner.ready(line);
@@ -349,7 +357,7 @@ impl Life {
 }
 
 /// Waits for the pool's word. A pool that is gone means: at once.
-async fn told(stop: &mut Stop) -> Escalation {
+pub(super) async fn told(stop: &mut Stop) -> Escalation {
     match stop.wait_for(Option::is_some).await {
         Ok(how) => how.unwrap_or(Escalation::AT_ONCE),
         Err(_) => Escalation::AT_ONCE,

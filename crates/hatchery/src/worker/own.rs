@@ -1,0 +1,180 @@
+//! The life of a worker that is no process: made by a [`Profile`], served by tasks of this program.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::life::told;
+use super::{
+    Answered, Call, Exit, Line, Means, Owner, Profile, ProfileCall, ProfileWorker, Seat, Sink, Stop, WorkerContext,
+};
+use crate::call::{Deadline, passed};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::CallId;
+use crate::process::Escalation;
+use crate::telemetry::{Event, WorkerEvent};
+use crate::value::Payload;
+use crate::wire::HEALTH_TOOL;
+
+/// The calls of one worker.
+pub(super) struct OwnLine {
+    worker: Arc<dyn ProfileWorker>,
+    owner: Arc<dyn Owner>,
+    runtime: Handle,
+    open: Mutex<HashMap<CallId, AbortHandle>>,
+    /// How many are open; what ends them is told by it.
+    count: watch::Sender<usize>,
+    calls: AtomicU64,
+    errors: AtomicU64,
+}
+
+impl OwnLine {
+    pub(super) fn send(self: &Arc<OwnLine>, id: CallId, call: Call) {
+        let Call { tool, arguments, correlation_id, session, deadline, sink } = call;
+        let deadline = deadline.map(|deadline| deadline.at());
+        let call = ProfileCall { tool, arguments, correlation_id, session, deadline };
+        let place = Place { line: Arc::clone(self), id, sink: Some(sink) };
+        self.count.send_modify(|count| *count += 1);
+        let mut open = self.open();
+        let task = self.runtime.spawn(async move {
+            let result = place.line.answer(call).await;
+            place.end(result);
+        });
+        open.insert(id, task.abort_handle());
+    }
+
+    pub(super) fn cancel(&self, id: CallId) {
+        if let Some(task) = self.open().get(&id) {
+            task.abort();
+        }
+    }
+
+    pub(super) fn answered(&self) -> Answered {
+        Answered { calls: self.calls.load(Ordering::Relaxed), errors: self.errors.load(Ordering::Relaxed) }
+    }
+
+    pub(super) fn load(&self) -> Option<usize> {
+        self.worker.load()
+    }
+
+    async fn answer(&self, call: ProfileCall) -> Result<Payload> {
+        if &*call.tool != HEALTH_TOOL {
+            return self.worker.execute(call).await;
+        }
+        let unwell = self.worker.health().await.err().map(|error| error.to_string());
+        Payload::encode(&serde_json::json!({
+            "healthy": unwell.is_none(),
+            "details": unwell.map(|message| serde_json::json!({ "message": message })),
+        }))
+    }
+
+    /// Waits for those that are open, at most so long, and ends those that are left.
+    async fn finish(&self, how: Escalation) {
+        let mut count = self.count.subscribe();
+        let finished = tokio::time::timeout(how.ask, count.wait_for(|count| *count == 0)).await.is_ok();
+        if !finished {
+            self.open().values().for_each(AbortHandle::abort);
+        }
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<CallId, AbortHandle>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call that is open. However its task ends, its caller hears of it, and its place is free.
+struct Place {
+    line: Arc<OwnLine>,
+    id: CallId,
+    sink: Option<Sink>,
+}
+
+impl Place {
+    fn end(mut self, result: Result<Payload>) {
+        self.tell(result);
+    }
+
+    /// The place is free before the caller knows.
+    fn tell(&mut self, result: Result<Payload>) {
+        let Some(sink) = self.sink.take() else { return };
+        self.line.open().remove(&self.id);
+        self.line.calls.fetch_add(1, Ordering::Relaxed);
+        self.line.errors.fetch_add(u64::from(result.is_err()), Ordering::Relaxed);
+        self.line.owner.done(self.id);
+        match (sink, result) {
+            (Sink::Unary(caller), result) => drop(caller.send(result)),
+            (sink, Err(error)) => sink.fail(error),
+            (sink, Ok(_)) => sink.fail(Error::new(ErrorKind::Unavailable, "this pool's profile serves no streams")),
+        }
+        self.line.count.send_modify(|count| *count -= 1);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let what = if std::thread::panicking() { "the worker panicked in this call" } else { "the call was cancelled" };
+        let kind = if std::thread::panicking() { ErrorKind::Internal } else { ErrorKind::Cancelled };
+        self.tell(Err(Error::new(kind, what)));
+    }
+}
+
+/// One life. Ends when the worker has stopped.
+pub(super) async fn run(seat: Arc<Seat>, profile: Arc<dyn Profile>, mut stop: Stop) -> Exit {
+    let never_ready = |error: Error| Exit::NeverReady(error.context(format_args!("start worker {}", seat.id)));
+    let born = Instant::now();
+    let worker = match start(&seat, &*profile, &mut stop).await {
+        Ok(worker) => worker,
+        Err(error) => return never_ready(error),
+    };
+    let line = Arc::new(OwnLine {
+        worker: Arc::clone(&worker),
+        owner: Arc::clone(&seat.owner),
+        runtime: Handle::current(),
+        open: Mutex::default(),
+        count: watch::Sender::new(0),
+        calls: AtomicU64::new(0),
+        errors: AtomicU64::new(0),
+    });
+    let tools: Vec<_> = worker.tools().into_iter().filter(|tool| !tool.streaming).collect();
+    seat.emitter.emit(Event::Worker(WorkerEvent::Ready { worker: seat.id.clone(), took: born.elapsed() }));
+    seat.owner.ready(Arc::new(Line {
+        id: seat.id.clone(),
+        life: seat.life,
+        pid: None,
+        started_at: SystemTime::now(),
+        tools: tools.into(),
+        means: Means::Own(Arc::clone(&line)),
+    }));
+    let (how, error) = tokio::select! {
+        biased;
+        how = told(&mut stop) => (how, Error::new(ErrorKind::Cancelled, format!("worker {} was shut down", seat.id))),
+        error = worker.ended() => (Escalation::AT_ONCE, Error::new(ErrorKind::WorkerDied, format!("worker {} ended: {error}", seat.id))),
+    };
+    seat.owner.retired(seat.life);
+    line.finish(how).await;
+    worker.stop(how.into()).await;
+    let expected = error.kind() == ErrorKind::Cancelled;
+    let gone = WorkerEvent::Gone { worker: seat.id.clone(), how: error.to_string(), expected, took: born.elapsed() };
+    seat.emitter.emit(Event::Worker(gone));
+    Exit::Served(error)
+}
+
+async fn start(seat: &Seat, profile: &dyn Profile, stop: &mut Stop) -> Result<Arc<dyn ProfileWorker>> {
+    let context = WorkerContext { worker: seat.id.clone(), generation: seat.life.generation };
+    let deadline = seat.config.start.and_then(|allowed| Deadline::after(std::time::Instant::now(), allowed));
+    tokio::select! {
+        biased;
+        _how = told(stop) => Err(Error::new(ErrorKind::Cancelled, "the pool is shut down")),
+        worker = profile.start(context) => worker,
+        () = passed(deadline) => Err(match deadline {
+            Some(deadline) => deadline.error(crate::call::Stage::Start),
+            None => Error::new(ErrorKind::Deadline, "deadline passed"),
+        }),
+    }
+}

@@ -1,0 +1,118 @@
+//! Workers of an embedder's own kind: not a process that speaks the wire, but whatever the embedder makes of it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::error::{Error, Result};
+use crate::id::WorkerId;
+use crate::process::Escalation;
+use crate::tool::ToolSpec;
+use crate::value::Payload;
+
+/// A future that a trait can return.
+pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// How the workers of a pool are made, where they are not processes that speak the native wire: threads of the host, connections to
+/// a service elsewhere, a model in this very process. Everything else is the pool's as ever: queue, affinity, deadlines,
+/// recycling, breakers, retries.
+///
+/// The built-in profiles are [`Concurrency::Process`](crate::Concurrency::Process) and
+/// [`Concurrency::Thread`](crate::Concurrency::Thread). `examples/own_profile` is one of this kind.
+pub trait Profile: Send + Sync + 'static {
+    /// What it is called, and what there is to know of it.
+    fn metadata(&self) -> ProfileMetadata;
+
+    /// Calls that one worker may have at once. Asked once, when the pool starts. Default: 1.
+    fn capacity(&self) -> usize {
+        1
+    }
+
+    /// Makes a worker, and returns when it takes calls. Dropped when the pool ends first, or the start takes too long; nothing of
+    /// it may be left then.
+    ///
+    /// # Errors
+    /// Why there is none; [`ErrorKind::Validation`](crate::ErrorKind::Validation) if trying again cannot help. The pool puts
+    /// the worker's name in front of the message.
+    fn start(&self, worker: WorkerContext) -> Later<'_, Result<Arc<dyn ProfileWorker>>>;
+}
+
+/// What a [`Profile`] says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProfileMetadata {
+    /// One word, like `threads`.
+    pub name: String,
+    /// A sentence for people.
+    pub description: String,
+}
+
+/// For whom a worker is made.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct WorkerContext {
+    /// Its id; one that replaces another has the same.
+    pub worker: WorkerId,
+    /// Which of those with this id it is, from 1.
+    pub generation: u64,
+}
+
+/// One worker of a [`Profile`]. Dropped by the pool when it is over.
+pub trait ProfileWorker: Send + Sync + 'static {
+    /// What it can be asked. Asked once. Streaming tools are not served by profiles, and left out.
+    fn tools(&self) -> Vec<ToolSpec>;
+
+    /// Runs one call. The future is dropped if the call is cancelled; its place is free then. A panic fails the call, and
+    /// nothing else.
+    fn execute(&self, call: ProfileCall) -> Later<'_, Result<Payload>>;
+
+    /// Calls that it has at this moment, if others than the pool give it calls. Only told, in
+    /// [`WorkerStatus::in_flight`](crate::WorkerStatus::in_flight).
+    fn load(&self) -> Option<usize> {
+        None
+    }
+
+    /// Whether it is well. Asked when it has nothing to do. Default: yes.
+    fn health(&self) -> Later<'_, Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Resolves when it is over by itself, with the reason; another follows. Default: never.
+    fn ended(&self) -> Later<'_, Error> {
+        Box::pin(std::future::pending())
+    }
+
+    /// Ends it, within these graces. Its calls are over by then. Nothing of it may be left when this returns.
+    fn stop(&self, graces: ProfileGraces) -> Later<'_, ()>;
+}
+
+/// What a worker of a [`Profile`] has to leave: as [`StopGraces`](crate::StopGraces) says, or nothing when everything ends at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProfileGraces {
+    /// By itself.
+    pub ask: std::time::Duration,
+    /// After that, if it is pressed.
+    pub term: std::time::Duration,
+}
+
+impl From<Escalation> for ProfileGraces {
+    fn from(how: Escalation) -> ProfileGraces {
+        ProfileGraces { ask: how.ask, term: how.term }
+    }
+}
+
+/// One call of a tool.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ProfileCall {
+    /// The tool.
+    pub tool: Arc<str>,
+    /// Its arguments, a JSON object.
+    pub arguments: Payload,
+    /// The id under which the call appears everywhere.
+    pub correlation_id: Arc<str>,
+    /// The session, if it is one's.
+    pub session: Option<String>,
+    /// When its caller waits no longer. The pool sees to it.
+    pub deadline: Option<Instant>,
+}
