@@ -19,7 +19,7 @@ pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// recycling, breakers, retries.
 ///
 /// The built-in profiles are [`Concurrency::Process`](crate::Concurrency::Process) and
-/// [`Concurrency::Thread`](crate::Concurrency::Thread). `examples/own_profile` is one of this kind.
+/// [`Concurrency::Thread`](crate::Concurrency::Thread). `cargo run --example own_profile` runs one of this kind.
 pub trait Profile: Send + Sync + 'static {
     /// What it is called, and what there is to know of it.
     fn metadata(&self) -> ProfileMetadata;

@@ -15,6 +15,7 @@ mod host_tools;
 mod ladder;
 mod machines;
 mod numpy;
+mod own_profile;
 mod starts;
 mod streams;
 mod values;
