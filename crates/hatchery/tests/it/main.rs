@@ -8,6 +8,7 @@ mod cleanup;
 mod containment;
 mod embedder;
 mod ends;
+mod engine;
 mod examples;
 mod faults;
 mod gates;
