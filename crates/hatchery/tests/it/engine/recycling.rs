@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hatchery::{CallOptions, Event, Events, Pool, PoolEvent, Recycle, RecycleReason};
@@ -46,14 +46,14 @@ async fn fewest_ready(pool: Pool, mut events: Events) -> (usize, usize) {
     (fewest, looks)
 }
 
-/// So many calls, as fast as they are answered; who answered.
-async fn load(pool: &Pool, calls: usize) -> HashSet<i32> {
-    let left = Arc::new(AtomicUsize::new(calls));
+/// Calls as fast as they are answered until there were so many, and every worker was recycled a few times; who answered.
+async fn load(pool: &Pool, calls: u64) -> HashSet<i32> {
+    let made = Arc::<AtomicU64>::default();
     let task = || {
-        let (pool, left) = (pool.clone(), Arc::clone(&left));
+        let (pool, made) = (pool.clone(), Arc::clone(&made));
         spawn(async move {
             let mut who = HashSet::new();
-            while left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+            while made.fetch_add(1, Ordering::SeqCst) < calls || recycled(&pool) < 4 * WORKERS as u64 {
                 who.insert(pool.call::<i32>("who", json!({})).await.expect("no call fails"));
             }
             who
@@ -67,7 +67,11 @@ async fn load(pool: &Pool, calls: usize) -> HashSet<i32> {
     who
 }
 
-async fn recycled_under_load(calls: usize) {
+fn recycled(pool: &Pool) -> u64 {
+    pool.stats().recycled.get(&RecycleReason::MaxRequests).copied().unwrap_or_default()
+}
+
+async fn recycled_under_load(calls: u64) {
     let recycle = Recycle { max_requests: Some(EVERY), ..recycle() };
     let rig = Rig::of(engine().workers(WORKERS).recycle(recycle)).await;
     let watching = spawn(fewest_ready(rig.pool.clone(), rig.hatchery.events()));
@@ -75,17 +79,21 @@ async fn recycled_under_load(calls: usize) {
     let who = load(&rig.pool, calls).await;
     let took = began.elapsed();
     let stats = rig.pool.stats();
-    assert_eq!((stats.requests, stats.errors), (calls as u64, 0), "{stats:?}");
-    eventually_ready(&rig.pool, WORKERS).await;
-    eventually("those that were replaced have left", || rig.pool.workers().len() == WORKERS).await;
-    let recycled = rig.pool.stats().recycled.get(&RecycleReason::MaxRequests).copied().unwrap_or_default();
-    let lives: u64 = rig.pool.workers().iter().map(|worker| worker.generation).sum();
-    assert_eq!(lives, WORKERS as u64 + recycled, "every life but the last of a seat was recycled");
-    assert!(who.len() > WORKERS, "{recycled} were recycled");
+    assert!(stats.requests >= calls, "{stats:?}");
+    assert_eq!((stats.errors, stats.queued, stats.running), (0, 0, 0), "{stats:?}");
+    eventually("every life but the last of a seat was recycled", || {
+        let workers = rig.pool.workers();
+        let lives: u64 = workers.iter().map(|worker| worker.generation).sum();
+        workers.len() == WORKERS && lives == WORKERS as u64 + recycled(&rig.pool)
+    })
+    .await;
+    let recycled = recycled(&rig.pool);
+    assert!(who.len() > WORKERS, "{recycled} were recycled, {} have answered", who.len());
     rig.end().await;
     let (fewest, looks) = ended(watching).await;
     assert!(fewest >= WORKERS, "{fewest} workers were ready at one of {looks} events");
-    println!("{calls} calls in {took:.1?}, {recycled} recycled, never fewer than {fewest} ready at {looks} events");
+    let requests = stats.requests;
+    println!("{requests} calls in {took:.1?}, {recycled} recycled, never fewer than {fewest} ready at {looks} events");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
