@@ -458,8 +458,16 @@ impl Shared {
     fn left(&self, was_ready: bool) {
         if was_ready {
             self.standing.left();
+            self.refuse_the_hopeless();
         }
         self.carry_out(None);
+    }
+
+    /// Calls wait for a worker that is ready, whatever became of others; where none is and none is to be expected soon, for nobody.
+    fn refuse_the_hopeless(&self) {
+        if self.standing.verdict_if_nobody_is_ready().is_some() {
+            self.change(|roster| roster.refuse_waiting(Refusal::NoWorkers));
+        }
     }
 
     /// A worker died before it was ready, for the first time or again.
@@ -467,8 +475,8 @@ impl Shared {
         if self.standing.failed(error, is_first_start) {
             let (pool, reason) = (self.name.to_string(), error.to_string());
             self.tell(PoolEvent::Unavailable { pool, reason });
-            self.change(|roster| roster.refuse_waiting(Refusal::NoWorkers));
         }
+        self.refuse_the_hopeless();
     }
 
     pub(super) fn order(&self, seat: usize, order: Order) {

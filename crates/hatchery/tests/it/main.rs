@@ -8,6 +8,7 @@ mod cleanup;
 mod containment;
 mod embedder;
 mod ends;
+mod engine;
 mod examples;
 mod faults;
 mod gates;
@@ -95,12 +96,18 @@ impl Rig {
         self.event(|event| matches!(event, Event::Worker(WorkerEvent::Ready { .. })).then_some(())).await;
     }
 
-    /// Shuts down, and proves that nothing is left.
+    /// Shuts down, and proves that nothing is left: no process of any pool, no row, no call.
     async fn end(self) {
-        let pids = self.pids();
+        let pids: Vec<i32> = self.hatchery.workers().iter().filter_map(|worker| worker.pid).collect();
         self.hatchery.shutdown().await.expect("shuts down");
         for pid in pids {
             assert!(!exists(pid), "worker {pid} is left after the shutdown");
+        }
+        let rows = self.hatchery.processes();
+        assert!(rows.is_empty(), "left in the registry after the shutdown: {rows:?}");
+        for pool in self.hatchery.pools() {
+            let status = pool.status();
+            assert_eq!((status.queued, status.running, status.ready), (0, 0, 0), "after the shutdown: {status:?}");
         }
     }
 }
