@@ -50,7 +50,7 @@ struct Tally {
 
 /// Calls without a pause until told to stop.
 fn load(rig: &Rig, task: usize, over: &Arc<AtomicBool>, tally: &Arc<Tally>) -> tokio::task::JoinHandle<()> {
-    let is_idempotent = task % 2 == 0;
+    let is_idempotent = task.is_multiple_of(2);
     let (pool, over, tally) = (rig.pool.clone(), Arc::clone(over), Arc::clone(tally));
     let mark = rig.path(&format!("mark-{task}"));
     spawn(async move {
