@@ -64,6 +64,30 @@ async fn a_breaker_opens_after_too_many_failures_and_closes_when_it_is_reset() {
     rig.end().await;
 }
 
+/// What a stream came to after its first chunk.
+async fn streamed(rig: &Rig) -> Result<(), hatchery::Error> {
+    let mut chunks = rig.pool.stream::<u64>("yield_and_die", json!({})).await?;
+    assert_eq!(chunks.next().await.unwrap()?, 0);
+    chunks.next().await.unwrap().map(|_| ())
+}
+
+#[tokio::test]
+async fn streams_that_fail_count_like_calls() {
+    let policy = BreakerPolicy { failures: 2, reset: Duration::from_secs(3600), ..BreakerPolicy::default() };
+    let rig = Rig::of(engine().breaker(policy)).await;
+    for _ in 0..2 {
+        assert_kind(streamed(&rig).await, ErrorKind::WorkerDied);
+    }
+    assert_eq!(rig.pool.stats().errors, 2);
+    let error = assert_kind(rig.pool.call::<Value>("who", json!({})).await, ErrorKind::Unavailable);
+    assert_eq!(reason(&error), "circuit_open");
+    assert_eq!(reason(&assert_kind(streamed(&rig).await, ErrorKind::Unavailable)), "circuit_open");
+    assert_eq!(rig.pool.stats().errors, 4);
+    rig.pool.breakers().unwrap().reset();
+    who(&rig.pool).await;
+    rig.end().await;
+}
+
 #[tokio::test]
 async fn a_crash_taints_the_life_it_ends_and_says_who_follows() {
     let barrier = CrashBarrier { enabled: true, taint: Duration::from_secs(3600), ..CrashBarrier::default() };
@@ -98,6 +122,7 @@ async fn a_pool_whose_workers_crash_is_closed_until_it_is_reset() {
     crate::eventually("the crash is known", || !rig.pool.health().is_healthy).await;
     let error = assert_kind(rig.pool.call::<Value>("who", json!({})).await, ErrorKind::Unavailable);
     assert_eq!(reason(&error), "unhealthy");
+    assert_eq!(reason(&assert_kind(streamed(&rig).await, ErrorKind::Unavailable)), "unhealthy");
     assert_eq!(rig.pool.health().crashes_by_class, [(CrashClass::Segfault, 1)].into());
     rig.pool.reset_health();
     who(&rig.pool).await;
