@@ -3,7 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use hatchery::{Event, Events, Level, Log, RunEvent, ServiceEvent, SessionEvent, WorkerEvent};
+use hatchery::fault::BreakerChange;
+use hatchery::{Event, Events, FaultEvent, Level, Log, PoolEvent, RunEvent, ServiceEvent, SessionEvent, WorkerEvent};
 use tokio::task::JoinHandle;
 
 use crate::printer::Printer;
@@ -95,7 +96,7 @@ async fn show(event: &Event, filter: Filter, calls: Calls, printer: &Printer) {
         Event::Worker(WorkerEvent::Log(log)) if is_shown(filter.worker, log.level) => {
             printer.message(&line(log, printer)).await;
         }
-        Event::Worker(_) | Event::Run(_) | Event::Service(_) | Event::Session(_) => {
+        Event::Worker(_) | Event::Run(_) | Event::Service(_) | Event::Session(_) | Event::Pool(_) | Event::Fault(_) => {
             if let Some(text) = words(event, filter.hatchery, calls) {
                 printer.message(&printer.message_paint().dim(&text)).await;
             }
@@ -123,6 +124,8 @@ fn words(event: &Event, least: Option<Level>, calls: Calls) -> Option<String> {
         Event::Run(event) => of_run(event)?,
         Event::Service(event) => of_service(event)?,
         Event::Session(event) => of_session(event)?,
+        Event::Pool(event) => of_pool(event, calls)?,
+        Event::Fault(event) => of_fault(event)?,
         _ => return None,
     };
     is_shown(least, level).then_some(text)
@@ -178,6 +181,53 @@ fn of_session(event: &SessionEvent) -> Option<(Level, String)> {
     })
 }
 
+fn of_pool(event: &PoolEvent, calls: Calls) -> Option<(Level, String)> {
+    Some(match event {
+        PoolEvent::Unavailable { pool, reason } => {
+            // The error of the one call, or of the start, says the same.
+            let level = if calls == Calls::One { Level::Debug } else { Level::Error };
+            (level, format!("pool {pool} cannot serve: {reason}; it goes on trying"))
+        }
+        PoolEvent::Available { pool } => (Level::Warning, format!("pool {pool} serves again")),
+        PoolEvent::Draining { pool } => (Level::Info, format!("pool {pool} drains")),
+        PoolEvent::Resumed { pool } => (Level::Info, format!("pool {pool} takes calls again")),
+        PoolEvent::Scaled { pool, from, to } => (Level::Info, format!("pool {pool} goes from {from} to {to} workers")),
+        PoolEvent::CapacityReached { worker } => (Level::Debug, format!("{worker} has as many calls as it can")),
+        PoolEvent::Recycled { worker, reason, .. } => {
+            (Level::Debug, format!("{worker} is replaced ({})", serde_json::json!(reason).as_str().unwrap_or_default()))
+        }
+        PoolEvent::NotReplaced { worker, after, reason } => {
+            (Level::Warning, format!("{worker} is not replaced yet: {reason}; the next try comes {}", wait(*after)))
+        }
+        _ => return None,
+    })
+}
+
+fn of_fault(event: &FaultEvent) -> Option<(Level, String)> {
+    Some(match event {
+        FaultEvent::Crashed { worker, class, .. } => (Level::Debug, format!("{worker} crashed ({})", class.as_str())),
+        FaultEvent::Tainted { worker, until, .. } => {
+            (Level::Warning, format!("{worker} gets no calls for {} s after a crash", until.as_secs()))
+        }
+        FaultEvent::DeviceTainted { device, until, .. } => {
+            (Level::Warning, format!("{device} is tainted for {} s", until.as_secs()))
+        }
+        FaultEvent::Retry { tool, attempt, after, reason, .. } => {
+            (Level::Info, format!("{tool}: try {attempt} failed: {reason}; the next one comes {}", wait(*after)))
+        }
+        FaultEvent::Breaker { pool, tool, change } => {
+            let whose = tool.as_ref().map_or_else(|| format!("pool {pool}"), |tool| format!("{tool} of pool {pool}"));
+            match change {
+                BreakerChange::Opened { failures } => {
+                    (Level::Warning, format!("the breaker of {whose} opens after {failures} failures"))
+                }
+                _ => (Level::Info, format!("the breaker of {whose} closes")),
+            }
+        }
+        _ => return None,
+    })
+}
+
 fn of_worker(event: &WorkerEvent, calls: Calls) -> Option<(Level, String)> {
     Some(match event {
         WorkerEvent::Started { worker, pid } => (Level::Debug, format!("{worker} started, pid {pid}")),
@@ -186,6 +236,10 @@ fn of_worker(event: &WorkerEvent, calls: Calls) -> Option<(Level, String)> {
             Level::Error,
             format!("{worker} (pid {pid}) cannot be ended: {held_by}; its place stays empty until it is gone"),
         ),
+        WorkerEvent::HeartbeatMissed { worker, missed } => {
+            (Level::Warning, format!("{worker} has not answered {missed} heartbeats in a row"))
+        }
+        WorkerEvent::Unhealthy { worker, reason, .. } => (Level::Warning, format!("{worker} is not well: {reason}")),
         WorkerEvent::Gone { worker, how, .. } => (Level::Debug, format!("{worker} ended: {how}")),
         WorkerEvent::Restarting { after, reason, .. } => {
             // The error of the one call says the same.

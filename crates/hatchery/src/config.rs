@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::pool::{TimeoutProfile, Timeouts};
 use crate::pyenv::PythonApp;
 use crate::registry::Instance;
+use crate::session::SessionSettings;
 
 mod combination;
 mod document;
@@ -153,6 +154,19 @@ pub struct SessionsConfig {
     pub warning: Option<f64>,
     /// Whether that is told as a warning. Default: no.
     pub strict: Option<bool>,
+}
+
+impl SessionsConfig {
+    /// These where they are set, else those of `defaults`.
+    pub fn over(&self, defaults: SessionSettings) -> SessionSettings {
+        SessionSettings {
+            ttl: self.ttl.map_or(defaults.ttl, |ttl| (ttl < Duration::MAX).then_some(ttl)),
+            cleanup_interval: self.cleanup.unwrap_or(defaults.cleanup_interval),
+            max_sessions: self.max.unwrap_or(defaults.max_sessions),
+            warning_threshold: self.warning.unwrap_or(defaults.warning_threshold),
+            strict: self.strict.unwrap_or(defaults.strict),
+        }
+    }
 }
 
 /// What a pool of a configuration file runs.

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::broadcast;
 
 use crate::app::{App, Launch, LaunchContext};
-use crate::config::{self, InstanceConfig};
+use crate::config::{self, Config, InstanceConfig, PoolConfig};
 use crate::doctor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::Taints;
@@ -304,6 +304,19 @@ impl Drop for Hatchery {
 }
 
 impl Builder {
+    /// Everything that a configuration says: whose data it is and where that lies, sessions, and its pools, after those that
+    /// are there.
+    #[must_use]
+    pub fn configure(self, config: &Config) -> Builder {
+        let sessions = config.sessions.over(self.sessions.clone());
+        let builder = self.instance(config.instance.instance()).data_dir(config.data_dir()).sessions(sessions);
+        let add = |builder: Builder, pool: &PoolConfig| {
+            let started = builder.pool(&pool.name, pool.app.clone()).timeouts(config.timeouts());
+            started.configure(pool).done()
+        };
+        config.pools.iter().fold(builder, add)
+    }
+
     /// Adds a pool of one worker; the returned builder configures it.
     pub fn pool(self, name: &str, app: impl App) -> PoolBuilder {
         PoolBuilder { builder: self, name: name.to_owned(), app: Arc::new(app), config: pool::Config::new() }

@@ -164,6 +164,11 @@ impl Line {
         }
     }
 
+    /// Since it became ready.
+    pub(crate) fn age(&self) -> Duration {
+        SystemTime::now().duration_since(self.started_at).unwrap_or_default()
+    }
+
     /// Lets a stream send this many bytes more.
     pub(crate) fn credit(&self, id: CallId, bytes: u32) {
         if let Means::Wire(wire) = &self.means {

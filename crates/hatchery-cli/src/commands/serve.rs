@@ -1,11 +1,12 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use hatchery::{Error, ErrorKind, Hatchery, ServerConfig, StopGraces};
+use hatchery::{Builder, Error, ErrorKind, Hatchery, ServerConfig, SessionSettings, StopGraces};
 use hatchery_daemon::{Daemon, Phase, Record};
 use serde_json::json;
 use tokio::sync::watch;
 
+use crate::cli::GlobalOptions;
 use crate::configuration;
 use crate::exit::{Exit, Failure};
 use crate::invocation::{Invocation, PARTING};
@@ -34,25 +35,56 @@ pub(crate) struct ServeArgs {
 
 /// The daemon, from its binding to its end.
 pub(crate) async fn serve(args: ServeArgs, invocation: &Invocation) -> Result<Exit, Failure> {
-    if args.app.app.is_none() {
-        return Err(Error::new(ErrorKind::Validation, "serve: give the app with --app app.py").into());
-    }
     let global = &invocation.global;
-    let setting = args.app.resolve(global)?;
-    let stop = setting.stop(StopGraces { ask: GRACE, ..StopGraces::default() });
+    let Plan { build, listen, stop } = plan(&args, global)?;
     let data_dir = configuration::records(global)?.0;
-    let listen = args.listen.as_ref().or(setting.listen.as_ref());
-    let daemon = Daemon::bind(listen.map_or(ServerConfig::LISTEN, String::as_str)).await?;
+    let daemon = Daemon::bind(listen.as_deref().unwrap_or(ServerConfig::LISTEN)).await?;
     let claimed = Record::claim(&data_dir, daemon.address());
     let _until_the_end = claimed.map_err(|error| Failure::from(error).hinted(of_claim))?;
     let mut builder = Hatchery::builder();
     let logs = Logs::follow(builder.events(), global.log, global.quiet, Calls::Many, &invocation.printer);
-    let filling = setting.pool(builder, POOL).workers(args.workers.get()).stop(stop).start();
-    let outcome = watched(daemon, filling, stop.ask, invocation).await;
+    let filling = build(builder).start();
+    let outcome = watched(daemon, filling, stop, invocation).await;
     // A stderr that nobody reads does not hold up the end.
     let _held_by_its_reader = tokio::time::timeout(PARTING, logs.finish()).await;
     outcome.map_err(|error| Failure::from(error).hinted(private_pool::of_start))?;
     Ok(Exit::Drained)
+}
+
+/// What is served, and where.
+struct Plan {
+    build: Box<dyn FnOnce(Builder) -> Builder>,
+    listen: Option<String>,
+    /// What calls that run have to finish at the end, in the pool that gives most.
+    stop: Duration,
+}
+
+/// The one pool of an app, or those of the configuration.
+fn plan(args: &ServeArgs, global: &GlobalOptions) -> hatchery::Result<Plan> {
+    let graces = StopGraces { ask: GRACE, ..StopGraces::default() };
+    if args.app.app.is_some() {
+        let (setting, workers) = (args.app.resolve(global)?, args.workers.get());
+        let stop = setting.stop(graces);
+        let listen = args.listen.clone().or(setting.listen.clone());
+        let build = Box::new(move |builder| setting.pool(builder, POOL).workers(workers).stop(stop).done());
+        return Ok(Plan { build, listen, stop: stop.ask });
+    }
+    let config = configuration::load(global.config.as_deref())?;
+    let stop = config.pools.iter().map(|pool| pool.stop.over(graces).ask).max();
+    let nothing = "serve: nothing to serve: give an app with --app app.py, or [[pools]] in hatchery.toml";
+    let stop = stop.ok_or_else(|| Error::new(ErrorKind::Validation, nothing))?;
+    let listen = args.listen.clone().or(config.server.listen.clone());
+    let (data_dir, instance) = configuration::records(global)?;
+    let require = args.app.require_registry;
+    let build = Box::new(move |builder: Builder| {
+        let sessions = config.sessions.over(SessionSettings::default());
+        let builder = builder.data_dir(data_dir).instance(instance).require_registry(require).sessions(sessions);
+        config.pools.iter().fold(builder, |builder, pool| {
+            let begun = builder.pool(&pool.name, pool.app.clone()).timeouts(config.timeouts());
+            begun.stop(graces).configure(pool).done()
+        })
+    });
+    Ok(Plan { build, listen, stop })
 }
 
 /// A directory that has a daemon says so itself; one that cannot be written is somebody else's, or the wrong one.

@@ -291,7 +291,7 @@ impl PoolBuilder {
 
     /// Adds another pool.
     pub fn pool(self, name: &str, app: impl App) -> PoolBuilder {
-        self.finish().pool(name, app)
+        self.done().pool(name, app)
     }
 
     /// See [`Builder::host_tool`].
@@ -357,15 +357,16 @@ impl PoolBuilder {
         stop: impl Future<Output = ()>,
         work: impl AsyncFnOnce(&Hatchery) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.finish().run(timeouts, stop, work).await
+        self.done().run(timeouts, stop, work).await
     }
 
     /// See [`Builder::start`].
     pub async fn start(self) -> Result<Hatchery> {
-        self.finish().start().await
+        self.done().start().await
     }
 
-    fn finish(mut self) -> Builder {
+    /// Nothing more is to be said of this pool.
+    pub fn done(mut self) -> Builder {
         self.builder.pools.push((self.name, self.app, self.config));
         self.builder
     }

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use super::Shared;
 use super::seat::{Hiring, Order, Seat};
+use crate::panic;
 use crate::process::Escalation;
 use crate::run::Run;
 use crate::telemetry::{PoolEvent, RecycleReason};
@@ -21,6 +22,9 @@ pub(crate) struct Crew {
     /// How many of them there are.
     busy: Arc<watch::Sender<usize>>,
 }
+
+/// A seat whose keeping failed is not kept again at once.
+const AFTER_A_PANIC: Duration = Duration::from_secs(1);
 
 /// Counts a task for as long as it lives, however it ends.
 struct Counted(Arc<watch::Sender<usize>>);
@@ -64,12 +68,7 @@ impl Crew {
             seats.orders.range(wanted..).for_each(|(_, orders)| drop(orders.send(Order::Clear)));
             seats.orders.range(..wanted).for_each(|(_, orders)| drop(orders.send(Order::Refill)));
             let missing: Vec<usize> = (0..wanted).filter(|number| !seats.orders.contains_key(number)).collect();
-            let link = |number| {
-                let (orders, obeyed) = mpsc::unbounded_channel();
-                seats.orders.insert(number, orders);
-                (number, obeyed)
-            };
-            missing.into_iter().map(link).collect()
+            missing.into_iter().map(|number| (number, seats.link(number))).collect()
         };
         self.shared.standing.expect(new.len());
         let batches = self.shared.config.batches;
@@ -80,12 +79,24 @@ impl Crew {
     }
 
     fn fill(&self, number: usize, orders: mpsc::UnboundedReceiver<Order>, after: Duration) {
-        let mut seat =
-            Seat::new(Arc::clone(&self.shared), self.hiring.clone(), number, orders, self.stop.subscribe(), after);
+        let (shared, hiring, stop) = (Arc::clone(&self.shared), self.hiring.clone(), self.stop.subscribe());
         let counted = Counted::new(&self.busy);
         self.lock_tasks().spawn(async move {
             let _counted = counted;
-            seat.keep().await;
+            let (mut orders, mut after) = (orders, after);
+            loop {
+                let mut seat = Seat::new(Arc::clone(&shared), hiring.clone(), number, orders, stop.clone(), after);
+                let mut keeping = JoinSet::new();
+                keeping.spawn(async move { seat.keep().await });
+                let Some(Err(error)) = keeping.join_next().await else { return };
+                if !error.is_panic() {
+                    return;
+                }
+                // Its workers went with it. Somebody else keeps the seat.
+                let payload = error.into_panic();
+                shared.seat_failed(number, panic::message_of(&*payload), AFTER_A_PANIC);
+                (orders, after) = (shared.link(number), AFTER_A_PANIC);
+            }
         });
     }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CallId, LifeId, WorkerId};
 use crate::process::Terminator;
 use crate::session::Sessions;
-use crate::telemetry::{Emitter, Event, PoolEvent, RecycleReason};
+use crate::telemetry::{Emitter, Event, PoolEvent, RecycleReason, ServiceEvent};
 use crate::tool::{ToolSpec, near_match};
 use crate::value::Payload;
 use crate::worker::{Call, Line, Owner, Sent, Sink};
@@ -53,6 +53,15 @@ pub(super) struct Seats {
     pub(super) orders: BTreeMap<usize, mpsc::UnboundedSender<Order>>,
     /// Of the last life in each.
     generations: HashMap<usize, u64>,
+}
+
+impl Seats {
+    /// A way to reach the task of this seat.
+    pub(super) fn link(&mut self, seat: usize) -> mpsc::UnboundedReceiver<Order> {
+        let (orders, obeyed) = mpsc::unbounded_channel();
+        self.orders.insert(seat, orders);
+        obeyed
+    }
 }
 
 /// How often calls came to what end.
@@ -483,6 +492,17 @@ impl Shared {
         if let Some(orders) = self.lock_seats().orders.get(&seat) {
             let _it_is_gone = orders.send(order);
         }
+    }
+
+    pub(super) fn link(&self, seat: usize) -> mpsc::UnboundedReceiver<Order> {
+        self.lock_seats().link(seat)
+    }
+
+    /// The task that keeps a seat has panicked.
+    pub(super) fn seat_failed(&self, seat: usize, message: &str, after: Duration) {
+        let service = format!("seat {}", WorkerId::new(&self.name, seat));
+        let (reason, restarts) = (format!("panicked: {message}"), 0);
+        self.emitter.emit(Event::Service(ServiceEvent::Failed { service, reason, restarts, after }));
     }
 
     /// The number of the next life in this seat.

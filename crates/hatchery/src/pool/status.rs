@@ -1,14 +1,15 @@
 //! What a pool tells of itself.
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 
 use serde::Serialize;
 
 use super::Shared;
 use super::roster::Occupant;
+use super::settings::Recycle;
 use crate::id::WorkerId;
 use crate::process;
 use crate::telemetry::RecycleReason;
@@ -59,6 +60,10 @@ pub struct PoolStats {
     pub running: usize,
     /// Workers that were replaced though they lived, by the reason.
     pub recycled: BTreeMap<RecycleReason, u64>,
+    /// Workers that have reached nine tenths of the age at which they are replaced.
+    pub near_ttl: usize,
+    /// Workers that have answered nine tenths of the calls after which they are replaced.
+    pub near_max_requests: usize,
 }
 
 impl PoolStats {
@@ -74,6 +79,8 @@ impl PoolStats {
         self.available += other.available;
         self.busy += other.busy;
         self.running += other.running;
+        self.near_ttl += other.near_ttl;
+        self.near_max_requests += other.near_max_requests;
         other.recycled.iter().for_each(|(reason, count)| *self.recycled.entry(*reason).or_default() += count);
         self
     }
@@ -125,6 +132,11 @@ impl Shared {
         let recycled = self.counts.recycled.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let roster = self.roster();
         let totals = roster.totals();
+        let near = |is_near: &dyn Fn(&Occupant<'_, Arc<Line>>) -> bool| roster.occupants().filter(is_near).count();
+        let Recycle { ttl, max_requests, .. } = self.config.recycle;
+        let near_ttl = ttl.map_or(0, |ttl| near(&|it| it.worker.is_some_and(|line| line.age() >= ttl.mul_f64(0.9))));
+        let is_worn = |it: &Occupant<'_, Arc<Line>>, limit: u64| roster.answered(it.life) >= limit - limit / 10;
+        let near_max_requests = max_requests.map_or(0, |limit| near(&|it| is_worn(it, limit)));
         PoolStats {
             requests: totals.requests,
             queued_total: totals.queued,
@@ -137,6 +149,8 @@ impl Shared {
             busy: roster.occupants().filter(|it| it.state == "busy").count(),
             running: roster.running(),
             recycled,
+            near_ttl,
+            near_max_requests,
         }
     }
 
@@ -158,7 +172,7 @@ impl Shared {
         statuses.into_iter().map(measured).collect()
     }
 
-    fn status_of(&self, it: &Occupant<'_, std::sync::Arc<Line>>) -> WorkerStatus {
+    fn status_of(&self, it: &Occupant<'_, Arc<Line>>) -> WorkerStatus {
         let since = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).map(|age| age.as_secs_f64()).ok();
         let answered = it.worker.map(|line| line.answered()).unwrap_or_default();
         WorkerStatus {

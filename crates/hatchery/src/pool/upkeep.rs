@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -136,11 +136,7 @@ async fn measure(line: &Arc<Line>, run: &Arc<Run>, settings: Recycle, shares: &R
         Some(pid) => tokio::task::spawn_blocking(move || run.resident_bytes(pid)).await.ok().flatten(),
         None => None,
     };
-    Facts {
-        age: SystemTime::now().duration_since(line.started_at).unwrap_or_default(),
-        rss,
-        share: (shares.hash_one(line.life) % 1000) as f64 / 1000.0,
-    }
+    Facts { age: line.age(), rss, share: (shares.hash_one(line.life) % 1000) as f64 / 1000.0 }
 }
 
 /// An age has a jitter of 10 % either way, so that a pool does not renew itself all at once.
