@@ -6,7 +6,7 @@ use hatchery::fault::{BreakerChange, BreakerPolicy, BreakerState, CrashBarrier, 
 use hatchery::{CallOptions, ErrorKind, Event, FaultEvent, HealthCheck, PoolEvent, RecycleReason, WorkerEvent};
 use serde_json::{Value, json};
 
-use super::super::{Fate, assert_kind, engine, eventually_ready, of, reason, who};
+use super::super::{Fate, Gated, assert_kind, call, ended, engine, eventually_ready, of, reason, who};
 use crate::{Rig, eventually_gone};
 
 impl Rig {
@@ -111,6 +111,60 @@ async fn a_crash_taints_the_life_it_ends_and_says_who_follows() {
     let again = CallOptions::new().idempotent(true);
     let times: u64 = rig.pool.call_with("crash_at_first", json!({"path": rig.path("n")}), &again).await.unwrap();
     assert_eq!(times, 2, "it was made again on another worker");
+    rig.end().await;
+}
+
+/// Two workers, of which one has crashed and is tainted, for longer than anybody waits: its process, and that of the other.
+async fn one_tainted(fate: &Fate) -> (Rig, i32, i32) {
+    let barrier = CrashBarrier { enabled: true, taint: Duration::from_secs(3600), ..CrashBarrier::default() };
+    let rig = Rig::of(of(fate.app()).workers(2).crash_barrier(barrier)).await;
+    assert_kind(rig.pool.call::<Value>("crash", json!({})).await, ErrorKind::WorkerDied);
+    eventually_ready(&rig.pool, 2).await;
+    let tainted = || rig.pool.workers().iter().find(|worker| worker.tainted).and_then(|worker| worker.pid);
+    crate::eventually("the one that crashed gets no calls", || tainted().is_some()).await;
+    let tainted = tainted().unwrap();
+    let other = rig.pids().into_iter().find(|pid| *pid != tainted).unwrap();
+    (rig, tainted, other)
+}
+
+#[tokio::test]
+async fn a_tainted_seat_gets_no_calls_while_another_worker_is_ready_and_gets_them_when_none_is() {
+    let fate = Fate::new();
+    let (rig, tainted, other) = one_tainted(&fate).await;
+    for _ in 0..3 {
+        assert_eq!(who(&rig.pool).await, other, "though the other one is as free");
+    }
+    fate.is("die");
+    crate::containment::kill(other);
+    eventually_ready(&rig.pool, 1).await;
+    assert_eq!(ended(call(&rig.pool, "who", json!({}), CallOptions::new())).await.unwrap(), tainted);
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_tainted_seat_gets_calls_when_the_pool_shrinks_to_it() {
+    let fate = Fate::new();
+    let (rig, tainted, _) = one_tainted(&fate).await;
+    // The lowest number among equals got the call, and crashed.
+    rig.pool.scale(1).unwrap();
+    eventually_ready(&rig.pool, 1).await;
+    assert_eq!(rig.pids()[0], tainted);
+    assert_eq!(ended(call(&rig.pool, "who", json!({}), CallOptions::new())).await.unwrap(), tainted);
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_taint_that_is_taken_back_gives_the_seat_its_calls_again() {
+    let fate = Fate::new();
+    let (rig, tainted, other) = one_tainted(&fate).await;
+    rig.hatchery.taints(hatchery::fault::Taints::clear);
+    let gated = Gated::begin(&rig, "gate", &CallOptions::new()).await;
+    let next = who(&rig.pool).await;
+    let mut both = [gated.finish().await.unwrap(), next];
+    both.sort_unstable();
+    let mut expected = [tainted, other];
+    expected.sort_unstable();
+    assert_eq!(both, expected);
     rig.end().await;
 }
 
