@@ -20,7 +20,6 @@ pub use stream::{PayloadStream, ReplyStream};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -208,7 +207,7 @@ impl Pool {
             }
         };
         result.map_err(|error| {
-            shared.counts.errors.fetch_add(1, Ordering::Relaxed);
+            shared.count_error();
             options.mark(error)
         })
     }
@@ -250,10 +249,23 @@ impl Pool {
         let options = options.identified();
         let (caller, items) = mpsc::unbounded_channel();
         let clock = caller.downgrade();
-        let deadline = self.shared().deadline(tool, &args, &options, true);
-        match self.shared().admit(tool, args, &options, deadline, Sink::Stream(caller)) {
-            Ok(ticket) => Ok(PayloadStream::new(ticket, items, clock, options)),
-            Err(error) => Err(options.mark(error)),
+        let shared = self.shared();
+        let deadline = shared.deadline(tool, &args, &options, true);
+        let begun = shared.watch(tool).and_then(|watch| {
+            match shared.admit(tool, args, &options, deadline, Sink::Stream(caller)) {
+                Ok(ticket) => Ok((ticket, watch)),
+                Err(refused) => {
+                    shared.watched(watch, &Err(refused.clone()));
+                    Err(refused)
+                }
+            }
+        });
+        match begun {
+            Ok((ticket, watch)) => Ok(PayloadStream::new(ticket, watch, items, clock, options)),
+            Err(error) => {
+                shared.count_error();
+                Err(options.mark(error))
+            }
         }
     }
 

@@ -204,7 +204,28 @@ impl Tries<'_> {
     }
 }
 
+/// What surrounds a stream, which is never made again. Dropped before its end, it counts for nothing.
+pub(super) struct Watch {
+    tool: String,
+    permits: Option<Permits>,
+}
+
 impl Shared {
+    /// A stream is to begin.
+    pub(super) fn watch(&self, tool: &str) -> Result<Watch> {
+        Ok(Watch { tool: tool.to_owned(), permits: self.guard.admit(&self.name, tool)? })
+    }
+
+    /// It came to this.
+    pub(super) fn watched(&self, watch: Watch, result: &Result<()>) {
+        if let Some(permits) = watch.permits {
+            self.settle(&watch.tool, permits, result);
+        }
+        if let Err(error) = result {
+            self.judge(error);
+        }
+    }
+
     pub(super) fn tries<'a>(
         &'a self,
         tool: &'a str,

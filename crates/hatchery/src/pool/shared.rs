@@ -522,6 +522,11 @@ impl Shared {
         self.roster().answered(life) > 0
     }
 
+    /// A call came back with an error.
+    pub(super) fn count_error(&self) {
+        self.counts.errors.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn recycled(&self, reason: RecycleReason) {
         *self.counts.recycled.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += 1;
     }

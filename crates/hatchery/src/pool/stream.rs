@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::Ticket;
+use super::guard::Watch;
 use crate::call::{CallOptions, passed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::value::Payload;
@@ -20,7 +21,7 @@ use crate::worker::{Item, Line, STREAM_WINDOW};
 /// the call.
 pub struct PayloadStream {
     /// `None` once the stream is over.
-    ticket: Option<Ticket>,
+    call: Option<(Ticket, Watch)>,
     items: mpsc::UnboundedReceiver<Item>,
     line: Option<Arc<Line>>,
     /// Bytes that were taken and not granted again yet.
@@ -32,12 +33,13 @@ pub struct PayloadStream {
 impl PayloadStream {
     pub(super) fn new(
         ticket: Ticket,
+        watch: Watch,
         items: mpsc::UnboundedReceiver<Item>,
         sender: mpsc::WeakUnboundedSender<Item>,
         options: CallOptions,
     ) -> PayloadStream {
         let clock = Clock::start(&ticket, sender);
-        PayloadStream { ticket: Some(ticket), items, line: None, owed: 0, clock, options }
+        PayloadStream { call: Some((ticket, watch)), items, line: None, owed: 0, clock, options }
     }
 
     /// The next chunk; `None` after the last one. Cancel safe.
@@ -46,14 +48,14 @@ impl PayloadStream {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Payload>>> {
-        while self.ticket.is_some() {
+        while self.call.is_some() {
             match ready!(self.items.poll_recv(context)) {
                 Some(Item::Begun(line)) => self.line = Some(line),
                 Some(Item::Chunk { payload, cost }) => {
                     self.took(cost);
                     return Poll::Ready(Some(Ok(payload)));
                 }
-                Some(Item::End(Ok(()))) => self.over(),
+                Some(Item::End(Ok(()))) => self.over(&Ok(())),
                 Some(Item::End(Err(error))) => return Poll::Ready(Some(Err(self.fail(error)))),
                 None => {
                     let dropped = Error::new(ErrorKind::Unavailable, "the pool was dropped");
@@ -70,7 +72,7 @@ impl PayloadStream {
         if self.owed < u64::from(STREAM_WINDOW / 2) {
             return;
         }
-        if let (Some(line), Some(ticket)) = (&self.line, &self.ticket) {
+        if let (Some(line), Some((ticket, _))) = (&self.line, &self.call) {
             let mut owed = std::mem::take(&mut self.owed);
             while owed > 0 {
                 let grant = u32::try_from(owed).unwrap_or(u32::MAX);
@@ -81,15 +83,18 @@ impl PayloadStream {
     }
 
     fn fail(&mut self, error: Error) -> Error {
-        self.over();
+        self.over(&Err(error.clone()));
         self.options.mark(error)
     }
 
-    fn over(&mut self) {
+    fn over(&mut self, result: &Result<()>) {
         self.clock.stop();
         self.line = None;
-        if let Some(mut ticket) = self.ticket.take() {
-            ticket.is_over = true;
+        let Some((mut ticket, watch)) = self.call.take() else { return };
+        ticket.is_over = true;
+        ticket.shared.watched(watch, result);
+        if result.is_err() {
+            ticket.shared.count_error();
         }
     }
 }

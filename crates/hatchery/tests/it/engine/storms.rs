@@ -24,6 +24,7 @@ struct Dice(u64);
 
 impl Dice {
     /// HATCHERY_TEST_SEED, else a new one.
+    #[expect(clippy::print_stdout, reason = "is shown where the test fails")]
     fn new() -> Dice {
         let said = std::env::var("HATCHERY_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
         let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64 | 1;
@@ -95,12 +96,9 @@ fn was_in_flight((mark, error): &(String, Error), killed: &HashSet<i32>) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_storm_of_kills_costs_what_was_in_flight_and_nothing_else() {
+/// Thirty rounds of two kills, while everything calls; who was killed.
+async fn storm(rig: &Rig) -> HashSet<i32> {
     let mut dice = Dice::new();
-    let rig = Rig::of(engine().workers(WORKERS)).await;
-    let (over, tallies) = (Arc::<AtomicBool>::default(), [Arc::<Tally>::default(), Arc::default()]);
-    let tasks: Vec<_> = (0..TASKS).map(|task| load(&rig, task, &over, &tallies[task % 2])).collect();
     let mut killed = HashSet::new();
     for _ in 0..ROUNDS {
         // A machine that is slow to start workers gets no smaller storm.
@@ -108,33 +106,40 @@ async fn a_storm_of_kills_costs_what_was_in_flight_and_nothing_else() {
         killed.extend(strike(&rig.pool, &mut dice));
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
+    killed
+}
+
+/// Who was killed has one successor, and who was not has none.
+async fn eventually_whole(pool: &Pool, killed: usize) {
+    eventually_ready(pool, WORKERS).await;
+    eventually("every killed worker has its successor", || {
+        let lives: u64 = pool.workers().iter().map(|worker| worker.generation).sum();
+        pool.workers().len() == WORKERS && lives == (WORKERS + killed) as u64
+    })
+    .await;
+    let status = pool.status();
+    assert_eq!((status.workers, status.queued, status.running), (WORKERS, 0, 0), "{status:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::print_stdout, reason = "the figures, for whoever asks for them")]
+async fn a_storm_of_kills_costs_what_was_in_flight_and_nothing_else() {
+    let rig = Rig::of(engine().workers(WORKERS)).await;
+    let (over, tallies) = (Arc::<AtomicBool>::default(), [Arc::<Tally>::default(), Arc::default()]);
+    let tasks: Vec<_> = (0..TASKS).map(|task| load(&rig, task, &over, &tallies[task % 2])).collect();
+    let killed = storm(&rig).await;
     over.store(true, Ordering::SeqCst);
     for task in tasks {
         ended(task).await;
     }
-    eventually_ready(&rig.pool, WORKERS).await;
-    let [idempotent, others] = tallies;
-    let lost = others.failed.lock().unwrap();
-    assert_eq!(idempotent.failed.lock().unwrap().len(), 0, "{:?}", idempotent.failed);
+    eventually_whole(&rig.pool, killed.len()).await;
+    let [idempotent, others] = tallies.map(|tally| Arc::into_inner(tally).unwrap());
+    let (made_twice, made_once) = (idempotent.made.into_inner(), others.made.into_inner());
+    let (spared, lost) = (idempotent.failed.into_inner().unwrap(), others.failed.into_inner().unwrap());
+    assert!(spared.is_empty(), "idempotent calls failed: {spared:?}");
     lost.iter().for_each(|lost| was_in_flight(lost, &killed));
     assert!(lost.len() <= killed.len(), "{} calls lost of {} workers", lost.len(), killed.len());
-    println!(
-        "{} workers killed, {} of {} calls lost, {} idempotent ones made, none lost",
-        killed.len(),
-        lost.len(),
-        others.made.load(Ordering::SeqCst),
-        idempotent.made.load(Ordering::SeqCst),
-    );
-    let workers = rig.pool.workers();
-    assert_eq!(workers.len(), WORKERS, "{workers:?}");
-    // Who was killed has one successor, and who was not has none.
-    eventually("every killed worker has its successor", || {
-        let lives: u64 = rig.pool.workers().iter().map(|worker| worker.generation).sum();
-        lives == (WORKERS + killed.len()) as u64
-    })
-    .await;
-    let status = rig.pool.status();
-    assert_eq!((status.workers, status.queued, status.running), (WORKERS, 0, 0), "{status:?}");
-    drop(lost);
+    let (lost, killed) = (lost.len(), killed.len());
+    println!("{killed} killed; {lost} of {made_once} calls lost; none of {made_twice} idempotent ones");
     rig.end().await;
 }

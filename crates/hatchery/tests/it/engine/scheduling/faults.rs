@@ -6,7 +6,7 @@ use hatchery::fault::{BreakerChange, BreakerPolicy, BreakerState, CrashBarrier, 
 use hatchery::{CallOptions, ErrorKind, Event, FaultEvent, HealthCheck, PoolEvent, RecycleReason, WorkerEvent};
 use serde_json::{Value, json};
 
-use super::super::{Fate, assert_kind, engine, eventually_ready, of, reason, who};
+use super::super::{Fate, Gated, assert_kind, call, ended, engine, eventually_ready, of, reason, who};
 use crate::{Rig, eventually_gone};
 
 impl Rig {
@@ -64,6 +64,30 @@ async fn a_breaker_opens_after_too_many_failures_and_closes_when_it_is_reset() {
     rig.end().await;
 }
 
+/// What a stream came to after its first chunk.
+async fn streamed(rig: &Rig) -> Result<(), hatchery::Error> {
+    let mut chunks = rig.pool.stream::<u64>("yield_and_die", json!({})).await?;
+    assert_eq!(chunks.next().await.unwrap()?, 0);
+    chunks.next().await.unwrap().map(|_| ())
+}
+
+#[tokio::test]
+async fn streams_that_fail_count_like_calls() {
+    let policy = BreakerPolicy { failures: 2, reset: Duration::from_secs(3600), ..BreakerPolicy::default() };
+    let rig = Rig::of(engine().breaker(policy)).await;
+    for _ in 0..2 {
+        assert_kind(streamed(&rig).await, ErrorKind::WorkerDied);
+    }
+    assert_eq!(rig.pool.stats().errors, 2);
+    let error = assert_kind(rig.pool.call::<Value>("who", json!({})).await, ErrorKind::Unavailable);
+    assert_eq!(reason(&error), "circuit_open");
+    assert_eq!(reason(&assert_kind(streamed(&rig).await, ErrorKind::Unavailable)), "circuit_open");
+    assert_eq!(rig.pool.stats().errors, 4);
+    rig.pool.breakers().unwrap().reset();
+    who(&rig.pool).await;
+    rig.end().await;
+}
+
 #[tokio::test]
 async fn a_crash_taints_the_life_it_ends_and_says_who_follows() {
     let barrier = CrashBarrier { enabled: true, taint: Duration::from_secs(3600), ..CrashBarrier::default() };
@@ -90,6 +114,60 @@ async fn a_crash_taints_the_life_it_ends_and_says_who_follows() {
     rig.end().await;
 }
 
+/// Two workers, of which one has crashed and is tainted, for longer than anybody waits: its process, and that of the other.
+async fn one_tainted(fate: &Fate) -> (Rig, i32, i32) {
+    let barrier = CrashBarrier { enabled: true, taint: Duration::from_secs(3600), ..CrashBarrier::default() };
+    let rig = Rig::of(of(fate.app()).workers(2).crash_barrier(barrier)).await;
+    assert_kind(rig.pool.call::<Value>("crash", json!({})).await, ErrorKind::WorkerDied);
+    eventually_ready(&rig.pool, 2).await;
+    let tainted = || rig.pool.workers().iter().find(|worker| worker.tainted).and_then(|worker| worker.pid);
+    crate::eventually("the one that crashed gets no calls", || tainted().is_some()).await;
+    let tainted = tainted().unwrap();
+    let other = rig.pids().into_iter().find(|pid| *pid != tainted).unwrap();
+    (rig, tainted, other)
+}
+
+#[tokio::test]
+async fn a_tainted_seat_gets_no_calls_while_another_worker_is_ready_and_gets_them_when_none_is() {
+    let fate = Fate::new();
+    let (rig, tainted, other) = one_tainted(&fate).await;
+    for _ in 0..3 {
+        assert_eq!(who(&rig.pool).await, other, "though the other one is as free");
+    }
+    fate.is("die");
+    crate::containment::kill(other);
+    eventually_ready(&rig.pool, 1).await;
+    assert_eq!(ended(call(&rig.pool, "who", json!({}), CallOptions::new())).await.unwrap(), tainted);
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_tainted_seat_gets_calls_when_the_pool_shrinks_to_it() {
+    let fate = Fate::new();
+    let (rig, tainted, _) = one_tainted(&fate).await;
+    // The lowest number among equals got the call, and crashed.
+    rig.pool.scale(1).unwrap();
+    eventually_ready(&rig.pool, 1).await;
+    assert_eq!(rig.pids()[0], tainted);
+    assert_eq!(ended(call(&rig.pool, "who", json!({}), CallOptions::new())).await.unwrap(), tainted);
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_taint_that_is_taken_back_gives_the_seat_its_calls_again() {
+    let fate = Fate::new();
+    let (rig, tainted, other) = one_tainted(&fate).await;
+    rig.hatchery.taints(hatchery::fault::Taints::clear);
+    let gated = Gated::begin(&rig, "gate", &CallOptions::new()).await;
+    let next = who(&rig.pool).await;
+    let mut both = [gated.finish().await.unwrap(), next];
+    both.sort_unstable();
+    let mut expected = [tainted, other];
+    expected.sort_unstable();
+    assert_eq!(both, expected);
+    rig.end().await;
+}
+
 #[tokio::test]
 async fn a_pool_whose_workers_crash_is_closed_until_it_is_reset() {
     let rig = Rig::of(engine().health_gate(HealthPolicy { max_crashes: 1, ..HealthPolicy::default() })).await;
@@ -98,6 +176,7 @@ async fn a_pool_whose_workers_crash_is_closed_until_it_is_reset() {
     crate::eventually("the crash is known", || !rig.pool.health().is_healthy).await;
     let error = assert_kind(rig.pool.call::<Value>("who", json!({})).await, ErrorKind::Unavailable);
     assert_eq!(reason(&error), "unhealthy");
+    assert_eq!(reason(&assert_kind(streamed(&rig).await, ErrorKind::Unavailable)), "unhealthy");
     assert_eq!(rig.pool.health().crashes_by_class, [(CrashClass::Segfault, 1)].into());
     rig.pool.reset_health();
     who(&rig.pool).await;
