@@ -173,8 +173,11 @@ impl Outage {
         let half = BEFORE_S / 2.0;
         let ended = |from: f64, to: f64| calls.iter().filter(answered).filter(|c| c.end > from && c.end <= to).count();
         let calls_per_s = ended(killed_at - half, *killed_at) as f64 / half;
-        let buckets = (0..(AFTER_S / BUCKET_S) as usize).map(|n| killed_at + n as f64 * BUCKET_S);
-        let full = buckets.into_iter().find(|at| ended(*at, at + BUCKET_S) as f64 >= FULL * calls_per_s * BUCKET_S);
+        let is_full = |bucket: &usize| {
+            let from = killed_at + *bucket as f64 * BUCKET_S;
+            ended(from, from + BUCKET_S) as f64 >= FULL * calls_per_s * BUCKET_S
+        };
+        let full = (0..(AFTER_S / BUCKET_S) as usize).find(is_full);
         let mut errors: BTreeMap<String, usize> = BTreeMap::new();
         for call in calls {
             if let Outcome::Failed(kind) = &call.outcome {
@@ -190,7 +193,7 @@ impl Outage {
             told_ms: last(calls.iter().filter(|call| !answered(call)).map(|call| ms(call.end))),
             longest_ms: last(after.map(|call| (call.end - call.start) * 1e3)),
             successor_ms: first(calls.iter().filter(is_new).map(|call| ms(call.end))),
-            full_ms: full.map(|at| ms(at + BUCKET_S)),
+            full_ms: full.map(|bucket| (bucket + 1) as f64 * BUCKET_S * 1e3),
         }
     }
 
