@@ -24,7 +24,6 @@ struct Dice(u64);
 
 impl Dice {
     /// HATCHERY_TEST_SEED, else a new one.
-    #[expect(clippy::print_stdout, reason = "is shown where the test fails")]
     fn new() -> Dice {
         let said = std::env::var("HATCHERY_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
         let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64 | 1;
@@ -122,7 +121,6 @@ async fn eventually_whole(pool: &Pool, killed: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[expect(clippy::print_stdout, reason = "the figures, for whoever asks for them")]
 async fn a_storm_of_kills_costs_what_was_in_flight_and_nothing_else() {
     let rig = Rig::of(engine().workers(WORKERS)).await;
     let (over, tallies) = (Arc::<AtomicBool>::default(), [Arc::<Tally>::default(), Arc::default()]);
