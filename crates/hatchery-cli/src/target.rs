@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use clap::Args;
-use hatchery::{CallOptions, Error, ErrorKind, Payload, PayloadStream, Pool, Result, ToolSpec};
+use hatchery::{Affinity, CallOptions, Error, ErrorKind, Payload, PayloadStream, Pool, Priority, Result, ToolSpec};
 
 use crate::arguments::Arguments;
 use crate::exit::Failure;
@@ -47,6 +47,18 @@ pub(crate) struct CallingOptions {
     /// The session that the calls belong to
     #[arg(long, value_name = "NAME")]
     session: Option<String>,
+    /// What a call may do if its session's worker cannot take it [default: the pool's, else hint]
+    #[arg(long, value_name = "hint|strict-queue|strict-fail-fast")]
+    affinity: Option<Affinity>,
+    /// Whose turn comes first, where calls wait [default: normal]
+    #[arg(long, value_name = "low|normal|high")]
+    priority: Option<Priority>,
+    /// On whose behalf: where calls of several tenants wait, they take turns
+    #[arg(long, value_name = "LABEL")]
+    tenant: Option<String>,
+    /// Running it twice does no harm: make it again if its worker dies
+    #[arg(long)]
+    idempotent: bool,
 }
 
 /// Where calls will go.
@@ -87,7 +99,10 @@ pub(crate) enum Chunks {
 impl TargetOptions {
     /// The place, for a look at its tools.
     pub(crate) fn place(self, invocation: &Invocation) -> Result<Place> {
-        CallingOptions { target: self, workers: None, timeout: None, session: None }.place(invocation)
+        let (workers, timeout, session, affinity, priority, tenant) = Default::default();
+        let idempotent = false;
+        CallingOptions { target: self, workers, timeout, session, affinity, priority, tenant, idempotent }
+            .place(invocation)
     }
 }
 
@@ -112,14 +127,25 @@ impl CallingOptions {
         if let Some(limit) = self.timeout {
             pool = pool.with_option("x-hatchery-timeout", &limit.to_string())?;
         }
-        if let Some(session) = &self.session {
-            pool = pool.with_option("x-hatchery-session", session)?;
+        let said = [
+            ("x-hatchery-session", self.session),
+            ("x-hatchery-affinity", self.affinity.map(|affinity| affinity.to_string())),
+            ("x-hatchery-priority", self.priority.map(|priority| priority.to_string())),
+            ("x-hatchery-tenant", self.tenant),
+            ("x-hatchery-idempotent", self.idempotent.then(|| "true".to_owned())),
+        ];
+        for (name, value) in said {
+            if let Some(value) = value {
+                pool = pool.with_option(name, &value)?;
+            }
         }
         Ok(Place::Daemon(pool))
     }
 
     fn own(self) -> OwnPool {
-        let options = CallOptions::new();
+        let options = CallOptions::new().idempotent(self.idempotent).priority(self.priority.unwrap_or_default());
+        let options = self.affinity.into_iter().fold(options, CallOptions::affinity);
+        let options = self.tenant.into_iter().fold(options, CallOptions::tenant);
         OwnPool {
             app: self.target.app,
             workers: self.workers.map_or(1, NonZeroUsize::get),

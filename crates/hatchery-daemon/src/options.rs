@@ -75,8 +75,23 @@ fn with(options: CallOptions, name: &str, value: &HeaderValue) -> Result<CallOpt
         }
         "session" => Ok(options.session(short(text)?)),
         "correlation-id" => Ok(options.correlation_id(short(text)?)),
-        _ => Err("no such option; there are timeout, session and correlation-id".into()),
+        "affinity" => Ok(options.affinity(parsed(text)?)),
+        "priority" => Ok(options.priority(parsed(text)?)),
+        "tenant" => Ok(options.tenant(short(text)?)),
+        "idempotent" => match text {
+            "true" | "1" => Ok(options.idempotent(true)),
+            "false" | "0" => Ok(options.idempotent(false)),
+            other => Err(format!("expected true or false, found {other:?}")),
+        },
+        _ => {
+            Err("no such option; there are timeout, session, affinity, priority, tenant, idempotent and correlation-id"
+                .into())
+        }
     }
+}
+
+fn parsed<T: std::str::FromStr<Err = Error>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: Error| error.message().to_owned())
 }
 
 fn short(text: &str) -> Result<&str, String> {
@@ -101,6 +116,10 @@ mod tests {
     fn options_are_headers() {
         assert!(said("x-hatchery-timeout", "250ms").contains("timeout: Some(250ms)"));
         assert!(said("x-hatchery-session", "user-7").contains(r#"session: Some("user-7")"#));
+        assert!(said("x-hatchery-affinity", "strict-queue").contains("affinity: Some(StrictQueue)"));
+        assert!(said("x-hatchery-priority", "high").contains("priority: High"));
+        assert!(said("x-hatchery-tenant", "acme").contains(r#"tenant: Some("acme")"#));
+        assert!(said("x-hatchery-idempotent", "true").contains("idempotent: true"));
         assert!(said("x-hatchery-correlation-id", "order 1").contains(r#"correlation_id: Some("order 1")"#));
     }
 
@@ -110,7 +129,9 @@ mod tests {
             said("x-hatchery-timeout", "soon"),
             r#"x-hatchery-timeout: expected a duration like "250ms", "30s", "5m", "1h" or "infinity", found "soon""#
         );
-        assert!(said("x-hatchery-affinity", "hint").starts_with("x-hatchery-affinity: no such option; there are "));
+        assert!(said("x-hatchery-region", "eu").starts_with("x-hatchery-region: no such option; there are "));
+        assert!(said("x-hatchery-affinity", "loose").contains("expected one of hint, strict-queue, strict-fail-fast"));
+        assert!(said("x-hatchery-idempotent", "maybe").contains("expected true or false"));
         assert!(said("x-hatchery-session", "").contains("expected 1 to 256 characters, found 0"));
         assert!(said("x-hatchery-session", "é").contains("expected ASCII"));
     }

@@ -122,6 +122,60 @@ pub enum Priority {
     High,
 }
 
+impl Affinity {
+    const WORDS: [(&str, Affinity); 3] = [
+        ("hint", Affinity::Hint),
+        ("strict-queue", Affinity::StrictQueue),
+        ("strict-fail-fast", Affinity::StrictFailFast),
+    ];
+}
+
+impl Priority {
+    const WORDS: [(&str, Priority); 3] =
+        [("low", Priority::Low), ("normal", Priority::Normal), ("high", Priority::High)];
+}
+
+/// As in the shell and in headers: `strict-queue`; underscores and capitals are as good.
+impl std::str::FromStr for Affinity {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Affinity, Error> {
+        one_of(&Affinity::WORDS, text)
+    }
+}
+
+impl fmt::Display for Affinity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(word_for(&Affinity::WORDS, self))
+    }
+}
+
+/// `low`, `normal` or `high`.
+impl std::str::FromStr for Priority {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Priority, Error> {
+        one_of(&Priority::WORDS, text)
+    }
+}
+
+impl fmt::Display for Priority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(word_for(&Priority::WORDS, self))
+    }
+}
+
+fn one_of<T: Copy>(words: &[(&str, T)], text: &str) -> Result<T, Error> {
+    let said = text.to_ascii_lowercase().replace('_', "-");
+    let found = words.iter().find(|(word, _)| *word == said).map(|(_, meaning)| *meaning);
+    let expected = || words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
+    found.ok_or_else(|| Error::new(ErrorKind::Validation, format!("expected one of {}, found {text:?}", expected())))
+}
+
+fn word_for<'a, T: PartialEq>(words: &[(&'a str, T)], meaning: &T) -> &'a str {
+    words.iter().find(|(_, other)| other == meaning).map_or("", |(word, _)| word)
+}
+
 /// Where a call, or a start, was when its deadline passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -181,6 +235,17 @@ pub(crate) async fn passed(deadline: Option<Deadline>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_are_read_as_they_are_written() {
+        for (word, affinity) in Affinity::WORDS {
+            assert_eq!((word.parse::<Affinity>().unwrap(), affinity.to_string().as_str()), (affinity, word));
+        }
+        assert_eq!("Strict_Queue".parse::<Affinity>().unwrap(), Affinity::StrictQueue);
+        assert_eq!("HIGH".parse::<Priority>().unwrap(), Priority::High);
+        let error = "urgent".parse::<Priority>().unwrap_err();
+        assert_eq!(error.message(), "expected one of low, normal, high, found \"urgent\"");
+    }
 
     #[test]
     fn a_timeout_past_the_end_of_time_is_none() {
