@@ -12,6 +12,7 @@ use crate::Result;
 use crate::child::{folder, own_output};
 use crate::contender::Flavour;
 use crate::options::Options;
+use crate::pin::Placement;
 use crate::sample::{Sample, median};
 use crate::workload::{check, payload};
 
@@ -52,6 +53,8 @@ pub(super) fn measure(options: &Options) -> Result<Idle> {
 
 /// `scale-idle`: the supervisor. Prints what it found.
 pub(crate) fn idle() -> Result<()> {
+    // All on one processor: whether a wake crosses to another one outweighs what is looked for.
+    let _held = Placement::Pinned.hold()?;
     println!("{}", serde_json::to_string(&Flavour::Threads.run(supervise())?)?);
     Ok(())
 }
