@@ -4,6 +4,7 @@ mod lines;
 mod tail;
 mod throttle;
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -31,18 +32,21 @@ pub(crate) async fn drain(
 ) -> io::Result<()> {
     let pipe = Receiver::from_owned_fd(pipe)?;
     let mut lines = LineSplitter::default();
-    let mut buffer = vec![0; READ_SIZE];
     let mut ended = pin!(ended);
     let outcome = loop {
-        let read = tokio::select! {
+        tokio::select! {
             // First, lest a grandchild that never stops writing keep us for ever.
             biased;
-            () = &mut ended => break read_what_is_left(&pipe, &mut buffer, |bytes| lines.push(bytes, &mut sink)),
-            read = read(&pipe, &mut buffer) => read,
-        };
+            () = &mut ended => break with_buffer(|buffer| {
+                read_what_is_left(&pipe, buffer, |bytes| lines.push(bytes, &mut sink))
+            }),
+            readable = pipe.readable() => readable?,
+        }
+        let read = with_buffer(|buffer| pipe.try_read(buffer).inspect(|n| lines.push(&buffer[..*n], &mut sink)));
         match read {
             Ok(0) => break Ok(()),
-            Ok(n) => lines.push(&buffer[..n], &mut sink),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => break Err(error),
         }
     };
@@ -50,14 +54,16 @@ pub(crate) async fn drain(
     outcome
 }
 
-async fn read(pipe: &Receiver, buffer: &mut [u8]) -> io::Result<usize> {
-    loop {
-        pipe.readable().await?;
-        match pipe.try_read(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            read => return read,
-        }
+/// One for all that a thread reads, not one for each pipe: most of them are silent.
+fn with_buffer<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
+    thread_local! {
+        static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_SIZE]);
     }
+    BUFFER.with(|buffer| match buffer.try_borrow_mut() {
+        Ok(mut buffer) => read(&mut buffer),
+        // Whoever hears a line reads another pipe before it returns.
+        Err(_) => read(&mut vec![0; READ_SIZE]),
+    })
 }
 
 /// Reads no more than the pipe can hold: what comes beyond that, the process cannot have written.
