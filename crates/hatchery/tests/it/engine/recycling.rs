@@ -71,7 +71,8 @@ fn recycled(pool: &Pool) -> u64 {
     pool.stats().recycled.get(&RecycleReason::MaxRequests).copied().unwrap_or_default()
 }
 
-#[expect(clippy::print_stdout, reason = "the figures, for whoever asks for them")]
+/// Says its figures, for whoever asks for them.
+#[expect(clippy::print_stdout, reason = "a test's own")]
 async fn recycled_under_load(calls: u64) {
     let recycle = Recycle { max_requests: Some(EVERY), ..recycle() };
     let rig = Rig::of(engine().workers(WORKERS).recycle(recycle)).await;

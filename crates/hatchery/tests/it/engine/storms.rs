@@ -122,7 +122,6 @@ async fn eventually_whole(pool: &Pool, killed: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[expect(clippy::print_stdout, reason = "the figures, for whoever asks for them")]
 async fn a_storm_of_kills_costs_what_was_in_flight_and_nothing_else() {
     let rig = Rig::of(engine().workers(WORKERS)).await;
     let (over, tallies) = (Arc::<AtomicBool>::default(), [Arc::<Tally>::default(), Arc::default()]);
