@@ -1,4 +1,7 @@
-"""The app that the benchmark calls: the same two tools as the floor's."""
+"""The app that the benchmark calls: the same two tools as the floor's; and two that keep a worker busy."""
+
+import os
+import time
 
 from hatchery import tool
 
@@ -12,3 +15,16 @@ def echo(id: int, text: str, values: list):
 def ticks(n: int):
     for i in range(n):
         yield {"id": i, "text": "hello world", "values": [1, 2, 3, 4, 5, 6, 7, 8]}
+
+
+@tool
+def nap(ms: int):
+    time.sleep(ms / 1000)
+    return os.getpid()
+
+
+@tool
+def hold(gate: str):
+    """Until a file of this name is there."""
+    while not os.path.exists(gate):
+        time.sleep(0.001)

@@ -32,10 +32,22 @@ impl Drop for Python {
 /// Runs a program of this folder to its end and returns what it wrote.
 pub(crate) fn output(python: &Path, program: &str, arguments: &[&str]) -> Result<String> {
     let mut run = command(python);
-    run.arg(folder().join(program)).args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit());
-    let output = run.output().map_err(|error| format!("start {} {program}: {error}", python.display()))?;
+    run.arg(folder().join(program)).args(arguments);
+    printed(run, &format!("{program} {}", arguments.join(" ")))
+}
+
+/// Runs this program in one of its other parts, to its end, and returns what it wrote.
+pub(crate) fn own_output(part: &str) -> Result<String> {
+    let mut run = command(&std::env::current_exe()?);
+    run.arg(part);
+    printed(run, part)
+}
+
+fn printed(mut run: Command, name: &str) -> Result<String> {
+    run.stdin(Stdio::null()).stderr(Stdio::inherit());
+    let output = run.output().map_err(|error| format!("start {name}: {error}"))?;
     if !output.status.success() {
-        return Err(format!("{program} {} ended with {}", arguments.join(" "), output.status).into());
+        return Err(format!("{name} ended with {}", output.status).into());
     }
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
@@ -49,6 +61,6 @@ pub(crate) fn folder() -> PathBuf {
     clippy::disallowed_methods,
     reason = "floors and peers must not go through the library that they are held against"
 )]
-fn command(python: &Path) -> Command {
-    Command::new(python)
+fn command(program: &Path) -> Command {
+    Command::new(program)
 }

@@ -122,7 +122,7 @@ impl Flavour {
     }
 
     /// Runs the client as a task, as a program would: the thread that blocks on a multi-threaded runtime is none of its workers.
-    fn run(self, client: impl Future<Output = Result<Sample>> + Send + 'static) -> Result<Sample> {
+    pub(crate) fn run<T: Send + 'static>(self, client: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
         self.build()?.block_on(async { tokio::spawn(client).await })?
     }
 

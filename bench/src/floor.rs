@@ -16,6 +16,7 @@ use tokio::net::unix::pipe;
 use crate::Result;
 use crate::child::Python;
 use crate::frame::{Frames, Tag, put};
+use crate::outage::Outage;
 use crate::sample::Sample;
 use crate::workload::{CHUNKS, IN_FLIGHT, Size, WORKERS, check, payload};
 
@@ -75,6 +76,16 @@ pub(crate) async fn stream(python: PathBuf, channel: Channel, size: Size) -> Res
         samples.push(Sample::of_stream(CHUNKS, first, taken));
     }
     Ok(Sample::median(&samples[1..]))
+}
+
+/// W6: a worker is killed, another one started in its place, and called.
+pub(crate) async fn successor(python: PathBuf) -> Result<Outage> {
+    let mut worker = Worker::start(&python, Channel::Pipes)?;
+    worker.window(1, 1).await?;
+    let start = Instant::now();
+    drop(worker);
+    Worker::start(&python, Channel::Pipes)?.window(1, 1).await?;
+    Ok(Outage::of_successor(start.elapsed().as_secs_f64() * 1e3))
 }
 
 impl Depth {

@@ -1,7 +1,8 @@
-//! Workloads W1, W2 and W4 with the floor and the peers measured in the same run; and who outlives a supervisor (`orphans`).
+//! Workloads W1, W2, W4 and W6 with the floor and the peers measured in the same run; what grows with the size of a pool
+//! (`scale`); and who outlives a supervisor (`orphans`).
 //!
 //! Every contender is measured once per round, in turn, so that a machine that slows down slows all of them; a figure is the
-//! median of the rounds. Everything is measured twice: *pinned*, where client and workers share one CPU, and *free*.
+//! median of the rounds. Calls and streams are measured twice: *pinned*, where client and workers share one CPU, and *free*.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark speaks to its user")]
 
 use std::error::Error;
@@ -18,9 +19,11 @@ mod machine;
 mod options;
 mod orphans;
 mod ours;
+mod outage;
 mod pin;
 mod report;
 mod sample;
+mod scale;
 mod targets;
 mod workload;
 
@@ -44,6 +47,7 @@ fn dispatch(arguments: Vec<String>) -> Result<()> {
         Some("orphans-inside") => orphans::inside(rest),
         Some("orphans-supervise") => orphans::supervise(rest),
         Some("orphans-work") => orphans::work(),
+        Some("scale-idle") => scale::idle(),
         _ => run(&Options::parse(arguments.into_iter())?),
     }
 }
@@ -54,6 +58,12 @@ fn run(options: &Options) -> Result<()> {
         for placement in [pin::Placement::Pinned, pin::Placement::Free] {
             report.add(workload, placement, contender::measure_all(workload, placement, options)?);
         }
+    }
+    if options.outage {
+        report.add_outage(outage::measure_all(options)?);
+    }
+    if options.scale {
+        report.add_scale(scale::measure_all(options)?);
     }
     if options.json { report.print_json() } else { report.print() }
 }

@@ -9,6 +9,7 @@ use crate::pin::Placement;
 use crate::sample::Sample;
 use crate::targets::{Verdict, floor, judge, to_floor};
 use crate::workload::Workload;
+use crate::{outage, scale};
 
 /// Everything that one run came to.
 #[derive(Debug, Serialize)]
@@ -16,6 +17,10 @@ pub(crate) struct Report {
     machine: Facts,
     rounds: usize,
     tables: Vec<Table>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    w6: Option<outage::Table>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scale: Option<scale::Table>,
 }
 
 /// One workload in one placement.
@@ -40,7 +45,7 @@ struct Row {
 
 impl Report {
     pub(crate) fn new(machine: Facts, rounds: usize) -> Report {
-        Report { machine, rounds, tables: Vec::new() }
+        Report { machine, rounds, tables: Vec::new(), w6: None, scale: None }
     }
 
     pub(crate) fn add(&mut self, workload: Workload, placement: Placement, rows: Vec<(Contender, Sample)>) {
@@ -57,6 +62,14 @@ impl Report {
         self.tables.push(table);
     }
 
+    pub(crate) fn add_outage(&mut self, table: outage::Table) {
+        self.w6 = Some(table);
+    }
+
+    pub(crate) fn add_scale(&mut self, table: scale::Table) {
+        self.scale = Some(table);
+    }
+
     pub(crate) fn print_json(&self) -> Result<()> {
         println!("{}", serde_json::to_string(self)?);
         Ok(())
@@ -66,9 +79,9 @@ impl Report {
         let Facts { cpu, cores, kernel, load, python, json } = &self.machine;
         println!("{cpu}, {cores} cores, Linux {kernel}, load {load}\n{python}, JSON library {json}");
         println!("medians of {} interleaved rounds; pinned: client and workers on one CPU", self.rounds);
-        for table in &self.tables {
-            table.print();
-        }
+        self.tables.iter().for_each(Table::print);
+        self.w6.iter().for_each(outage::Table::print);
+        self.scale.iter().for_each(scale::Table::print);
         Ok(())
     }
 }
@@ -83,9 +96,7 @@ impl Table {
             let [p50, p99, first] = figures;
             println!("{name:<58} {p50:>9} {p99:>9} {first:>10} {:>11.0} {:>9}", sample.per_s, shown(*to_floor, 2));
         }
-        for Verdict { text, ratio, met } in &self.targets {
-            println!("  {} {text} ({ratio:.2})", if *met { "met   " } else { "MISSED" });
-        }
+        self.targets.iter().for_each(Verdict::print);
     }
 }
 

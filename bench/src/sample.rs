@@ -39,11 +39,7 @@ impl Sample {
 
     /// Each figure's median.
     pub(crate) fn median(samples: &[Sample]) -> Sample {
-        let figure = |of: fn(&Sample) -> Option<f64>| {
-            let mut figures: Vec<f64> = samples.iter().filter_map(of).collect();
-            figures.sort_by(f64::total_cmp);
-            quantile(&figures, 0.5)
-        };
+        let figure = |of: fn(&Sample) -> Option<f64>| median(samples.iter().filter_map(of).collect());
         Sample {
             p50_us: figure(|sample| sample.p50_us),
             p99_us: figure(|sample| sample.p99_us),
@@ -51,6 +47,11 @@ impl Sample {
             per_s: figure(|sample| Some(sample.per_s)).unwrap_or(f64::NAN),
         }
     }
+}
+
+pub(crate) fn median(mut figures: Vec<f64>) -> Option<f64> {
+    figures.sort_by(f64::total_cmp);
+    quantile(&figures, 0.5)
 }
 
 fn micros(duration: Duration) -> f64 {

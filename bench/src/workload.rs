@@ -28,7 +28,7 @@ impl Workload {
     pub(crate) fn named(name: &str) -> Result<Workload> {
         let found = Workload::ALL.into_iter().find(|workload| workload.name() == name);
         found.ok_or_else(|| {
-            format!("no such option or workload: `{name}`; there are w1, w2, w4, --quick and --json").into()
+            format!("no such option or workload: `{name}`; there are w1, w2, w4, w6, scale, --quick and --json").into()
         })
     }
 
@@ -58,11 +58,13 @@ pub(crate) struct Size {
     pub(crate) in_flight: usize,
     /// Streams of W4, after one for warm-up.
     pub(crate) streams: usize,
+    /// Calls that wait at once, in `scale`.
+    pub(crate) backlog: usize,
 }
 
 impl Size {
-    pub(crate) const FULL: Size = Size { calls: 5_000, in_flight: 50_000, streams: 5 };
-    pub(crate) const QUICK: Size = Size { calls: 1_000, in_flight: 10_000, streams: 2 };
+    pub(crate) const FULL: Size = Size { calls: 5_000, in_flight: 50_000, streams: 5, backlog: 100_000 };
+    pub(crate) const QUICK: Size = Size { calls: 1_000, in_flight: 10_000, streams: 2, backlog: 20_000 };
 
     pub(crate) fn warm_up(self) -> usize {
         self.calls / 5

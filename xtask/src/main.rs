@@ -15,7 +15,7 @@ mod venv;
 const USAGE: &str = "usage: cargo xtask test                                    every test, Rust and Python
        cargo xtask tidy                                    the repository's own rules
        cargo xtask chaos [--full] [--plain] [NAME...]      supervisors, guardians and workers killed; who is left
-       cargo xtask bench [w1 w2 w4] [--quick] [--json]     the workloads, with floors and peers
+       cargo xtask bench [w1 w2 w4 w6 scale] [--quick] [--json]  the workloads, with floors and peers; what grows with a pool
        cargo xtask bench spawn                             what a start costs, beside posix_spawn
        cargo xtask bench orphans [--markdown FILE] [--quick]  who outlives a supervisor: ours and the peers";
 

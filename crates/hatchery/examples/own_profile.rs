@@ -1,6 +1,8 @@
 //! Workers that are no processes: each is a thread of this program with a state of its own, behind the same queue, sessions and
 //! deadlines as any other pool. `cargo run --example own_profile`.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;

@@ -18,7 +18,12 @@ pub(crate) const SERVE: [&str; 5] = ["serve", "--app", "app.py", "--listen", "12
 impl Daemon {
     /// Serves, once this returns.
     pub(crate) fn serve(sandbox: &Sandbox, words: &[&str]) -> Daemon {
-        let mut running = sandbox.start(&[&SERVE[..], &["--json"], words].concat());
+        Daemon::start(sandbox, &[&SERVE[..], words].concat())
+    }
+
+    /// The same, of whatever these words say.
+    pub(crate) fn start(sandbox: &Sandbox, words: &[&str]) -> Daemon {
+        let mut running = sandbox.start(&[words, &["--json"]].concat());
         let line = running.line();
         let said: Value = serde_json::from_str(&line).unwrap_or_else(|why| panic!("{why}: {line:?}"));
         let address = said["listening"].as_str().unwrap().strip_prefix("http://").unwrap().to_owned();

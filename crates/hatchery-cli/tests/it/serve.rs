@@ -143,9 +143,23 @@ fn an_address_and_a_data_directory_have_one_daemon() {
 }
 
 #[test]
+fn the_pools_of_the_configuration_are_served_and_a_broken_one_hurts_no_other() {
+    let sandbox = Sandbox::with_app();
+    sandbox.write("broken.py", "raise RuntimeError('no model')\n");
+    let pool = |name: &str, app: &str| format!("[[pools]]\nname = \"{name}\"\napp = \"{app}\"\n");
+    sandbox.write("hatchery.toml", &[pool("default", "app.py"), pool("other", "broken.py")].concat());
+    let daemon = Daemon::start(&sandbox, &["serve", "--listen", "127.0.0.1:0"]);
+    sandbox.run(&["call", "word_count", "text=a", "-q"]).exits(0);
+    let status = sandbox.run(&["status", "--json"]).exits(0).json();
+    let states: Vec<&Value> = status["pools"].as_array().unwrap().iter().map(|pool| &pool["state"]).collect();
+    assert_eq!(states, ["serving", "unavailable"]);
+    daemon.end().says("pool other cannot serve: ").says("no model");
+}
+
+#[test]
 fn what_cannot_be_served_is_told_before_anything_starts() {
     let sandbox = Sandbox::with_app();
-    sandbox.run(&["serve"]).exits(2).says("serve: give the app with --app app.py");
+    sandbox.run(&["serve"]).exits(2).says("nothing to serve: give an app with --app app.py, or [[pools]]");
     sandbox.run(&["serve", "--app", "app.py", "--listen", "0.0.0.0:0"]).exits(2).says("only loopback addresses");
     sandbox.run(&["serve", "--app", "app.py", "--listen", "7411"]).exits(2).says("expected an address and a port");
     sandbox.write("file", "");

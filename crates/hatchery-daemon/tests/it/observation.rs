@@ -19,7 +19,8 @@ async fn the_status_says_who_it_is_and_how_busy() {
     assert_eq!((&status["phase"], &status["pid"]), (&json!("serving"), &json!(std::process::id())));
     assert_eq!(status["run"].as_str().unwrap().len(), 32);
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
-    assert_eq!(status["pools"], json!([{ "pool": "default", "workers": 2, "ready": 2, "queued": 0, "running": 0 }]));
+    let pool = json!({ "pool": "default", "state": "serving", "workers": 2, "ready": 2, "queued": 0, "running": 0 });
+    assert_eq!(status["pools"], json!([pool]));
     rig.end().await;
 }
 

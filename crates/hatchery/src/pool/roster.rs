@@ -4,17 +4,23 @@
 //! Generic over the call and the worker, so that its tests are scripts of words.
 
 mod chain;
+mod lives;
+mod numbered;
 mod queue;
+mod room;
 mod talks;
 mod terms;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::call::{Affinity, Priority};
 use crate::id::{CallId, LifeId};
+use lives::Lives;
+use numbered::ByNumber;
 use queue::{Place, Queue, Tenant};
+use room::{Room, Rooms};
 use talks::Talks;
 pub(crate) use terms::{Admission, Done, Occupant, Refusal, Retired, SessionWants, Step, Totals, Wants, Whereabouts};
 
@@ -33,15 +39,13 @@ pub(crate) struct Config {
 #[derive(Debug)]
 pub(crate) struct Roster<C, W> {
     config: Config,
-    lives: BTreeMap<LifeId, Life<C, W>>,
-    /// Those with room, by load: the first is the least loaded, the lowest number among equals.
-    free: BTreeSet<(usize, LifeId)>,
-    /// Of these, those with a call that waits for them alone.
-    eager: BTreeSet<LifeId>,
+    lives: Lives<Life<C, W>>,
+    /// Those that can take calls.
+    free: Rooms,
     /// For any worker.
     common: Queue<Entry<C>>,
-    waiting: HashMap<CallId, Spot>,
-    running: HashMap<CallId, Running>,
+    waiting: ByNumber<Spot>,
+    running: ByNumber<Running>,
     talks: Talks,
     /// Those that cannot be served any more, to be told.
     dropped: VecDeque<(C, Refusal)>,
@@ -128,12 +132,11 @@ impl<C, W: Clone> Roster<C, W> {
     pub(crate) fn new(config: Config) -> Roster<C, W> {
         Roster {
             config,
-            lives: BTreeMap::new(),
-            free: BTreeSet::new(),
-            eager: BTreeSet::new(),
+            lives: Lives::default(),
+            free: Rooms::default(),
             common: Queue::default(),
-            waiting: HashMap::new(),
-            running: HashMap::new(),
+            waiting: ByNumber::default(),
+            running: ByNumber::default(),
             talks: Talks::default(),
             dropped: VecDeque::new(),
             next_id: 1,
@@ -187,7 +190,7 @@ impl<C, W: Clone> Roster<C, W> {
     /// The worker answered the call for good.
     pub(crate) fn done(&mut self, id: CallId) -> Option<Done> {
         let Running { life, wants } = self.running.remove(&id)?;
-        match self.lives.get_mut(&life)? {
+        match self.lives.get_mut(life)? {
             Life::Ready(_) => {
                 let answered = self.change(life, |ready| {
                     ready.load -= 1;
@@ -209,9 +212,9 @@ impl<C, W: Clone> Roster<C, W> {
     /// again. Gives the call back if nobody may run it any more.
     pub(crate) fn take_back(&mut self, id: CallId, call: C) {
         let Some(Running { life, wants }) = self.running.remove(&id) else { return };
-        if let Some(Life::Ready(_)) = self.lives.get(&life) {
+        if let Some(Life::Ready(_)) = self.lives.get(life) {
             self.change(life, |ready| ready.load -= 1);
-        } else if let Some(Life::Leaving { load, .. }) = self.lives.get_mut(&life) {
+        } else if let Some(Life::Leaving { load, .. }) = self.lives.get_mut(life) {
             *load -= 1;
         }
         self.retire(life);
@@ -246,7 +249,7 @@ impl<C, W: Clone> Roster<C, W> {
         if let Some(call) = self.withdraw(id) {
             return Whereabouts::Queue(call);
         }
-        let worker = self.running.get(&id).and_then(|running| worker_of(self.lives.get(&running.life)?));
+        let worker = self.running.get(&id).and_then(|running| worker_of(self.lives.get(running.life)?));
         worker.map_or(Whereabouts::Nowhere, |worker| Whereabouts::Worker(worker.clone()))
     }
 
@@ -263,7 +266,7 @@ impl<C, W: Clone> Roster<C, W> {
                     pinned: Queue::default(),
                 })),
             );
-            self.change(life, |_| ());
+            self.free.moved(life, Room::default(), Room { load: Some(0), is_eager: false });
         }
     }
 
@@ -275,7 +278,7 @@ impl<C, W: Clone> Roster<C, W> {
     /// It takes no more calls; those that it has go on.
     pub(crate) fn retire(&mut self, life: LifeId) -> Retired {
         self.change(life, |ready| ready.is_barred = true);
-        match self.lives.remove(&life) {
+        match self.lives.remove(life) {
             Some(Life::Ready(ready)) => {
                 let Ready { worker, load, answered, pinned, .. } = *ready;
                 self.lives.insert(life, Life::Leaving { worker, load, answered });
@@ -303,7 +306,7 @@ impl<C, W: Clone> Roster<C, W> {
     /// It was killed and is still there. Its calls are lost.
     pub(crate) fn hold(&mut self, life: LifeId) {
         self.retire(life);
-        let worker = match self.lives.remove(&life) {
+        let worker = match self.lives.remove(life) {
             Some(Life::Leaving { worker, .. }) => Some(worker),
             _ => None,
         };
@@ -314,7 +317,7 @@ impl<C, W: Clone> Roster<C, W> {
     /// It is gone, and its calls with it. True if it took some until now.
     pub(crate) fn gone(&mut self, life: LifeId) -> bool {
         let Retired { was_ready, .. } = self.retire(life);
-        if self.lives.remove(&life).is_some() {
+        if self.lives.remove(life).is_some() {
             self.running.retain(|_, running| running.life != life);
         }
         was_ready
@@ -322,7 +325,7 @@ impl<C, W: Clone> Roster<C, W> {
 
     /// A place for what the pool itself asks of a worker that has nothing to do.
     pub(crate) fn lease(&mut self, life: LifeId) -> Option<CallId> {
-        let is_idle = self.free.contains(&(0, life));
+        let is_idle = self.is_idle(life);
         let is_taken = is_idle && self.change(life, |ready| ready.load = 1).is_some();
         is_taken.then(|| {
             let id = self.next_id;
@@ -413,25 +416,25 @@ impl<C, W: Clone> Roster<C, W> {
                 Life::Leaving { load, .. } => ("draining", false, *load),
                 Life::Held { .. } => ("unkillable", false, 0),
             };
-            Occupant { life: *life, state, is_barred, worker, load }
+            Occupant { life, state, is_barred, worker, load }
         })
     }
 
     /// Those that take calls, by seat.
     pub(crate) fn ready_workers(&self) -> impl Iterator<Item = (LifeId, &W)> {
         self.lives.iter().filter_map(|(life, state)| match state {
-            Life::Ready(ready) => Some((*life, &ready.worker)),
+            Life::Ready(ready) => Some((life, &ready.worker)),
             Life::Leaving { .. } | Life::Held { .. } => None,
         })
     }
 
     pub(crate) fn is_ready(&self, life: LifeId) -> bool {
-        matches!(self.lives.get(&life), Some(Life::Ready(_)))
+        matches!(self.lives.get(life), Some(Life::Ready(_)))
     }
 
     /// How many calls it has answered.
     pub(crate) fn answered(&self, life: LifeId) -> u64 {
-        match self.lives.get(&life) {
+        match self.lives.get(life) {
             Some(Life::Ready(ready)) => ready.answered,
             Some(Life::Leaving { answered, .. }) => *answered,
             Some(Life::Held { .. }) | None => 0,
@@ -440,7 +443,7 @@ impl<C, W: Clone> Roster<C, W> {
 
     /// Whether it has as many calls as it may.
     pub(crate) fn is_full(&self, life: LifeId) -> bool {
-        matches!(self.lives.get(&life), Some(Life::Ready(ready)) if ready.load >= self.config.per_worker)
+        matches!(self.lives.get(life), Some(Life::Ready(ready)) if ready.load >= self.config.per_worker)
     }
 
     fn count_in(&mut self, waits: bool) {
@@ -457,7 +460,7 @@ impl<C, W: Clone> Roster<C, W> {
             return Choice::Wait(Line::Common);
         }
         let Some(life) = bound else { return self.anyone() };
-        match self.lives.get(&life) {
+        match self.lives.get(life) {
             Some(Life::Ready(ready)) if ready.is_barred && !is_hint => Choice::Refuse(Refusal::Tainted(life)),
             Some(Life::Ready(ready)) if self.has_room(ready) && ready.pinned.is_empty() => Choice::Now(life),
             Some(Life::Ready(_)) => match session.affinity {
@@ -474,7 +477,7 @@ impl<C, W: Clone> Roster<C, W> {
     }
 
     fn anyone(&self) -> Choice {
-        self.free.first().map_or(Choice::Wait(Line::Common), |(_, life)| Choice::Now(*life))
+        self.free.least_loaded().map_or(Choice::Wait(Line::Common), Choice::Now)
     }
 
     fn wait(&mut self, line: Line, entry: Entry<C>, put: Put<C>) {
@@ -491,19 +494,19 @@ impl<C, W: Clone> Roster<C, W> {
 
     /// The line whose head comes next, and the worker for it.
     fn next_line(&self) -> Option<(LifeId, Line)> {
-        let (_, least_loaded) = self.free.first()?;
+        let least_loaded = self.free.least_loaded()?;
         let rank =
             |queue: &Queue<Entry<C>>| queue.front().map(|(priority, entry)| (priority, std::cmp::Reverse(entry.id)));
         let common = rank(&self.common);
-        let eager = self.eager.first().and_then(|life| match self.lives.get(life)? {
-            Life::Ready(ready) => Some((*life, rank(&ready.pinned)?)),
+        let eager = self.free.first_eager().and_then(|life| match self.lives.get(life)? {
+            Life::Ready(ready) => Some((life, rank(&ready.pinned)?)),
             Life::Leaving { .. } | Life::Held { .. } => None,
         });
         match (common, eager) {
             (common, Some((life, pinned))) if common.is_none_or(|common| common < pinned) => {
                 Some((life, Line::Pinned(life)))
             }
-            (Some(_), _) => Some((*least_loaded, Line::Common)),
+            (Some(_), _) => Some((least_loaded, Line::Common)),
             (None, _) => None,
         }
     }
@@ -553,23 +556,30 @@ impl<C, W: Clone> Roster<C, W> {
         }
     }
 
+    /// Has room, and nothing to do.
+    fn is_idle(&self, life: LifeId) -> bool {
+        matches!(self.lives.get(life), Some(Life::Ready(ready)) if ready.load == 0 && self.has_room(ready))
+    }
+
     fn has_room(&self, ready: &Ready<C, W>) -> bool {
-        !ready.is_barred && ready.load < self.config.per_worker
+        ready.room(self.config.per_worker).load.is_some()
     }
 
     /// The one way to change a ready worker: what is known of its room follows.
     fn change<R>(&mut self, life: LifeId, change: impl FnOnce(&mut Ready<C, W>) -> R) -> Option<R> {
-        let Some(Life::Ready(ready)) = self.lives.get_mut(&life) else { return None };
-        self.free.remove(&(ready.load, life));
-        self.eager.remove(&life);
+        let Some(Life::Ready(ready)) = self.lives.get_mut(life) else { return None };
+        let before = ready.room(self.config.per_worker);
         let result = change(ready);
-        if !ready.is_barred && ready.load < self.config.per_worker {
-            self.free.insert((ready.load, life));
-            if !ready.pinned.is_empty() {
-                self.eager.insert(life);
-            }
-        }
+        let after = ready.room(self.config.per_worker);
+        self.free.moved(life, before, after);
         Some(result)
+    }
+}
+
+impl<C, W> Ready<C, W> {
+    fn room(&self, per_worker: usize) -> Room {
+        let load = (!self.is_barred && self.load < per_worker).then_some(self.load);
+        Room { load, is_eager: load.is_some() && !self.pinned.is_empty() }
     }
 }
 
@@ -581,5 +591,7 @@ fn worker_of<C, W>(life: &Life<C, W>) -> Option<&W> {
     }
 }
 
+#[cfg(test)]
+mod measuring;
 #[cfg(test)]
 mod tests;

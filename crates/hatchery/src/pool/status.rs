@@ -111,7 +111,8 @@ pub struct WorkerStatus {
     pub rss_bytes: Option<u64>,
     /// When it became ready, in seconds since 1970.
     pub started_at: Option<f64>,
-    /// It takes no calls for a while, after a crash.
+    /// It takes no calls for a while, after a crash. In JSON only where it is so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub tainted: bool,
 }
 

@@ -78,7 +78,8 @@ fn what_is_invalid_is_refused_with_its_reason_and_changes_nothing() {
     sessions.create("a").unwrap();
     let epoch = SystemTime::UNIX_EPOCH;
     let deep = (0..101).fold(json!(1), |value, _| json!([value]));
-    let cases: [(ErrorKind, &str, Box<dyn Fn(&mut Session)>); 12] = [
+    type Case = (ErrorKind, &'static str, Box<dyn Fn(&mut Session)>);
+    let cases: [Case; 12] = [
         (Validation, "invalid_id", Box::new(|session| session.id = "b".into())),
         (Validation, "invalid_id", Box::new(|session| session.id = "".into())),
         (Validation, "invalid_ttl", Box::new(|session| session.ttl = Some(Duration::MAX))),
@@ -270,7 +271,11 @@ async fn the_upkeep_removes_what_expired_and_tells_when_there_are_many() {
     };
     let many = SessionEvent::Accumulating { current: 4, max: 5, is_full: false, strict: true };
     assert_eq!(next().await, many);
-    sessions.update("a", |session| Ok(session.ttl = Some(Duration::ZERO))).unwrap();
+    let expire = |session: &mut Session| {
+        session.ttl = Some(Duration::ZERO);
+        Ok(())
+    };
+    sessions.update("a", expire).unwrap();
     let pruned = SessionEvent::Pruned { count: 1, remaining: 3 };
     while next().await != pruned {}
     upkeep.abort();

@@ -1,6 +1,7 @@
 //! Real workers, from the outside: the library as an embedder sees it.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that finds something else has failed")]
+#![expect(clippy::print_stdout, reason = "seeds and figures, shown with what failed or to who asks for them")]
 
 mod calls;
 mod cancel;

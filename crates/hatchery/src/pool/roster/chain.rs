@@ -38,6 +38,11 @@ impl Chain {
 }
 
 impl<T> Arena<T> {
+    /// Whether nothing hangs on any chain.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn append(&mut self, chain: &mut Chain, value: T) -> usize {
         let at = self.0.insert(Node { value, before: chain.last, after: None });
         match chain.last.replace(at) {
@@ -134,7 +139,7 @@ mod tests {
                 }
                 prop_assert!(chain.is_empty());
             }
-            prop_assert!(arena.0.is_empty());
+            prop_assert!(arena.is_empty());
         }
     }
 }

@@ -94,7 +94,7 @@ impl<T> Queue<T> {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.first_level().is_none()
+        self.entries.is_empty()
     }
 
     fn first_level(&self) -> Option<(Priority, &Level)> {

@@ -24,7 +24,6 @@ struct Dice(u64);
 
 impl Dice {
     /// HATCHERY_TEST_SEED, else a new one.
-    #[expect(clippy::print_stdout, reason = "is shown where the test fails")]
     fn new() -> Dice {
         let said = std::env::var("HATCHERY_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
         let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64 | 1;
