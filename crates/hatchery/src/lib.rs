@@ -24,10 +24,20 @@
 //! `docs/design/wire.md` over three inherited descriptors. There is no port and no path that another process could
 //! connect to.
 //!
-//! **A call** is checked against the tools that the workers named, given to the least loaded worker or put into a FIFO
+//! **A call** is checked against the tools that the workers named, given to the least loaded worker or put into a
 //! queue, and written to the worker's pipe by the caller's own thread. The worker's reader completes the caller's
 //! future and writes the next queued call. JSON passes through unparsed until it reaches your type; [`Array`] and
 //! [`Binary`] travel beside it without being encoded.
+//!
+//! **Who is next.** A free worker takes the call of the highest priority; among equals, tenants take turns; of one tenant, the
+//! call that came first. Calls of a session go to the session's worker, and never overtake each other. A queue is bounded, and
+//! what waits too long, or for nobody any more, never runs.
+//!
+//! **A worker is replaced** when it is old, large, worn or unwell, or when somebody says so: its successor is ready before it
+//! goes, and it finishes what it has. One that does not answer its heartbeats is ended. A pool none of whose workers comes up
+//! fails its calls at once, with the reason, and hurts no other pool.
+//!
+//! **Around a call** there may be a circuit breaker, retries and a crash barrier ([`fault`]), as the pool is configured.
 //!
 //! **A deadline** is one absolute point in time, set when the call is made. The error says in which stage it passed.
 //!

@@ -3,6 +3,7 @@
 
 mod crew;
 mod guard;
+mod refused;
 mod restarts;
 mod roster;
 mod seat;

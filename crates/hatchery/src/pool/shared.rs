@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::guard::{Guard, TaintBook};
+use super::refused::state_lost;
 use super::roster::{Admission, Refusal, Roster, SessionWants, Step, Wants, Whereabouts};
 use super::seat::Order;
 use super::standing::Standing;
@@ -374,54 +375,6 @@ impl Shared {
         }
     }
 
-    fn refused(&self, refusal: Refusal) -> Error {
-        let pool = &self.name;
-        let id = |life: LifeId| WorkerId::new(pool, life.seat);
-        let unavailable = |message: String, reason: &str, life: LifeId| {
-            let details =
-                serde_json::json!({"reason": reason, "worker": id(life).as_str(), "generation": life.generation});
-            Error::new(ErrorKind::Unavailable, message).with_details(details)
-        };
-        match refusal {
-            Refusal::Full => {
-                let waiting = self.config.max_queue;
-                Error::new(ErrorKind::Saturated, format!("the queue of pool {pool} is full ({waiting} calls wait)"))
-            }
-            Refusal::Closed { draining: true } => Error::new(ErrorKind::Unavailable, format!("pool {pool} drains")),
-            Refusal::Closed { draining: false } => {
-                Error::new(ErrorKind::Unavailable, format!("pool {pool} is shut down")).with_retryable(false)
-            }
-            Refusal::NoWorkers => match self.standing.verdict() {
-                Some(verdict) => self.unavailable(&verdict),
-                None => Error::new(ErrorKind::Unavailable, format!("pool {pool} has no worker")),
-            },
-            Refusal::Busy(life) => {
-                let message = format!("worker {} has the state of this session and is busy", id(life));
-                Error::new(ErrorKind::Conflict, message).with_details(serde_json::json!({"reason": "worker_busy"}))
-            }
-            Refusal::Tainted(life) => unavailable(
-                format!(
-                    "worker {} has the state of this session and takes no calls for a while after a crash",
-                    id(life)
-                ),
-                "worker_tainted",
-                life,
-            ),
-            Refusal::StateLost(life) => state_lost(&id(life), life.generation),
-            Refusal::Expired => {
-                self.counts.queue_timeouts.fetch_add(1, Ordering::Relaxed);
-                Error::new(ErrorKind::Deadline, format!("deadline passed {}", Stage::Queue))
-            }
-        }
-    }
-
-    fn not_started(&self) -> Error {
-        match self.standing.verdict() {
-            Some(verdict) => self.unavailable(&verdict),
-            None => Error::new(ErrorKind::Unavailable, format!("pool {} has not started", self.name)),
-        }
-    }
-
     /// Waits until the first start of every seat has come to an end. An error says why none has a worker.
     pub(crate) async fn standing_decided(&self) -> Result<(), Option<Error>> {
         self.standing.all_decided().await
@@ -430,11 +383,6 @@ impl Shared {
     /// Whether a worker is ready, or may be soon.
     pub(crate) fn can_serve(&self) -> bool {
         self.standing.verdict_if_nobody_is_ready().is_none()
-    }
-
-    /// With the reason for which there is no worker.
-    pub(super) fn unavailable(&self, verdict: &Error) -> Error {
-        Error::new(ErrorKind::Unavailable, format!("pool {} cannot serve", self.name)).because(verdict, verdict)
     }
 
     pub(super) fn tools(&self) -> Arc<[ToolSpec]> {
@@ -547,13 +495,6 @@ impl Shared {
     fn lock_terminators(&self) -> MutexGuard<'_, HashMap<LifeId, Terminator>> {
         self.terminators.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn state_lost(worker: &WorkerId, generation: u64) -> Error {
-    let message =
-        format!("worker {worker} is gone, and what it knew of this session with it; delete the session to start over");
-    let details = serde_json::json!({"reason": "session_state_lost", "worker": worker, "generation": generation});
-    Error::new(ErrorKind::Unavailable, message).with_retryable(false).with_details(details)
 }
 
 impl Owner for Shared {
