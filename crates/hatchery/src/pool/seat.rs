@@ -147,7 +147,7 @@ impl Seat {
             Order::Drained(generation) => self.tell_to_end(generation),
             Order::Replace(generation, reason) if self.holder == Some(generation) => self.replace(reason),
             Order::Replace(..) => {}
-            Order::Renew(reason) => self.replace(reason),
+            Order::Renew(reason) => self.renew(reason),
             Order::Clear => self.clear(),
             Order::Refill if self.is_cleared => {
                 self.is_cleared = false;
@@ -201,6 +201,14 @@ impl Seat {
         if self.holder.is_some() && self.successor.is_none() && !self.is_cleared {
             self.reason = Some(reason);
             self.next_start.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// Somebody's word, who may have mended what made earlier starts fail: the next one does not wait for its time.
+    fn renew(&mut self, reason: RecycleReason) {
+        self.replace(reason);
+        if self.is_decided {
+            self.next_start = self.next_start.map(|_later| Instant::now());
         }
     }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hatchery::{
     Affinity, CallOptions, CommandApp, EntryState, Error, ErrorKind, Event, Events, Hatchery, Heartbeat, Pool,
@@ -40,22 +40,26 @@ struct Fates {
 const WELL: Fates = Fates { spawn: "ok", handshake: "ok", reply: "ok", heartbeat: "ok", exit: "ok" };
 
 impl Fates {
-    /// A worker that is not spawned has no other fate, and one that does not shake hands has an exit only. Of those that come up,
-    /// the ways in which they do are spread over what they do then.
+    /// A worker that is not spawned has no other fate, and one that does not shake hands has an exit only.
     fn all() -> Vec<Fates> {
         let mut all = vec![Fates { spawn: NO_PROGRAM, ..WELL }, Fates { spawn: NO_RIGHT, ..WELL }];
-        for (n, exit) in WAYS.into_iter().enumerate() {
-            for (h, handshake) in ["err", "never"].into_iter().enumerate() {
-                all.push(Fates { spawn: WAYS[(n + h) % 2], handshake, exit, ..WELL });
-            }
-            for (r, reply) in WAYS.into_iter().enumerate() {
-                for (h, heartbeat) in WAYS.into_iter().enumerate() {
-                    let (spawn, handshake) = (WAYS[(n + r) % 2], WAYS[(r + h) % 2]);
-                    all.push(Fates { spawn, handshake, reply, heartbeat, exit });
-                }
+        for (spawn, exit) in pairs(["ok", "slow"], WAYS) {
+            all.extend(["err", "never"].map(|handshake| Fates { spawn, handshake, exit, ..WELL }));
+            for ((handshake, reply), heartbeat) in pairs(pairs(["ok", "slow"], WAYS), WAYS) {
+                all.push(Fates { spawn, handshake, reply, heartbeat, exit });
             }
         }
         all
+    }
+
+    /// Of those that come up in more than one way, one each: every pair of steps is among them in all of its ways.
+    fn spread() -> Vec<Fates> {
+        let place = |way| WAYS.iter().position(|other| *other == way).unwrap_or_default();
+        let is_chosen = |fates: &Fates| {
+            let [reply, heartbeat, exit] = [fates.reply, fates.heartbeat, fates.exit].map(place);
+            [fates.spawn, fates.handshake].map(place) == [(exit + reply) % 2, (reply + heartbeat) % 2]
+        };
+        Fates::all().into_iter().filter(|fates| !fates.comes_up() || is_chosen(fates)).collect()
     }
 
     fn app(&self, dir: &Path) -> CommandApp {
@@ -131,6 +135,10 @@ impl Fates {
         // A session of its own, so that the binding goes the way of its worker.
         let strict = options.session("s").affinity(Affinity::StrictQueue);
         self.judge(pool.call_with("echo", json!({}), &strict).await);
+        // One of the same name that was deleted knows nothing of it.
+        assert!(hatchery.sessions().delete("s"));
+        self.judge(pool.call_with("echo", json!({}), &strict).await);
+        assert!(hatchery.sessions().delete("s"));
         drop_one(&pool).await;
         eventually("no call has a place", || {
             let status = pool.status();
@@ -149,6 +157,13 @@ impl Fates {
             (_, other) => panic!("{other:?}"),
         }
     }
+}
+
+fn pairs<A: Copy, B: Copy>(
+    left: impl IntoIterator<Item = A>,
+    right: impl IntoIterator<Item = B> + Clone,
+) -> Vec<(A, B)> {
+    left.into_iter().flat_map(|left| right.clone().into_iter().map(move |right| (left, right))).collect()
 }
 
 fn written(path: PathBuf) -> PathBuf {
@@ -172,6 +187,7 @@ fn is_a_death(error: &Error) -> bool {
 fn is_left_empty(hatchery: &Hatchery) {
     assert!(hatchery.processes().is_empty(), "{:?}", hatchery.processes());
     assert!(hatchery.registry().active_pids().is_empty());
+    assert!(hatchery.sessions().list().is_empty());
     for pool in hatchery.pools() {
         let status = pool.status();
         assert_eq!((status.running, status.queued, status.ready), (0, 0, 0), "{status:?}");
@@ -220,25 +236,30 @@ fn descriptors() -> BTreeMap<String, usize> {
     found
 }
 
-#[test]
-fn whatever_goes_wrong_nothing_is_left() {
-    let output = alone();
+/// In a process that does nothing else, in which descriptors can be counted.
+#[expect(clippy::disallowed_methods, reason = "the test needs a process of its own")]
+fn alone(test: &str) {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("engine::matrix::{test}"), "--ignored", "--nocapture"])
+        .env("HATCHERY_TEST_ALONE", "1")
+        .output()
+        .unwrap();
     let said = [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said).into_owned()).concat();
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
 
-#[expect(clippy::disallowed_methods, reason = "descriptors are counted in a process that does nothing else")]
-fn alone() -> std::process::Output {
-    std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "engine::matrix::every_combination", "--ignored", "--nocapture"])
-        .env("HATCHERY_TEST_ALONE", "1")
-        .output()
-        .unwrap()
+#[test]
+fn whatever_goes_wrong_nothing_is_left() {
+    alone("a_spread_of_combinations");
 }
 
 #[test]
-#[ignore = "run by whatever_goes_wrong_nothing_is_left, in a process of its own"]
-fn every_combination() {
+#[ignore = "takes a minute"]
+fn whatever_goes_wrong_in_whatever_combination_nothing_is_left() {
+    alone("every_combination");
+}
+
+fn and_nothing_is_open(all: Vec<Fates>) {
     if std::env::var_os("HATCHERY_TEST_ALONE").is_none() {
         return;
     }
@@ -246,12 +267,26 @@ fn every_combination() {
     // What a process opens once and keeps is not what a combination leaves.
     runtime().block_on(run_all(vec![WELL]));
     let before = descriptors();
-    let all = Fates::all();
-    assert_eq!(all.len(), 74);
     runtime().block_on(run_all(all));
-    let patience = std::time::Instant::now() + PATIENCE;
-    while descriptors() != before && std::time::Instant::now() < patience {
+    let patience = Instant::now() + PATIENCE;
+    while descriptors() != before && Instant::now() < patience {
         std::thread::sleep(Duration::from_millis(5));
     }
     assert_eq!(descriptors(), before, "descriptors are left");
+}
+
+#[test]
+#[ignore = "run by whatever_goes_wrong_nothing_is_left, in a process of its own"]
+fn a_spread_of_combinations() {
+    let spread = Fates::spread();
+    assert_eq!(spread.len(), 2 + 16 + 64);
+    and_nothing_is_open(spread);
+}
+
+#[test]
+#[ignore = "run by whatever_goes_wrong_in_whatever_combination_nothing_is_left, in a process of its own"]
+fn every_combination() {
+    let all = Fates::all();
+    assert_eq!(all.len(), 2 + 16 + 256);
+    and_nothing_is_open(all);
 }

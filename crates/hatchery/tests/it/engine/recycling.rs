@@ -9,7 +9,7 @@ use hatchery::{CallOptions, Event, Events, Pool, PoolEvent, Recycle, RecycleReas
 use serde_json::json;
 
 use super::{Fate, Gated, assert_kind, ended, engine, eventually_ready, of, unhurried, who};
-use crate::{Rig, eventually, eventually_gone, spawn};
+use crate::{PATIENCE, Rig, eventually, eventually_gone, spawn};
 
 const WORKERS: usize = 4;
 const TASKS: usize = 16;
@@ -26,9 +26,13 @@ impl Rig {
         self.pool_event(|event| if let PoolEvent::Recycled { reason, .. } = event { Some(reason) } else { None }).await
     }
 
-    async fn not_replaced(&mut self) -> String {
-        self.pool_event(|event| if let PoolEvent::NotReplaced { reason, .. } = event { Some(reason) } else { None })
-            .await
+    /// Waits until a replacement has not come up, and says why and when the next one follows.
+    async fn not_replaced(&mut self) -> (String, Duration) {
+        let failed = |event| match event {
+            PoolEvent::NotReplaced { reason, after, .. } => Some((reason, after)),
+            _ => None,
+        };
+        self.pool_event(failed).await
     }
 }
 
@@ -71,6 +75,7 @@ fn recycled(pool: &Pool) -> u64 {
     pool.stats().recycled.get(&RecycleReason::MaxRequests).copied().unwrap_or_default()
 }
 
+/// Says its figures, for whoever asks for them.
 async fn recycled_under_load(calls: u64) {
     let recycle = Recycle { max_requests: Some(EVERY), ..recycle() };
     let rig = Rig::of(engine().workers(WORKERS).recycle(recycle)).await;
@@ -184,7 +189,7 @@ async fn one_whose_replacement_does_not_come_up_serves_on() {
     let (id, pid) = (rig.pool.workers()[0].id.clone(), rig.pids()[0]);
     fate.is("raise");
     rig.pool.recycle(&id).unwrap();
-    let reason = rig.not_replaced().await;
+    let (reason, _) = rig.not_replaced().await;
     assert!(reason.contains("raised as FATE says"), "{reason}");
     assert_eq!(who(&rig.pool).await, pid, "the old one serves on");
     assert_eq!(rig.pool.status().ready, 1);
@@ -209,5 +214,25 @@ async fn replacements_that_fail_take_nothing_from_the_calls_that_wait_for_the_on
     rig.not_replaced().await;
     assert_eq!(gated.finish().await.unwrap(), pid);
     assert_eq!(ended(waiting).await.unwrap(), pid);
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_reload_does_not_wait_for_the_next_try_of_a_replacement_that_failed() {
+    let fate = Fate::new();
+    let restarts = hatchery::Restarts { max_backoff: 60 * PATIENCE, ..hatchery::Restarts::default() };
+    let mut rig = Rig::of(of(fate.app()).restarts(restarts)).await;
+    let pid = rig.pids()[0];
+    fate.is("die");
+    let mut after = Duration::ZERO;
+    while after < 2 * PATIENCE {
+        rig.pool.reload();
+        after = rig.not_replaced().await.1;
+    }
+    fate.is("");
+    rig.pool.reload();
+    assert_eq!(rig.recycled().await, RecycleReason::Reload);
+    eventually_gone(pid).await;
+    who(&rig.pool).await;
     rig.end().await;
 }

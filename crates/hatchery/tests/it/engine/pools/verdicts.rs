@@ -2,16 +2,25 @@
 
 use std::time::Duration;
 
-use hatchery::{ErrorKind, PoolEvent, Restarts};
+use hatchery::{ErrorKind, Event, PoolEvent, Restarts, WorkerEvent};
 use serde_json::json;
 
 use super::super::{Fate, Gated, assert_kind, call, ended, eventually_queued, eventually_ready, of, who};
-use crate::{Rig, eventually_gone};
+use crate::{PATIENCE, Rig, eventually_gone};
 
 impl Rig {
     async fn unavailable(&mut self) -> String {
         self.pool_event(|event| if let PoolEvent::Unavailable { reason, .. } = event { Some(reason) } else { None })
             .await
+    }
+
+    /// Waits until a worker is gone, and says when the next one follows.
+    async fn restarting(&mut self) -> Duration {
+        self.event(|event| match event {
+            Event::Worker(WorkerEvent::Restarting { after, .. }) => Some(after),
+            _ => None,
+        })
+        .await
     }
 
     async fn available(&mut self) {
@@ -81,5 +90,22 @@ async fn when_the_last_that_served_is_gone_those_that_wait_are_told_the_verdict(
     assert_kind(ended(gated.call).await, ErrorKind::WorkerDied);
     let error = assert_kind(ended(waiting).await, ErrorKind::Unavailable);
     assert!(error.message().contains("raised as FATE says"), "{error}");
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_reload_does_not_wait_for_the_next_try_of_a_crash_loop() {
+    let fate = Fate::new();
+    let restarts = Restarts { max_failures: 2, max_backoff: 60 * PATIENCE };
+    let mut rig = Rig::of(of(fate.app()).restarts(restarts)).await;
+    fate.is("die");
+    crate::containment::kill(rig.pids()[0]);
+    while rig.restarting().await < 2 * PATIENCE {
+        rig.pool.reload();
+    }
+    fate.is("");
+    rig.pool.reload();
+    rig.available().await;
+    who(&rig.pool).await;
     rig.end().await;
 }
