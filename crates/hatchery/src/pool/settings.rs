@@ -33,7 +33,7 @@ pub enum OnTimeout {
     /// It is told, and ended if it does not stop within the cancel grace.
     #[default]
     Kill,
-    /// It may finish; until then its place is taken.
+    /// It may finish; until then its place is taken. A stream is told all the same: nobody reads it any more.
     Abandon,
 }
 
@@ -43,7 +43,7 @@ pub enum OnTimeout {
 pub struct Recycle {
     /// At this age, give or take 10 %, so that a pool does not renew itself all at once.
     pub ttl: Option<Duration>,
-    /// After so many answered calls.
+    /// After so many answered calls. It answers more of them until its replacement is ready.
     pub max_requests: Option<u64>,
     /// When its whole process tree has so many bytes in memory.
     pub max_rss: Option<u64>,

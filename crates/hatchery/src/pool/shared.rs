@@ -525,7 +525,9 @@ impl Owner for Shared {
         if done.is_drained {
             self.order(done.life.seat, Order::Drained(done.life.generation));
         }
-        if self.config.recycle.max_requests == Some(done.answered) {
+        // Again at every multiple: the word may come to one whose successor has failed.
+        if self.config.recycle.max_requests.is_some_and(|limit| done.answered > 0 && done.answered % limit.max(1) == 0)
+        {
             self.order(done.life.seat, Order::Replace(done.life.generation, RecycleReason::MaxRequests));
         }
     }
