@@ -22,7 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fault::Taints;
 use crate::host::HostTools;
 use crate::id::RunId;
-use crate::pool::{self, Crew, Hiring, Pool, PoolStats, Shared, TaintBook, WorkerStatus};
+use crate::pool::{self, Concurrency, Crew, Hiring, Pool, PoolStats, Shared, TaintBook, WorkerStatus};
 use crate::process::{Containment, Escalation, Guarantee};
 use crate::registry::{Instance, ProcessEntry, RunRegistry, SweepOptions};
 use crate::run::{self, Run};
@@ -448,6 +448,19 @@ impl Builder {
             }
             if config.stop.ask == Duration::MAX || config.stop.term == Duration::MAX {
                 return wrong(format!("pool {name}: expected a stop whose graces end, found {:?}", config.stop));
+            }
+            if let Concurrency::Thread { threads_per_worker } = config.concurrency
+                && !(1..=pool::MAX_WORKERS).contains(&threads_per_worker)
+            {
+                return wrong(format!(
+                    "pool {name}: expected 1 to 1024 threads per worker, found {threads_per_worker}"
+                ));
+            }
+            if config.worker.heartbeat.max_missed == 0 || config.restarts.max_failures == 0 || config.batches.size == 0
+            {
+                return wrong(format!(
+                    "pool {name}: expected a heartbeat's max_missed, a restart's max_failures and a batch's size above 0"
+                ));
             }
             if config.worker.limits.max_body < MIN_BODY {
                 return wrong(format!("pool {name}: expected a max_body of at least {MIN_BODY} bytes"));

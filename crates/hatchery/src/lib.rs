@@ -98,8 +98,8 @@ pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor, wri
 pub use error::{Error, ErrorCategory, ErrorKind, Result};
 pub use id::{RunId, WorkerId};
 pub use pool::{
-    Capacity, Concurrency, HealthCheck, OnTimeout, PayloadStream, Pool, PoolStats, PoolStatus, Recycle, ReplyStream,
-    Restarts, StartBatches, StopGraces, TimeoutProfile, Timeouts, WorkerStatus,
+    Capacity, Concurrency, HealthCheck, OnTimeout, PayloadStream, Pool, PoolSession, PoolStats, PoolStatus, Recycle,
+    ReplyStream, Restarts, StartBatches, StopGraces, TimeoutProfile, Timeouts, WorkerStatus,
 };
 pub use process::{Containment, Guarantee, Layer, LayerState, OnEscape, ResourceLimits};
 pub use pyenv::{FoundBy, Import, Interpreter, Probe, PythonApp, PythonVersion, runtime_dir};

@@ -1,6 +1,7 @@
 //! A pool: workers of one app, a queue before them. `pool/roster.rs` decides, `pool/shared.rs` carries out,
 //! `pool/seat.rs` keeps each seat filled, `pool/crew.rs` all of them; this file is the door.
 
+mod chat;
 mod crew;
 mod guard;
 mod refused;
@@ -14,6 +15,7 @@ mod status;
 mod stream;
 mod upkeep;
 
+pub use chat::PoolSession;
 pub use settings::{Capacity, Concurrency, HealthCheck, OnTimeout, Recycle, Restarts, StartBatches, TimeoutProfile};
 pub use status::{PoolStats, PoolStatus, WorkerStatus};
 pub use stream::{PayloadStream, ReplyStream};
@@ -270,6 +272,19 @@ impl Pool {
         }
     }
 
+    /// Calls of one session.
+    ///
+    /// ```no_run
+    /// # async fn example(pool: hatchery::Pool) -> hatchery::Result<()> {
+    /// use hatchery::Affinity;
+    /// let chat = pool.session("user-7").affinity(Affinity::StrictQueue);
+    /// chat.call::<()>("remember", serde_json::json!({ "k": "v" })).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn session(&self, id: &str) -> PoolSession {
+        PoolSession::new(self.clone(), id)
+    }
+
     /// The tools of the app, in the app's order. Empty until the first worker was ready.
     pub fn tools(&self) -> Arc<[ToolSpec]> {
         self.shared().tools()
@@ -312,11 +327,14 @@ impl Pool {
     /// and leave, the last first. Does not wait.
     ///
     /// # Errors
-    /// `validation` if that is not 1 to 1024.
+    /// `validation` if that is not 1 to 1024; `unavailable` after the shutdown.
     pub fn scale(&self, workers: usize) -> Result<()> {
         if !(1..=MAX_WORKERS).contains(&workers) {
             let message = format!("pool {}: expected 1 to {MAX_WORKERS} workers, found {workers}", self.name());
             return Err(Error::new(ErrorKind::Validation, message));
+        }
+        if self.shared().standing.is_closed() {
+            return Err(Error::new(ErrorKind::Unavailable, format!("pool {} is shut down", self.name())));
         }
         let from = self.status().workers;
         self.crew.resize(workers);

@@ -18,12 +18,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::process::{Pid, getpgid};
 use serde::Serialize;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{RunId, WorkerId};
-use crate::process::{ADOPTED, Census, Identity, MAX_WORKER, Mark, Sighting, Standing, Worn};
+use crate::process::{ADOPTED, Census, Identity, MAX_WORKER, Mark, Sighting, Standing, Worn, process_group};
 use crate::storage::{DatabaseError, Folder, Refusal};
 use entry::fingerprint;
 use record::{Header, Line, OwnRecord, Record};
@@ -284,11 +283,11 @@ impl Registry {
         let members = self.0.roll().members();
         for member in members {
             let Some(identity) = member.identity else { continue };
-            let Ok(group) = getpgid(Pid::from_raw(identity.pid().get())) else { continue };
+            let Some(group) = process_group(identity.pid().get()) else { continue };
             // Only then was the answer about this process.
             if identity.standing() == Standing::Alive {
                 let (number, pid) = (member.entry.number, identity.pid().get().unsigned_abs());
-                self.update_process_group(number, pid, group.as_raw_pid().unsigned_abs());
+                self.update_process_group(number, pid, group.unsigned_abs());
             }
         }
     }

@@ -179,6 +179,8 @@ pub enum RecycleReason {
     Unhealthy,
     /// It goes on with a call that was cancelled, beside others.
     Deaf,
+    /// An error of a call says that it is not to be trusted any more.
+    Tainted,
 }
 
 /// The life of the tasks that work in the background.

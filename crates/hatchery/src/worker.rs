@@ -31,7 +31,7 @@ use crate::process::{Confinement, Escalation, Terminator};
 use crate::tool::ToolSpec;
 use crate::transport::Outbox;
 use crate::value::Payload;
-use crate::wire::{CallBody, Capability, Encoded, Kind, Limits, Telemetry, Terms};
+use crate::wire::{CallBody, Capability, Encoded, HEALTH_TOOL, Kind, Limits, Telemetry, Terms};
 
 /// How a worker is started and ended.
 #[derive(Clone, Debug)]
@@ -77,6 +77,8 @@ pub(crate) trait Owner: Send + Sync + 'static {
     fn ready(&self, line: Arc<Line>);
     /// It answered this call for good.
     fn done(&self, id: CallId);
+    /// A call ended with this error, which is what the tool raised.
+    fn raised(&self, life: LifeId, error: &Error);
     /// It takes no more calls.
     fn retired(&self, life: LifeId);
     /// It takes no more calls, and goes on with those that it has for as long as they last.
@@ -149,10 +151,7 @@ impl Line {
     pub(crate) fn send(self: &Arc<Line>, id: CallId, call: Call) -> Sent {
         match &self.means {
             Means::Wire(wire) => wire.send(self, id, call),
-            Means::Own(own) => {
-                own.send(id, call);
-                Sent::Written
-            }
+            Means::Own(own) => own.send(id, call),
         }
     }
 
@@ -227,8 +226,9 @@ impl WireLine {
         if let Sink::Stream(caller) = &call.sink {
             let _given_up = caller.send(Item::Begun(Arc::clone(line)));
         }
+        let counts = &*call.tool != HEALTH_TOOL;
         let Call { sink, ref correlation_id, .. } = call;
-        match self.inflight.open(wire, id, sink, Arc::clone(correlation_id), credit.unwrap_or(0)) {
+        match self.inflight.open(wire, id, counts, sink, Arc::clone(correlation_id), credit.unwrap_or(0)) {
             Ok(()) => {
                 *next_id += 1;
                 // A closed channel means a dying worker; its burial fails what is in flight.

@@ -139,6 +139,8 @@ fn beside_a_daemon_the_orphan_is_listed_and_ended() {
     let sandbox = Sandbox::with(APP);
     let supervisor = Supervisor::with_a_daemon(&sandbox);
     let daemon = Daemon::serve(&sandbox, &[]);
+    // It looks for orphans from time to time, and would be faster.
+    daemon.running.signal(Signal::STOP);
     let orphan = supervisor.killed_with_its_guardians();
 
     let report = sandbox.run(&["orphans", "--json"]).exits(6).json();
@@ -148,6 +150,7 @@ fn beside_a_daemon_the_orphan_is_listed_and_ended() {
     assert_eq!(in_report(&report, orphan)["class"], json!("orphan"));
     let report = sandbox.run(&["orphans", "--json", "--kill"]).exits(0).json();
     assert_eq!((&report["found"], &report["terminated"]), (&json!(1), &json!(1)));
+    daemon.running.signal(Signal::CONT);
     assert!(!is_running(orphan));
 
     sandbox.run(&["call", "answer"]).exits(0).prints("42");

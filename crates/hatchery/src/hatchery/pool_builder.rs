@@ -33,7 +33,8 @@ pub struct PoolBuilder {
 }
 
 impl PoolBuilder {
-    /// Everything that a configuration file says about a pool, but for its name and app. What it does not say stays.
+    /// Everything that a configuration file says about a pool, but for its name and app. What it does not say stays; nor does it
+    /// switch off what is on.
     #[must_use]
     pub fn configure(mut self, pool: &PoolConfig) -> PoolBuilder {
         let own = &mut self.config;
@@ -52,7 +53,13 @@ impl PoolBuilder {
         own.affinity = pool.affinity.unwrap_or(own.affinity);
         own.on_timeout = pool.on_timeout.unwrap_or(own.on_timeout);
         own.tool_timeouts.extend(pool.tool_timeouts.clone());
-        own.recycle = pool.recycle;
+        let usual = Recycle::default();
+        own.recycle = Recycle {
+            ttl: pool.recycle.ttl.or(own.recycle.ttl),
+            max_requests: pool.recycle.max_requests.or(own.recycle.max_requests),
+            max_rss: pool.recycle.max_rss.or(own.recycle.max_rss),
+            check: if pool.recycle.check == usual.check { own.recycle.check } else { pool.recycle.check },
+        };
         own.worker.heartbeat = pool.heartbeat.over(own.worker.heartbeat);
         own.health = pool.health.over(own.health);
         own.batches = pool.start.over(own.batches);

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -17,6 +18,8 @@ use crate::telemetry::{PoolEvent, RecycleReason};
 pub(crate) struct Crew {
     pub(crate) shared: Arc<Shared>,
     hiring: Hiring,
+    /// Where its tasks run, whoever asks for one.
+    runtime: Handle,
     stop: watch::Sender<Option<Escalation>>,
     tasks: Mutex<JoinSet<()>>,
     /// How many of them there are.
@@ -47,6 +50,7 @@ impl Crew {
         Crew {
             shared,
             hiring,
+            runtime: Handle::current(),
             stop: watch::Sender::new(None),
             tasks: Mutex::default(),
             busy: Arc::new(watch::Sender::new(0)),
@@ -81,7 +85,7 @@ impl Crew {
     fn fill(&self, number: usize, orders: mpsc::UnboundedReceiver<Order>, after: Duration) {
         let (shared, hiring, stop) = (Arc::clone(&self.shared), self.hiring.clone(), self.stop.subscribe());
         let counted = Counted::new(&self.busy);
-        self.lock_tasks().spawn(async move {
+        let task = async move {
             let _counted = counted;
             let (mut orders, mut after) = (orders, after);
             loop {
@@ -97,7 +101,8 @@ impl Crew {
                 shared.seat_failed(number, panic::message_of(&*payload), AFTER_A_PANIC);
                 (orders, after) = (shared.link(number), AFTER_A_PANIC);
             }
-        });
+        };
+        self.lock_tasks().spawn_on(task, &self.runtime);
     }
 
     /// Every worker is replaced, in batches, each by one that is ready before it goes.
@@ -110,7 +115,7 @@ impl Crew {
         let shared = Arc::clone(&self.shared);
         let counted = Counted::new(&self.busy);
         let mut stop = self.stop.subscribe();
-        self.lock_tasks().spawn(async move {
+        let task = async move {
             let _counted = counted;
             for batch in numbers.chunks(batches.size.max(1)) {
                 batch.iter().for_each(|number| shared.order(*number, Order::Renew(reason)));
@@ -121,7 +126,8 @@ impl Crew {
                     () = pause => {}
                 }
             }
-        });
+        };
+        self.lock_tasks().spawn_on(task, &self.runtime);
     }
 
     /// Takes no more calls, and tells the workers to end. Who told them first is obeyed.

@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::Shared;
+use super::seat::Order;
 use crate::call::{CallOptions, Deadline};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{
-    BreakerChange, BreakerPolicy, Breakers, CrashBarrier, HealthMonitor, HealthPolicy, HealthStats, NextTry, Permits,
-    Retries, RetryPolicy, Taints, Verdict,
+    BreakerChange, BreakerPolicy, Breakers, CrashBarrier, CrashClass, Device, HealthMonitor, HealthPolicy, HealthStats,
+    NextTry, Permits, Retries, RetryPolicy, Taints, Verdict,
 };
 use crate::id::{LifeId, WorkerId, random_u64};
-use crate::telemetry::{Event, FaultEvent};
+use crate::telemetry::{Event, FaultEvent, RecycleReason};
 
 /// What a pool is configured to do about faults.
 #[derive(Clone, Debug, Default)]
@@ -72,7 +73,8 @@ pub(super) struct Guard {
     retries_unseen: bool,
     breakers: Option<Breakers>,
     barrier: CrashBarrier,
-    has_gate: bool,
+    /// How far back crashes count, if there is a gate.
+    gate_window: Option<Duration>,
     monitor: Mutex<HealthMonitor>,
     taints: Arc<TaintBook>,
 }
@@ -90,7 +92,7 @@ impl Guard {
             retries: Retries::new(config.retry.unwrap_or_else(usual_retry)),
             breakers: config.breaker.map(|policy| Breakers::new(pool, policy)),
             barrier: config.barrier,
-            has_gate: config.gate.is_some(),
+            gate_window: config.gate.as_ref().map(|gate| gate.window),
             monitor: Mutex::new(HealthMonitor::new(config.gate.unwrap_or_default())),
             taints,
         }
@@ -110,7 +112,7 @@ impl Guard {
 
     /// Whether a call may be made at all just now.
     fn admit(&self, pool: &str, tool: &str) -> Result<Option<Permits>> {
-        if self.has_gate && !self.monitor().is_healthy(Instant::now()) {
+        if self.gate_window.is_some() && !self.monitor().is_healthy(Instant::now()) {
             let message = format!("pool {pool} is unhealthy: too many of its workers have crashed of late");
             let details = serde_json::json!({"reason": "unhealthy"});
             return Err(Error::new(ErrorKind::Unavailable, message).with_details(details));
@@ -123,9 +125,11 @@ impl Guard {
         let until = deadline.map(|deadline| deadline.at());
         let now = Instant::now();
         let crashed = matches!(self.barrier.judge(error), Verdict::Crashed { .. });
-        if crashed && let Some(pause) = self.barrier.restart_after(attempt - 1, is_idempotent) {
-            let is_in_time = until.is_none_or(|until| until.saturating_duration_since(now) > pause);
-            return if is_in_time { Next::Again(pause) } else { Next::Over };
+        if crashed {
+            // What the barrier says is final: a call that crashes every worker is not for the others to try.
+            let pause = self.barrier.restart_after(attempt - 1, is_idempotent);
+            let is_in_time = |pause: &Duration| until.is_none_or(|until| until.saturating_duration_since(now) > *pause);
+            return pause.filter(is_in_time).map_or(Next::Over, Next::Again);
         }
         // What no worker has begun may be made again without harm.
         let is_usual = is_idempotent && lost_its_worker(error);
@@ -186,7 +190,6 @@ impl Tries<'_> {
             self.shared.settle(self.tool, permits, &result);
         }
         let Err(error) = result else { return After::Over(result) };
-        self.shared.judge(&error);
         match self.shared.guard.next(self.count, &error, self.options.idempotent, self.deadline) {
             Next::Over => After::Over(Err(error)),
             Next::Again(after) => {
@@ -221,9 +224,6 @@ impl Shared {
         if let Some(permits) = watch.permits {
             self.settle(&watch.tool, permits, result);
         }
-        if let Err(error) = result {
-            self.judge(error);
-        }
     }
 
     pub(super) fn tries<'a>(
@@ -252,18 +252,24 @@ impl Shared {
     }
 
     /// An error of a worker that lives on may say that it should not.
-    fn judge(&self, error: &Error) {
-        if error.kind() != ErrorKind::Remote {
-            return;
+    pub(super) fn judge(&self, life: LifeId, error: &Error) {
+        if let Verdict::Crashed { class, device } = self.guard.barrier.judge(error) {
+            self.taint(life, class, device, self.guard.barrier.taint);
+            self.order(life.seat, Order::Replace(life.generation, RecycleReason::Tainted));
         }
-        if let Verdict::Crashed { class, device } = self.guard.barrier.judge(error)
-            && let Some(device) = device
+    }
+
+    fn taint(&self, life: LifeId, class: CrashClass, device: Option<Device>, until: Duration) {
+        let (worker, generation, now) = (WorkerId::new(&self.name, life.seat), life.generation, Instant::now());
+        if self.taints().taint_worker(worker.as_str(), generation, class, now, until) {
+            self.fault(FaultEvent::Tainted { worker, generation, class, until });
+        }
+        if let Some(device) = device
+            && self.taints().taint_device(device, class, now, until)
         {
-            let (now, until) = (Instant::now(), self.guard.barrier.taint);
-            if self.taints().taint_device(device, class, now, until) {
-                self.fault(FaultEvent::DeviceTainted { device, class, until });
-            }
+            self.fault(FaultEvent::DeviceTainted { device, class, until });
         }
+        self.guard.taints.ring();
     }
 
     /// A worker died by itself.
@@ -279,16 +285,10 @@ impl Shared {
         });
         let barrier = &self.guard.barrier;
         if let Verdict::Crashed { class, device } = barrier.judge(error) {
-            let duration = barrier.taint;
-            if self.taints().taint_worker(worker.as_str(), life.generation, class, now, duration) {
-                self.fault(FaultEvent::Tainted { worker, generation: life.generation, class, until: duration });
-                self.guard.taints.ring();
-            }
-            if let Some(device) = device
-                && self.taints().taint_device(device, class, now, duration)
-            {
-                self.fault(FaultEvent::DeviceTainted { device, class, until: duration });
-            }
+            self.taint(life, class, device, barrier.taint);
+        }
+        if let Some(window) = self.guard.gate_window.filter(|_| !standing.is_worker_healthy) {
+            self.taint(life, crash.class, None, window);
         }
     }
 
@@ -307,18 +307,18 @@ impl Shared {
     /// Seats that are tainted get no calls while another worker is ready: it may be what they stand on that made them crash.
     pub(crate) fn bar_the_tainted(&self) {
         let now = Instant::now();
-        let ready: Vec<LifeId> = self.roster().ready_workers().map(|(life, _)| life).collect();
-        let is_tainted =
-            |life: &LifeId| self.taints().worker(WorkerId::new(&self.name, life.seat).as_str(), now).is_some();
-        let (tainted, clean): (Vec<LifeId>, Vec<LifeId>) = ready.into_iter().partition(is_tainted);
-        if tainted.is_empty() && !self.guard.barrier.enabled {
-            return;
+        let ready: Vec<(LifeId, bool)> = self.roster().barred().collect();
+        let is_tainted = |(life, _): &(LifeId, bool)| {
+            self.taints().worker(WorkerId::new(&self.name, life.seat).as_str(), now).is_some()
+        };
+        let (tainted, clean): (Vec<_>, Vec<_>) = ready.into_iter().partition(is_tainted);
+        let is_barred = !clean.is_empty();
+        let wanted = clean.into_iter().map(|it| (it, false)).chain(tainted.into_iter().map(|it| (it, is_barred)));
+        let changes: Vec<(LifeId, bool)> =
+            wanted.filter(|((_, is), wanted)| is != wanted).map(|((life, _), wanted)| (life, wanted)).collect();
+        if !changes.is_empty() {
+            self.change(|roster| changes.into_iter().for_each(|(life, is_barred)| roster.bar(life, is_barred)));
         }
-        let barred = !clean.is_empty();
-        self.change(|roster| {
-            clean.iter().for_each(|life| roster.bar(*life, false));
-            tainted.iter().for_each(|life| roster.bar(*life, barred));
-        });
     }
 
     fn fault(&self, event: FaultEvent) {

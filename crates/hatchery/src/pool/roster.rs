@@ -109,6 +109,8 @@ struct Running {
     life: LifeId,
     /// `None` for what the pool does itself.
     wants: Option<Wants>,
+    /// Nobody waits for it any more.
+    is_given_up: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +153,9 @@ impl<C, W: Clone> Roster<C, W> {
             return (Admission::Refused(call, Refusal::Closed { draining: self.door == Door::Draining }), None);
         }
         let id = self.next_id;
+        if let Some(session) = &wants.session {
+            self.talks.admitted(session);
+        }
         match self.choose(&wants) {
             Choice::Refuse(refusal) => (Admission::Refused(call, refusal), None),
             Choice::Wait(_) if self.waiting.len() >= self.config.max_queue => {
@@ -189,7 +194,7 @@ impl<C, W: Clone> Roster<C, W> {
 
     /// The worker answered the call for good.
     pub(crate) fn done(&mut self, id: CallId) -> Option<Done> {
-        let Running { life, wants } = self.running.remove(&id)?;
+        let Running { life, wants, .. } = self.running.remove(&id)?;
         match self.lives.get_mut(life)? {
             Life::Ready(_) => {
                 let answered = self.change(life, |ready| {
@@ -209,16 +214,22 @@ impl<C, W: Clone> Roster<C, W> {
     }
 
     /// The worker turned out to be leaving when the call was to be written: it has not seen it. The call is the first of its line
-    /// again. Gives the call back if nobody may run it any more.
-    pub(crate) fn take_back(&mut self, id: CallId, call: C) {
-        let Some(Running { life, wants }) = self.running.remove(&id) else { return };
+    /// again, unless nobody waits for it any more.
+    pub(crate) fn take_back(&mut self, id: CallId, call: C) -> Option<Retired> {
+        let Running { life, wants, is_given_up } = self.running.remove(&id)?;
         if let Some(Life::Ready(_)) = self.lives.get(life) {
             self.change(life, |ready| ready.load -= 1);
         } else if let Some(Life::Leaving { load, .. }) = self.lives.get_mut(life) {
             *load -= 1;
         }
-        self.retire(life);
-        let wants = wants.unwrap_or_default();
+        let retired = self.retire(life);
+        if !is_given_up {
+            self.requeue(id, call, wants.unwrap_or_default());
+        }
+        Some(retired)
+    }
+
+    fn requeue(&mut self, id: CallId, call: C, wants: Wants) {
         if self.door == Door::Closed {
             return self.dropped.push_back((call, Refusal::Closed { draining: false }));
         }
@@ -249,7 +260,12 @@ impl<C, W: Clone> Roster<C, W> {
         if let Some(call) = self.withdraw(id) {
             return Whereabouts::Queue(call);
         }
-        let worker = self.running.get(&id).and_then(|running| worker_of(self.lives.get(running.life)?));
+        let running = self.running.get_mut(&id);
+        let life = running.map(|running| {
+            running.is_given_up = true;
+            running.life
+        });
+        let worker = life.and_then(|life| worker_of(self.lives.get(life)?));
         worker.map_or(Whereabouts::Nowhere, |worker| Whereabouts::Worker(worker.clone()))
     }
 
@@ -330,7 +346,7 @@ impl<C, W: Clone> Roster<C, W> {
         is_taken.then(|| {
             let id = self.next_id;
             self.next_id += 1;
-            self.running.insert(id, Running { life, wants: None });
+            self.running.insert(id, Running { life, wants: None, is_given_up: false });
             id
         })
     }
@@ -428,6 +444,14 @@ impl<C, W: Clone> Roster<C, W> {
         })
     }
 
+    /// Who is ready, and whether it is barred.
+    pub(crate) fn barred(&self) -> impl Iterator<Item = (LifeId, bool)> {
+        self.lives.iter().filter_map(|(life, state)| match state {
+            Life::Ready(ready) => Some((life, ready.is_barred)),
+            Life::Leaving { .. } | Life::Held { .. } => None,
+        })
+    }
+
     pub(crate) fn is_ready(&self, life: LifeId) -> bool {
         matches!(self.lives.get(life), Some(Life::Ready(_)))
     }
@@ -439,6 +463,11 @@ impl<C, W: Clone> Roster<C, W> {
             Some(Life::Leaving { answered, .. }) => *answered,
             Some(Life::Held { .. }) | None => 0,
         }
+    }
+
+    /// Whether it runs, though nobody waits for it any more.
+    pub(crate) fn is_given_up(&self, id: CallId) -> bool {
+        self.running.get(&id).is_some_and(|running| running.is_given_up)
     }
 
     /// Whether it has as many calls as it may.
@@ -532,7 +561,7 @@ impl<C, W: Clone> Roster<C, W> {
         {
             self.pin_those_that_wait(session, life);
         }
-        self.running.insert(id, Running { life, wants: Some(wants) });
+        self.running.insert(id, Running { life, wants: Some(wants), is_given_up: false });
         Some(Step::Send { id, call, worker })
     }
 

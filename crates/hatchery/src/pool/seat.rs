@@ -192,7 +192,7 @@ impl Seat {
         self.successor = None;
         if let Some(old) = self.holder.replace(generation) {
             self.tell_recycled(old);
-            self.shared.retire(LifeId { seat: self.number, generation: old });
+            self.dismiss(old);
         }
     }
 
@@ -219,11 +219,16 @@ impl Seat {
             self.tell_to_end(successor);
         }
         if let Some(generation) = self.holder.take() {
-            let life = LifeId { seat: self.number, generation };
-            match self.shared.is_ready(life) {
-                true => self.shared.retire(life),
-                false => self.tell_to_end(generation),
-            }
+            self.dismiss(generation);
+        }
+    }
+
+    /// One that serves finishes what it has; one that has not begun to serve never does.
+    fn dismiss(&mut self, generation: u64) {
+        let life = LifeId { seat: self.number, generation };
+        match self.shared.is_ready(life) {
+            true => self.shared.retire(life),
+            false => self.tell_to_end(generation),
         }
     }
 
@@ -290,7 +295,7 @@ impl Seat {
     /// The first start has come to an end.
     fn decide(&mut self) {
         if !std::mem::replace(&mut self.is_decided, true) {
-            self.shared.standing.decided();
+            self.shared.decided();
         }
     }
 

@@ -153,6 +153,9 @@ impl Shared {
         deadline: Option<Deadline>,
         sink: Sink,
     ) -> Result<Ticket> {
+        if self.standing.is_closed() {
+            return Err(self.refused(Refusal::Closed { draining: false }));
+        }
         let call = self.prepare(tool, args, options, deadline, sink)?;
         let (id, queue_deadline) = self.place(call, options)?;
         Ok(Ticket { shared: Arc::clone(self), id, deadline, queue_deadline, is_over: false })
@@ -294,12 +297,40 @@ impl Shared {
                     // Not the call's affair if there is no room for it, or no such session any more.
                     let _ = self.sessions.store_worker(&session, &worker.id, worker.life.generation);
                 }
-                if self.config.capacity == super::Capacity::Hybrid && self.roster().is_full(worker.life) {
+                let (is_given_up, is_full) = {
+                    let roster = self.roster();
+                    (roster.is_given_up(id), roster.is_full(worker.life))
+                };
+                // Its caller gave it up after it was assigned and before it was written: nobody could tell the worker then.
+                if is_given_up {
+                    worker.cancel(id);
+                }
+                if is_full && self.config.capacity == super::Capacity::Hybrid {
                     self.tell(PoolEvent::CapacityReached { worker: worker.id.clone() });
                 }
             }
-            Sent::Refused => drop(self.roster().done(id)),
-            Sent::Dying(call) => self.roster().take_back(id, call),
+            Sent::Refused => self.finished(id),
+            Sent::Dying(call) => {
+                let retired = self.roster().take_back(id, call);
+                if retired.is_some_and(|retired| retired.was_ready) {
+                    let news = self.standing.left();
+                    self.tell_unavailable(news);
+                }
+            }
+        }
+    }
+
+    /// A worker's place is free again. What follows from that for the worker is its seat's affair.
+    fn finished(&self, id: CallId) {
+        let Some(done) = self.roster().done(id) else { return };
+        let (seat, generation) = (done.life.seat, done.life.generation);
+        if done.is_drained {
+            self.order(seat, Order::Drained(generation));
+        }
+        // Again at every multiple: the word may come to one whose successor has failed.
+        let limit = self.config.recycle.max_requests;
+        if limit.is_some_and(|limit| done.answered > 0 && done.answered.is_multiple_of(limit.max(1))) {
+            self.order(seat, Order::Replace(generation, RecycleReason::MaxRequests));
         }
     }
 
@@ -309,7 +340,7 @@ impl Shared {
     }
 
     pub(super) fn end_lease(&self, id: CallId) {
-        let _done = self.roster().done(id);
+        self.finished(id);
         self.carry_out(None);
     }
 
@@ -337,7 +368,10 @@ impl Shared {
     /// Gives a call up because its time is over. One that `may_finish` keeps its worker's place until it has.
     pub(super) fn expired(&self, id: CallId, deadline: Option<Deadline>, may_finish: bool) -> Error {
         let stage = match may_finish {
-            true if self.roster().withdraw(id).is_some() => Stage::Queue,
+            true if self.roster().withdraw(id).is_some() => {
+                self.carry_out(None);
+                Stage::Queue
+            }
             true => Stage::Run,
             false => self.give_up(id),
         };
@@ -414,7 +448,8 @@ impl Shared {
     /// A worker takes no more calls.
     fn left(&self, was_ready: bool) {
         if was_ready {
-            self.standing.left();
+            let news = self.standing.left();
+            self.tell_unavailable(news);
             self.refuse_the_hopeless();
         }
         self.carry_out(None);
@@ -429,11 +464,22 @@ impl Shared {
 
     /// A worker died before it was ready, for the first time or again.
     pub(super) fn never_ready(&self, error: &Error, is_first_start: bool) {
-        if self.standing.failed(error, is_first_start) {
-            let (pool, reason) = (self.name.to_string(), error.to_string());
-            self.tell(PoolEvent::Unavailable { pool, reason });
-        }
+        let news = self.standing.failed(error, is_first_start);
+        self.tell_unavailable(news);
         self.refuse_the_hopeless();
+    }
+
+    /// A seat's first start has come to an end.
+    pub(super) fn decided(&self) {
+        let news = self.standing.decided();
+        self.tell_unavailable(news);
+        self.refuse_the_hopeless();
+    }
+
+    fn tell_unavailable(&self, news: Option<Error>) {
+        if let Some(reason) = news {
+            self.tell(PoolEvent::Unavailable { pool: self.name.to_string(), reason: reason.to_string() });
+        }
     }
 
     pub(super) fn order(&self, seat: usize, order: Order) {
@@ -519,17 +565,12 @@ impl Owner for Shared {
     }
 
     fn done(&self, id: CallId) {
-        let done = self.roster().done(id);
+        self.finished(id);
         self.carry_out(None);
-        let Some(done) = done else { return };
-        if done.is_drained {
-            self.order(done.life.seat, Order::Drained(done.life.generation));
-        }
-        // Again at every multiple: the word may come to one whose successor has failed.
-        if self.config.recycle.max_requests.is_some_and(|limit| done.answered > 0 && done.answered % limit.max(1) == 0)
-        {
-            self.order(done.life.seat, Order::Replace(done.life.generation, RecycleReason::MaxRequests));
-        }
+    }
+
+    fn raised(&self, life: LifeId, error: &Error) {
+        self.judge(life, error);
     }
 
     fn retired(&self, life: LifeId) {

@@ -25,7 +25,18 @@ struct State {
     last_end: Option<Error>,
     /// Why nobody is to be expected soon, until somebody comes.
     verdict: Option<Error>,
+    /// That nobody is ready nor to be expected was told.
+    is_told: bool,
     is_closed: bool,
+}
+
+impl State {
+    /// The reason why nobody is ready nor to be expected, if that is news.
+    fn news(&mut self) -> Option<Error> {
+        let verdict = self.verdict.as_ref().filter(|_| self.ready == 0 && !self.is_closed);
+        let was_told = std::mem::replace(&mut self.is_told, verdict.is_some());
+        verdict.filter(|_| !was_told).cloned()
+    }
 }
 
 impl Standing {
@@ -39,47 +50,54 @@ impl Standing {
     }
 
     /// A seat's first start has come to an end, or will not come to one.
-    pub(super) fn decided(&self) {
-        self.state.send_modify(|state| {
+    pub(super) fn decided(&self) -> Option<Error> {
+        self.change(|state| {
             state.undecided = state.undecided.saturating_sub(1);
             // Every start has failed: whoever waits need not wait longer.
             if state.undecided == 0 && !state.was_ready {
                 state.verdict = state.verdict.take().or_else(|| state.last_end.clone());
             }
-        });
+        })
     }
 
-    /// A worker is ready. True if nobody was to be expected.
+    /// A worker is ready. True if it was told that nobody was to be expected.
     pub(super) fn came(&self) -> bool {
         let _was_loop = self.lock_crashes().succeeded(self.settings);
-        let mut is_news = false;
+        let mut was_told = false;
         self.state.send_modify(|state| {
-            is_news = state.verdict.take().is_some();
-            state.last_end = None;
+            was_told = std::mem::take(&mut state.is_told);
+            (state.verdict, state.last_end) = (None, None);
             (state.ready, state.was_ready) = (state.ready + 1, true);
         });
-        is_news
+        was_told
     }
 
     /// One that was ready takes no more calls.
-    pub(super) fn left(&self) {
-        self.state.send_modify(|state| state.ready = state.ready.saturating_sub(1));
+    pub(super) fn left(&self) -> Option<Error> {
+        self.change(|state| state.ready = state.ready.saturating_sub(1))
     }
 
-    /// A worker died before it was ready. True if from now on nobody is to be expected soon: if the app itself is wrong, or if that
-    /// was one too many.
-    pub(super) fn failed(&self, error: &Error, is_first_start: bool) -> bool {
+    /// A worker died before it was ready. From now on nobody is to be expected soon if the app itself is wrong, or if that was one
+    /// too many.
+    pub(super) fn failed(&self, error: &Error, is_first_start: bool) -> Option<Error> {
         let is_loop = self.lock_crashes().failed(self.settings);
         let is_hopeless = is_first_start && error.kind() == ErrorKind::Validation;
-        let mut is_news = false;
-        self.state.send_modify(|state| {
+        self.change(|state| {
             state.last_end = Some(error.clone());
-            if (is_loop || is_hopeless) && state.verdict.is_none() && !state.is_closed {
+            if is_loop || is_hopeless {
                 state.verdict = Some(error.clone());
-                is_news = true;
             }
+        })
+    }
+
+    /// Says why nobody is ready nor to be expected, if that is news.
+    fn change(&self, change: impl FnOnce(&mut State)) -> Option<Error> {
+        let mut news = None;
+        self.state.send_modify(|state| {
+            change(state);
+            news = state.news();
         });
-        is_news
+        news
     }
 
     /// Why a worker ended, for those who wait for the next.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Shared;
 use super::roster::Occupant;
 use super::settings::Recycle;
-use crate::id::WorkerId;
+use crate::id::{LifeId, WorkerId};
 use crate::process;
 use crate::telemetry::RecycleReason;
 use crate::worker::Line;
@@ -116,6 +116,15 @@ pub struct WorkerStatus {
     pub tainted: bool,
 }
 
+/// What the roster knows of a worker.
+struct Seen {
+    life: LifeId,
+    state: &'static str,
+    is_barred: bool,
+    load: usize,
+    line: Option<Arc<Line>>,
+}
+
 impl Shared {
     pub(super) fn status(&self) -> PoolStatus {
         let wanted = self.lock_seats().wanted;
@@ -135,7 +144,7 @@ impl Shared {
         let totals = roster.totals();
         let near = |is_near: &dyn Fn(&Occupant<'_, Arc<Line>>) -> bool| roster.occupants().filter(is_near).count();
         let Recycle { ttl, max_requests, .. } = self.config.recycle;
-        let near_ttl = ttl.map_or(0, |ttl| near(&|it| it.worker.is_some_and(|line| line.age() >= ttl.mul_f64(0.9))));
+        let near_ttl = ttl.map_or(0, |ttl| near(&|it| it.worker.is_some_and(|line| line.age() >= ttl / 10 * 9)));
         let is_worn = |it: &Occupant<'_, Arc<Line>>, limit: u64| roster.answered(it.life) >= limit - limit / 10;
         let near_max_requests = max_requests.map_or(0, |limit| near(&|it| is_worn(it, limit)));
         PoolStats {
@@ -158,14 +167,24 @@ impl Shared {
     /// By seat; of one that replaces another, both.
     pub(super) fn statuses(&self) -> Vec<WorkerStatus> {
         let wanted = self.lock_seats().wanted;
-        let mut statuses: Vec<(usize, WorkerStatus)> = {
+        let seen: Vec<Seen> = {
             let roster = self.roster();
-            roster.occupants().map(|it| (it.life.seat, self.status_of(&it))).collect()
+            let seen = |it: Occupant<'_, Arc<Line>>| Seen {
+                life: it.life,
+                state: it.state,
+                is_barred: it.is_barred,
+                load: it.load,
+                line: it.worker.cloned(),
+            };
+            roster.occupants().map(seen).collect()
         };
+        // What workers say of themselves may take a while, and code of others: not while the roster is held.
+        let mut statuses: Vec<(usize, WorkerStatus)> =
+            seen.iter().map(|seen| (seen.life.seat, self.status_of(seen))).collect();
         let empty: Vec<usize> = (0..wanted).filter(|seat| statuses.iter().all(|(of, _)| of != seat)).collect();
         statuses.extend(empty.into_iter().map(|seat| (seat, self.nobody(seat))));
         statuses.sort_by_key(|(seat, status)| (*seat, status.generation));
-        // Reads a file each: not while the roster is held.
+        // Reads a file each.
         let measured = |(_, mut status): (usize, WorkerStatus)| {
             status.rss_bytes = status.pid.and_then(process::resident_bytes);
             status
@@ -173,17 +192,17 @@ impl Shared {
         statuses.into_iter().map(measured).collect()
     }
 
-    fn status_of(&self, it: &Occupant<'_, Arc<Line>>) -> WorkerStatus {
+    fn status_of(&self, it: &Seen) -> WorkerStatus {
         let since = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).map(|age| age.as_secs_f64()).ok();
-        let answered = it.worker.map(|line| line.answered()).unwrap_or_default();
+        let answered = it.line.as_ref().map(|line| line.answered()).unwrap_or_default();
         WorkerStatus {
             state: it.state,
-            pid: it.worker.and_then(|line| line.pid),
+            pid: it.line.as_ref().and_then(|line| line.pid),
             generation: it.life.generation,
-            in_flight: it.worker.and_then(|line| line.load()).map_or(it.load, |load| load.max(it.load)),
+            in_flight: it.line.as_ref().and_then(|line| line.load()).map_or(it.load, |load| load.max(it.load)),
             calls: answered.calls,
             errors: answered.errors,
-            started_at: it.worker.and_then(|line| since(line.started_at)),
+            started_at: it.line.as_ref().and_then(|line| since(line.started_at)),
             tainted: it.is_barred,
             ..self.nobody(it.life.seat)
         }

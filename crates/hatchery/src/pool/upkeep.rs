@@ -141,7 +141,9 @@ async fn measure(line: &Arc<Line>, run: &Arc<Run>, settings: Recycle, shares: &R
 
 /// An age has a jitter of 10 % either way, so that a pool does not renew itself all at once.
 fn due(facts: Facts, settings: Recycle) -> Option<RecycleReason> {
-    let ttl = settings.ttl.map(|ttl| ttl.mul_f64(0.9 + 0.2 * facts.share));
+    let ttl = settings
+        .ttl
+        .map(|ttl| Duration::try_from_secs_f64(ttl.as_secs_f64() * (0.9 + 0.2 * facts.share)).unwrap_or(ttl));
     if ttl.is_some_and(|ttl| facts.age >= ttl) {
         return Some(RecycleReason::Ttl);
     }

@@ -229,6 +229,13 @@ pub(super) fn own_group() -> i32 {
     unsafe { libc::getpgrp() }
 }
 
+/// The number of a process's group; `None` if there is no such process. 0 as for [`own_group`].
+pub(crate) fn group_of(pid: i32) -> Option<i32> {
+    // SAFETY: numbers in, a number out.
+    let group = unsafe { libc::getpgid(pid) };
+    (group >= 0).then_some(group)
+}
+
 fn last_error() -> Errno {
     Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL)
 }

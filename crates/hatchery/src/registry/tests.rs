@@ -260,8 +260,8 @@ fn a_late_word_about_a_group_is_for_the_process_it_is_about() {
     assert!(bench.registry.update_process_group(entry.number(), sleeper.pid(), 7));
     assert_eq!(group(), Some(7));
     bench.registry.update_process_groups();
-    let its_own = rustix::process::getpgid(Some(rustix::process::Pid::from_child(&sleeper.0))).unwrap();
-    assert_eq!(group(), Some(its_own.as_raw_pid().unsigned_abs()), "what the kernel says");
+    let its_own = crate::process::process_group(sleeper.pid().cast_signed()).unwrap();
+    assert_eq!(group(), Some(its_own.unsigned_abs()), "what the kernel says");
 }
 
 #[test]

@@ -42,6 +42,8 @@ impl Sink {
 struct Open {
     /// As the pool knows it.
     id: CallId,
+    /// It is somebody's call, and not a question of our own.
+    counts: bool,
     sink: Sink,
     correlation_id: Arc<str>,
     /// What a stream may still send, in bytes; one chunk may take it below zero.
@@ -97,6 +99,7 @@ impl Inflight {
         &self,
         wire: WireId,
         id: CallId,
+        counts: bool,
         sink: Sink,
         correlation_id: Arc<str>,
         credit: u32,
@@ -105,7 +108,7 @@ impl Inflight {
         if table.is_closed {
             return Err(sink);
         }
-        table.open.insert(wire, Open { id, sink, correlation_id, credit: credit.into() });
+        table.open.insert(wire, Open { id, counts, sink, correlation_id, credit: credit.into() });
         Ok(())
     }
 
@@ -146,8 +149,13 @@ impl Inflight {
 
     /// An ERROR came. As [`Inflight::result`].
     pub(crate) fn error(&self, wire: WireId, error: Error) -> Result<(CallId, impl FnOnce() + use<>), Mismatch> {
-        let (id, sink) = self.remove(wire, |_| true, Mismatch::NotOpen)?;
-        self.lock().answered.errors += 1;
+        let (id, sink) = {
+            let mut table = self.lock();
+            let counts = table.open.get(&wire).is_some_and(|open| open.counts);
+            table.answered.errors += u64::from(counts);
+            drop(table);
+            self.remove(wire, |_| true, Mismatch::NotOpen)?
+        };
         Ok((id, move || sink.fail(error)))
     }
 
@@ -210,7 +218,7 @@ impl Inflight {
             Some(open) if !fits(&open.sink) => return Err(otherwise),
             Some(_) => {}
         }
-        table.answered.calls += 1;
+        table.answered.calls += u64::from(table.open.get(&wire).is_some_and(|open| open.counts));
         self.less.notify_one();
         table.open.remove(&wire).map(|open| (open.id, open.sink)).ok_or(Mismatch::NotOpen)
     }
@@ -228,13 +236,13 @@ mod tests {
 
     fn unary(inflight: &Inflight, id: WireId) -> oneshot::Receiver<Result<Payload>> {
         let (sink, reply) = oneshot::channel();
-        assert!(inflight.open(id, id + 10, Sink::Unary(sink), "c".into(), 0).is_ok());
+        assert!(inflight.open(id, id + 10, true, Sink::Unary(sink), "c".into(), 0).is_ok());
         reply
     }
 
     fn stream(inflight: &Inflight, id: WireId, credit: u32) -> mpsc::UnboundedReceiver<Item> {
         let (sink, items) = mpsc::unbounded_channel();
-        assert!(inflight.open(id, id + 10, Sink::Stream(sink), "c".into(), credit).is_ok());
+        assert!(inflight.open(id, id + 10, true, Sink::Stream(sink), "c".into(), credit).is_ok());
         items
     }
 
@@ -293,6 +301,6 @@ mod tests {
         inflight.close(&Error::new(ErrorKind::WorkerDied, "died"));
         assert_eq!(reply.try_recv().unwrap().unwrap_err().kind(), ErrorKind::WorkerDied);
         let (sink, _reply) = oneshot::channel();
-        assert!(inflight.open(2, 12, Sink::Unary(sink), "c".into(), 0).is_err());
+        assert!(inflight.open(2, 12, true, Sink::Unary(sink), "c".into(), 0).is_err());
     }
 }

@@ -12,11 +12,12 @@ use tokio::time::Instant;
 
 use super::life::told;
 use super::{
-    Answered, Call, Exit, Line, Means, Owner, Profile, ProfileCall, ProfileWorker, Seat, Sink, Stop, WorkerContext,
+    Answered, Call, Exit, Line, Means, Owner, Profile, ProfileCall, ProfileWorker, Seat, Sent, Sink, Stop,
+    WorkerContext,
 };
 use crate::call::{Deadline, passed};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::CallId;
+use crate::id::{CallId, LifeId};
 use crate::process::Escalation;
 use crate::telemetry::{Event, WorkerEvent};
 use crate::value::Payload;
@@ -26,31 +27,53 @@ use crate::wire::HEALTH_TOOL;
 pub(super) struct OwnLine {
     worker: Arc<dyn ProfileWorker>,
     owner: Arc<dyn Owner>,
+    life: LifeId,
     runtime: Handle,
-    open: Mutex<HashMap<CallId, AbortHandle>>,
+    open: Mutex<Open>,
     /// How many are open; what ends them is told by it.
     count: watch::Sender<usize>,
     calls: AtomicU64,
     errors: AtomicU64,
 }
 
+#[derive(Default)]
+struct Open {
+    calls: HashMap<CallId, AbortHandle>,
+    /// It takes no more.
+    is_closed: bool,
+}
+
+/// Whatever becomes of a life, its calls end with it.
+struct Closing(Arc<OwnLine>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 impl OwnLine {
-    pub(super) fn send(self: &Arc<OwnLine>, id: CallId, call: Call) {
+    pub(super) fn send(self: &Arc<OwnLine>, id: CallId, call: Call) -> Sent {
+        let mut open = self.open();
+        if open.is_closed {
+            return Sent::Dying(call);
+        }
         let Call { tool, arguments, correlation_id, session, deadline, sink } = call;
         let deadline = deadline.map(|deadline| deadline.at());
         let call = ProfileCall { tool, arguments, correlation_id, session, deadline };
-        let place = Place { line: Arc::clone(self), id, sink: Some(sink) };
+        let counts = &*call.tool != HEALTH_TOOL;
+        let place = Place { line: Arc::clone(self), id, life: self.life, counts, sink: Some(sink) };
         self.count.send_modify(|count| *count += 1);
-        let mut open = self.open();
         let task = self.runtime.spawn(async move {
             let result = place.line.answer(call).await;
             place.end(result);
         });
-        open.insert(id, task.abort_handle());
+        open.calls.insert(id, task.abort_handle());
+        Sent::Written
     }
 
     pub(super) fn cancel(&self, id: CallId) {
-        if let Some(task) = self.open().get(&id) {
+        if let Some(task) = self.open().calls.get(&id) {
             task.abort();
         }
     }
@@ -79,11 +102,21 @@ impl OwnLine {
         let mut count = self.count.subscribe();
         let finished = tokio::time::timeout(how.ask, count.wait_for(|count| *count == 0)).await.is_ok();
         if !finished {
-            self.open().values().for_each(AbortHandle::abort);
+            self.close();
         }
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<CallId, AbortHandle>> {
+    /// Takes no more calls, and ends those that it has.
+    fn close(&self) {
+        let calls: Vec<AbortHandle> = {
+            let mut open = self.open();
+            open.is_closed = true;
+            open.calls.values().cloned().collect()
+        };
+        calls.iter().for_each(AbortHandle::abort);
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -92,6 +125,9 @@ impl OwnLine {
 struct Place {
     line: Arc<OwnLine>,
     id: CallId,
+    life: LifeId,
+    /// It is somebody's call, and not a question of our own.
+    counts: bool,
     sink: Option<Sink>,
 }
 
@@ -103,9 +139,14 @@ impl Place {
     /// The place is free before the caller knows.
     fn tell(&mut self, result: Result<Payload>) {
         let Some(sink) = self.sink.take() else { return };
-        self.line.open().remove(&self.id);
-        self.line.calls.fetch_add(1, Ordering::Relaxed);
+        self.line.open().calls.remove(&self.id);
+        self.line.calls.fetch_add(u64::from(self.counts), Ordering::Relaxed);
         self.line.errors.fetch_add(u64::from(result.is_err()), Ordering::Relaxed);
+        if let Err(error) = &result
+            && error.kind() == ErrorKind::Remote
+        {
+            self.line.owner.raised(self.life, error);
+        }
         self.line.owner.done(self.id);
         match (sink, result) {
             (Sink::Unary(caller), result) => drop(caller.send(result)),
@@ -135,12 +176,14 @@ pub(super) async fn run(seat: Arc<Seat>, profile: Arc<dyn Profile>, mut stop: St
     let line = Arc::new(OwnLine {
         worker: Arc::clone(&worker),
         owner: Arc::clone(&seat.owner),
+        life: seat.life,
         runtime: Handle::current(),
         open: Mutex::default(),
         count: watch::Sender::new(0),
         calls: AtomicU64::new(0),
         errors: AtomicU64::new(0),
     });
+    let closing = Closing(Arc::clone(&line));
     let tools: Vec<_> = worker.tools().into_iter().filter(|tool| !tool.streaming).collect();
     seat.emitter.emit(Event::Worker(WorkerEvent::Ready { worker: seat.id.clone(), took: born.elapsed() }));
     seat.owner.ready(Arc::new(Line {
@@ -158,6 +201,7 @@ pub(super) async fn run(seat: Arc<Seat>, profile: Arc<dyn Profile>, mut stop: St
     };
     seat.owner.retired(seat.life);
     line.finish(how).await;
+    drop(closing);
     worker.stop(how.into()).await;
     let expected = error.kind() == ErrorKind::Cancelled;
     let gone = WorkerEvent::Gone { worker: seat.id.clone(), how: error.to_string(), expected, took: born.elapsed() };

@@ -110,6 +110,9 @@ impl Reader {
             Kind::End => self.ended(self.inflight.end(id)),
             Kind::Error => {
                 let error = self.call_error(&frame)?;
+                if error.kind() == ErrorKind::Remote {
+                    self.seat.owner.raised(self.seat.life, &error);
+                }
                 self.ended(self.inflight.error(id, error))
             }
             Kind::Chunk => {

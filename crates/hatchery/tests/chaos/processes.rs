@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal};
 
 use crate::Outcome;
@@ -81,7 +82,12 @@ impl Held {
     }
 
     pub(crate) fn send(&self, signal: Signal) -> Outcome {
-        pidfd_send_signal(&self.pidfd, signal).map_err(|error| format!("send {signal:?} to {}: {error}", self.pid))
+        match pidfd_send_signal(&self.pidfd, signal) {
+            // The death of another may have been its own.
+            Err(Errno::SRCH) if signal == Signal::KILL => return Ok(()),
+            sent => sent,
+        }
+        .map_err(|error| format!("send {signal:?} to {}: {error}", self.pid))
     }
 
     /// Whether it has ended, as a zombie or altogether.

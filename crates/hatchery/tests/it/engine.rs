@@ -3,6 +3,7 @@
 mod heartbeats;
 mod matrix;
 mod pools;
+mod races;
 mod recycling;
 mod scheduling;
 mod storms;

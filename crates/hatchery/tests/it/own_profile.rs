@@ -175,3 +175,14 @@ async fn one_that_cannot_be_made_is_why_there_is_no_pool() {
     let error = started.err().unwrap();
     assert_eq!(error.to_string(), "start worker default-1: no such model: x");
 }
+
+#[tokio::test]
+async fn its_calls_end_with_a_dropped_hatchery() {
+    let board = Arc::default();
+    let rig = rig(&board).await;
+    let pool = rig.pool.clone();
+    let call = tokio::spawn(async move { pool.call::<Value>("never", json!({})).await });
+    eventually("it runs", || rig.pool.status().running == 1).await;
+    drop(rig.hatchery);
+    assert!(tokio::time::timeout(crate::PATIENCE, call).await.expect("it ends").unwrap().is_err());
+}

@@ -49,16 +49,28 @@ impl Talks {
         wants.session.as_ref().is_some_and(|session| self.bound(&session.id, session.birth).is_some())
     }
 
-    /// True if it was bound to nobody before.
+    /// A call of this session came: one of a deleted session of the same name is over, and what is known of it with it. Its calls
+    /// that still wait stay where they are.
+    pub(super) fn admitted(&mut self, session: &SessionWants) {
+        if let Some(talk) = self.0.get_mut(&session.id).filter(|talk| talk.birth != session.birth) {
+            (talk.birth, talk.bound) = (session.birth, None);
+        }
+    }
+
+    /// True if it was bound to nobody before. A late call of a deleted session binds nothing.
     pub(super) fn bind(&mut self, session: &SessionWants, life: LifeId) -> bool {
         let talk = self.talk(session);
-        let is_first = talk.bound.is_none();
-        talk.bound.get_or_insert(life);
+        let is_first = talk.bound.is_none() && talk.birth == session.birth;
+        if is_first {
+            talk.bound = Some(life);
+        }
         is_first
     }
 
     pub(super) fn unbind(&mut self, session: &SessionWants) {
-        self.talk(session).bound = None;
+        if let Some(talk) = self.0.get_mut(&session.id).filter(|talk| talk.birth == session.birth) {
+            talk.bound = None;
+        }
         self.forget_if_idle(&session.id);
     }
 
@@ -109,14 +121,9 @@ impl Talks {
         self.forget_if_idle(session);
     }
 
-    /// One of a deleted session of the same name starts over; calls of that one that still wait stay where they are.
     fn talk(&mut self, session: &SessionWants) -> &mut Talk {
         let new = || Talk { birth: session.birth, bound: None, common: Stand::default(), pinned: Stand::default() };
-        let talk = self.0.entry(Arc::clone(&session.id)).or_insert_with(new);
-        if talk.birth != session.birth {
-            (talk.birth, talk.bound) = (session.birth, None);
-        }
-        talk
+        self.0.entry(Arc::clone(&session.id)).or_insert_with(new)
     }
 
     fn forget_if_idle(&mut self, session: &Arc<str>) {

@@ -57,7 +57,7 @@ impl Stage {
                 Whereabouts::Worker(worker) => writeln!(self.told, "tell {worker} to cancel {name}").unwrap(),
                 Whereabouts::Nowhere => writeln!(self.told, "{name} is over").unwrap(),
             },
-            ["back", name] => self.roster.take_back(self.ids[name], name.to_owned()),
+            ["back", name] => drop(self.roster.take_back(self.ids[name], name.to_owned())),
             ["bar", seat] => self.roster.bar(self.life(seat), true),
             ["let", seat] => self.roster.bar(self.life(seat), false),
             ["lease", seat] => {
@@ -313,6 +313,24 @@ fn a_call_that_its_worker_never_saw_is_the_first_again() {
 }
 
 #[test]
+fn a_call_that_was_given_up_and_never_seen_never_runs() {
+    check("ready 0; ready 1; call a; give up a; back a; call b", "a -> 0; tell 0 to cancel a; b -> 1");
+    let mut stage = Stage::new();
+    for order in ["ready 0", "call a", "give up a"] {
+        stage.play(order);
+    }
+    assert!(stage.roster.is_given_up(stage.ids["a"]), "whoever writes it now has to tell the worker");
+}
+
+#[test]
+fn a_late_call_of_a_deleted_session_does_not_bind_the_new_one() {
+    check(
+        "ready 0; ready 1; call a0 in s strict; call a in s strict; forget s; call b in s strict; done a0; done a; done b; call c in s strict",
+        "a0 -> 0; a waits; b -> 1; a -> 0; c -> 1",
+    );
+}
+
+#[test]
 fn a_retired_worker_takes_no_more_but_finishes() {
     check(
         "ready 0; ready 1; call a; retire 0; call b; call c; done a; done b; retire 1; done c",
@@ -464,7 +482,7 @@ proptest! {
         let (mut asked, mut ended): (HashMap<CallId, Asked>, HashSet<CallId>) = Default::default();
         let mut runs: HashMap<CallId, LifeId> = HashMap::new();
         let mut last_of: HashMap<(u8, bool), CallId> = HashMap::new();
-        let mut given_back: HashSet<CallId> = HashSet::new();
+        let (mut given_back, mut given_up): (HashSet<CallId>, HashSet<CallId>) = Default::default();
         for order in orders {
             let next_id = roster.next_id;
             let pick = |n: usize| (n as u64 % next_id).max(1);
@@ -490,13 +508,18 @@ proptest! {
                     let _done = roster.done(pick(n));
                     if runs.remove(&pick(n)).is_some() { ended.insert(pick(n)); }
                 }
-                Order::GiveUp(n) => if let Whereabouts::Queue(call) = roster.give_up(pick(n)) {
-                    prop_assert_eq!(call, pick(n));
-                    prop_assert!(ended.insert(call));
+                Order::GiveUp(n) => match roster.give_up(pick(n)) {
+                    Whereabouts::Queue(call) => {
+                        prop_assert_eq!(call, pick(n));
+                        prop_assert!(ended.insert(call));
+                    }
+                    Whereabouts::Worker(_) => { given_up.insert(pick(n)); }
+                    Whereabouts::Nowhere => {}
                 },
                 Order::Back(n) => if runs.remove(&pick(n)).is_some() {
                     given_back.insert(pick(n));
-                    roster.take_back(pick(n), pick(n));
+                    let _retired = roster.take_back(pick(n), pick(n));
+                    if given_up.contains(&pick(n)) { ended.insert(pick(n)); }
                 },
                 Order::Ready(seat) => {
                     generation += 1;

@@ -174,7 +174,7 @@ async fn nothing_of_a_pool_that_scales_while_it_ends_is_left() {
     rig.pool.scale(1).unwrap();
     let pool = rig.pool.clone();
     rig.end().await;
-    pool.scale(4).unwrap();
+    assert_kind(pool.scale(4), ErrorKind::Unavailable);
     pool.reload();
     assert_kind(pool.call::<i32>("once", json!({"path": mark})).await, ErrorKind::Unavailable);
     assert!(pool.workers().iter().all(|worker| worker.pid.is_none()), "{:?}", pool.workers());

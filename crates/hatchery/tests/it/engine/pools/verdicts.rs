@@ -84,9 +84,10 @@ async fn when_the_last_that_served_is_gone_those_that_wait_are_told_the_verdict(
     eventually_queued(&rig.pool, 1).await;
     fate.is("raise");
     rig.pool.reload();
-    rig.unavailable().await;
+    rig.pool_event(|event| matches!(event, PoolEvent::NotReplaced { .. }).then_some(())).await;
     assert_eq!(rig.pool.status().queued, 1, "one is ready, and is waited for");
     crate::containment::kill(pid);
+    rig.unavailable().await;
     assert_kind(ended(gated.call).await, ErrorKind::WorkerDied);
     let error = assert_kind(ended(waiting).await, ErrorKind::Unavailable);
     assert!(error.message().contains("raised as FATE says"), "{error}");
