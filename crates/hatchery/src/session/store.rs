@@ -14,7 +14,7 @@ use super::check::{Checked, written};
 use super::conversation::{Entries, Session, SessionWorker};
 use super::table::{Change, Now, Table};
 use crate::id::{RunId, WorkerId};
-use crate::storage::{Database, DatabaseError, Layout, Opened, Writer, is_damage};
+use crate::storage::{Database, DatabaseError, Layout, Writer, is_damage};
 
 const LAYOUT: Layout = Layout {
     file: "sessions.sqlite3",
@@ -27,21 +27,25 @@ const LAYOUT: Layout = Layout {
 };
 
 /// Fills the table with what earlier runs have left, and starts the thread that writes down what becomes of it. The sentences say
-/// what was set aside or passed over.
+/// what was set aside or passed over. The file is made when there is something to write: most programs have no sessions.
 pub(super) fn open(
     data_dir: &Path,
     table: &Arc<Mutex<Table>>,
     most: Option<usize>,
     now: Now,
 ) -> Result<(Writer<()>, Vec<String>), DatabaseError> {
-    let Opened { mut database, set_aside, .. } = Database::open(data_dir, &LAYOUT)?;
-    let load = load(&mut database, most, now.wall).map_err(|error| database.failed(error))?;
-    let notes = notes(set_aside.as_deref(), &load);
-    load.sessions.into_iter().for_each(|session| locked(table).restore(session, now));
+    let (mut database, mut said) = (None, Vec::new());
+    if data_dir.join(LAYOUT.file).exists() {
+        let mut opened = Database::open(data_dir, &LAYOUT)?;
+        let load = load(&mut opened.database, most, now.wall).map_err(|error| opened.database.failed(error))?;
+        said = notes(opened.set_aside.as_deref(), &load);
+        load.sessions.into_iter().for_each(|session| locked(table).restore(session, now));
+        database = Some(opened.database);
+    }
     let mut scribe = Scribe { database, data_dir: data_dir.to_owned(), table: Arc::clone(table) };
     let started = Writer::start("hatchery-sessions", move |_| scribe.write());
     let writer = started.map_err(|error| DatabaseError::Io { path: data_dir.to_owned(), error })?;
-    Ok((writer, notes))
+    Ok((writer, said))
 }
 
 /// No panic leaves the table half changed: none happens in it.
@@ -83,7 +87,8 @@ fn load(database: &mut Database, most: Option<usize>, now: SystemTime) -> rusqli
 
 /// What the thread works with.
 struct Scribe {
-    database: Database,
+    /// `None` until something was to be written.
+    database: Option<Database>,
     data_dir: PathBuf,
     table: Arc<Mutex<Table>>,
 }
@@ -92,6 +97,9 @@ impl Scribe {
     /// Writes all that has changed. What cannot be written is written the next time.
     fn write(&mut self) -> Result<(), DatabaseError> {
         let changes = locked(&self.table).take_changes();
+        if changes.is_empty() && self.database.is_none() {
+            return Ok(());
+        }
         let outcome = self.put_into_current(&changes);
         if outcome.is_err() {
             locked(&self.table).give_back(changes);
@@ -101,16 +109,16 @@ impl Scribe {
 
     /// Sets a damaged file aside, or follows another program that did.
     fn put_into_current(&mut self, changes: &[Change]) -> Result<(), DatabaseError> {
-        if self.database.is_current() {
-            match put_all(&mut self.database, changes) {
+        if let Some(database) = self.database.as_mut().filter(|database| database.is_current()) {
+            match put_all(database, changes) {
                 Err(error) if is_damage(&error) => {}
-                outcome => return outcome.map_err(|error| self.database.failed(error)),
+                outcome => return outcome.map_err(|error| database.failed(error)),
             }
         }
-        self.database = Database::open(&self.data_dir, &LAYOUT)?.database;
+        let database = self.database.insert(Database::open(&self.data_dir, &LAYOUT)?.database);
         let everything = locked(&self.table).everything();
-        let put = put_all(&mut self.database, changes).and_then(|()| put_all(&mut self.database, &everything));
-        put.map_err(|error| self.database.failed(error))
+        let put = put_all(database, changes).and_then(|()| put_all(database, &everything));
+        put.map_err(|error| database.failed(error))
     }
 }
 
