@@ -267,13 +267,10 @@ impl Sessions {
         self.0.notes.iter().cloned().chain(self.write_loss()).collect()
     }
 
-    /// Writes down who serves a session, which is made if there is none, and accesses it.
-    pub(crate) fn store_worker(&self, id: &str, worker: &WorkerId, generation: u64) -> Result<()> {
+    /// Writes down who serves a session, and accesses it; nothing if it was deleted meanwhile.
+    pub(crate) fn store_worker(&self, id: &str, worker: &WorkerId, generation: u64) {
         let worker = SessionWorker { run: self.0.run, worker: worker.clone(), generation };
-        while !self.change(|table, now| table.set_worker(id, &worker, now)) {
-            self.create(id)?;
-        }
-        Ok(())
+        self.change(|table, now| table.set_worker(id, &worker, now));
     }
 
     /// The session of a call, made if there is none, and accessed. Says when it was made, which tells it from one of the same name

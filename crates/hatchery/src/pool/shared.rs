@@ -294,8 +294,7 @@ impl Shared {
         match worker.send(id, call) {
             Sent::Written => {
                 if let Some(session) = session {
-                    // Not the call's affair if there is no room for it, or no such session any more.
-                    let _ = self.sessions.store_worker(&session, &worker.id, worker.life.generation);
+                    self.sessions.store_worker(&session, &worker.id, worker.life.generation);
                 }
                 let (is_given_up, is_full) = {
                     let roster = self.roster();

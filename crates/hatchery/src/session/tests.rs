@@ -225,14 +225,26 @@ fn a_function_may_use_the_store_and_one_that_undoes_itself_is_told() {
 }
 
 #[test]
-fn a_worker_is_written_down_and_makes_its_session_within_the_limit() {
+fn a_worker_is_written_down_where_there_is_a_session() {
     let sessions = sessions(SessionSettings { max_sessions: Some(1), ..SessionSettings::default() });
     let worker = WorkerId::new("default", 2);
-    sessions.store_worker("a", &worker, 4).unwrap();
+    sessions.create("a").unwrap();
+    sessions.store_worker("a", &worker, 4);
     let expected = SessionWorker { run: sessions.0.run, worker: worker.clone(), generation: 4 };
     assert_eq!(sessions.get("a").unwrap().last_worker, Some(expected));
-    refused_for(sessions.store_worker("b", &worker, 4), ErrorKind::Limit, "session_quota_exceeded");
-    refused_for(sessions.store_worker("", &worker, 4), ErrorKind::Validation, "invalid_id");
+    assert!(sessions.delete("a"));
+    sessions.store_worker("a", &worker, 4);
+    assert!(!sessions.exists("a"), "a call that ends late brings no deleted session back");
+}
+
+#[test]
+fn a_call_makes_its_session_within_the_limit() {
+    let sessions = sessions(SessionSettings { max_sessions: Some(1), ..SessionSettings::default() });
+    let (birth, worker) = sessions.enter("a").unwrap();
+    assert!(worker.is_none() && sessions.is_known("a", birth));
+    assert_eq!(sessions.enter("a").unwrap().0, birth);
+    refused_for(sessions.enter("b"), ErrorKind::Limit, "session_quota_exceeded");
+    refused_for(sessions.enter(""), ErrorKind::Validation, "invalid_id");
 }
 
 #[test]

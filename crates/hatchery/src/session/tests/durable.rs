@@ -43,7 +43,7 @@ fn a_session_is_in_the_next_run_what_it_was_in_this_one() {
     first.create_with("a", |session| session.ttl = None).unwrap();
     first.put_program("a", "p", json!({"ä": [1, null, -2.5, u64::MAX, i64::MIN]})).unwrap();
     first.put_metadata("a", "m", json!("\0\u{1F600}")).unwrap();
-    first.store_worker("a", &WorkerId::new("default", 1), 3).unwrap();
+    first.store_worker("a", &WorkerId::new("default", 1), 3);
     first.create("b").unwrap();
     let expected = first.list();
     drop(first);
@@ -239,7 +239,8 @@ fn ten_thousand_sessions_take_less_than_20_mib() {
     let (before, begun) = (resident(), Instant::now());
     let ids: Vec<String> = (0..10_000).map(|number| format!("conversation-of-user-{number}")).collect();
     for id in &ids {
-        sessions.store_worker(id, &worker, 1).unwrap();
+        sessions.create(id).unwrap();
+        sessions.store_worker(id, &worker, 1);
         sessions.put_metadata(id, "language", json!("de")).unwrap();
     }
     sessions.flush();
