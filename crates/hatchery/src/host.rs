@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::panic::message_of;
 use crate::tool::{ToolSpec, near_match};
 use crate::value::Payload;
 
@@ -82,8 +83,7 @@ async fn caught(name: &str, answer: impl Future<Output = Result<Payload>>) -> Re
 }
 
 fn panicked(name: &str, panic: &(dyn Any + Send)) -> Error {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    Error::new(ErrorKind::Internal, format!("host tool {name} panicked: {}", text.unwrap_or("without a message")))
+    Error::new(ErrorKind::Internal, format!("host tool {name} panicked: {}", message_of(panic)))
 }
 
 fn does_not_fit(tool: &str, error: &Error) -> Error {

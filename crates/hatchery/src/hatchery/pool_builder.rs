@@ -43,7 +43,13 @@ impl PoolBuilder {
         own.containment = pool.containment.unwrap_or(own.containment);
         let confinement = &mut own.worker.confinement;
         confinement.on_escape = pool.on_escape.unwrap_or(confinement.on_escape);
-        confinement.resources = pool.limits;
+        let (said, before) = (pool.limits, confinement.resources);
+        confinement.resources = ResourceLimits {
+            memory: said.memory.or(before.memory),
+            cpu: said.cpu.or(before.cpu),
+            processes: said.processes.or(before.processes),
+            open_files: said.open_files.or(before.open_files),
+        };
         confinement.no_new_privileges = pool.no_new_privileges.unwrap_or(confinement.no_new_privileges);
         confinement.user = pool.run_as.or(confinement.user);
         own.worker.cancel_grace = pool.cancel_grace.unwrap_or(own.worker.cancel_grace);

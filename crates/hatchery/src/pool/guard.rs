@@ -79,12 +79,6 @@ pub(super) struct Guard {
     taints: Arc<TaintBook>,
 }
 
-/// What comes after an attempt that failed.
-enum Next {
-    Again(Duration),
-    Over,
-}
-
 impl Guard {
     pub(super) fn new(pool: &str, config: FaultConfig, taints: Arc<TaintBook>) -> Guard {
         Guard {
@@ -120,8 +114,8 @@ impl Guard {
         self.breakers.as_ref().map(|breakers| breakers.admit(tool, Instant::now())).transpose()
     }
 
-    /// Whether a call that failed is made again, and when. `attempt` counts from 1.
-    fn next(&self, attempt: u32, error: &Error, is_idempotent: bool, deadline: Option<Deadline>) -> Next {
+    /// The pause after which a call that failed is made again, if it is. `attempt` counts from 1.
+    fn next(&self, attempt: u32, error: &Error, is_idempotent: bool, deadline: Option<Deadline>) -> Option<Duration> {
         let until = deadline.map(|deadline| deadline.at());
         let now = Instant::now();
         let crashed = matches!(self.barrier.judge(error), Verdict::Crashed { .. });
@@ -129,17 +123,17 @@ impl Guard {
             // What the barrier says is final: a call that crashes every worker is not for the others to try.
             let pause = self.barrier.restart_after(attempt - 1, is_idempotent);
             let is_in_time = |pause: &Duration| until.is_none_or(|until| until.saturating_duration_since(now) > *pause);
-            return pause.filter(is_in_time).map_or(Next::Over, Next::Again);
+            return pause.filter(is_in_time);
         }
         // What no worker has begun may be made again without harm.
         let is_usual = is_idempotent && lost_its_worker(error);
         if !is_usual && !(self.retries_unseen && (is_idempotent || never_ran(error))) {
-            return Next::Over;
+            return None;
         }
         let chance = random_u64() as f64 / u64::MAX as f64;
         match self.retries.next(attempt, error, now, until, chance) {
-            NextTry::After(pause) => Next::Again(pause),
-            NextTry::None(_) => Next::Over,
+            NextTry::After(pause) => Some(pause),
+            NextTry::None(_) => None,
         }
     }
 
@@ -191,8 +185,8 @@ impl Tries<'_> {
         }
         let Err(error) = result else { return After::Over(result) };
         match self.shared.guard.next(self.count, &error, self.options.idempotent, self.deadline) {
-            Next::Over => After::Over(Err(error)),
-            Next::Again(after) => {
+            None => After::Over(Err(error)),
+            Some(after) => {
                 self.shared.fault(FaultEvent::Retry {
                     pool: self.shared.name.to_string(),
                     tool: self.tool.to_owned(),
@@ -308,6 +302,10 @@ impl Shared {
     pub(crate) fn bar_the_tainted(&self) {
         let now = Instant::now();
         let ready: Vec<(LifeId, bool)> = self.roster().barred().collect();
+        // So it is in most pools, at each coming and going of a worker.
+        if self.taints().workers(now).next().is_none() && ready.iter().all(|(_, is_barred)| !is_barred) {
+            return;
+        }
         let is_tainted = |(life, _): &(LifeId, bool)| {
             self.taints().worker(WorkerId::new(&self.name, life.seat).as_str(), now).is_some()
         };
@@ -336,10 +334,7 @@ mod tests {
 
     fn next(guard: &Guard, attempt: u32, kind: ErrorKind, is_idempotent: bool) -> Option<Duration> {
         let deadline = Deadline::after(Instant::now(), Duration::from_secs(60));
-        match guard.next(attempt, &Error::new(kind, "x"), is_idempotent, deadline) {
-            Next::Again(after) => Some(after),
-            Next::Over => None,
-        }
+        guard.next(attempt, &Error::new(kind, "x"), is_idempotent, deadline)
     }
 
     #[test]
@@ -351,8 +346,8 @@ mod tests {
         assert_eq!(next(&guard, 1, ErrorKind::Remote, true), None);
         assert_eq!(next(&guard, 1, ErrorKind::Saturated, true), None);
         let soon = Deadline::after(Instant::now(), Duration::from_millis(20));
-        assert!(matches!(guard.next(1, &Error::new(ErrorKind::WorkerDied, "x"), true, soon), Next::Over));
-        assert!(matches!(guard.next(1, &Error::new(ErrorKind::WorkerDied, "x"), true, None), Next::Again(_)));
+        assert_eq!(guard.next(1, &Error::new(ErrorKind::WorkerDied, "x"), true, soon), None);
+        assert!(guard.next(1, &Error::new(ErrorKind::WorkerDied, "x"), true, None).is_some());
     }
 
     #[test]

@@ -311,10 +311,7 @@ impl Shared {
             Sent::Refused => self.finished(id),
             Sent::Dying(call) => {
                 let retired = self.roster().take_back(id, call);
-                if retired.is_some_and(|retired| retired.was_ready) {
-                    let news = self.standing.left();
-                    self.tell_unavailable(news);
-                }
+                self.note_left(retired.is_some_and(|retired| retired.was_ready));
             }
         }
     }
@@ -446,18 +443,23 @@ impl Shared {
 
     /// A worker takes no more calls.
     fn left(&self, was_ready: bool) {
+        self.note_left(was_ready);
+        self.carry_out(None);
+    }
+
+    /// What follows is in the next steps.
+    fn note_left(&self, was_ready: bool) {
         if was_ready {
             let news = self.standing.left();
             self.tell_unavailable(news);
             self.refuse_the_hopeless();
         }
-        self.carry_out(None);
     }
 
     /// Calls wait for a worker that is ready, whatever became of others; where none is and none is to be expected soon, for nobody.
     fn refuse_the_hopeless(&self) {
         if self.standing.verdict_if_nobody_is_ready().is_some() {
-            self.change(|roster| roster.refuse_waiting(Refusal::NoWorkers));
+            self.roster().refuse_waiting(Refusal::NoWorkers);
         }
     }
 
@@ -466,6 +468,7 @@ impl Shared {
         let news = self.standing.failed(error, is_first_start);
         self.tell_unavailable(news);
         self.refuse_the_hopeless();
+        self.carry_out(None);
     }
 
     /// A seat's first start has come to an end.
@@ -473,6 +476,7 @@ impl Shared {
         let news = self.standing.decided();
         self.tell_unavailable(news);
         self.refuse_the_hopeless();
+        self.carry_out(None);
     }
 
     fn tell_unavailable(&self, news: Option<Error>) {

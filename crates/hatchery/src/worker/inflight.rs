@@ -1,6 +1,7 @@
 //! The open calls of one worker: who waits for what, and how much a stream may still send.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -114,7 +115,7 @@ impl Inflight {
 
     /// A RESULT came. The call is closed; what is returned tells the caller.
     pub(crate) fn result(&self, wire: WireId, payload: Payload) -> Result<(CallId, impl FnOnce() + use<>), Mismatch> {
-        let (id, sink) = self.remove(wire, |sink| matches!(sink, Sink::Unary(_)), Mismatch::IsAStream)?;
+        let Open { id, sink, .. } = self.remove(wire, |sink| matches!(sink, Sink::Unary(_)), Mismatch::IsAStream)?;
         let tell = move || {
             if let Sink::Unary(caller) = sink {
                 let _given_up = caller.send(Ok(payload));
@@ -138,7 +139,7 @@ impl Inflight {
 
     /// An END came. As [`Inflight::result`].
     pub(crate) fn end(&self, wire: WireId) -> Result<(CallId, impl FnOnce() + use<>), Mismatch> {
-        let (id, sink) = self.remove(wire, |sink| matches!(sink, Sink::Stream(_)), Mismatch::NotAStream)?;
+        let Open { id, sink, .. } = self.remove(wire, |sink| matches!(sink, Sink::Stream(_)), Mismatch::NotAStream)?;
         let tell = move || {
             if let Sink::Stream(caller) = sink {
                 let _given_up = caller.send(Item::End(Ok(())));
@@ -149,13 +150,8 @@ impl Inflight {
 
     /// An ERROR came. As [`Inflight::result`].
     pub(crate) fn error(&self, wire: WireId, error: Error) -> Result<(CallId, impl FnOnce() + use<>), Mismatch> {
-        let (id, sink) = {
-            let mut table = self.lock();
-            let counts = table.open.get(&wire).is_some_and(|open| open.counts);
-            table.answered.errors += u64::from(counts);
-            drop(table);
-            self.remove(wire, |_| true, Mismatch::NotOpen)?
-        };
+        let Open { id, counts, sink, .. } = self.remove(wire, |_| true, Mismatch::NotOpen)?;
+        self.lock().answered.errors += u64::from(counts);
         Ok((id, move || sink.fail(error)))
     }
 
@@ -206,21 +202,18 @@ impl Inflight {
         }
     }
 
-    fn remove(
-        &self,
-        wire: WireId,
-        fits: impl Fn(&Sink) -> bool,
-        otherwise: Mismatch,
-    ) -> Result<(CallId, Sink), Mismatch> {
+    fn remove(&self, wire: WireId, fits: impl Fn(&Sink) -> bool, otherwise: Mismatch) -> Result<Open, Mismatch> {
         let mut table = self.lock();
-        match table.open.get(&wire) {
-            None => return Err(Mismatch::NotOpen),
-            Some(open) if !fits(&open.sink) => return Err(otherwise),
-            Some(_) => {}
+        match table.open.entry(wire) {
+            Entry::Vacant(_) => Err(Mismatch::NotOpen),
+            Entry::Occupied(open) if !fits(&open.get().sink) => Err(otherwise),
+            Entry::Occupied(open) => {
+                let open = open.remove();
+                table.answered.calls += u64::from(open.counts);
+                self.less.notify_one();
+                Ok(open)
+            }
         }
-        table.answered.calls += u64::from(table.open.get(&wire).is_some_and(|open| open.counts));
-        self.less.notify_one();
-        table.open.remove(&wire).map(|open| (open.id, open.sink)).ok_or(Mismatch::NotOpen)
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {

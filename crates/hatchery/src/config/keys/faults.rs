@@ -18,7 +18,6 @@ pub(super) const RETRY: &[Key] = &[
         "The pauses before the second attempt, the third, and so on; the last one repeats.",
     ),
     key("max_backoff", Kind::Grace, Fallback::Is(|| seconds(30)), "The longest pause."),
-    // If anything is said here, calls that no worker has seen are made again too.
     key("jitter", Kind::Share, Fallback::Is(|| Value::Number(0.25)), "How far a pause may differ, as a share of it."),
     key(
         "budget",

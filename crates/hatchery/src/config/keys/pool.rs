@@ -92,7 +92,11 @@ pub(in super::super) const POOL: &[Key] = &[
     table("health", HEALTH, "What the app's own `health()` says, if it has one."),
     table("start", START, "How starts are spread."),
     table("restarts", RESTARTS, "When a pool whose workers die before they are ready is given up for the time being."),
-    table("retry", RETRY, "How idempotent calls that lost their worker are made again."),
+    table(
+        "retry",
+        RETRY,
+        "How idempotent calls that lost their worker are made again; if anything is said, also calls that no worker has seen.",
+    ),
     table("breaker", BREAKER, "Refuses calls for a while after many failures. Off unless something is said of it."),
     table(
         "health_gate",

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hatchery::fault::{BreakerPolicy, CrashBarrier, CrashClass, CrashRetry, RetryPolicy};
 use hatchery::{
     CallOptions, Config, ErrorKind, Event, Hatchery, HealthCheck, Limits, OnTimeout, Payload, PoolEvent, PythonApp,
-    Recycle, Restarts,
+    Recycle, Restarts, WorkerEvent,
 };
 use serde_json::{Value, json};
 
@@ -255,13 +255,19 @@ async fn a_pool_is_drained_when_the_last_that_waited_has_waited_long_enough() {
 #[tokio::test]
 async fn what_a_pool_asks_of_its_own_accord_is_nobody_s_call() {
     let health = HealthCheck { interval: Duration::from_millis(5), ..HealthCheck::default() };
-    let rig = Rig::of(Hatchery::builder().pool("default", app("engine.py")).health(health)).await;
-    for _ in 0..50 {
-        rig.pool.call::<Value>("who", json!({})).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    let dir = tempfile::tempdir().unwrap();
+    let fate = dir.path().join("fate");
+    std::fs::write(&fate, "unwell").unwrap();
+    let app = app("engine.py").env("FATE", &fate);
+    let mut rig = Rig::of(Hatchery::builder().pool("default", app).health(health)).await;
+    let asked = rig.event(|event| match event {
+        Event::Worker(WorkerEvent::Unhealthy { failures: 3, .. }) => Some(()),
+        _ => None,
+    });
+    asked.await;
+    rig.pool.call::<Value>("who", json!({})).await.unwrap();
     let calls: u64 = rig.pool.workers().iter().map(|worker| worker.calls).sum();
-    assert_eq!(calls, 50);
+    assert_eq!(calls, 1, "it was asked three times at least");
     rig.end().await;
 }
 
