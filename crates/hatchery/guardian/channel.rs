@@ -23,20 +23,25 @@ pub(crate) enum Heard<'b> {
 impl Channel {
     /// Waits as long as the host does not read and lives. To be called after every fact is true.
     pub(crate) fn say(&self, fact: &impl Encode, descriptor: Option<&Fd>) -> Result<()> {
+        self.say_through(&self.socket, fact, descriptor)
+    }
+
+    /// [`Channel::say`], through another socket to the same host.
+    pub(crate) fn say_through(&self, socket: &Fd, fact: &impl Encode, descriptor: Option<&Fd>) -> Result<()> {
         let mut buffer = [0; MAX_HEAD];
         let bytes = fact.encode(&mut buffer).ok_or(Errno::INVAL)?;
         loop {
-            match sockets::send(&self.socket, bytes, descriptor) {
-                Err(Errno::AGAIN) => self.wait_for_room()?,
+            match sockets::send(socket, bytes, descriptor) {
+                Err(Errno::AGAIN) => self.wait_for_room(socket)?,
                 Err(errno) if errno.is_shortage() => self.wait_a_moment()?,
                 sent => return sent,
             }
         }
     }
 
-    fn wait_for_room(&self) -> Result<()> {
+    fn wait_for_room(&self, socket: &Fd) -> Result<()> {
         let [host, keeper] = self.watch_masters();
-        wait(&mut [Watch::new(&self.socket, WRITABLE), host, keeper], None)?;
+        wait(&mut [Watch::new(socket, WRITABLE), host, keeper], None)?;
         if self.is_orphaned() { Err(Errno::PIPE) } else { Ok(()) }
     }
 
@@ -60,7 +65,12 @@ impl Channel {
     }
 
     pub(crate) fn hear<'b>(&self, buffer: &'b mut [u8]) -> Heard<'b> {
-        match sockets::receive(&self.socket, buffer) {
+        self.hear_from(&self.socket, buffer)
+    }
+
+    /// [`Channel::hear`], from another socket of the same host.
+    pub(crate) fn hear_from<'b>(&self, socket: &Fd, buffer: &'b mut [u8]) -> Heard<'b> {
+        match sockets::receive(socket, buffer) {
             Err(Errno::AGAIN) => Heard::Nothing,
             // The message is still there.
             Err(errno) if errno.is_shortage() && self.wait_a_moment().is_ok() => Heard::Nothing,

@@ -35,6 +35,7 @@ static BUFFER: Room<[u8; MAX_HEAD + MAX_INLINE]> = Room::new([0; MAX_HEAD + MAX_
 /// What the keeper gives its guardian.
 pub(crate) struct Post {
     pub(crate) socket: Fd,
+    pub(crate) starts: Fd,
     /// Pidfds.
     pub(crate) host: Fd,
     pub(crate) keeper: Fd,
@@ -78,6 +79,8 @@ pub(crate) fn run(post: Post, teller: Teller) -> ! {
 
 struct Guardian {
     channel: Channel,
+    /// Another socket to the host: orders to start something, and their answers.
+    starts: Fd,
     child_events: Fd,
     lineage: Lineage,
     table: &'static mut Table,
@@ -88,6 +91,12 @@ struct Guardian {
     leaves: Option<Leaves>,
     /// For each birth anew.
     words: &'static mut [usize; FEW_WORDS],
+}
+
+/// On which of its sockets the host has said something.
+struct Woken {
+    by_order: bool,
+    by_start: bool,
 }
 
 /// The host or the keeper is gone, or the host is not what it should be.
@@ -114,18 +123,21 @@ impl Guardian {
         let leaves = at(Step::Leaf, leaves)?;
         let channel = Channel { socket: post.socket, masters: [Some(post.host), Some(post.keeper)] };
         let (table, words) = (TABLE.take(), WORDS.take());
-        Ok(Guardian { channel, child_events, lineage, table, home, layers, number, run_folder, leaves, words })
+        let starts = post.starts;
+        Ok(Guardian { channel, starts, child_events, lineage, table, home, layers, number, run_folder, leaves, words })
     }
 
     fn serve(&mut self) -> core::result::Result<(), Masterless> {
         let buffer = BUFFER.take();
         self.channel.say(&Fact::Ready(self.layers), None)?;
         loop {
-            self.sleep()?;
-            if self.channel.is_orphaned() {
-                return Err(Masterless);
+            let woken = self.sleep()?;
+            if woken.by_order {
+                self.hear_out(buffer)?;
             }
-            self.hear_out(buffer)?;
+            if woken.by_start {
+                self.hear_start(buffer)?;
+            }
             self.carry_on()?;
         }
     }
@@ -137,31 +149,48 @@ impl Guardian {
                 Heard::Nothing => return Ok(()),
                 Heard::End => return Err(Masterless),
                 Heard::Message(message, descriptors) => {
-                    let order = Order::decode(message).ok_or(Masterless)?;
-                    self.obey(order, descriptors)?;
-                    // It may have taken its time.
-                    if let Order::Spawn(_) = order {
-                        return Ok(());
-                    }
+                    // None comes with descriptors.
+                    drop(descriptors);
+                    self.obey(Order::decode(message).ok_or(Masterless)?)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Until an order, a child's end, a master's end, or the next round of ending something.
-    fn sleep(&mut self) -> Result<()> {
-        let [host, keeper] = self.channel.watch_masters();
-        let children = Watch::new(&self.child_events, READABLE);
-        let pause = self.table.rounds_of_youngest_ending().map(pause);
-        wait(&mut [self.channel.watch(), host, keeper, children], pause)?;
-        drain(&self.child_events);
-        Ok(())
+    /// One at a time: it may take its time.
+    fn hear_start(&mut self, buffer: &mut [u8]) -> core::result::Result<(), Masterless> {
+        match self.channel.hear_from(&self.starts, buffer) {
+            Heard::Nothing => Ok(()),
+            Heard::End => Err(Masterless),
+            Heard::Message(message, descriptors) => {
+                let Some(Order::Spawn(spawn)) = Order::decode(message) else { return Err(Masterless) };
+                Ok(self.spawn(&spawn, descriptors)?)
+            }
+        }
     }
 
-    fn obey(&mut self, order: Order<'_>, descriptors: Descriptors) -> Result<()> {
+    /// Until an order, a child's end, a master's end, or the next round of ending something.
+    fn sleep(&mut self) -> core::result::Result<Woken, Masterless> {
+        let [host, keeper] = self.channel.watch_masters();
+        let (starts, children) = (Watch::new(&self.starts, READABLE), Watch::new(&self.child_events, READABLE));
+        let pause = self.table.rounds_of_youngest_ending().map(pause);
+        let mut watches = [self.channel.watch(), starts, children, host, keeper];
+        wait(&mut watches, pause)?;
+        let [by_order, by_start, by_child, host_is_gone, keeper_is_gone] = watches.each_ref().map(Watch::came);
+        if host_is_gone || keeper_is_gone {
+            return Err(Masterless);
+        }
+        if by_child {
+            drain(&self.child_events);
+        }
+        Ok(Woken { by_order, by_start })
+    }
+
+    fn obey(&mut self, order: Order<'_>) -> Result<()> {
         match order {
-            Order::Spawn(spawn) => self.spawn(&spawn, descriptors),
+            // It has a socket of its own.
+            Order::Spawn(_) => Err(Errno::INVAL),
             Order::Signal { worker, signal } => {
                 if let Some(slot) = self.table.find(worker) {
                     let _nobody_there = signal_group(slot.pid, signal);
@@ -181,12 +210,16 @@ impl Guardian {
         // What came with the order is put away after the answer.
         match self.start(spawn, &descriptors) {
             Ok((pid, pidfd)) => {
-                self.channel.say(&Fact::Spawned { worker, pid: pid.cast_unsigned() }, Some(&pidfd))?;
+                let fact = Fact::Spawned { worker, pid: pid.cast_unsigned() };
+                self.channel.say_through(&self.starts, &fact, Some(&pidfd))?;
                 processes::give_way();
                 self.leaves.iter_mut().for_each(|leaves| leaves.foresee_after(worker));
                 Ok(())
             }
-            Err(Failure { step, errno }) => self.channel.say(&Fact::Failed { worker, step, errno: errno.0 }, None),
+            Err(Failure { step, errno }) => {
+                let fact = Fact::Failed { worker, step, errno: errno.0 };
+                self.channel.say_through(&self.starts, &fact, None)
+            }
         }
     }
 

@@ -116,9 +116,11 @@ impl Keeper {
 
     /// An error: the host is gone, or is not what it should be.
     fn obey(&mut self, order: Option<KeeperOrder>, mut descriptors: Descriptors) -> Result<()> {
-        match (order, descriptors.take(0)) {
-            (Some(KeeperOrder::Guard { guardian, pidns }), Some(socket)) => self.guard(guardian, pidns, socket),
-            (Some(KeeperOrder::Replace { guardian }), None) => {
+        match (order, [0, 1].map(|index| descriptors.take(index))) {
+            (Some(KeeperOrder::Guard { guardian, pidns }), [Some(line), Some(starts)]) => {
+                self.guard(guardian, pidns, [line, starts])
+            }
+            (Some(KeeperOrder::Replace { guardian }), [None, None]) => {
                 self.wards.kill(|ward| ward.guardian == guardian);
                 Ok(())
             }
@@ -126,8 +128,8 @@ impl Keeper {
         }
     }
 
-    fn guard(&mut self, guardian: u32, pidns: bool, socket: Fd) -> Result<()> {
-        match self.fork_guardian(guardian, pidns, socket) {
+    fn guard(&mut self, guardian: u32, pidns: bool, sockets: [Fd; 2]) -> Result<()> {
+        match self.fork_guardian(guardian, pidns, sockets) {
             Ok(Child { pid, pidfd }) => {
                 self.wards.add(guardian, pid);
                 let pid = pid.cast_unsigned();
@@ -139,9 +141,9 @@ impl Keeper {
         }
     }
 
-    fn fork_guardian(&self, number: u32, pidns: bool, socket: Fd) -> core::result::Result<Child, Failure> {
+    fn fork_guardian(&self, number: u32, pidns: bool, sockets: [Fd; 2]) -> core::result::Result<Child, Failure> {
         at(Step::Table, self.wards.has_room_for(number))?;
-        let post = self.post(number, socket)?;
+        let post = self.post(number, sockets)?;
         let (listener, teller) = at(Step::Clone, outcome::pipe())?;
         match at(Step::Clone, fork_in(pidns))? {
             (Fork::Child, namespace) => self.become_guardian(Post { namespace, ..post }, teller),
@@ -160,13 +162,14 @@ impl Keeper {
         }
     }
 
-    fn post(&self, number: u32, socket: Fd) -> core::result::Result<Post, Failure> {
+    fn post(&self, number: u32, [socket, starts]: [Fd; 2]) -> core::result::Result<Post, Failure> {
         let copy = |fd: Option<&Fd>| {
             at(Step::Descriptors, fd.ok_or(Errno::INVAL).and_then(|fd| files::copy_above(fd, LOWEST)))
         };
         let run_folder = self.run_folder.as_ref().map(RunFolder::copy).transpose();
         Ok(Post {
             socket,
+            starts,
             host: copy(self.channel.masters[0].as_ref())?,
             keeper: copy(Some(&self.own_pidfd))?,
             number,

@@ -53,19 +53,29 @@ impl Supervisor {
         Supervisor { running, daemon }
     }
 
-    /// Stopped first, all three of them, so that none does anything about the death of another.
+    /// Stopped first, all three of them, so that none does anything about the death of another. A stop that was sent is not
+    /// one yet: on a busy machine a thread of the supervisor would see its guardian die, and end the daemon.
     fn killed_with_its_guardians(self) -> u32 {
         let supervisor = self.running.id();
-        let keeper = child(supervisor, "hatchery-keeper");
-        let guardian = child(keeper, "hatchery-guard");
-        let worker = child(guardian, "python");
+        let keeper = self.child(supervisor, "hatchery-keeper");
+        let guardian = self.child(keeper, "hatchery-guard");
+        let worker = self.child(guardian, "python");
         let all = [keeper, guardian, supervisor];
         all.iter().for_each(|pid| signal(*pid, Signal::STOP));
+        wait_until("all of them are stopped", || all.iter().all(|pid| is_stopped(*pid)));
         all.iter().for_each(|pid| signal(*pid, Signal::KILL));
         assert_eq!(self.running.finish().status, None);
         wait_until("all of them are gone", || [keeper, guardian, worker].iter().all(|pid| !is_running(*pid)));
         assert!(is_running(self.daemon), "the daemon outlives them");
         self.daemon
+    }
+
+    /// The child whose name begins so. The daemon is the guardian's by now, is named as the worker, and may have the lower
+    /// number.
+    fn child(&self, parent: u32, name: &str) -> u32 {
+        let is_it = |pid: &u32| stat(*pid).is_some_and(|(found, _, of)| of == parent && found.starts_with(name));
+        let mut found = numbers_in("/proc").into_iter().filter(|pid| *pid != self.daemon);
+        found.find(is_it).unwrap_or_else(|| panic!("{parent} has no child {name}"))
     }
 }
 
@@ -75,19 +85,23 @@ fn signal(pid: u32, signal: Signal) {
     pidfd_send_signal(&pidfd, signal).unwrap();
 }
 
-/// The child whose name begins so.
-fn child(parent: u32, name: &str) -> u32 {
-    let pids =
-        std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let is_it = |pid: &u32| stat(*pid).is_some_and(|(found, _, of)| of == parent && found.starts_with(name));
-    pids.into_iter().find(is_it).unwrap_or_else(|| panic!("{parent} has no child {name}"))
-}
-
 fn is_running(pid: u32) -> bool {
     stat(pid).is_some_and(|(_, state, _)| state != "Z" && state != "X")
 }
 
-/// Name, state and parent.
+/// With all its threads.
+fn is_stopped(pid: u32) -> bool {
+    let threads = numbers_in(&format!("/proc/{pid}/task"));
+    threads.iter().all(|thread| stat(*thread).is_some_and(|(_, state, _)| state == "T"))
+}
+
+/// Processes, or threads.
+fn numbers_in(folder: &str) -> Vec<u32> {
+    let entries = std::fs::read_dir(folder).unwrap().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Name, state and parent of a process or thread.
 fn stat(pid: u32) -> Option<(String, String, u32)> {
     let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
     let (head, tail) = stat.rsplit_once(") ")?;
@@ -141,6 +155,7 @@ fn beside_a_daemon_the_orphan_is_listed_and_ended() {
     let daemon = Daemon::serve(&sandbox, &[]);
     // It looks for orphans from time to time, and would be faster.
     daemon.running.signal(Signal::STOP);
+    wait_until("the daemon is stopped", || is_stopped(daemon.running.id()));
     let orphan = supervisor.killed_with_its_guardians();
 
     let report = sandbox.run(&["orphans", "--json"]).exits(6).json();

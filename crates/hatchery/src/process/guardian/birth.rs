@@ -14,6 +14,7 @@ use super::guarantee::Guarantee;
 use super::message::{Fact, KeeperFact, KeeperOrder, Layers, MAX_FDS};
 use super::pair::attempted;
 use super::program::{self, Source};
+use super::vigil::LOOK;
 use super::{Plan, StartError, cgroup, channel};
 use crate::process::identity::{Identity, Pid, ends_within};
 
@@ -33,6 +34,7 @@ pub(super) const GUARDIAN: u32 = 0;
 pub(super) struct Both {
     pub(super) orders: OwnedFd,
     pub(super) line: OwnedFd,
+    pub(super) starts: OwnedFd,
     pub(super) keeper: OwnKeeper,
     pub(super) guardian: Held,
     pub(super) guarantee: Guarantee,
@@ -63,15 +65,17 @@ impl Both {
     pub(super) fn start(plan: &Plan, cgroup: Result<&cgroup::Folder, &io::Error>) -> Result<Both, StartError> {
         let born = Born::start()?;
         let kept = born.begin(plan, cgroup.ok())?;
-        let (line, guardian_s_end) = channel::pair().map_err(os("make its socket"))?;
-        let guardian = born.guard(plan, guardian_s_end)?;
+        let (line, line_s_end) = channel::pair().map_err(os("make its socket"))?;
+        let (starts, starts_end) = channel::pair().map_err(os("make its socket for starts"))?;
+        channel::limit_patience(&starts, LOOK).map_err(os("limit the wait at its socket"))?;
+        let guardian = born.guard(plan, [line_s_end, starts_end])?;
         let ready = match answer(&line, Fact::decode)? {
             (Fact::Ready(layers), _) => layers,
             _other => return Err(unexpected()),
         };
         let Born { orders, keeper, source } = born;
         let guarantee = Guarantee::new(kept, ready, cgroup.err(), &source, plan.pidns);
-        Ok(Both { orders, line, keeper, guardian, guarantee })
+        Ok(Both { orders, line, starts, keeper, guardian, guarantee })
     }
 }
 
@@ -101,10 +105,10 @@ impl Born {
         }
     }
 
-    fn guard(&self, plan: &Plan, socket: OwnedFd) -> Result<Held, StartError> {
+    fn guard(&self, plan: &Plan, sockets: [OwnedFd; 2]) -> Result<Held, StartError> {
         let order = KeeperOrder::Guard { guardian: GUARDIAN, pidns: plan.pidns };
-        channel::send(&self.orders, &order, 0, &[socket.as_fd()]).map_err(os("order a guardian"))?;
-        drop(socket);
+        channel::send(&self.orders, &order, 0, &sockets.each_ref().map(AsFd::as_fd)).map_err(os("order a guardian"))?;
+        drop(sockets);
         match answer(&self.orders, KeeperFact::decode)? {
             (KeeperFact::Guarding { pid, .. }, Some(pidfd)) => {
                 let pid = Pid::new(pid.cast_signed()).ok_or_else(unexpected)?;
@@ -122,7 +126,7 @@ impl Born {
 
 /// Keeper and guardian take as many as they may, and keep their own above all that a worker can be given.
 fn enough_descriptors() -> io::Result<()> {
-    const FEWEST: u64 = MAX_FDS as u64 + 7;
+    const FEWEST: u64 = MAX_FDS as u64 + 8;
     match getrlimit(Resource::Nofile).maximum {
         Some(most) if most < FEWEST => {
             let text =

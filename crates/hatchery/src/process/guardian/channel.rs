@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::{Errno, read, write};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
@@ -74,6 +75,11 @@ fn send_now(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Resu
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// From now on [`receive`] says `WouldBlock` after so long.
+pub(super) fn limit_patience(socket: impl AsFd, patience: Duration) -> io::Result<()> {
+    Ok(set_socket_timeout(socket, Timeout::Recv, Some(patience))?)
 }
 
 /// The next message; `None` at the end, which a peer that is gone without reading everything reaches as well.

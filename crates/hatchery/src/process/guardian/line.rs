@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -52,30 +51,63 @@ struct State {
 }
 
 struct Waiter {
-    /// Who waits for its start.
-    spawned: Option<SyncSender<Reply>>,
+    start: Start,
     is_ending: bool,
     left: Vec<u32>,
     gone: watch::Sender<Option<Gone>>,
 }
 
+enum Start {
+    Awaited,
+    /// Whoever waits for it has not taken it yet.
+    Answered(Reply),
+    Over,
+}
+
 impl Waiter {
-    fn nobody() -> Waiter {
-        Waiter { spawned: None, is_ending: false, left: Vec::new(), gone: watch::Sender::new(None) }
+    fn new(start: Start) -> Waiter {
+        Waiter { start, is_ending: false, left: Vec::new(), gone: watch::Sender::new(None) }
+    }
+
+    /// Whether anybody waits for it.
+    fn is_told(&mut self, reply: Reply) -> bool {
+        let is_awaited = matches!(self.start, Start::Awaited);
+        if is_awaited {
+            self.start = Start::Answered(reply);
+        }
+        is_awaited
     }
 }
 
 impl Waiting {
     /// To be called before the order is sent. `None`: the guardian is gone.
-    pub(super) fn expect(&self, worker: u32) -> Option<(Receiver<Reply>, WhenGone)> {
+    pub(super) fn expect(&self, worker: u32) -> Option<WhenGone> {
         let mut state = self.state();
         if state.is_over {
             return None;
         }
-        let (spawned, reply) = sync_channel(1);
-        let (gone, when_gone) = watch::channel(None);
-        state.workers.insert(worker, Waiter { spawned: Some(spawned), is_ending: false, left: Vec::new(), gone });
-        Some((reply, when_gone))
+        let waiter = Waiter::new(Start::Awaited);
+        let when_gone = waiter.gone.subscribe();
+        state.workers.insert(worker, waiter);
+        Some(when_gone)
+    }
+
+    /// What became of its start, once. `None`: nothing is known yet, or will ever be.
+    pub(super) fn take_reply(&self, worker: u32) -> Option<Reply> {
+        let mut state = self.state();
+        let start = &mut state.workers.get_mut(&worker)?.start;
+        match std::mem::replace(start, Start::Over) {
+            Start::Answered(reply) => {
+                if let Reply::Failed { .. } = reply {
+                    state.workers.remove(&worker);
+                }
+                Some(reply)
+            }
+            before => {
+                *start = before;
+                None
+            }
+        }
     }
 
     /// Nobody waits for it any more.
@@ -86,19 +118,22 @@ impl Waiting {
     /// Passes a fact on. `Err`: this worker was started for somebody who has given up; it must be ended.
     pub(super) fn hear(&self, fact: Fact, pidfd: Option<OwnedFd>) -> Result<(), u32> {
         let mut state = self.state();
+        if state.is_over {
+            return Ok(());
+        }
         match (fact, pidfd) {
             (Fact::Spawned { worker, pid }, pidfd) => {
-                let waiter = state.workers.entry(worker).or_insert_with(Waiter::nobody);
+                let waiter = state.workers.entry(worker).or_insert_with(|| Waiter::new(Start::Over));
                 let has_pidfd = pidfd.is_some();
                 let reply = pidfd.map_or(Reply::NoDescriptor, |pidfd| Reply::Spawned { pid, pidfd });
-                let is_heard = waiter.spawned.take().is_some_and(|spawned| spawned.try_send(reply).is_ok());
+                let is_heard = waiter.is_told(reply);
                 if !is_heard || !has_pidfd {
                     return Err(worker);
                 }
             }
             (Fact::Failed { worker, step, errno }, _) => {
-                let waiter = state.workers.remove(&worker).and_then(|waiter| waiter.spawned);
-                let _given_up = waiter.map(|waiter| waiter.try_send(Reply::Failed { step, errno }));
+                let waiter = state.workers.get_mut(&worker);
+                let _was_awaited = waiter.is_some_and(|waiter| waiter.is_told(Reply::Failed { step, errno }));
             }
             (Fact::Escaped { worker, pid }, pidfd) => {
                 // The guardian may live in a namespace of its own.
@@ -146,7 +181,8 @@ impl Waiting {
 
     /// Whether anybody waits for the guardian to do something.
     pub(super) fn is_awaited(&self) -> bool {
-        self.state().workers.values().any(|waiter| waiter.is_ending || waiter.spawned.is_some())
+        let is_awaited = |waiter: &Waiter| waiter.is_ending || matches!(waiter.start, Start::Awaited);
+        self.state().workers.values().any(is_awaited)
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -177,12 +213,32 @@ mod tests {
     #[test]
     fn what_nobody_can_own_is_ended_and_its_end_awaited() {
         let waiting = Waiting::default();
-        let (reply, _gone) = waiting.expect(1).unwrap();
+        let _gone = waiting.expect(1).unwrap();
         assert_eq!(waiting.hear(Fact::Spawned { worker: 1, pid: 100 }, None), Err(1));
-        assert!(matches!(reply.recv(), Ok(Reply::NoDescriptor)));
+        assert!(matches!(waiting.take_reply(1), Some(Reply::NoDescriptor)));
         assert!(waiting.expect_end(1), "it is told again if it was not heard");
         assert_eq!(waiting.hear(Fact::Spawned { worker: 2, pid: 100 }, None), Err(2), "nobody has asked for it");
         assert!(waiting.expect_end(2));
+    }
+
+    #[test]
+    fn a_start_is_answered_once_and_by_nobody_after_the_end() {
+        let waiting = Waiting::default();
+        for worker in 1..=3 {
+            waiting.expect(worker).unwrap();
+        }
+        let failed = |worker| Fact::Failed { worker, step: Step::Exec, errno: 2 };
+        assert!(waiting.take_reply(1).is_none() && waiting.is_awaited());
+        for worker in [2, 1] {
+            waiting.hear(failed(worker), None).unwrap();
+        }
+        for worker in [1, 2] {
+            assert!(matches!(waiting.take_reply(worker), Some(Reply::Failed { step: Step::Exec, errno: 2 })));
+            assert!(waiting.take_reply(worker).is_none() && !waiting.expect_end(worker));
+        }
+        waiting.end();
+        waiting.hear(Fact::Spawned { worker: 3, pid: 100 }, None).unwrap();
+        assert!(waiting.take_reply(3).is_none());
     }
 
     #[test]

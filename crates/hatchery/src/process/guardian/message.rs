@@ -32,7 +32,7 @@ pub(crate) enum KeeperOrder {
         grace_ms: u32,
         cgroup: bool,
     },
-    /// Start one more guardian. Descriptor: the guardian's end of its own socket to the host.
+    /// Start one more guardian. Descriptors: the guardian's ends of its own two sockets to the host, the second for starts.
     Guard { guardian: u32, pidns: bool },
     /// The guardian does not answer: kill it and everything below it.
     Replace { guardian: u32 },
@@ -52,17 +52,13 @@ pub(crate) enum KeeperFact {
 /// Host to guardian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order<'a> {
+    /// On the socket for starts, and no other order there. It is answered there, in turn, by `Spawned` or `Failed`.
     Spawn(Spawn<'a>),
     /// To the worker's process group, if its leader has not been reaped.
-    Signal {
-        worker: u32,
-        signal: u32,
-    },
+    Signal { worker: u32, signal: u32 },
     /// End the worker's whole tree, reap it, and answer `Gone`. The leader may have ended by itself long ago: it is kept
     /// un-reaped until this order comes. Saying it twice is fine.
-    End {
-        worker: u32,
-    },
+    End { worker: u32 },
     /// Answer [`Fact::Alive`]. One that waits for a worker which the kernel holds has nothing else to say.
     Ask,
 }
@@ -70,7 +66,7 @@ pub(crate) enum Order<'a> {
 /// Guardian to host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fact {
-    /// The first message: spawn orders are taken from now on.
+    /// The first message: orders are taken from now on.
     Ready(Layers),
     /// The program runs (its `exec` went well). Descriptor: a pidfd. The number is the guardian's view: inside a PID
     /// namespace the host must ask the pidfd.

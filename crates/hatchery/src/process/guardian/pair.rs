@@ -2,9 +2,8 @@
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvError, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,6 +31,10 @@ pub(crate) struct Pair {
     /// To the keeper, and to the guardian.
     orders: OwnedFd,
     line: OwnedFd,
+    /// To the guardian as well: orders to start something, and their answers, which no other thread is woken for.
+    starts: OwnedFd,
+    /// Guards nothing: whoever has it reads the answers.
+    turn: Mutex<()>,
     keeper: OwnKeeper,
     guardian: Held,
     waiting: Waiting,
@@ -57,10 +60,12 @@ impl Pair {
             // The keeper is gone by now.
             cgroup.iter().for_each(cgroup::Folder::remove);
         })?;
-        let Both { orders, line, keeper, guardian, guarantee } = both;
+        let Both { orders, line, starts, keeper, guardian, guarantee } = both;
         let pair = Arc::new(Pair {
             orders,
             line,
+            starts,
+            turn: Mutex::default(),
             keeper,
             guardian,
             waiting: Waiting::default(),
@@ -117,7 +122,7 @@ impl Pair {
     pub(super) fn close(&self) {
         // A forked copy shares the socket, and must not close it for the original.
         if self.is_ours() && !self.is_closed.swap(true, Ordering::AcqRel) {
-            for socket in [&self.line, &self.orders] {
+            for socket in [&self.starts, &self.line, &self.orders] {
                 let _gone_already = shutdown(socket, Shutdown::Write);
             }
             // Should both be stopped, neither sees it.
@@ -133,22 +138,30 @@ impl Pair {
         tail: usize,
         fds: &[BorrowedFd<'_>],
     ) -> io::Result<Option<(Reply, WhenGone)>> {
-        let Some((reply, when_gone)) = self.waiting.expect(worker) else { return Ok(None) };
-        if let Err(error) = channel::send(&self.line, order, tail, fds) {
+        let Some(when_gone) = self.waiting.expect(worker) else { return Ok(None) };
+        if let Err(error) = channel::send(&self.starts, order, tail, fds) {
             self.waiting.forget(worker);
             return match error.raw_os_error().map(Errno::from_raw_os_error) {
                 Some(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => Ok(None),
                 _ => Err(error),
             };
         }
-        let replied = reply.recv_timeout(LOOK).or_else(|late| match late {
-            RecvTimeoutError::Disconnected => Err(RecvError),
-            RecvTimeoutError::Timeout => {
-                self.look_after();
-                reply.recv()
+        Ok(self.reply(worker).map(|reply| (reply, when_gone)))
+    }
+
+    /// Of several that wait, one reads, until it has its own, and hands the others theirs.
+    fn reply(&self, worker: u32) -> Option<Reply> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(reply) = self.waiting.take_reply(worker) {
+                return Some(reply);
             }
-        });
-        Ok(replied.ok().map(|reply| (reply, when_gone)))
+            match channel::receive(&self.starts) {
+                Err(late) if late.kind() == io::ErrorKind::WouldBlock => self.look_after(),
+                Ok(Some(received)) => self.take(received)?,
+                Ok(None) | Err(_) => return None,
+            }
+        }
     }
 
     /// A forked copy of this program has the sockets, but not the say.
@@ -212,13 +225,17 @@ impl Pair {
 
     /// One fact. False: there are no more.
     fn hear(&self, vigil: Option<&mut Vigil>) -> bool {
-        let Ok(Some(Received { bytes, fds })) = channel::receive(&self.line) else { return false };
-        let Some(fact) = Fact::decode(&bytes) else { return false };
+        let Ok(Some(received)) = channel::receive(&self.line) else { return false };
         vigil.into_iter().for_each(Vigil::heard);
-        if let Err(unwanted) = self.waiting.hear(fact, fds.into_iter().next()) {
+        self.take(received).is_some()
+    }
+
+    /// `None`: nobody understands it.
+    fn take(&self, Received { bytes, fds }: Received) -> Option<()> {
+        if let Err(unwanted) = self.waiting.hear(Fact::decode(&bytes)?, fds.into_iter().next()) {
             self.end(unwanted);
         }
-        true
+        Some(())
     }
 
     /// If it is time.
@@ -258,6 +275,8 @@ impl Pair {
     /// The guardian is gone, or nobody listens to it any more.
     fn conclude(&self, watcher: &dyn Watcher) {
         let unended = self.waiting.end();
+        // Whoever still reads there waits in vain, even if the kernel holds the guardian.
+        let _gone_already = shutdown(&self.starts, Shutdown::Both);
         let was_lost = !self.is_closed.load(Ordering::Acquire);
         if was_lost {
             watcher.lost(self);

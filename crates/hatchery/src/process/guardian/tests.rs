@@ -2,7 +2,6 @@
 //!
 //! Every run has a mark of its own, so a test can prove that nothing of it is left, whoever its parent is by then.
 
-use std::collections::VecDeque;
 use std::fs;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -86,7 +85,7 @@ struct Run {
     keeper_socket: Option<OwnedFd>,
     guardian: Option<OwnedFd>,
     guardian_socket: Option<OwnedFd>,
-    early: VecDeque<(Fact, Option<OwnedFd>)>,
+    starts_socket: Option<OwnedFd>,
     cgroup: Option<CgroupFolder>,
 }
 
@@ -123,7 +122,7 @@ impl Run {
             keeper_socket: Some(ours),
             guardian: None,
             guardian_socket: None,
-            early: VecDeque::new(),
+            starts_socket: None,
             cgroup,
         };
         match run.keeper_fact() {
@@ -134,9 +133,11 @@ impl Run {
     }
 
     fn order_guardian(&mut self, guardian: u32, pidns: bool) {
-        let (ours, theirs) = seqpacket();
-        send(self.keeper_socket.as_ref().unwrap(), &KeeperOrder::Guard { guardian, pidns }, &[theirs.as_fd()]);
-        self.guardian_socket = Some(ours);
+        let (line, line_s_end) = seqpacket();
+        let (starts, starts_end) = seqpacket();
+        let order = KeeperOrder::Guard { guardian, pidns };
+        send(self.keeper_socket.as_ref().unwrap(), &order, &[line_s_end.as_fd(), starts_end.as_fd()]);
+        (self.guardian_socket, self.starts_socket) = (Some(line), Some(starts));
     }
 
     fn add_guardian(&mut self, pidns: bool) {
@@ -154,17 +155,17 @@ impl Run {
     }
 
     fn order(&self, order: &Order<'_>, fds: &[BorrowedFd<'_>]) {
-        send(self.guardian_socket.as_ref().unwrap(), order, fds);
+        let socket = if let Order::Spawn(_) = order { &self.starts_socket } else { &self.guardian_socket };
+        send(socket.as_ref().unwrap(), order, fds);
     }
 
-    fn fact(&mut self) -> (Fact, Option<OwnedFd>) {
-        self.early.pop_front().unwrap_or_else(|| self.next_fact())
+    fn fact(&self) -> (Fact, Option<OwnedFd>) {
+        fact_from(self.guardian_socket.as_ref().unwrap())
     }
 
-    fn next_fact(&self) -> (Fact, Option<OwnedFd>) {
-        let (message, pidfd) =
-            receive(self.guardian_socket.as_ref().unwrap()).expect("the guardian has closed its socket");
-        (Fact::decode(&message).unwrap(), pidfd)
+    /// What came of the next start.
+    fn started(&self) -> (Fact, Option<OwnedFd>) {
+        fact_from(self.starts_socket.as_ref().unwrap())
     }
 
     /// Starts `/bin/sh` with a script, and gives what the guardian answers.
@@ -188,15 +189,11 @@ impl Run {
         self.answer(order.worker)
     }
 
-    fn answer(&mut self, number: u32) -> Result<Worker, (Step, i32)> {
-        loop {
-            match self.next_fact() {
-                (Fact::Spawned { worker, pid }, Some(pidfd)) if worker == number => {
-                    return Ok(Worker { number, pid, pidfd });
-                }
-                (Fact::Failed { worker, step, errno }, None) if worker == number => return Err((step, errno)),
-                other => self.early.push_back(other),
-            }
+    fn answer(&self, number: u32) -> Result<Worker, (Step, i32)> {
+        match self.started() {
+            (Fact::Spawned { worker, pid }, Some(pidfd)) if worker == number => Ok(Worker { number, pid, pidfd }),
+            (Fact::Failed { worker, step, errno }, None) if worker == number => Err((step, errno)),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -228,7 +225,7 @@ impl Run {
     /// As the host does when it dies, but for the dying.
     fn close(&mut self) {
         self.keeper_socket = None;
-        self.guardian_socket = None;
+        (self.guardian_socket, self.starts_socket) = (None, None);
     }
 
     fn kill_guardian(&self) {
@@ -404,6 +401,11 @@ fn send(socket: &OwnedFd, message: &impl Encode, fds: &[BorrowedFd<'_>]) {
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     assert!(fds.is_empty() || ancillary.push(SendAncillaryMessage::ScmRights(fds)));
     assert_eq!(sendmsg(socket, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL), Ok(bytes.len()));
+}
+
+fn fact_from(socket: &OwnedFd) -> (Fact, Option<OwnedFd>) {
+    let (message, pidfd) = receive(socket).expect("the guardian has closed its socket");
+    (Fact::decode(&message).unwrap(), pidfd)
 }
 
 /// A message with at most one descriptor; `None` if the other side has closed.

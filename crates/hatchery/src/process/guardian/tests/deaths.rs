@@ -38,6 +38,7 @@ fn only_the_keepers_socket_is_closed() {
 #[test]
 fn only_the_guardians_socket_is_closed() {
     nothing_is_left_after(|run| run.guardian_socket = None);
+    nothing_is_left_after(|run| run.starts_socket = None);
 }
 
 #[test]
@@ -112,6 +113,9 @@ fn the_host_says_what_nobody_understands() {
         assert_eq!(rustix::io::write(run.guardian_socket.as_ref().unwrap(), b"what?"), Ok(5));
     });
     nothing_is_left_after(|run| {
+        assert_eq!(rustix::io::write(run.starts_socket.as_ref().unwrap(), b"what?"), Ok(5));
+    });
+    nothing_is_left_after(|run| {
         assert_eq!(rustix::io::write(run.keeper_socket.as_ref().unwrap(), b"what?"), Ok(5));
     });
 }
@@ -157,7 +161,7 @@ fn one_guardian_of_two_dies_alone() {
     let mut run = Run::new(Tier::Plain);
     let worker = run.spawn(1, "setsid sleep 1000 & sleep 1000");
     until("both run", || run.marked_as(1).len() == 3);
-    let (first, first_socket) = (run.guardian.take(), run.guardian_socket.take());
+    let (first, first_sockets) = (run.guardian.take(), [run.guardian_socket.take(), run.starts_socket.take()]);
     run.order_guardian(1, false);
     assert!(matches!(run.keeper_fact(), (KeeperFact::Guarding { guardian: 1, .. }, Some(_))));
     assert!(matches!(run.fact(), (Fact::Ready(_), None)));
@@ -169,7 +173,7 @@ fn one_guardian_of_two_dies_alone() {
     assert!(!is_readable_within(&other.pidfd, Duration::ZERO));
     assert_eq!(run.marked_as(2).len(), 3);
     run.end(&other);
-    drop(first_socket);
+    drop(first_sockets);
 }
 
 /// One process at a time, which is another one at every look. It ends by itself if it was let go.

@@ -63,16 +63,16 @@ impl Effort {
 /// So many facts do not fit into the socket: the guardian waits, and goes on when somebody reads.
 #[test]
 fn a_host_that_does_not_read_is_waited_for() {
-    let mut run = Run::new(Tier::Plain);
+    let run = Run::new(Tier::Plain);
     const WORKERS: u32 = 1000;
     let strings = Strings::Inline(b"/no/such/program\0\0");
-    let socket = run.guardian_socket.as_ref().unwrap().try_clone().unwrap();
+    let socket = run.starts_socket.as_ref().unwrap().try_clone().unwrap();
     let order = move |worker| Spawn { strings, ..Program::sh(worker, "").order };
     let orders =
         std::thread::spawn(move || (1..=WORKERS).for_each(|worker| send(&socket, &Order::Spawn(order(worker)), &[])));
     let mut failed = Vec::new();
     while failed.len() < WORKERS as usize {
-        match run.fact() {
+        match run.started() {
             (Fact::Failed { worker, step: Step::Exec, .. }, None) => failed.push(worker),
             other => panic!("{other:?}"),
         }
