@@ -30,6 +30,7 @@ class Loop:
         self._calls = calls
         self._tools = tools
         self._capture = capture
+        self._out, self._err = capture.sinks
         self._runner: Any = None
 
     def serve(self) -> None:
@@ -71,7 +72,8 @@ class Loop:
             raise
         except BaseException as error:
             parts = self._failure(call, error)
-        self._capture.end_lines()
+        if self._out.begun or self._err.begun:
+            self._capture.end_lines()
         self._finish(parts, call)
         self._calls.end(call)
 
