@@ -34,6 +34,7 @@ class Loop:
         self._calls = calls
         self._tools = tools
         self._capture = capture
+        self._out, self._err = capture.sinks
         self._begins = _always if ledger is None else ledger.begins
         self._runner: Any = None
 
@@ -78,7 +79,8 @@ class Loop:
             raise
         except BaseException as error:
             parts = self._failure(call, error)
-        self._capture.end_lines()
+        if self._out.begun or self._err.begun:
+            self._capture.end_lines()
         self._finish(parts, call)
         self._calls.end(call)
 

@@ -178,7 +178,7 @@ impl Shared {
         if !arguments.is_object() {
             return Err(Error::new(ErrorKind::Validation, format!("{tool}: arguments must be a JSON object")));
         }
-        let correlation_id = options.correlation_id.as_deref().unwrap_or_default().into();
+        let correlation_id = options.correlation_id.clone().unwrap_or_default();
         let session = options.session.clone();
         Ok((Call { tool, arguments, correlation_id, session, deadline, sink, deaths: 0 }, number))
     }
@@ -195,9 +195,13 @@ impl Shared {
         let timeout = options
             .timeout
             .or_else(|| self.config.tool_timeouts.get(tool).copied())
-            .or_else(|| args.as_raw().and_then(|args| self.app.timeout(tool, args)))
+            .or_else(|| self.timeout_of_app(tool, args))
             .or(if is_stream { timeouts.stream } else { timeouts.call });
         timeout.and_then(|timeout| Deadline::after(Instant::now(), timeout))
+    }
+
+    fn timeout_of_app(&self, tool: &str, args: &Payload) -> Option<Duration> {
+        self.app.has_timeouts().then(|| self.app.timeout(tool, args.as_raw()?)).flatten()
     }
 
     fn tool(&self, name: &str, stream: bool) -> Result<(Arc<str>, ToolNumber)> {

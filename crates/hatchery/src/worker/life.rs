@@ -132,7 +132,7 @@ struct Life {
     /// In the registry. Released when the process was seen to be gone.
     entry: Entry,
     born: Instant,
-    control_in: Inbox<UnixStream>,
+    control_in: Inbox<Arc<UnixStream>>,
     control_out: Arc<Outbox<UnixStream>>,
     data_out: Arc<Outbox<tokio::net::unix::pipe::Sender>>,
     open_calls: OpenCalls,
