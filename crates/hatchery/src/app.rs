@@ -61,6 +61,11 @@ pub trait App: Send + Sync + 'static {
         None
     }
 
+    /// Whether [`App::timeout`] ever says anything. If not, the arguments of calls need not be read for it. Default: true.
+    fn has_timeouts(&self) -> bool {
+        true
+    }
+
     /// Explains better why a worker ended before it was ready, if this app knows. Called after the fact, on a thread
     /// where blocking is fine, with the launch that failed. `None`: the pool's own words are as good.
     fn explain_failed_start(&self, launch: &Launch) -> Option<Error> {
@@ -197,6 +202,10 @@ impl App for CommandApp {
         let words = std::iter::once(self.0.program.as_os_str()).chain(self.0.args.iter().map(OsString::as_os_str));
         words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
     }
+
+    fn has_timeouts(&self) -> bool {
+        false
+    }
 }
 
 /// Without this, a start in a folder that is not there reads like a missing program.
@@ -220,6 +229,10 @@ impl<A: App + ?Sized> App for Arc<A> {
         (**self).timeout(tool, args)
     }
 
+    fn has_timeouts(&self) -> bool {
+        (**self).has_timeouts()
+    }
+
     fn explain_failed_start(&self, launch: &Launch) -> Option<Error> {
         (**self).explain_failed_start(launch)
     }
@@ -236,6 +249,10 @@ impl<A: App + ?Sized> App for Box<A> {
 
     fn timeout(&self, tool: &str, args: &RawValue) -> Option<Duration> {
         (**self).timeout(tool, args)
+    }
+
+    fn has_timeouts(&self) -> bool {
+        (**self).has_timeouts()
     }
 
     fn explain_failed_start(&self, launch: &Launch) -> Option<Error> {
@@ -294,6 +311,7 @@ mod tests {
         assert_eq!(launch(&boxed).unwrap(), Launch::new("/bin/true").arg("default"));
         assert_eq!(boxed.describe(), "sure");
         assert_eq!((boxed.timeout("slow", &args), boxed.timeout("fast", &args)), (Some(Duration::MAX), None));
+        assert!(boxed.has_timeouts() && !(Box::new(CommandApp::new("sh")) as Box<dyn App>).has_timeouts());
         assert_eq!(boxed.explain_failed_start(&Launch::new("/bin/true")).unwrap().message(), "no luck");
     }
 }

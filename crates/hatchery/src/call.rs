@@ -16,7 +16,7 @@ use crate::id::new_correlation_id;
 #[derive(Clone, Debug, Default)]
 pub struct CallOptions {
     pub(crate) timeout: Option<Duration>,
-    pub(crate) correlation_id: Option<String>,
+    pub(crate) correlation_id: Option<Arc<str>>,
     pub(crate) session: Option<String>,
     pub(crate) affinity: Option<Affinity>,
     pub(crate) priority: Priority,
@@ -41,7 +41,7 @@ impl CallOptions {
     /// The id under which the call appears in `ctx`, logs, errors and events. Without one, hatchery makes one.
     #[must_use]
     pub fn correlation_id(mut self, id: impl Into<String>) -> CallOptions {
-        self.correlation_id = Some(id.into());
+        self.correlation_id = Some(id.into().into());
         self
     }
 

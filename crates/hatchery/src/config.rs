@@ -201,6 +201,10 @@ impl App for AppConfig {
         self.app().timeout(tool, args)
     }
 
+    fn has_timeouts(&self) -> bool {
+        self.app().has_timeouts()
+    }
+
     fn explain_failed_start(&self, launch: &Launch) -> Option<Error> {
         self.app().explain_failed_start(launch)
     }

@@ -276,6 +276,10 @@ impl App for NoProgram {
     fn describe(&self) -> String {
         self.0.metadata().name
     }
+
+    fn has_timeouts(&self) -> bool {
+        false
+    }
 }
 
 /// A worker that was tainted gets calls again when its time is over, or when somebody says so.

@@ -1,8 +1,8 @@
 //! Names of things: runs, workers, calls. Plain values that any room may use.
 
 use std::fmt;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// One life of one supervisor: 128 random bits, written as 32 hexadecimal characters.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -73,7 +73,7 @@ impl fmt::Debug for RunId {
 /// A worker's name: its pool's and the number of its seat from 1, like `default-3`. A worker that replaces another takes
 /// over its name; its generation tells them apart.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct WorkerId(std::sync::Arc<str>);
+pub struct WorkerId(Arc<str>);
 
 impl WorkerId {
     /// `seat` counts from 0.
@@ -125,14 +125,19 @@ pub(crate) type CallId = u64;
 
 /// 16 hexadecimal characters, unique in this process and unlikely elsewhere: a random start and a counter, mixed
 /// (splitmix64), so that making one costs no system call.
-pub(crate) fn new_correlation_id() -> String {
+pub(crate) fn new_correlation_id() -> Arc<str> {
     static START: OnceLock<u64> = OnceLock::new();
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let n = COUNTER.fetch_add(1, Ordering::Relaxed);
     let mut z = START.get_or_init(random_u64).wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    format!("{:016x}", z ^ (z >> 31))
+    std::str::from_utf8(&hexadecimal(z ^ (z >> 31))).unwrap_or_default().into()
+}
+
+/// Its 16 digits.
+fn hexadecimal(number: u64) -> [u8; 16] {
+    std::array::from_fn(|place| b"0123456789abcdef"[(number >> (60 - 4 * place)) as usize & 15])
 }
 
 /// 64 bits from the kernel.
@@ -151,7 +156,7 @@ mod tests {
 
     #[test]
     fn correlation_ids_are_sixteen_characters_and_distinct() {
-        let ids: std::collections::HashSet<String> = (0..1000).map(|_| new_correlation_id()).collect();
+        let ids: std::collections::HashSet<Arc<str>> = (0..1000).map(|_| new_correlation_id()).collect();
         assert_eq!(ids.len(), 1000);
         assert!(ids.iter().all(|id| id.len() == 16));
     }

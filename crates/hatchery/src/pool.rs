@@ -185,22 +185,25 @@ impl Pool {
     ) -> Result<T> {
         let options = options.identified();
         let args = Payload::encode(&args).map_err(|error| options.mark(error))?;
-        let result = self.call_payload(tool, args, &options).await?;
+        let result = self.call_identified(tool, args, &options).await?;
         result.decode().map_err(|error| options.mark(error.context(format_args!("{tool}: its result"))))
     }
 
     /// [`Pool::call`] without looking into arguments or result: JSON bytes and attachments pass through.
     pub async fn call_payload(&self, tool: &str, args: Payload, options: &CallOptions) -> Result<Payload> {
-        let options = options.identified();
+        self.call_identified(tool, args, &options.identified()).await
+    }
+
+    async fn call_identified(&self, tool: &str, args: Payload, options: &CallOptions) -> Result<Payload> {
         let shared = self.shared();
-        let deadline = shared.deadline(tool, &args, &options, false);
-        let mut tries = shared.tries(tool, &options, deadline);
+        let deadline = shared.deadline(tool, &args, options, false);
+        let mut tries = shared.tries(tool, options, deadline);
         let result = loop {
             if let Err(refused) = tries.begin() {
                 break Err(refused);
             }
             let (caller, reply) = oneshot::channel();
-            let tried = match shared.admit(tool, args.clone(), &options, deadline, Sink::Unary(caller)) {
+            let tried = match shared.admit(tool, args.clone(), options, deadline, Sink::Unary(caller)) {
                 Ok(ticket) => answer(ticket, reply).await,
                 Err(refused) => Err(refused),
             };

@@ -218,6 +218,10 @@ impl App for PythonApp {
     }
 
     /// The interpreter is looked into only now: asking every one for its version would cost 20 ms a start.
+    fn has_timeouts(&self) -> bool {
+        false
+    }
+
     fn explain_failed_start(&self, launch: &Launch) -> Option<Error> {
         let interpreter = self.interpreter().ok().filter(|found| found.path() == launch.program)?;
         match interpreter.probe_with(&launch.env) {

@@ -23,7 +23,7 @@ pub(crate) struct HostEnds {
     pub(crate) data_out: Outbox<pipe::Sender>,
     pub(crate) data_in: Inbox<pipe::Receiver>,
     pub(crate) control_out: Outbox<UnixStream>,
-    pub(crate) control_in: Inbox<UnixStream>,
+    pub(crate) control_in: Inbox<Arc<UnixStream>>,
 }
 
 /// Makes the channels of one worker: the host's ends, and the three that the worker inherits, in the order of
@@ -42,7 +42,7 @@ pub(crate) fn channels(offered: Terms) -> Result<(HostEnds, Vec<OwnedFd>)> {
 
     let host = HostEnds {
         data_out: Outbox::new(Arc::new(data_out)),
-        data_in: Inbox::new(Arc::new(data_in), Decoder::new(Channel::Data, offered)),
+        data_in: Inbox::new(data_in, Decoder::new(Channel::Data, offered)),
         control_out: Outbox::new(Arc::clone(&control)),
         control_in: Inbox::new(control, Decoder::new(Channel::Control, offered)),
     };

@@ -15,6 +15,7 @@ _READ = 4096
 _MOST_PARTS = 256
 _EX_BREACH = 70
 _new = tuple.__new__
+_unpack = HEADER.unpack_from
 
 
 class Gone(Exception):
@@ -70,14 +71,15 @@ class Reader:
                 return None
             buffer = self._buffer
         if len(buffer) - start >= HEADER_LENGTH:
-            magic, kind, flags, length, id, table, extra, data = HEADER.unpack_from(buffer, start)
-            end = start + HEADER_LENGTH + length
+            magic, kind, flags, length, id, table, extra, data = _unpack(buffer, start)
+            body = start + HEADER_LENGTH
+            end = body + length
             # The common case, a call without attachments that is all there, needs no other check than these.
             if end <= len(buffer) and kind == CALL and not table and not data and flags <= 1 \
                     and magic == MAGIC and 0 < length <= self._longest_call:
                 self._position = end
                 # A third of the price of Frame(...), which goes through a function of Python's.
-                return _new(Frame, (kind, flags, id, extra, buffer[start + HEADER_LENGTH : end], None, b""))
+                return _new(Frame, (kind, flags, id, extra, buffer[body:end], None, b""))
         return self._assemble()
 
     def stop(self) -> None:

@@ -17,6 +17,7 @@ from .values import Codec
 from .wire import HEADER, MAGIC, Breach, Limits
 
 LONGEST_LINE = 8192
+_pack = HEADER.pack
 
 
 class Port:
@@ -51,9 +52,10 @@ class Port:
             body, outgoing = self.codec.convert(value)
             if outgoing is not None:
                 return self._frame_with_data(kind, id, body, outgoing)
-        if len(body) > self._max_body:
-            raise _too_large("body", len(body), self._max_body)
-        return [HEADER.pack(MAGIC, kind, 0, len(body), id, 0, 0, 0) + body]
+        length = len(body)
+        if length > self._max_body:
+            raise _too_large("body", length, self._max_body)
+        return [_pack(MAGIC, kind, 0, length, id, 0, 0, 0) + body]
 
     def _frame_with_data(self, kind: int, id: int, body: bytes, outgoing: Outgoing) -> list:
         self.require("attachments", "binary values")

@@ -193,7 +193,7 @@ impl Tries<'_> {
                     attempt: self.count,
                     after,
                     reason: error.to_string(),
-                    correlation_id: self.options.correlation_id.clone(),
+                    correlation_id: self.options.correlation_id.as_deref().map(str::to_owned),
                 });
                 After::Again(after)
             }

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::BufMut;
+use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 
@@ -15,7 +16,8 @@ pub(crate) trait Readable {
     /// How many bytes the channel can hold.
     fn capacity(&self) -> usize;
     fn try_read_buf(&self, buffer: &mut impl BufMut) -> io::Result<usize>;
-    fn readable(&self) -> impl Future<Output = io::Result<()>> + Send;
+    /// Waits until something can be read, and reads it; 0 at the end of file. Cancel safe.
+    fn read_buf(&mut self, buffer: &mut (impl BufMut + Send)) -> impl Future<Output = io::Result<usize>> + Send;
 }
 
 /// What a pipe or a socket may hold if the kernel does not say: the default of a socket.
@@ -28,26 +30,34 @@ impl Readable for pipe::Receiver {
     fn try_read_buf(&self, buffer: &mut impl BufMut) -> io::Result<usize> {
         pipe::Receiver::try_read_buf(self, buffer)
     }
-    async fn readable(&self) -> io::Result<()> {
-        pipe::Receiver::readable(self).await
+    /// A read that brings less than there was room for has emptied the pipe, which tokio knows: no second read finds that out.
+    async fn read_buf(&mut self, buffer: &mut (impl BufMut + Send)) -> io::Result<usize> {
+        AsyncReadExt::read_buf(self, buffer).await
     }
 }
 
-impl Readable for UnixStream {
+/// Shared with who writes to it.
+impl Readable for Arc<UnixStream> {
     fn capacity(&self) -> usize {
         CAPACITY
     }
     fn try_read_buf(&self, buffer: &mut impl BufMut) -> io::Result<usize> {
         UnixStream::try_read_buf(self, buffer)
     }
-    async fn readable(&self) -> io::Result<()> {
-        UnixStream::readable(self).await
+    async fn read_buf(&mut self, buffer: &mut (impl BufMut + Send)) -> io::Result<usize> {
+        loop {
+            UnixStream::readable(self).await?;
+            match UnixStream::try_read_buf(self, buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+        }
     }
 }
 
 /// The receiving half of a channel.
 pub(crate) struct Inbox<R> {
-    reader: Arc<R>,
+    reader: R,
     decoder: Decoder,
     /// How many bytes may still be read, if that is limited.
     left: Option<usize>,
@@ -65,7 +75,7 @@ pub(crate) enum Received {
 }
 
 impl<R: Readable> Inbox<R> {
-    pub(crate) fn new(reader: Arc<R>, decoder: Decoder) -> Inbox<R> {
+    pub(crate) fn new(reader: R, decoder: Decoder) -> Inbox<R> {
         Inbox { reader, decoder, left: None }
     }
 
@@ -74,14 +84,19 @@ impl<R: Readable> Inbox<R> {
         loop {
             // A peer that writes as fast as we read would else keep this thread from everything else.
             tokio::task::coop::consume_budget().await;
-            match self.look()? {
-                Received::Frame(frame) => return Ok(Some(frame)),
-                Received::More => {}
-                Received::End => return Ok(None),
-                // An error of the readiness itself is found again, and named, by the read.
-                Received::Empty => drop(self.reader.readable().await),
+            if let Some(frame) = self.decoder.next()? {
+                return Ok(Some(frame));
+            }
+            let read = self.reader.read_buf(&mut self.decoder.spare()).await;
+            if let Received::End = self.received(read) {
+                return Ok(None);
             }
         }
+    }
+
+    /// The next frame of those that were read already.
+    pub(crate) fn at_hand(&mut self) -> Result<Option<Frame>, FrameError> {
+        self.decoder.next()
     }
 
     /// The next frame if it is here already; reads at most once.
@@ -92,16 +107,21 @@ impl<R: Readable> Inbox<R> {
         if self.left == Some(0) {
             return Ok(Received::End);
         }
-        match self.reader.try_read_buf(&mut self.decoder.spare()) {
-            Ok(0) => Ok(Received::End),
+        let read = self.reader.try_read_buf(&mut self.decoder.spare());
+        Ok(self.received(read))
+    }
+
+    fn received(&mut self, read: io::Result<usize>) -> Received {
+        match read {
+            Ok(0) => Received::End,
             Ok(n) => {
                 self.left = self.left.map(|left| left.saturating_sub(n));
-                Ok(Received::More)
+                Received::More
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Received::Empty),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Received::More),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Received::Empty,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Received::More,
             // A socket whose peer died with unread bytes says "connection reset": the end all the same.
-            Err(_) => Ok(Received::End),
+            Err(_) => Received::End,
         }
     }
 

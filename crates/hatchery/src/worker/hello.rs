@@ -1,5 +1,7 @@
 //! The handshake: HELLO, then READY or the worker's own ERROR.
 
+use std::sync::Arc;
+
 use tokio::net::UnixStream;
 
 use super::life::{Ending, Seat};
@@ -28,7 +30,7 @@ pub(super) fn offer(seat: &Seat, app: &str, control: &Outbox<UnixStream>) -> Res
 }
 
 /// Waits for the worker's answer. Cancel safe.
-pub(super) async fn answer(control: &mut Inbox<UnixStream>) -> Result<Ready, Ending> {
+pub(super) async fn answer(control: &mut Inbox<Arc<UnixStream>>) -> Result<Ready, Ending> {
     match control.next().await {
         Ok(Some(frame)) if frame.kind == Kind::Ready => {
             Ready::read(&frame).map_err(|error| Ending::Breach(error.to_string()))
@@ -41,7 +43,7 @@ pub(super) async fn answer(control: &mut Inbox<UnixStream>) -> Result<Ready, End
 }
 
 /// What a worker that has ended left on its control channel.
-pub(super) fn last_words(control: &mut Inbox<UnixStream>) -> Option<Ending> {
+pub(super) fn last_words(control: &mut Inbox<Arc<UnixStream>>) -> Option<Ending> {
     match control.look() {
         Ok(Received::More) => last_words(control),
         Ok(Received::Frame(frame)) if frame.kind == Kind::Error => Some(Ending::Refused(own_error(&frame))),
