@@ -82,6 +82,7 @@ mod process;
 mod panic;
 mod call;
 mod value;
+mod memory;
 mod error;
 mod id;
 
@@ -97,6 +98,7 @@ pub use config::{
 pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor, write_guardian};
 pub use error::{Error, ErrorCategory, ErrorKind, Result};
 pub use id::{RunId, WorkerId};
+pub use memory::{ArenaSettings, ArenaStatus, Buffer};
 pub use pool::{
     Capacity, Concurrency, HealthCheck, OnTimeout, PayloadStream, Pool, PoolSession, PoolStats, PoolStatus, Recycle,
     ReplyStream, Restarts, StartBatches, StopGraces, TimeoutProfile, Timeouts, WorkerStatus,
@@ -112,7 +114,7 @@ pub use service::{ServiceState, ServiceStatus};
 pub use session::{Entries, Session, SessionSettings, SessionStats, SessionWorker, Sessions, StoreStats};
 pub use telemetry::{
     Event, FaultEvent, Level, Log, LogSource, PoolEvent, Progress, RecycleReason, RunEvent, ServiceEvent, SessionEvent,
-    ToolEvent, WorkerEvent,
+    SharedEvent, ToolEvent, WorkerEvent,
 };
 pub use tool::{Parameter, ToolSpec};
 pub use value::{Array, Binary, Element, Payload, UnserializableInfo, is_unserializable, unserializable_info};

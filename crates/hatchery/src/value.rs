@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use crate::error::{Error, ErrorKind, Result};
 
 pub use array::{Array, Binary, Element};
-pub(crate) use attachment::{Attachments, TableError};
+pub(crate) use attachment::{Attachment, Attachments, Laid, ON_DEVICE, Place, Places, Shelf, TableError};
 pub use marker::{UnserializableInfo, is_unserializable, unserializable_info};
 
 /// The arguments or the result of a call: JSON, and the binary values that it refers to.

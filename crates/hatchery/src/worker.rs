@@ -5,6 +5,7 @@ mod heartbeat;
 mod hello;
 mod inflight;
 mod life;
+mod loans;
 mod own;
 mod profile;
 mod reader;
@@ -15,6 +16,7 @@ mod voice;
 pub use heartbeat::Heartbeat;
 pub(crate) use inflight::{Answered, Inflight, Item, Sink};
 pub(crate) use life::{Exit, Seat, run};
+use loans::Loans;
 pub use profile::{Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, ProfileWorker, WorkerContext};
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,7 +32,7 @@ use crate::id::{CallId, LifeId, WorkerId};
 use crate::process::{Confinement, Escalation, Terminator};
 use crate::tool::ToolSpec;
 use crate::transport::Outbox;
-use crate::value::Payload;
+use crate::value::{Payload, Places};
 use crate::wire::{CallBody, Capability, Encoded, HEALTH_TOOL, Kind, Limits, Telemetry, Terms};
 
 /// How a worker is started and ended.
@@ -129,6 +131,7 @@ struct WireLine {
     data: Arc<Outbox<pipe::Sender>>,
     control: Arc<Outbox<UnixStream>>,
     inflight: Arc<Inflight>,
+    loans: Arc<Loans>,
     cancelled: mpsc::UnboundedSender<WireId>,
     /// Of the next call. Held while one is written, so that they rise on the wire too.
     next_id: Mutex<WireId>,
@@ -214,9 +217,11 @@ impl Line {
 impl WireLine {
     fn send(&self, line: &Arc<Line>, id: CallId, call: Call) -> Sent {
         let credit = matches!(call.sink, Sink::Stream(_)).then_some(STREAM_WINDOW);
+        // Large values are copied before the line is held.
+        let placed = self.loans.place(call.arguments.attachments());
         let mut next_id = self.next_id.lock().unwrap_or_else(PoisonError::into_inner);
         let wire = *next_id;
-        let frame = match self.frame(wire, &call, credit) {
+        let frame = match self.frame(wire, &call, credit, placed.places()) {
             Ok(frame) => frame,
             Err(error) => {
                 call.sink.fail(error);
@@ -231,6 +236,7 @@ impl WireLine {
         match self.inflight.open(wire, id, counts, sink, Arc::clone(correlation_id), credit.unwrap_or(0)) {
             Ok(()) => {
                 *next_id += 1;
+                self.loans.lend(placed);
                 // A closed channel means a dying worker; its burial fails what is in flight.
                 let _dying = self.data.send(frame);
                 Sent::Written
@@ -262,7 +268,7 @@ impl WireLine {
         self.control.send(frame).map_err(|_| self.gone())
     }
 
-    fn frame(&self, id: WireId, call: &Call, credit: Option<u32>) -> Result<Encoded> {
+    fn frame(&self, id: WireId, call: &Call, credit: Option<u32>, places: &Places) -> Result<Encoded> {
         if credit.is_some() {
             self.needs(Capability::Streams)?;
         }
@@ -277,7 +283,7 @@ impl WireLine {
             timeout_us: left.map(|left| u64::try_from(left.as_micros()).unwrap_or(u64::MAX)),
             session: call.session.as_deref(),
         };
-        Encoded::call(id, credit, &body, &self.terms)
+        Encoded::call(id, credit, &body, places, &self.terms)
             .map_err(|error| error.unsent().context(format_args!("{}: arguments", call.tool)))
     }
 

@@ -8,6 +8,7 @@ use bytes::BufMut;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 
+use crate::value::Shelf;
 use crate::wire::{Decoder, Frame, FrameError};
 
 /// A non-blocking descriptor that can be read.
@@ -67,6 +68,11 @@ pub(crate) enum Received {
 impl<R: Readable> Inbox<R> {
     pub(crate) fn new(reader: Arc<R>, decoder: Decoder) -> Inbox<R> {
         Inbox { reader, decoder, left: None }
+    }
+
+    /// Where frames find what they say lies in shared memory.
+    pub(crate) fn look_up_in(&mut self, shelf: Arc<dyn Shelf>) {
+        self.decoder.look_up_in(shelf);
     }
 
     /// The next frame, or `None` at the end of file. Cancel safe: what was read stays in the decoder.

@@ -10,11 +10,11 @@ use std::thread::LocalKey;
 use base64::Engine;
 use bytes::Bytes;
 use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
-use serde::ser::SerializeMap;
+use serde::ser::{Error as _, SerializeMap};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::value::array::{Array, Binary};
-use crate::value::attachment::{Attachment, Attachments, own_mark};
+use crate::value::attachment::{Attachment, Attachments, DeviceArray, own_mark};
 
 pub(super) const BYTES: &str = "$bytes";
 pub(super) const ARRAY: &str = "$array";
@@ -95,7 +95,8 @@ pub(super) struct JsonForm<'a>(pub(super) &'a Attachment);
 impl Serialize for JsonForm<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
-            Attachment::Bytes(data) => single(serializer, BYTES, &to_base64(data)),
+            Attachment::Bytes(data) | Attachment::Arrow(data) => single(serializer, BYTES, &to_base64(data)),
+            Attachment::Device(array) => Err(S::Error::custom(on_device(array))),
             Attachment::Array(array) => single(serializer, ARRAY, &ArrayForm::of(array)),
         }
     }
@@ -105,7 +106,10 @@ impl<'de> Deserialize<'de> for Binary {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Binary, D::Error> {
         match read(deserializer, "bytes")? {
             Attachment::Bytes(data) => Ok(Binary(data)),
+            // Whoever has no use for Arrow can still pass the stream on.
+            Attachment::Arrow(data) => Ok(Binary(data)),
             Attachment::Array(_) => Err(D::Error::custom("expected bytes, found an array")),
+            Attachment::Device(array) => Err(D::Error::custom(on_device(&array))),
         }
     }
 }
@@ -115,6 +119,8 @@ impl<'de> Deserialize<'de> for Array {
         match read(deserializer, "an array")? {
             Attachment::Array(array) => Ok(array),
             Attachment::Bytes(_) => Err(D::Error::custom("expected an array, found bytes")),
+            Attachment::Arrow(_) => Err(D::Error::custom("expected an array, found an Arrow stream")),
+            Attachment::Device(array) => Err(D::Error::custom(on_device(&array))),
         }
     }
 }
@@ -189,6 +195,10 @@ impl ArrayForm<'_> {
         let data = from_base64(&self.base64)?;
         Array::new(self.dtype, self.shape.into_owned(), data).map_err(|error| error.to_string())
     }
+}
+
+fn on_device(array: &DeviceArray) -> String {
+    format!("the array is on {}: only a `Handle` can name it", array.device)
 }
 
 fn to_base64(data: &[u8]) -> String {

@@ -17,10 +17,11 @@ pub(crate) enum Capability {
     Telemetry,
     TelemetryControl,
     Health,
+    Segments,
 }
 
 impl Capability {
-    const ALL: [Capability; 9] = [
+    const ALL: [Capability; 10] = [
         Capability::Streams,
         Capability::Cancel,
         Capability::Attachments,
@@ -30,6 +31,7 @@ impl Capability {
         Capability::Telemetry,
         Capability::TelemetryControl,
         Capability::Health,
+        Capability::Segments,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -43,6 +45,7 @@ impl Capability {
             Capability::Telemetry => "telemetry",
             Capability::TelemetryControl => "telemetry_control",
             Capability::Health => "health",
+            Capability::Segments => "segments",
         }
     }
 }
@@ -65,6 +68,12 @@ impl Capabilities {
 
     pub(crate) fn insert(&mut self, capability: Capability) {
         self.0 |= 1 << capability as u8;
+    }
+
+    /// Without this one.
+    #[must_use]
+    pub(crate) fn without(self, capability: Capability) -> Capabilities {
+        Capabilities(self.0 & !(1 << capability as u8))
     }
 
     pub(crate) fn contains(self, capability: Capability) -> bool {
