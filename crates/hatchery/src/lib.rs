@@ -90,7 +90,7 @@ pub use crate::hatchery::{Builder, Cleanup, Events, Hatchery, PoolBuilder, Scrip
 pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::{Affinity, CallOptions, Priority};
 pub use config::{
-    AppConfig, BreakerConfig, Config, ConfigProblem, CrashBarrierConfig, HealthConfig, HealthGateConfig,
+    AppConfig, ArenaConfig, BreakerConfig, Config, ConfigProblem, CrashBarrierConfig, HealthConfig, HealthGateConfig,
     HeartbeatConfig, InstanceConfig, Origin, PoolConfig, PoolStop, PoolTimeouts, RestartsConfig, RetryConfig,
     ServerConfig, SessionsConfig, Settings, StartConfig, ThreadLimitsConfig, config_reference, data_dir,
     format_duration, format_size, parse_duration, parse_size,
@@ -117,7 +117,10 @@ pub use telemetry::{
     SharedEvent, ToolEvent, WorkerEvent,
 };
 pub use tool::{Parameter, ToolSpec};
-pub use value::{Array, Binary, Element, Payload, UnserializableInfo, is_unserializable, unserializable_info};
+pub use value::{
+    Array, ArrowStream, Binary, Element, Handle, Number, Payload, UnserializableInfo, is_unserializable,
+    unserializable_info,
+};
 pub use wire::{Limits, Telemetry};
 pub use worker::{
     Heartbeat, Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, ProfileWorker, WorkerContext,

@@ -8,8 +8,8 @@ mod mapping;
 mod segment;
 mod settings;
 
+pub(crate) use arena::Arena;
 pub use arena::ArenaStatus;
-pub(crate) use arena::{Arena, NotShared};
 pub use buffer::Buffer;
 pub(crate) use segment::{Segment, SegmentId, Writer};
 pub use settings::ArenaSettings;

@@ -33,7 +33,7 @@ use crate::call::{Affinity, CallOptions, passed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{Breakers, HealthStats};
 use crate::id::WorkerId;
-use crate::memory::{ArenaSettings, ArenaStatus, Buffer};
+use crate::memory::{ArenaSettings, Buffer};
 use crate::process::{Containment, Escalation};
 use crate::telemetry::{PoolEvent, RecycleReason};
 use crate::tool::ToolSpec;
@@ -128,6 +128,15 @@ pub(crate) struct Config {
 impl Config {
     pub(crate) fn new() -> Config {
         Config { workers: 1, max_queue: 1000, arena: Some(ArenaSettings::default()), ..Config::default() }
+    }
+
+    /// The memory that is shared with its workers: segments that the machine can fill, and that fit into what a worker may use,
+    /// which may be counted in addresses.
+    pub(crate) fn arena(&self) -> Option<ArenaSettings> {
+        let of_worker = self.worker.confinement.resources.memory.map_or(u64::MAX, |memory| memory / 8);
+        let of_machine = rustix::system::sysinfo();
+        let of_machine = (of_machine.totalram as u64).saturating_mul(of_machine.mem_unit.into());
+        self.arena.map(|arena| ArenaSettings { limit: arena.limit.min(of_worker).min(of_machine), ..arena })
     }
 
     /// Calls that one worker may have at once.
@@ -417,11 +426,6 @@ impl Pool {
             return Err(Error::new(ErrorKind::Unavailable, format!("pool {} is shut down", self.name())));
         }
         Ok(self.shared().buffer(length))
-    }
-
-    /// What its shared memory holds; `None` if it has none.
-    pub fn arena(&self) -> Option<ArenaStatus> {
-        self.shared().arena.as_ref().map(|arena| arena.status())
     }
 
     /// The name.

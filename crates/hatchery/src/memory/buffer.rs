@@ -17,7 +17,11 @@ pub struct Buffer(Memory);
 
 enum Memory {
     Shared(Slot),
-    Own(Vec<u8>),
+    /// In words, so that numbers of any type lie where they must.
+    Own {
+        words: Vec<u128>,
+        length: usize,
+    },
 }
 
 impl Buffer {
@@ -26,7 +30,7 @@ impl Buffer {
     }
 
     pub(super) fn own(length: usize) -> Buffer {
-        Buffer(Memory::Own(vec![0; length]))
+        Buffer(Memory::Own { words: vec![0; length.div_ceil(size_of::<u128>())], length })
     }
 
     /// Whether the workers of the pool can read it where it is.
@@ -38,7 +42,7 @@ impl Buffer {
     pub fn freeze(self) -> Bytes {
         match self.0 {
             Memory::Shared(slot) => Bytes::from_owner(slot),
-            Memory::Own(bytes) => bytes.into(),
+            own @ Memory::Own { .. } => Bytes::from_owner(Buffer(own)),
         }
     }
 }
@@ -49,8 +53,14 @@ impl Deref for Buffer {
     fn deref(&self) -> &[u8] {
         match &self.0 {
             Memory::Shared(slot) => slot.as_ref(),
-            Memory::Own(bytes) => bytes,
+            Memory::Own { words, length } => &bytemuck::cast_slice(words)[..*length],
         }
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        self
     }
 }
 
@@ -58,7 +68,7 @@ impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [u8] {
         match &mut self.0 {
             Memory::Shared(slot) => slot.bytes_mut(),
-            Memory::Own(bytes) => bytes,
+            Memory::Own { words, length } => &mut bytemuck::cast_slice_mut(words)[..*length],
         }
     }
 }

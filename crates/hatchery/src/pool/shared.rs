@@ -135,7 +135,7 @@ impl Shared {
             app,
             emitter,
             sessions,
-            arena: config.arena.map(|settings| Arc::new(Arena::new(settings))),
+            arena: config.arena().map(|settings| Arc::new(Arena::new(settings))),
             roster: Mutex::new(Roster::new(roster)),
             tools: RwLock::default(),
             terminators: Mutex::default(),

@@ -75,6 +75,13 @@ pub(crate) trait Shelf: std::fmt::Debug + Send + Sync {
     fn worker(&self) -> WorkerId;
 }
 
+impl Origin {
+    /// Who sent this item, and whether it was by reference.
+    pub(crate) fn of(&self, index: usize) -> Option<(WorkerId, bool)> {
+        Some((self.worker.clone(), *self.shared.get(index)?))
+    }
+}
+
 impl Attachment {
     pub(crate) fn data(&self) -> &Bytes {
         match self {
