@@ -16,11 +16,13 @@ from .capture import Capture
 from .channel import Gone, Reader, Writer, die_of_breach
 from .context import CURRENT
 from .control import Control, read_object
+from .descriptors import DescriptorReader
 from .health import HEALTH
 from .jsonlib import choose
 from .loop import Loop
 from .port import Port
 from .report import traceback_of
+from .sharing import can_share, sharing
 from .values import Codec
 from .wire import CONTROL, DATA, Breach, Limits
 
@@ -62,7 +64,7 @@ class Worker:
         self._data = Reader(data_in, DATA)
         self._writer = Writer(data_out)
         self._control_writer = Writer(control)
-        self._control = Control(Reader(control, CONTROL), self._control_writer, self._data)
+        self._control = Control(DescriptorReader(control, CONTROL), self._control_writer, self._data)
         self._profile: Any = None
         self._port: Any = None
         self._capture: Any = None
@@ -80,10 +82,11 @@ class Worker:
             raise Breach(f"state: HELLO must come first, got {wire.NAMES[frame.kind]}")
         hello = read_object(frame, self._codec.loads)
         agreed, limits = _agree(hello), _limits(hello)
-        for reader in (self._data, self._control.reader):
-            reader.agree(limits, agreed)
         self._profile = _profile(hello)
         self._port = Port(self._writer, self._codec, _calls(self._profile), agreed, limits)
+        segments = sharing(self._port) if "segments" in agreed else None
+        self._data.agree(limits, agreed, self._codec.opener(segments and segments.awaited))
+        self._control.reader.agree(limits, agreed, self._codec.opener(segments and segments.known))
         offered = hello.get("versions")
         if type(offered) is not list:
             raise Breach("body: HELLO must have a list of `versions`")
@@ -163,11 +166,12 @@ class Worker:
             print(traceback_of(error), file=sys.stderr)
 
     def _ready(self, app: App) -> dict[str, Any]:
+        lacking = {"segments"} - self._port.agreed | ({"health"} if not app.health else set())
         return {
             "version": VERSION,
             "app": app.name,
             "runtime": interpreter.describe(self._codec.name),
-            "capabilities": [name for name in wire.CAPABILITIES if name != "health" or app.health],
+            "capabilities": [name for name in wire.CAPABILITIES if name not in lacking],
             "tools": app.describe(),
         }
 
@@ -239,7 +243,8 @@ def _agree(hello: dict[str, Any]) -> frozenset:
     offered = hello.get("capabilities", [])
     if type(offered) is not list:
         raise Breach("body: HELLO must have a list of `capabilities`")
-    return frozenset(wire.CAPABILITIES) & {name for name in offered if type(name) is str}
+    agreed = frozenset(wire.CAPABILITIES) & {name for name in offered if type(name) is str}
+    return agreed if "segments" not in agreed or can_share() else agreed - {"segments"}
 
 
 def _profile(hello: dict[str, Any]) -> Profile:
