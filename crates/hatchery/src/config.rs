@@ -44,8 +44,8 @@ use variables::Variables;
 pub use duration::{format_duration, parse_duration};
 pub use origin::{ConfigProblem, Origin};
 pub use pool::{
-    BreakerConfig, CrashBarrierConfig, HealthConfig, HealthGateConfig, HeartbeatConfig, PoolConfig, PoolStop,
-    PoolTimeouts, RestartsConfig, RetryConfig, StartConfig, ThreadLimitsConfig,
+    ArenaConfig, BreakerConfig, CrashBarrierConfig, HealthConfig, HealthGateConfig, HeartbeatConfig, PoolConfig,
+    PoolStop, PoolTimeouts, RestartsConfig, RetryConfig, StartConfig, ThreadLimitsConfig,
 };
 pub use reference::config_reference;
 pub use settings::Settings;

@@ -1,8 +1,10 @@
 //! What the targets in `fuzz/` call.
 
+use std::sync::Arc;
+
 use bytes::BufMut;
 
-use crate::wire::{Capabilities, Channel, Decoder, Limits, Terms};
+use crate::wire::{Capabilities, Channel, Decoder, Limits, Scratch, Terms};
 
 /// The most that a decoder may hold beyond what it was given.
 const SLACK: usize = 8 << 20;
@@ -15,7 +17,8 @@ pub fn decode(input: &[u8]) {
     let [which, piece, bytes @ ..] = input else { return };
     let terms = Terms { limits: Limits::default(), capabilities: Capabilities::all() };
     let channel = if which & 1 == 0 { Channel::Data } else { Channel::Control };
-    let decoder = if which & 2 == 0 { Decoder::new(channel, terms) } else { Decoder::at_worker(channel, terms) };
+    let mut decoder = if which & 2 == 0 { Decoder::new(channel, terms) } else { Decoder::at_worker(channel, terms) };
+    decoder.look_up_in(Arc::new(Scratch::default()));
     let _refusal = drain(decoder, bytes, usize::from(*piece).max(1));
 }
 

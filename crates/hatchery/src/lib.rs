@@ -83,6 +83,7 @@ mod process;
 mod panic;
 mod call;
 mod value;
+mod memory;
 mod error;
 mod id;
 
@@ -90,7 +91,7 @@ pub use crate::hatchery::{Builder, Cleanup, Events, Hatchery, PoolBuilder, Scrip
 pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::{Affinity, CallOptions, Priority};
 pub use config::{
-    AppConfig, BreakerConfig, Config, ConfigProblem, CrashBarrierConfig, HealthConfig, HealthGateConfig,
+    AppConfig, ArenaConfig, BreakerConfig, Config, ConfigProblem, CrashBarrierConfig, HealthConfig, HealthGateConfig,
     HeartbeatConfig, InstanceConfig, Origin, PoolConfig, PoolStop, PoolTimeouts, RestartsConfig, RetryConfig,
     ServerConfig, SessionsConfig, Settings, StartConfig, ThreadLimitsConfig, config_reference, data_dir,
     format_duration, format_size, parse_duration, parse_size,
@@ -98,6 +99,7 @@ pub use config::{
 pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor, write_guardian};
 pub use error::{Error, ErrorCategory, ErrorKind, Result};
 pub use id::{RunId, WorkerId};
+pub use memory::{ArenaSettings, ArenaStatus, Buffer};
 pub use pool::{
     Capacity, Concurrency, HealthCheck, OnTimeout, PayloadStream, Pool, PoolSession, PoolStats, PoolStatus, Recycle,
     ReplyStream, Restarts, StartBatches, StopGraces, TimeoutProfile, Timeouts, WorkerStatus,
@@ -113,10 +115,13 @@ pub use service::{ServiceState, ServiceStatus};
 pub use session::{Entries, Session, SessionSettings, SessionStats, SessionWorker, Sessions, StoreStats};
 pub use telemetry::{
     Event, FaultEvent, Level, Log, LogSource, PoolEvent, Progress, RecycleReason, RunEvent, ServiceEvent, SessionEvent,
-    ToolEvent, WorkerEvent,
+    SharedEvent, ToolEvent, WorkerEvent,
 };
 pub use tool::{Parameter, ToolSpec};
-pub use value::{Array, Binary, Element, Payload, UnserializableInfo, is_unserializable, unserializable_info};
+pub use value::{
+    Array, ArrowStream, Binary, Element, Handle, Number, Payload, UnserializableInfo, is_unserializable,
+    unserializable_info,
+};
 pub use wire::{Limits, Telemetry};
 pub use worker::{
     Heartbeat, Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, ProfileWorker, WorkerContext,

@@ -33,6 +33,7 @@ use crate::call::{Affinity, CallOptions, passed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{Breakers, HealthStats};
 use crate::id::WorkerId;
+use crate::memory::{ArenaSettings, Buffer};
 use crate::process::{Containment, Escalation};
 use crate::telemetry::{PoolEvent, RecycleReason};
 use crate::tool::ToolSpec;
@@ -117,6 +118,8 @@ pub(crate) struct Config {
     pub(crate) faults: FaultConfig,
     pub(crate) stop: StopGraces,
     pub(crate) containment: Containment,
+    /// `None`: no memory is shared with its workers.
+    pub(crate) arena: Option<ArenaSettings>,
     pub(crate) worker: worker::Config,
     /// What makes the workers, where they are no processes.
     pub(crate) profile: Option<Arc<dyn Profile>>,
@@ -124,7 +127,16 @@ pub(crate) struct Config {
 
 impl Config {
     pub(crate) fn new() -> Config {
-        Config { workers: 1, max_queue: 1000, ..Config::default() }
+        Config { workers: 1, max_queue: 1000, arena: Some(ArenaSettings::default()), ..Config::default() }
+    }
+
+    /// The memory that is shared with its workers: segments that the machine can fill, and that fit into what a worker may use,
+    /// which may be counted in addresses.
+    pub(crate) fn arena(&self) -> Option<ArenaSettings> {
+        let of_worker = self.worker.confinement.resources.memory.map_or(u64::MAX, |memory| memory / 8);
+        let of_machine = rustix::system::sysinfo();
+        let of_machine = (of_machine.totalram as u64).saturating_mul(of_machine.mem_unit.into());
+        self.arena.map(|arena| ArenaSettings { limit: arena.limit.min(of_worker).min(of_machine), ..arena })
     }
 
     /// Calls that one worker may have at once.
@@ -403,6 +415,20 @@ impl Pool {
     /// The workers, by seat.
     pub fn workers(&self) -> Vec<WorkerStatus> {
         self.shared().statuses()
+    }
+
+    /// Room for a value of so many bytes, to be filled and passed to a worker of this pool without a copy: wrap it in an
+    /// [`Array`](crate::Array) ([`Array::from_buffer`](crate::Array::from_buffer)) or a [`Binary`](crate::Binary). Where there is no
+    /// shared memory, or no room in it, it is memory of this process, and the value is copied when it is sent;
+    /// [`Buffer::is_shared`] tells. Takes memory from the kernel in this thread, if none lies ready.
+    ///
+    /// # Errors
+    /// `unavailable` after the shutdown.
+    pub fn buffer(&self, length: usize) -> Result<Buffer> {
+        if self.shared().standing.is_closed() {
+            return Err(Error::new(ErrorKind::Unavailable, format!("pool {} is shut down", self.name())));
+        }
+        Ok(self.shared().buffer(length))
     }
 
     /// The name.

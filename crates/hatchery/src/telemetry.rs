@@ -29,6 +29,37 @@ pub enum Event {
     Service(ServiceEvent),
     /// What a look at all sessions found.
     Session(SessionEvent),
+    /// A large value went to a worker or came from one.
+    Shared(SharedEvent),
+}
+
+/// What becomes of large values ([`ArenaSettings`](crate::ArenaSettings)). Sizes in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SharedEvent {
+    /// A value was passed to a worker by reference.
+    Exported {
+        /// To which.
+        worker: WorkerId,
+        /// Its size.
+        bytes: u64,
+    },
+    /// A value came from a worker by reference.
+    Imported {
+        /// From which.
+        worker: WorkerId,
+        /// Its size.
+        bytes: u64,
+    },
+    /// A value that is large enough is not in shared memory: it is copied through the pipe.
+    FellBack {
+        /// To which worker; `None` where it is for none in particular, a [`Buffer`](crate::Buffer).
+        worker: Option<WorkerId>,
+        /// Its size; 0 where it is about a worker's memory as a whole.
+        bytes: u64,
+        /// Why, in words.
+        reason: String,
+    },
 }
 
 /// What the parts of [`fault`](crate::fault) do, where a pool uses them.

@@ -2,9 +2,13 @@
 //! it.
 
 mod array;
+mod arrow;
 mod attachment;
+mod handle;
 mod json;
 mod marker;
+#[cfg(feature = "ndarray")]
+mod ndarray;
 mod serde_forms;
 mod splice;
 
@@ -15,8 +19,10 @@ use serde_json::value::RawValue;
 
 use crate::error::{Error, ErrorKind, Result};
 
-pub use array::{Array, Binary, Element};
-pub(crate) use attachment::{Attachments, TableError};
+pub use array::{Array, Binary, Element, Number};
+pub use arrow::ArrowStream;
+pub(crate) use attachment::{Attachment, Attachments, Laid, ON_DEVICE, Place, Places, Shelf, TableError};
+pub use handle::Handle;
 pub use marker::{UnserializableInfo, is_unserializable, unserializable_info};
 
 /// The arguments or the result of a call: JSON, and the binary values that it refers to.

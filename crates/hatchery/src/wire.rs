@@ -6,6 +6,8 @@ mod codec;
 mod header;
 mod limits;
 mod message;
+#[cfg(any(test, feature = "fuzzing"))]
+mod scratch;
 
 use std::fmt;
 
@@ -18,8 +20,11 @@ pub use limits::Limits;
 pub(crate) use limits::Terms;
 pub use message::Telemetry;
 pub(crate) use message::{
-    CallBody, EventBody, HEALTH_TOOL, HealthBody, Hello, HostCall, LogBody, ProgressBody, Ready, Shutdown, VERSION,
+    Access, CallBody, EventBody, HEALTH_TOOL, HealthBody, Hello, HostCall, LogBody, ProgressBody, Ready, SegmentBody,
+    Shutdown, VERSION,
 };
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use scratch::Scratch;
 
 /// The two lanes between host and worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +71,8 @@ impl fmt::Display for Side {
 
 /// What the frames of a kind look like: one row of the table in section 3 of the page.
 pub(crate) struct Rules {
-    pub(crate) sender: Side,
+    /// `None`: both.
+    pub(crate) sender: Option<Side>,
     pub(crate) on_data: bool,
     pub(crate) on_control: bool,
     pub(crate) id: IdRule,
@@ -121,7 +127,7 @@ macro_rules! kinds {
             pub(crate) const fn rules(self) -> Rules {
                 match self {
                     $(Kind::$kind => Rules {
-                        sender: Side::$sender,
+                        sender: Sender::$sender.side(),
                         on_data: Lane::$channel.includes(Channel::Data),
                         on_control: Lane::$channel.includes(Channel::Control),
                         id: IdRule::$id,
@@ -168,8 +174,27 @@ kinds! {
     Log = 48, "LOG", Data Worker, Any, Object, Log;
     Event = 49, "EVENT", Data Worker, Any, Object, Telemetry;
     Telemetry = 50, "TELEMETRY", Control Host, Zero, Object, TelemetryControl;
+    Segment = 64, "SEGMENT", Control Host, Any, Object, Segments;
+    Release = 65, "RELEASE", Both Either, Any, None, Segments;
     Recall = 66, "RECALL", Control Host, Any, None, Ahead;
     Recalled = 67, "RECALLED", Control Worker, Any, None, Ahead;
+}
+
+/// Who sends a kind, as the table above names them.
+enum Sender {
+    Host,
+    Worker,
+    Either,
+}
+
+impl Sender {
+    const fn side(self) -> Option<Side> {
+        match self {
+            Sender::Host => Some(Side::Host),
+            Sender::Worker => Some(Side::Worker),
+            Sender::Either => None,
+        }
+    }
 }
 
 /// The channels of a kind, as the table above names them.

@@ -7,6 +7,7 @@ mod hello;
 mod inflight;
 mod ledger;
 mod life;
+mod loans;
 mod own;
 mod profile;
 mod reader;
@@ -17,6 +18,7 @@ mod voice;
 pub use heartbeat::Heartbeat;
 pub(crate) use inflight::{Answered, Ended, Inflight, Item, Sink};
 pub(crate) use life::{Exit, Seat, run};
+use loans::Loans;
 pub use profile::{Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, ProfileWorker, WorkerContext};
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,7 +34,7 @@ use crate::id::{CallId, LifeId, WorkerId};
 use crate::process::{Confinement, Escalation, Terminator};
 use crate::tool::ToolSpec;
 use crate::transport::Outbox;
-use crate::value::Payload;
+use crate::value::{Payload, Places};
 use crate::wire::{CallBody, Capability, Encoded, Kind, Limits, Telemetry, Terms};
 
 /// How a worker is started and ended.
@@ -107,14 +109,14 @@ pub(crate) struct Call {
 }
 
 /// A call with longer arguments is not sent ahead, and not kept in case that its worker dies before it begins it.
-const LONGEST_KEPT: u64 = 16 << 10;
+const LONGEST_KEPT: usize = 16 << 10;
 
 impl Call {
     /// Whether it may lie in a worker behind others.
     pub(crate) fn may_be_sent_ahead(&self) -> bool {
         let Call { arguments, .. } = self;
-        let length = arguments.json().len() as u64 + arguments.attachments().data_length();
-        matches!(self.sink, Sink::Unary(_)) && length <= LONGEST_KEPT
+        let values: usize = arguments.attachments().items().iter().map(|value| value.data().len()).sum();
+        matches!(self.sink, Sink::Unary(_)) && arguments.json().len() + values <= LONGEST_KEPT
     }
 }
 
@@ -149,6 +151,7 @@ struct WireLine {
     data: Arc<Outbox<pipe::Sender>>,
     control: Arc<Outbox<UnixStream>>,
     inflight: Arc<Inflight>,
+    loans: Arc<Loans>,
     cancelled: mpsc::UnboundedSender<WireId>,
     /// Of the next call. Held while one is written, so that they rise on the wire too.
     next_id: Mutex<WireId>,
@@ -239,9 +242,11 @@ impl Line {
 impl WireLine {
     fn send(&self, line: &Arc<Line>, id: CallId, call: Call) -> Sent {
         let credit = matches!(call.sink, Sink::Stream(_)).then_some(STREAM_WINDOW);
+        // Large values are copied before the line is held.
+        let placed = self.loans.place(call.arguments.attachments());
         let mut next_id = self.next_id.lock().unwrap_or_else(PoisonError::into_inner);
         let wire = *next_id;
-        let frame = match self.frame(wire, &call, credit) {
+        let frame = match self.frame(wire, &call, credit, placed.places()) {
             Ok(frame) => frame,
             Err(error) => {
                 call.sink.fail(error);
@@ -255,6 +260,7 @@ impl WireLine {
         match self.inflight.open(wire, id, call, credit.unwrap_or(0), is_kept) {
             Ok(is_behind) => {
                 *next_id += 1;
+                self.loans.lend(placed);
                 // A closed channel means a dying worker; its burial sees to what is in flight.
                 let _dying = if is_behind { self.data.send_soon(frame) } else { self.data.send(frame) };
                 Sent::Written
@@ -286,7 +292,7 @@ impl WireLine {
         self.control.send(frame).map_err(|_| self.gone())
     }
 
-    fn frame(&self, id: WireId, call: &Call, credit: Option<u32>) -> Result<Encoded> {
+    fn frame(&self, id: WireId, call: &Call, credit: Option<u32>, places: &Places) -> Result<Encoded> {
         if credit.is_some() {
             self.needs(Capability::Streams)?;
         }
@@ -301,7 +307,7 @@ impl WireLine {
             timeout_us: left.map(|left| u64::try_from(left.as_micros()).unwrap_or(u64::MAX)),
             session: call.session.as_deref(),
         };
-        Encoded::call(id, credit, &body, &self.terms)
+        Encoded::call(id, credit, &body, places, &self.terms)
             .map_err(|error| error.unsent().context(format_args!("{}: arguments", call.tool)))
     }
 

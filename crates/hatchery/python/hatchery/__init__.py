@@ -13,6 +13,9 @@ A decorated function stays the plain function it was, so an app's own tests call
 A function `health()` beside the tools (of the class, where the app is restricted to one) says how the worker is: None, True or a dict of
 details is well, False or an exception is not.
 
+Large values travel through shared memory. What comes so is read-only, unless a parameter is `Annotated[numpy.ndarray, Writable]`; what is
+made by `empty` or `buffer` is returned without a copy.
+
 In the thread profile several calls run at once and share the objects of the app, which guard their state themselves. Tools that
 are `@tool(thread_sensitive=True)` run on the main thread, one at a time; a class with `thread_safe = False` is not served so.
 """
@@ -29,6 +32,8 @@ from .errors import (
     Unavailable,
     ValidationError,
 )
+from .forms import Writable
+from .sharing import buffer, empty
 from .tools import tool
 
 __all__ = [
@@ -42,6 +47,9 @@ __all__ = [
     "NotFound",
     "Unavailable",
     "ValidationError",
+    "Writable",
+    "buffer",
     "current_context",
+    "empty",
     "tool",
 ]

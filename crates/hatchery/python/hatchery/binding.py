@@ -8,10 +8,9 @@ from .annotations import hints, plain_function, text_of, written
 from .checkers import ANY, Mismatch, checker, exact_type
 from .context import Context
 from .errors import ValidationError
+from .forms import DEFAULT, form_of
 from .jsonlib import is_plain, write_plain
 from .signature import EMPTY, Formal, parameters
-
-_VIEWS = (memoryview, bytearray)
 
 
 class Parameter:
@@ -48,8 +47,9 @@ class Binding:
         self.takes_any = False
         self.parameters: list[Parameter] = []
         self._read(function)
-        # Whose bytes are wanted as a view of the received buffer.
-        self.views = [p.name for p in self.parameters if any(v in _members(p.annotation) for v in _VIEWS)]
+        # Those whose attachments are not opened as they are everywhere else.
+        forms = {p.name: form_of(p.annotation) for p in self.parameters}
+        self.forms = {name: form for name, form in forms.items() if form != DEFAULT}
         self._plan = [(p.name, p.exact, p.check, p.required) for p in self.parameters]
 
     def bind(self, arguments: dict[str, Any], call: Any) -> dict[str, Any]:

@@ -50,8 +50,10 @@ class Reader:
         self._kept: Optional[int] = None
         self._draining = False
 
-    def agree(self, limits: Limits, agreed: Any) -> None:
-        """Puts in force what HELLO and READY state."""
+    def agree(self, limits: Limits, agreed: Any, opener: Any = None) -> None:
+        """Puts in force what HELLO and READY state. `opener` makes of a table and its data what `Frame.table` is to be: as
+        soon as it is read, as whoever receives an item must release it, also if he makes nothing of it."""
+        self._opener = opener
         self._limits = limits
         self._agreed = agreed
         self._longest_call = limits.max_body if self._channel == DATA else 0
@@ -119,6 +121,8 @@ class Reader:
         body = self._take(header.body)
         table = self._take(header.table) if header.table else None
         data = self._take_writable(header.data) if header.table else b""
+        if header.table and self._opener is not None:
+            table, data = self._opener(table, data), b""
         return Frame(header.kind, header.flags, header.id, header.extra, body, table, data)
 
     def _take(self, length: int):

@@ -14,6 +14,7 @@ import typing
 from typing import Any, Callable, Union, get_args, get_origin
 
 from .annotations import class_hints, text_of
+from .forms import is_tensor_class
 from .marker import redact
 
 Check = Callable[[Any], Any]
@@ -120,6 +121,8 @@ def _compile_class(kind: type, annotation: Any, known: dict) -> Check:
         return _dataclass(kind, known)
     if kind.__module__ == "numpy" and kind.__name__ == "ndarray":
         return _array(arguments)
+    if is_tensor_class(kind):
+        return _tensor
     return _anything
 
 
@@ -391,6 +394,19 @@ def _array(arguments: tuple) -> Check:
             raise Mismatch(f"cannot be an array: {error}") from None
 
     return check
+
+
+def _tensor(value: Any) -> Any:
+    """A tensor as it came, or a JSON list made one."""
+    torch = sys.modules["torch"]
+    if isinstance(value, torch.Tensor):
+        return value
+    if type(value) is not list:
+        raise expected("Tensor", value)
+    try:
+        return torch.tensor(value)
+    except (ValueError, TypeError) as error:
+        raise Mismatch(f"cannot be a tensor: {error}") from None
 
 
 def _is_abstract(dtype: Any) -> bool:

@@ -17,6 +17,7 @@ from . import wire
 from .app import Stopped
 from .channel import Frame, Gone, Reader, Writer, die_of_breach
 from .ledger import Ledger
+from .descriptors import DescriptorReader
 from .port import Port
 from .report import traceback_of
 from .wire import Breach
@@ -31,7 +32,7 @@ WAKE = signal.SIGURG
 class Control:
     """Reads control frames in a thread of its own. `port` is set when the worker is ready to serve."""
 
-    def __init__(self, reader: Reader, writer: Writer, data: Reader, ledger: Optional[Ledger]):
+    def __init__(self, reader: DescriptorReader, writer: Writer, data: Reader, ledger: Optional[Ledger]):
         self.reader = reader
         self.writer = writer
         self.port: Optional[Port] = None
@@ -54,6 +55,8 @@ class Control:
             wire.HOST_ERROR: self._answer,
             wire.TELEMETRY: self._set_telemetry,
             wire.RECALL: self._give_back,
+            wire.SEGMENT: self._introduce,
+            wire.RELEASE: lambda frame: self.port.segments.released(frame.extra, frame.id),
         }
 
     def start(self) -> None:
@@ -177,6 +180,9 @@ class Control:
             self.port.events = self.port.events.changed(self._object(frame))
         except TypeError as error:
             raise Breach(f"body: TELEMETRY: {error}") from None
+
+    def _introduce(self, frame: Frame) -> None:
+        self.port.segments.introduce(frame.id, self._object(frame), self.reader.descriptor())
 
     def _object(self, frame: Frame) -> dict:
         return read_object(frame, self.port.codec.loads)

@@ -88,13 +88,13 @@ class Loop:
         """The parts of the RESULT or END of a call that goes well."""
         if call.cancelled:
             raise_if_cancelled(call)
-        _, flags, id, _, _, table, data = frame
+        _, flags, id, _, _, received, _ = frame
         tool = self._tools.get(request["tool"])
         if tool is None or tool.streaming != flags:
             raise _mismatch(request, tool)
         arguments = request.pop("args")  # Else a call would hold its Context, which holds the call.
-        if table is not None:
-            arguments = self._port.codec.attach(arguments, table, data, tool.binding.views)
+        if received is not None:
+            arguments = self._port.codec.attach(arguments, received, tool.binding.forms)
         arguments = tool.bind(arguments, call)
         if flags:
             return self._frame(END, id, self._stream(call, tool, arguments))
@@ -145,11 +145,9 @@ class Loop:
         body = report(error, call.correlation_id)
         for attempt in (body, {key: value for key, value in body.items() if key != "details"}):
             try:
-                parts = self._port.frame(ERROR, call.id, attempt)
-            except BaseException:  # Converting the details ran code of the app.
+                return self._port.frame(ERROR, call.id, attempt)
+            except BaseException:  # Converting the details ran code of the app, or they are binary, or too long.
                 continue
-            if len(parts) == 1:  # Details that are binary cannot travel in an ERROR.
-                return parts
         limit = LimitExceeded("the error of the call is larger than the host takes")
         return self._port.frame(ERROR, call.id, report(limit, call.correlation_id))
 

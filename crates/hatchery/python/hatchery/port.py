@@ -7,7 +7,7 @@ import sys
 from typing import Any, Optional
 
 from . import wire
-from .attachments import Outgoing
+from .attachments import Outgoing, Parts
 from .calls import Call, Calls, raise_if_cancelled
 from .channel import Frame, Writer, die_of_breach
 from .errors import HatcheryError, HostError, LimitExceeded, Unavailable
@@ -32,6 +32,7 @@ class Port:
         self._dumps = codec.dumps
         self._max_body = limits.max_body
         self.events = Filter()
+        self.segments: Any = None  # The `Segments`, where `segments` is agreed.
         self._questions: dict[int, _Question] = {}
         self._ids = itertools.count(1)
 
@@ -58,18 +59,20 @@ class Port:
         return [_pack(MAGIC, kind, 0, length, id, 0, 0, 0) + body]
 
     def _frame_with_data(self, kind: int, id: int, body: bytes, outgoing: Outgoing) -> list:
+        if kind == wire.ERROR:
+            raise HatcheryError("binary values cannot travel in an error")
         self.require("attachments", "binary values")
         table = outgoing.table()
         lengths = zip(("body", "table", "data"), (len(body), len(table), outgoing.length), self.limits)
         for part, length, most in lengths:
             if length > most:
                 raise _too_large(part, length, most)
-        return [wire.head(kind, id, body, table, outgoing.length), *outgoing.parts]
+        return outgoing.frame(wire.head(kind, id, body, table, outgoing.length))
 
     def chunk(self, call: Call, value: Any) -> list:
         """The parts of a CHUNK; the call's balance is charged for it."""
         parts = self.frame(wire.CHUNK, call.id, value)
-        call.spent += sum(map(len, parts))
+        call.spent += parts.cost if type(parts) is Parts else len(parts[0])
         return parts
 
     def progress(self, call: Call, fraction: Optional[float], message: Optional[str]) -> None:
@@ -141,7 +144,7 @@ class Port:
         try:
             value = self.codec.loads(frame.body)
             if frame.table is not None:
-                value = self.codec.attach(value, frame.table, frame.data)
+                value = self.codec.attach(value, frame.table)
         except Breach as breach:
             die_of_breach(breach)  # At once: the code of the app above would catch it.
         except ValueError as error:

@@ -11,10 +11,12 @@ from math import isfinite, prod
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, Callable, Optional
 
-from .attachments import Item, Outgoing, is_numeric_array, parse_table, resolve
+from .attachments import Outgoing, is_array, is_numeric_array
 from .errors import HatcheryError
+from .forms import DEFAULT, Form
 from .jsonlib import MAX_DEPTH, REFUSALS, SCALARS, Library, write_plain
 from .marker import marker, setting, type_name
+from .received import Find, Item, Received, parse_table, resolve
 from .wire import Breach
 
 _TOLIST_LIMIT = 1_000_000
@@ -30,6 +32,7 @@ class Codec:
         self.dumps = library.dumps
         self.loads = library.loads
         self._on_marker = on_marker
+        self.sharing: Any = None  # The `Segments`, where there are any.
 
     def encode(self, value: Any) -> tuple[bytes, Optional[Outgoing]]:
         """The body and, if there are any, the attachments beside it."""
@@ -39,14 +42,19 @@ class Codec:
             pass  # Converted below, so that an error of that has not this one as its context.
         return self.convert(value)
 
-    def attach(self, value: Any, table, data, views=()) -> Any:
-        """The decoded value with each mark replaced by what it stands for: arrays over the received
-        buffer, and `bytes`, or a view of the buffer for the keys of `value` named in `views`."""
-        mark, items = parse_table(self._loads_table(table), data)
-        for key in views:
-            if type(value.get(key)) is dict and mark in value[key]:
-                value[key] = _item(items, value[key][mark]).view
-        return resolve(value, mark, lambda index: _open(_item(items, index)))
+    def opener(self, find: Optional[Find]) -> Callable[[Any, Any], Received]:
+        """What opens the attachments of frames as they come in. `find` gives the segment of a number, where there are any."""
+        return lambda table, data: parse_table(self._loads_table(table), data, find)
+
+    def attach(self, value: Any, received: Received, forms: Any = None) -> Any:
+        """The decoded value with each mark replaced by what it stands for; below the keys of `value` named in `forms`, as
+        said there. What nothing looks at afterwards is released."""
+        mark, items = received.mark, received.take()
+        if forms:
+            for key, form in forms.items():
+                if key in value:
+                    value[key] = _resolve(value[key], mark, items, form)
+        return _resolve(value, mark, items, DEFAULT)
 
     def _loads_table(self, table) -> Any:
         try:
@@ -56,7 +64,7 @@ class Codec:
 
     def convert(self, value: Any) -> tuple[bytes, Optional[Outgoing]]:
         """`encode`, for a value that `dumps` has refused."""
-        outgoing = Outgoing()
+        outgoing = Outgoing(self.sharing)
         plain = _Normaliser(outgoing, self._on_marker).plain(value, 0)
         try:
             body = self.dumps(plain)
@@ -71,8 +79,8 @@ def _item(items: list[Item], index: Any) -> Item:
     return items[index]
 
 
-def _open(item: Item) -> Any:
-    return item.as_bytes() if item.dtype is None else item.as_array()
+def _resolve(value: Any, mark: str, items: list[Item], form: Form) -> Any:
+    return resolve(value, mark, lambda index: form.open(_item(items, index)))
 
 
 class _Normaliser:
@@ -109,12 +117,29 @@ class _Normaliser:
             return self._outgoing.add_bytes(value)
         if is_numeric_array(value):
             return self._outgoing.add_array(value)
+        attached = _attached(value, self._outgoing)
+        if attached is not None:
+            return attached
         for step in (_builtin, _by_method, _by_structure):
             converted = step(value)
             if converted is not value:
                 return converted
         self._on_marker(value)
         return marker(value)
+
+
+def _attached(value: Any, outgoing: Outgoing) -> Any:
+    """The mark of a value that another library lends: a table of Arrow's, a tensor of DLPack's. None for all else."""
+    kind = type(value)
+    if hasattr(kind, "__arrow_c_stream__") or hasattr(kind, "__arrow_c_array__"):
+        from .arrow import add_table
+
+        return add_table(value, outgoing)
+    if hasattr(kind, "__dlpack__") and not is_array(value):
+        from .tensors import add_tensor
+
+        return add_tensor(value, outgoing)
+    return None
 
 
 def _deeper(depth: int) -> int:

@@ -17,6 +17,7 @@ CALL, RESULT, CHUNK, END, ERROR, CANCEL, CREDIT, PROGRESS = 16, 17, 18, 19, 20, 
 HOST_CALL, HOST_TOOLS, HOST_RESULT, HOST_ERROR = 32, 33, 34, 35
 LOG, EVENT, TELEMETRY = 48, 49, 50
 RECALL, RECALLED = 66, 67
+SEGMENT, RELEASE = 64, 65
 
 NAMES = {
     value: name for name, value in list(globals().items()) if name.isupper() and type(value) is int
@@ -36,6 +37,7 @@ CAPABILITIES = (
     "telemetry_control",
     "health",
     "ahead",
+    "segments",
 )
 
 DATA, CONTROL = "data", "control"
@@ -86,6 +88,8 @@ INCOMING = {
     HOST_ERROR: Rule(CONTROL, needs="host_tools"),
     TELEMETRY: Rule(CONTROL, id=False, needs="telemetry_control"),
     RECALL: Rule(CONTROL, body=False, extra=True, needs="ahead"),
+    SEGMENT: Rule(CONTROL, needs="segments"),
+    RELEASE: Rule(CONTROL, body=False, extra=True, needs="segments"),
 }
 
 

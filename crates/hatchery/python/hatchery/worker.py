@@ -16,12 +16,14 @@ from .capture import Capture
 from .channel import Gone, Reader, Writer, die_of_breach
 from .context import CURRENT
 from .control import Control, read_object
+from .descriptors import DescriptorReader
 from .health import HEALTH
 from .jsonlib import choose
 from .ledger import Ledger
 from .loop import Loop
 from .port import Port
 from .report import traceback_of
+from .sharing import can_share, sharing
 from .values import Codec
 from .wire import CONTROL, DATA, Breach, Limits
 
@@ -64,7 +66,7 @@ class Worker:
         self._data = Reader(data_in, DATA)
         self._writer = Writer(data_out)
         self._control_writer = Writer(control)
-        self._control = Control(Reader(control, CONTROL), self._control_writer, self._data, ledger)
+        self._control = Control(DescriptorReader(control, CONTROL), self._control_writer, self._data, ledger)
         self._profile: Any = None
         self._port: Any = None
         self._capture: Any = None
@@ -82,10 +84,11 @@ class Worker:
             raise Breach(f"state: HELLO must come first, got {wire.NAMES[frame.kind]}")
         hello = read_object(frame, self._codec.loads)
         agreed, limits = _agree(hello, self._own_capabilities()), _limits(hello)
-        for reader in (self._data, self._control.reader):
-            reader.agree(limits, agreed)
         self._profile = _profile(hello)
         self._port = Port(self._writer, self._codec, _calls(self._profile), agreed, limits)
+        segments = sharing(self._port) if "segments" in agreed else None
+        self._data.agree(limits, agreed, self._codec.opener(segments and segments.awaited))
+        self._control.reader.agree(limits, agreed, self._codec.opener(segments and segments.known))
         offered = hello.get("versions")
         if type(offered) is not list:
             raise Breach("body: HELLO must have a list of `versions`")
@@ -165,7 +168,8 @@ class Worker:
             print(traceback_of(error), file=sys.stderr)
 
     def _own_capabilities(self) -> list[str]:
-        return [name for name in wire.CAPABILITIES if name != "ahead" or self._ledger is not None]
+        lacking = {name for name, here in (("ahead", self._ledger is not None), ("segments", can_share())) if not here}
+        return [name for name in wire.CAPABILITIES if name not in lacking]
 
     def _ready(self, app: App) -> dict[str, Any]:
         return {

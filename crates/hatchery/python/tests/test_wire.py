@@ -5,8 +5,9 @@ import os
 import unittest
 
 from hatchery import wire
-from hatchery.attachments import MARK, Outgoing, parse_table
+from hatchery.attachments import MARK, Outgoing
 from hatchery.channel import Gone, Reader, Writer
+from hatchery.received import parse_table
 
 from .host import ROOT
 
@@ -211,8 +212,8 @@ class Attachments(unittest.TestCase):
         outgoing = Outgoing()
         marks = [outgoing.add_bytes(value) for value in (b"abc", b"", bytearray(65), memoryview(b"x"))]
         self.assertEqual(marks, [{MARK: n} for n in range(4)])
-        mark, items = parse_table(json.loads(outgoing.table()), b"".join(outgoing.parts))
-        self.assertEqual((mark, [item.as_bytes() for item in items]), (MARK, [b"abc", b"", bytes(65), b"x"]))
+        received = parse_table(json.loads(outgoing.table()), b"".join(outgoing.parts))
+        self.assertEqual((received.mark, [item.as_bytes() for item in received.items]), (MARK, [b"abc", b"", bytes(65), b"x"]))
         self.assertEqual([entry["offset"] for entry in outgoing.items], [0, 64, 64, 192])
 
     def test_a_view_that_is_not_contiguous_is_sent_in_its_order(self):

@@ -16,8 +16,10 @@ use crate::pool::{
 use crate::process::{Containment, OnEscape, ResourceLimits};
 use crate::worker::Heartbeat;
 
+mod arena;
 mod faults;
 
+pub use arena::ArenaConfig;
 pub use faults::{BreakerConfig, CrashBarrierConfig, HealthGateConfig, RetryConfig};
 
 /// One of `[[pools]]`. What nobody says is `None`, and stays what it is.
@@ -66,6 +68,8 @@ pub struct PoolConfig {
     pub health_gate: Option<HealthGateConfig>,
     /// Keeps calls from what has crashed. `None`: off.
     pub crash_barrier: Option<CrashBarrierConfig>,
+    /// The memory that is shared with its workers.
+    pub arena: ArenaConfig,
     /// How many threads libraries may start.
     pub thread_limits: ThreadLimitsConfig,
     /// Whether workers tell of what does not belong into threads.
@@ -288,6 +292,7 @@ impl PoolConfig {
             breaker: BreakerConfig::of(said),
             health_gate: HealthGateConfig::of(said),
             crash_barrier: CrashBarrierConfig::of(said),
+            arena: ArenaConfig::of(said),
             thread_limits: thread_limits(said),
             thread_safety_checks: said.flag("thread_safety_checks"),
             containment: said.word("containment"),

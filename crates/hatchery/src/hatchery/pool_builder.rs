@@ -14,6 +14,7 @@ use crate::call::Affinity;
 use crate::config::PoolConfig;
 use crate::error::{Error, Result};
 use crate::fault::{BreakerPolicy, CrashBarrier, HealthPolicy, RetryPolicy};
+use crate::memory::ArenaSettings;
 use crate::pool::{
     self, Capacity, Concurrency, HealthCheck, OnTimeout, Recycle, Restarts, StartBatches, StopGraces, Timeouts,
 };
@@ -70,6 +71,7 @@ impl PoolBuilder {
         own.health = pool.health.over(own.health);
         own.batches = pool.start.over(own.batches);
         own.restarts = pool.restarts.over(own.restarts);
+        own.arena = pool.arena.over(own.arena);
         own.worker.thread_limits.extend(pool.thread_limits.said());
         own.worker.thread_safety_checks = pool.thread_safety_checks.unwrap_or(own.worker.thread_safety_checks);
         let faults = &mut own.faults;
@@ -171,6 +173,24 @@ impl PoolBuilder {
     #[must_use]
     pub fn recycle(mut self, recycle: Recycle) -> PoolBuilder {
         self.config.recycle = recycle;
+        self
+    }
+
+    /// The memory that is shared with its workers, through which large values go without being copied; `None`: they go through
+    /// pipes. Default: [`ArenaSettings::default`].
+    ///
+    /// ```no_run
+    /// # async fn example() -> hatchery::Result<()> {
+    /// use hatchery::{ArenaSettings, Hatchery, PythonApp};
+    ///
+    /// // Its pictures are large, and there are many of them.
+    /// let arena = ArenaSettings { limit: 8 << 30, ..ArenaSettings::default() };
+    /// let pool = Hatchery::builder().pool("default", PythonApp::file("app.py")).workers(4).arena(arena);
+    /// # pool.start().await?; Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn arena(mut self, settings: impl Into<Option<ArenaSettings>>) -> PoolBuilder {
+        self.config.arena = settings.into();
         self
     }
 

@@ -180,6 +180,7 @@ impl Seat {
             config: self.shared.config.worker.clone(),
             emitter: self.hiring.emitter.clone(),
             host_tools: Arc::clone(&self.hiring.host_tools),
+            arena: self.shared.arena.clone(),
             owner: Arc::clone(&self.shared) as Arc<dyn worker::Owner>,
         })
     }

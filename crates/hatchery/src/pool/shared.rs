@@ -18,9 +18,10 @@ use crate::app::App;
 use crate::call::{Affinity, CallOptions, Deadline, Stage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CallId, LifeId, WorkerId};
+use crate::memory::{Arena, Buffer};
 use crate::process::Terminator;
 use crate::session::Sessions;
-use crate::telemetry::{Emitter, Event, PoolEvent, RecycleReason, ServiceEvent};
+use crate::telemetry::{Emitter, Event, PoolEvent, RecycleReason, ServiceEvent, SharedEvent};
 use crate::tool::{ToolSpec, near_match};
 use crate::value::Payload;
 use crate::worker::{Call, Line, Owner, Sent, Sink};
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(super) emitter: Emitter,
     pub(super) sessions: Sessions,
+    /// `None`: no memory is shared with its workers.
+    pub(super) arena: Option<Arc<Arena>>,
     roster: Mutex<Roster<Call, Arc<Line>>>,
     /// Of the newest worker.
     tools: RwLock<Arc<Tools>>,
@@ -137,6 +140,7 @@ impl Shared {
             app,
             emitter,
             sessions,
+            arena: config.arena().map(|settings| Arc::new(Arena::new(settings))),
             roster: Mutex::new(Roster::new(roster)),
             tools: RwLock::default(),
             terminators: Mutex::default(),
@@ -147,6 +151,17 @@ impl Shared {
             drained: Notify::new(),
             config,
         }
+    }
+
+    /// Memory for a value: shared if there is any.
+    pub(super) fn buffer(&self, length: usize) -> Buffer {
+        let Some(arena) = &self.arena else { return Arena::own_buffer(length) };
+        arena.buffer(length).unwrap_or_else(|reason| {
+            arena.count_fell_back();
+            let event = SharedEvent::FellBack { worker: None, bytes: length as u64, reason: reason.to_string() };
+            self.emitter.emit(Event::Shared(event));
+            Arena::own_buffer(length)
+        })
     }
 
     /// Takes a call in, unless it is known to be wrong before a worker sees it.

@@ -11,6 +11,7 @@ use super::Shared;
 use super::roster::Occupant;
 use super::settings::Recycle;
 use crate::id::{LifeId, WorkerId};
+use crate::memory::ArenaStatus;
 use crate::process;
 use crate::telemetry::RecycleReason;
 use crate::worker::Line;
@@ -32,6 +33,9 @@ pub struct PoolStatus {
     pub queued: usize,
     /// Calls that workers have.
     pub running: usize,
+    /// The memory that it shares with its workers. In JSON only where it shares any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arena: Option<ArenaStatus>,
 }
 
 /// What has become of the calls of a pool, or of all pools, since the start; and how its workers fare now.
@@ -133,7 +137,8 @@ impl Shared {
             (roster.ready_workers().count(), roster.queued(), roster.running(), roster.is_draining())
         };
         let state = if is_draining { "draining" } else { self.standing.word() };
-        PoolStatus { pool: self.name.to_string(), state, workers: wanted, ready, queued, running }
+        let arena = self.arena.as_ref().map(|arena| arena.status());
+        PoolStatus { pool: self.name.to_string(), state, workers: wanted, ready, queued, running, arena }
     }
 
     pub(super) fn stats(&self) -> PoolStats {

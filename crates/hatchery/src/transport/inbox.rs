@@ -9,6 +9,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 
+use crate::value::Shelf;
 use crate::wire::{Decoder, Frame, FrameError};
 
 /// A non-blocking descriptor that can be read.
@@ -77,6 +78,11 @@ pub(crate) enum Received {
 impl<R: Readable> Inbox<R> {
     pub(crate) fn new(reader: R, decoder: Decoder) -> Inbox<R> {
         Inbox { reader, decoder, left: None }
+    }
+
+    /// Where frames find what they say lies in shared memory.
+    pub(crate) fn look_up_in(&mut self, shelf: Arc<dyn Shelf>) {
+        self.decoder.look_up_in(shelf);
     }
 
     /// The next frame, or `None` at the end of file. Cancel safe: what was read stays in the decoder.

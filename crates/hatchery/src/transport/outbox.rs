@@ -1,12 +1,16 @@
 //! Writing. A frame leaves in the thread that sends it, in one system call, unless the channel is full; what did not
-//! fit waits in order for the flushing task.
+//! fit waits in order for the flushing task. A descriptor goes with the first byte of its frame.
 
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Buf, Bytes};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::sync::Notify;
@@ -20,6 +24,8 @@ const PIECES: usize = 64;
 pub(crate) trait Writable {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
     fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// With a descriptor, which has left if a single byte has.
+    fn try_write_with(&self, pieces: &[IoSlice<'_>], descriptor: BorrowedFd<'_>) -> io::Result<usize>;
     fn writable(&self) -> impl Future<Output = io::Result<()>> + Send;
 }
 
@@ -29,6 +35,9 @@ impl Writable for pipe::Sender {
     }
     fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         pipe::Sender::try_write_vectored(self, pieces)
+    }
+    fn try_write_with(&self, _pieces: &[IoSlice<'_>], _descriptor: BorrowedFd<'_>) -> io::Result<usize> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "a pipe carries no descriptors"))
     }
     async fn writable(&self) -> io::Result<()> {
         pipe::Sender::writable(self).await
@@ -41,6 +50,15 @@ impl Writable for UnixStream {
     }
     fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         UnixStream::try_write_vectored(self, pieces)
+    }
+    fn try_write_with(&self, pieces: &[IoSlice<'_>], descriptor: BorrowedFd<'_>) -> io::Result<usize> {
+        let descriptors = [descriptor];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut attached = SendAncillaryBuffer::new(&mut space);
+        if !attached.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+            return Err(io::Error::other("no space to attach a descriptor"));
+        }
+        self.try_io(Interest::WRITABLE, || Ok(sendmsg(self, pieces, &mut attached, SendFlags::NOSIGNAL)?))
     }
     async fn writable(&self) -> io::Result<()> {
         UnixStream::writable(self).await
@@ -58,10 +76,22 @@ enum State<W> {
     /// `is_last`: takes no more, and closes once the backlog has left.
     Open {
         writer: Arc<W>,
-        backlog: VecDeque<Bytes>,
+        backlog: VecDeque<Piece>,
         is_last: bool,
     },
     Closed,
+}
+
+/// What is still to be written, and the descriptor that leaves with its first byte.
+struct Piece {
+    bytes: Bytes,
+    descriptor: Option<Arc<OwnedFd>>,
+}
+
+impl From<Bytes> for Piece {
+    fn from(bytes: Bytes) -> Piece {
+        Piece { bytes, descriptor: None }
+    }
 }
 
 /// The channel is closed, by us or because nobody reads it any more.
@@ -80,13 +110,13 @@ impl<W: Writable> Outbox<W> {
         let State::Open { writer, backlog, is_last: false } = &mut *state else { return Err(Closed) };
         let was_flushed = backlog.is_empty();
         // Nearly every frame is one piece that fits, and is kept nowhere. An error is found again by the next write.
-        let is_alone = was_flushed && frame.data.is_empty();
+        let is_alone = was_flushed && frame.data.is_empty() && frame.descriptor.is_none();
         let written = if is_alone { writer.try_write(&frame.head).unwrap_or(0) } else { 0 };
         if is_alone && written == frame.head.len() {
             return Ok(());
         }
-        backlog.push_back(Bytes::from(frame.head).slice(written..));
-        backlog.extend(frame.data);
+        backlog.push_back(Piece { bytes: Bytes::from(frame.head).slice(written..), descriptor: frame.descriptor });
+        backlog.extend(frame.data.into_iter().map(Piece::from));
         if was_flushed {
             match write_some(&**writer, backlog) {
                 Ok(()) if backlog.is_empty() => {}
@@ -105,8 +135,8 @@ impl<W: Writable> Outbox<W> {
         let mut state = self.lock();
         let State::Open { backlog, is_last: false, .. } = &mut *state else { return Err(Closed) };
         let is_first = backlog.is_empty();
-        backlog.push_back(frame.head.into());
-        backlog.extend(frame.data);
+        backlog.push_back(Piece { bytes: frame.head.into(), descriptor: frame.descriptor });
+        backlog.extend(frame.data.into_iter().map(Piece::from));
         if is_first {
             self.more.notify_one();
         }
@@ -185,15 +215,20 @@ impl<W: Writable> Outbox<W> {
 }
 
 /// Writes until the backlog is empty or the channel is full.
-fn write_some(writer: &impl Writable, backlog: &mut VecDeque<Bytes>) -> io::Result<()> {
-    while !backlog.is_empty() {
-        let mut pieces = [IoSlice::new(&[]); PIECES];
-        let mut n = 0;
-        for piece in backlog.iter().take(PIECES) {
-            pieces[n] = IoSlice::new(piece);
+fn write_some(writer: &impl Writable, backlog: &mut VecDeque<Piece>) -> io::Result<()> {
+    while let Some(first) = backlog.front() {
+        let mut pieces = [IoSlice::new(&first.bytes); PIECES];
+        let mut n = 1;
+        // A descriptor begins a write of its own.
+        for piece in backlog.iter().take(PIECES).skip(1).take_while(|piece| piece.descriptor.is_none()) {
+            pieces[n] = IoSlice::new(&piece.bytes);
             n += 1;
         }
-        match writer.try_write_vectored(&pieces[..n]) {
+        let written = match &first.descriptor {
+            None => writer.try_write_vectored(&pieces[..n]),
+            Some(descriptor) => writer.try_write_with(&pieces[..n], descriptor.as_fd()),
+        };
+        match written {
             Ok(written) => advance(backlog, written),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -203,13 +238,18 @@ fn write_some(writer: &impl Writable, backlog: &mut VecDeque<Bytes>) -> io::Resu
     Ok(())
 }
 
-fn advance(backlog: &mut VecDeque<Bytes>, mut written: usize) {
+fn advance(backlog: &mut VecDeque<Piece>, mut written: usize) {
+    if written > 0
+        && let Some(first) = backlog.front_mut()
+    {
+        first.descriptor = None;
+    }
     while let Some(first) = backlog.front_mut() {
-        if written < first.len() {
-            first.advance(written);
+        if written < first.bytes.len() {
+            first.bytes.advance(written);
             return;
         }
-        written -= first.len();
+        written -= first.bytes.len();
         backlog.pop_front();
     }
 }
@@ -226,7 +266,8 @@ mod tests {
     }
 
     fn frame(byte: u8, length: usize) -> Encoded {
-        Encoded { head: vec![byte; 10], data: vec![Bytes::from(vec![byte; length]), Bytes::new()] }
+        let data = vec![Bytes::from(vec![byte; length]), Bytes::new()];
+        Encoded { head: vec![byte; 10], data, descriptor: None }
     }
 
     #[tokio::test]

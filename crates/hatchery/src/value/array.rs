@@ -1,8 +1,11 @@
 //! Binary values with a name in Rust: [`Array`] and [`Binary`]. How they travel is in `attachment` and `json`.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::Buffer;
 
 /// An n-dimensional array of numbers: C order, little-endian, cheap to clone.
 ///
@@ -59,15 +62,40 @@ impl Array {
         Array::new(E::DTYPE, shape.to_vec(), data.into())
     }
 
-    /// The items, in C order.
+    /// An array over a buffer that was filled, without a copy. `dtype` as in [`Array::new`].
+    ///
+    /// # Errors
+    /// `validation`, if `dtype` has no fixed size or the shape does not make up the length of the buffer.
+    pub fn from_buffer(dtype: impl Into<String>, shape: Vec<usize>, buffer: Buffer) -> Result<Array> {
+        Array::new(dtype, shape, buffer.freeze())
+    }
+
+    /// The items, in C order: where they are, if that is where such numbers may lie, as in shared memory; else a copy.
+    ///
+    /// # Errors
+    /// `validation`, if the array holds items of another type. Nothing is converted.
+    pub fn numbers<E: Number>(&self) -> Result<Cow<'_, [E]>> {
+        self.check_holds::<E>()?;
+        match bytemuck::try_cast_slice(&self.data) {
+            Ok(items) if IS_LITTLE_ENDIAN => Ok(Cow::Borrowed(items)),
+            _ => Ok(Cow::Owned(E::read(&self.data))),
+        }
+    }
+
+    /// The items, in C order, copied.
     ///
     /// # Errors
     /// `validation`, if the array holds items of another type. Nothing is converted.
     pub fn to_vec<E: Element>(&self) -> Result<Vec<E>> {
-        if self.dtype != E::DTYPE {
-            return Err(invalid(format!("the array holds `{}`, not `{}`", self.dtype, E::DTYPE)));
-        }
+        self.check_holds::<E>()?;
         Ok(E::read(&self.data))
+    }
+
+    fn check_holds<E: Element>(&self) -> Result<()> {
+        if self.dtype == E::DTYPE {
+            return Ok(());
+        }
+        Err(invalid(format!("the array holds `{}`, not `{}`", self.dtype, E::DTYPE)))
     }
 
     /// NumPy's type string, like `<f4`.
@@ -83,6 +111,18 @@ impl Array {
     /// The bytes, in C order.
     pub fn data(&self) -> &Bytes {
         &self.data
+    }
+}
+
+impl Buffer {
+    /// The bytes as numbers, to be filled in C order, before [`Array::from_buffer`].
+    ///
+    /// # Errors
+    /// `validation`, if the length is no multiple of a number's; on a machine that is not little-endian, as arrays are.
+    pub fn numbers_mut<E: Number>(&mut self) -> Result<&mut [E]> {
+        let length = self.len();
+        let numbers = bytemuck::try_cast_slice_mut(self).ok().filter(|_| IS_LITTLE_ENDIAN);
+        numbers.ok_or_else(|| invalid(format!("{length} bytes are no numbers of type {}", E::DTYPE)))
     }
 }
 
@@ -102,8 +142,11 @@ fn invalid(message: String) -> Error {
     Error::new(ErrorKind::Validation, message)
 }
 
+/// Whether numbers lie in memory as they lie in an array.
+const IS_LITTLE_ENDIAN: bool = cfg!(target_endian = "little");
+
 /// Bytes of one item of a NumPy type string, if it is of a kind whose items are plain bytes (objects are not).
-fn item_size(dtype: &str) -> Option<usize> {
+pub(super) fn item_size(dtype: &str) -> Option<usize> {
     let mut letters = dtype.chars();
     let (order, kind) = (letters.next()?, letters.next()?);
     let digits = match letters.as_str() {
@@ -127,6 +170,9 @@ fn byte_length(shape: &[usize], item: usize) -> Option<usize> {
 /// A Rust type that an [`Array`] can be made of and read as. Sealed: the numbers and `bool`.
 pub trait Element: sealed::Codec {}
 
+/// An [`Element`] that any bytes are one of: all but `bool`.
+pub trait Number: Element + bytemuck::Pod + Send + Sync {}
+
 mod sealed {
     /// How items lie in memory, without `unsafe`: the compiler turns these loops into copies.
     pub trait Codec: Copy {
@@ -139,6 +185,7 @@ mod sealed {
 macro_rules! elements {
     ($($number:ty, $dtype:literal;)*) => {$(
         impl Element for $number {}
+        impl Number for $number {}
         impl sealed::Codec for $number {
             const DTYPE: &'static str = $dtype;
             fn write(items: &[$number], out: &mut Vec<u8>) {
@@ -178,6 +225,24 @@ mod tests {
         let array = Array::from_slice(&[2], &[1i32, -2]).unwrap();
         assert_eq!(array.data().as_ref(), [1, 0, 0, 0, 0xfe, 0xff, 0xff, 0xff]);
         assert_eq!(array.to_vec::<i32>().unwrap(), [1, -2]);
+    }
+
+    #[test]
+    fn numbers_are_read_and_written_where_they_are() {
+        let arena = crate::memory::Arena::new(crate::memory::ArenaSettings { limit: 1 << 20, ..Default::default() });
+        for mut buffer in [arena.buffer(16).unwrap(), crate::memory::Arena::own_buffer(16)] {
+            let place = buffer.as_ptr();
+            buffer.numbers_mut::<f32>().unwrap().copy_from_slice(&[1.0, 2.0, 3.0, 4.0]);
+            assert!(buffer.numbers_mut::<f64>().is_ok());
+            let array = Array::from_buffer("<f4", vec![2, 2], buffer).unwrap();
+            assert_eq!((array.data().as_ptr(), array.to_vec::<f32>().unwrap()), (place, vec![1.0, 2.0, 3.0, 4.0]));
+            assert!(matches!(array.numbers::<f32>().unwrap(), Cow::Borrowed([1.0, 2.0, 3.0, 4.0])));
+            let odd = Array::new("<f4", vec![1], Bytes::from_owner([0u8; 9]).slice(1..5)).unwrap();
+            assert_eq!(odd.numbers::<f32>().unwrap()[..], [0.0]);
+            assert!(array.numbers::<i32>().is_err());
+        }
+        assert!(arena.buffer(15).unwrap().numbers_mut::<f32>().is_err());
+        assert_eq!(arena.status().slots, 0);
     }
 
     #[test]

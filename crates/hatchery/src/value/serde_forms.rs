@@ -10,11 +10,14 @@ use std::thread::LocalKey;
 use base64::Engine;
 use bytes::Bytes;
 use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
-use serde::ser::SerializeMap;
+use serde::ser::{Error as _, SerializeMap};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::id::WorkerId;
 use crate::value::array::{Array, Binary};
-use crate::value::attachment::{Attachment, Attachments, own_mark};
+use crate::value::arrow::ArrowStream;
+use crate::value::attachment::{Attachment, Attachments, DeviceArray, own_mark};
+use crate::value::handle::Handle;
 
 pub(super) const BYTES: &str = "$bytes";
 pub(super) const ARRAY: &str = "$array";
@@ -73,19 +76,32 @@ fn single<S: Serializer>(serializer: S, key: &str, value: &impl Serialize) -> Re
 
 impl Serialize for Binary {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match collect(|| Attachment::Bytes(self.0.clone())) {
-            Some(index) => single(serializer, own_mark(), &index),
-            None => JsonForm(&Attachment::Bytes(self.0.clone())).serialize(serializer),
-        }
+        reference_or_form(&Attachment::Bytes(self.0.clone()), serializer)
     }
 }
 
 impl Serialize for Array {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match collect(|| Attachment::Array(self.clone())) {
-            Some(index) => single(serializer, own_mark(), &index),
-            None => JsonForm(&Attachment::Array(self.clone())).serialize(serializer),
-        }
+        reference_or_form(&Attachment::Array(self.clone()), serializer)
+    }
+}
+
+impl Serialize for ArrowStream {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        reference_or_form(&Attachment::Arrow(self.0.clone()), serializer)
+    }
+}
+
+impl Serialize for Handle {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        reference_or_form(self.item(), serializer)
+    }
+}
+
+fn reference_or_form<S: Serializer>(item: &Attachment, serializer: S) -> Result<S::Ok, S::Error> {
+    match collect(|| item.clone()) {
+        Some(index) => single(serializer, own_mark(), &index),
+        None => JsonForm(item).serialize(serializer),
     }
 }
 
@@ -95,7 +111,8 @@ pub(super) struct JsonForm<'a>(pub(super) &'a Attachment);
 impl Serialize for JsonForm<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
-            Attachment::Bytes(data) => single(serializer, BYTES, &to_base64(data)),
+            Attachment::Bytes(data) | Attachment::Arrow(data) => single(serializer, BYTES, &to_base64(data)),
+            Attachment::Device(array) => Err(S::Error::custom(on_device(array))),
             Attachment::Array(array) => single(serializer, ARRAY, &ArrayForm::of(array)),
         }
     }
@@ -103,23 +120,51 @@ impl Serialize for JsonForm<'_> {
 
 impl<'de> Deserialize<'de> for Binary {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Binary, D::Error> {
-        match read(deserializer, "bytes")? {
+        match read(deserializer, "bytes")?.item {
             Attachment::Bytes(data) => Ok(Binary(data)),
+            // Whoever has no use for Arrow can still pass the stream on.
+            Attachment::Arrow(data) => Ok(Binary(data)),
             Attachment::Array(_) => Err(D::Error::custom("expected bytes, found an array")),
+            Attachment::Device(array) => Err(D::Error::custom(on_device(&array))),
         }
     }
 }
 
 impl<'de> Deserialize<'de> for Array {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Array, D::Error> {
-        match read(deserializer, "an array")? {
+        match read(deserializer, "an array")?.item {
             Attachment::Array(array) => Ok(array),
             Attachment::Bytes(_) => Err(D::Error::custom("expected an array, found bytes")),
+            Attachment::Arrow(_) => Err(D::Error::custom("expected an array, found an Arrow stream")),
+            Attachment::Device(array) => Err(D::Error::custom(on_device(&array))),
         }
     }
 }
 
-fn read<'de, D: Deserializer<'de>>(deserializer: D, wanted: &'static str) -> Result<Attachment, D::Error> {
+impl<'de> Deserialize<'de> for ArrowStream {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ArrowStream, D::Error> {
+        match read(deserializer, "an Arrow stream")?.item {
+            Attachment::Arrow(data) | Attachment::Bytes(data) => Ok(ArrowStream(data)),
+            Attachment::Array(_) => Err(D::Error::custom("expected an Arrow stream, found an array")),
+            Attachment::Device(array) => Err(D::Error::custom(on_device(&array))),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Handle {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Handle, D::Error> {
+        let Found { item, origin } = read(deserializer, "a binary value")?;
+        Ok(Handle::received(item, origin))
+    }
+}
+
+/// A binary value, the worker that sent it, and whether that was by reference.
+struct Found {
+    item: Attachment,
+    origin: Option<(WorkerId, bool)>,
+}
+
+fn read<'de, D: Deserializer<'de>>(deserializer: D, wanted: &'static str) -> Result<Found, D::Error> {
     deserializer.deserialize_map(Forms { wanted, lifetime: PhantomData })
 }
 
@@ -130,24 +175,29 @@ struct Forms<'de> {
 }
 
 impl<'de> Visitor<'de> for Forms<'de> {
-    type Value = Attachment;
+    type Value = Found;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.wanted)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Attachment, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found, A::Error> {
+        let mut origin = None;
         let Some(key) = map.next_key::<String>()? else { return Err(A::Error::invalid_length(0, &self)) };
         let item = match key.as_str() {
             BYTES => map.next_value::<BytesForm>()?.0.map(Attachment::Bytes).map_err(A::Error::custom)?,
             ARRAY => map.next_value::<ArrayForm<'_>>()?.array().map(Attachment::Array).map_err(A::Error::custom)?,
             key => SOURCE.with_borrow(|source| match source {
-                Some(source) if source.mark() == key => referred(source, map.next_value()?),
+                Some(source) if source.mark() == key => {
+                    let index = map.next_value()?;
+                    origin = source.origin().and_then(|origin| origin.of(index));
+                    referred(source, index)
+                }
                 _ => Err(A::Error::custom(format!("expected {}, found an object with the key {key:?}", self.wanted))),
             })?,
         };
         match map.next_key::<IgnoredAny>()? {
-            None => Ok(item),
+            None => Ok(Found { item, origin }),
             Some(_) => {
                 Err(A::Error::custom(format!("expected {}, found an object with more than one key", self.wanted)))
             }
@@ -189,6 +239,10 @@ impl ArrayForm<'_> {
         let data = from_base64(&self.base64)?;
         Array::new(self.dtype, self.shape.into_owned(), data).map_err(|error| error.to_string())
     }
+}
+
+fn on_device(array: &DeviceArray) -> String {
+    format!("the array is on {}: only a `Handle` can name it", array.device)
 }
 
 fn to_base64(data: &[u8]) -> String {

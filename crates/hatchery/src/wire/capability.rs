@@ -18,10 +18,11 @@ pub(crate) enum Capability {
     TelemetryControl,
     Health,
     Ahead,
+    Segments,
 }
 
 impl Capability {
-    const ALL: [Capability; 10] = [
+    const ALL: [Capability; 11] = [
         Capability::Streams,
         Capability::Cancel,
         Capability::Attachments,
@@ -32,6 +33,7 @@ impl Capability {
         Capability::TelemetryControl,
         Capability::Health,
         Capability::Ahead,
+        Capability::Segments,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -46,6 +48,7 @@ impl Capability {
             Capability::TelemetryControl => "telemetry_control",
             Capability::Health => "health",
             Capability::Ahead => "ahead",
+            Capability::Segments => "segments",
         }
     }
 }
@@ -68,6 +71,12 @@ impl Capabilities {
 
     pub(crate) fn insert(&mut self, capability: Capability) {
         self.0 |= 1 << capability as u8;
+    }
+
+    /// Without this one.
+    #[must_use]
+    pub(crate) fn without(self, capability: Capability) -> Capabilities {
+        Capabilities(self.0 & !(1 << capability as u8))
     }
 
     pub(crate) fn contains(self, capability: Capability) -> bool {

@@ -1,10 +1,13 @@
 //! Frames to bytes and bytes to frames.
 
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
 use bytes::buf::Limit;
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Deserialize;
 
-use crate::value::Attachments;
+use crate::value::{Attachments, Laid, Shelf};
 use crate::wire::header::{FrameError, HEADER_LENGTH, Header, check_magic};
 use crate::wire::{BodyRule, Channel, Kind, Side, Terms};
 
@@ -27,7 +30,7 @@ pub(crate) struct Frame {
     pub(crate) extra: u32,
     pub(crate) body: Bytes,
     pub(crate) attachments: Attachments,
-    /// All bytes of the frame on the wire; what a CHUNK costs.
+    /// All bytes of the frame on the wire, and those in shared memory that it speaks of; what a CHUNK costs.
     pub(crate) cost: u64,
 }
 
@@ -54,19 +57,26 @@ pub(crate) struct Decoder {
     buffer: BytesMut,
     /// The checked header of the frame that stands at the front of the buffer, as soon as it is there.
     header: Option<Header>,
+    /// Where items in shared memory are looked up.
+    shelf: Option<Arc<dyn Shelf>>,
 }
 
 impl Decoder {
     /// The host's end of a channel. `terms` are the host's limits and what it offered or, once that is known, what was
     /// agreed.
     pub(crate) fn new(channel: Channel, terms: Terms) -> Decoder {
-        Decoder { receiver: Side::Host, channel, terms, buffer: BytesMut::new(), header: None }
+        Decoder { receiver: Side::Host, channel, terms, buffer: BytesMut::new(), header: None, shelf: None }
     }
 
     /// The worker's end of a channel.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn at_worker(channel: Channel, terms: Terms) -> Decoder {
         Decoder { receiver: Side::Worker, ..Decoder::new(channel, terms) }
+    }
+
+    /// From now on, items in shared memory are looked up here.
+    pub(crate) fn look_up_in(&mut self, shelf: Arc<dyn Shelf>) {
+        self.shelf = Some(shelf);
     }
 
     /// From now on, these terms hold. The host has no use for it: what is read may have been written before READY was,
@@ -107,7 +117,7 @@ impl Decoder {
         let Some(header) = self.header()? else { return Ok(None) };
         let Some(bytes) = self.take(header.frame_length()) else { return Ok(None) };
         self.header = None;
-        split(&header, bytes).map(Some)
+        split(&header, bytes, self.shelf.as_deref()).map(Some)
     }
 
     /// The header at the front of the buffer, checked as soon as its bytes are here.
@@ -138,16 +148,17 @@ impl Decoder {
 }
 
 /// Cuts a whole frame into its sections.
-fn split(header: &Header, mut bytes: Bytes) -> Result<Frame, FrameError> {
+fn split(header: &Header, mut bytes: Bytes, shelf: Option<&dyn Shelf>) -> Result<Frame, FrameError> {
     let _header = bytes.split_to(HEADER_LENGTH);
     let body = bytes.split_to(header.body as usize);
     let table = bytes.split_to(header.table as usize);
     let attachments = if table.is_empty() {
         Attachments::default()
     } else {
-        Attachments::read(&table, &bytes).map_err(|problem| FrameError::Table { kind: header.kind, problem })?
+        Attachments::read(&table, &bytes, shelf).map_err(|problem| FrameError::Table { kind: header.kind, problem })?
     };
     check_object(header.kind, &body)?;
+    let cost = header.frame_length().saturating_add(attachments.shared_bytes());
     Ok(Frame {
         kind: header.kind,
         stream: header.is_stream(),
@@ -155,7 +166,7 @@ fn split(header: &Header, mut bytes: Bytes) -> Result<Frame, FrameError> {
         extra: header.extra,
         body,
         attachments,
-        cost: header.frame_length(),
+        cost,
     })
 }
 
@@ -190,12 +201,21 @@ impl Head {
 }
 
 /// A frame ready to be written: `head`, then each of `data`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Encoded {
     /// Header, body and table, and a small data section.
     pub(crate) head: Vec<u8>,
     /// A large data section, in parts that share the sender's memory. Empty for nearly every frame.
     pub(crate) data: Vec<Bytes>,
+    /// A descriptor that travels with the frame's first byte. On control only.
+    pub(crate) descriptor: Option<Arc<OwnedFd>>,
+}
+
+impl Encoded {
+    /// Whether it is a frame of this kind.
+    pub(crate) fn is_of(&self, kind: Kind) -> bool {
+        self.head.get(2) == Some(&(kind as u8))
+    }
 }
 
 /// Makes a frame whose body is appended by `write_body`. `terms` are the receiver's limits and what was agreed.
@@ -204,7 +224,7 @@ pub(crate) struct Encoded {
 /// Whatever the receiver would refuse is refused here, before anything is written.
 pub(crate) fn encode(
     head: Head,
-    attachments: &Attachments,
+    laid: &Laid<'_>,
     terms: &Terms,
     write_body: impl FnOnce(&mut Vec<u8>) -> Result<(), serde_json::Error>,
 ) -> Result<Encoded, FrameError> {
@@ -214,7 +234,7 @@ pub(crate) fn encode(
     out.resize(HEADER_LENGTH, 0);
     write_body(&mut out).map_err(wrong)?;
     let body = out.len() - HEADER_LENGTH;
-    attachments.write_table(&mut out).map_err(wrong)?;
+    laid.write_table(&mut out).map_err(wrong)?;
     let header = Header {
         kind: head.kind,
         flags: Header::stream_flag(head.stream),
@@ -222,11 +242,11 @@ pub(crate) fn encode(
         extra: head.extra,
         body: section(head.kind, "body", body)?,
         table: section(head.kind, "attachment table", out.len() - HEADER_LENGTH - body)?,
-        data: attachments.data_length(),
+        data: laid.data_length(),
     };
     header.check(terms)?;
     out[..HEADER_LENGTH].copy_from_slice(&header.write());
-    Ok(with_data(out, attachments, header.data))
+    Ok(with_data(out, laid, header.data))
 }
 
 /// A section's length as the header holds it.
@@ -235,14 +255,14 @@ fn section(kind: Kind, what: &'static str, length: usize) -> Result<u32, FrameEr
     u32::try_from(length).map_err(|_| FrameError::Limit { kind, what, found: length as u64, limit })
 }
 
-fn with_data(mut head: Vec<u8>, attachments: &Attachments, length: u64) -> Encoded {
-    if attachments.is_empty() {
-        return Encoded { head, data: Vec::new() };
+fn with_data(mut head: Vec<u8>, laid: &Laid<'_>, length: u64) -> Encoded {
+    if length == 0 {
+        return Encoded { head, ..Encoded::default() };
     }
-    let data = attachments.data();
+    let data = laid.data();
     if length > INLINE {
-        return Encoded { head, data };
+        return Encoded { head, data, descriptor: None };
     }
     data.iter().for_each(|part| head.extend_from_slice(part));
-    Encoded { head, data: Vec::new() }
+    Encoded { head, ..Encoded::default() }
 }

@@ -68,10 +68,12 @@ impl Header {
             Channel::Data => rules.on_data,
             Channel::Control => rules.on_control,
         };
-        if rules.sender == receiver {
+        // RELEASE, which both send, comes to the host on data and to the worker on control.
+        let is_release_astray = rules.sender.is_none() && (receiver == Side::Host) != (channel == Channel::Data);
+        if rules.sender == Some(receiver) {
             return Err(FrameError::Direction { kind: self.kind, receiver });
         }
-        if !on_channel {
+        if !on_channel || is_release_astray {
             return Err(FrameError::Channel { kind: self.kind, found: channel });
         }
         let own = rules.id == IdRule::Zero || (rules.id == IdRule::CallOrOwn && channel == Channel::Control);
@@ -102,7 +104,7 @@ impl Header {
         let flags = if self.kind == Kind::Call { self.flags & !STREAM } else { self.flags };
         self.expect_zero("flags", flags.into())?;
         match self.kind {
-            Kind::Call | Kind::Credit | Kind::Recall | Kind::Recalled => Ok(()),
+            Kind::Call | Kind::Credit | Kind::Release | Kind::Recall | Kind::Recalled => Ok(()),
             _ => self.expect_zero("extra", self.extra.into()),
         }
     }

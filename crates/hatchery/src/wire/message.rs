@@ -2,15 +2,18 @@
 //! ERROR is [`crate::error::ErrorBody`].
 
 use std::collections::HashSet;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::memory::SegmentId;
 use crate::telemetry::{Level, LogSource};
 use crate::tool::ToolSpec;
-use crate::value::{Attachments, Payload};
+use crate::value::{Attachments, Payload, Place, Places};
 use crate::wire::codec::{Encoded, Frame, Head, encode};
 use crate::wire::{Capabilities, FrameError, Kind, Limits, Terms};
 
@@ -26,29 +29,52 @@ const RESERVED: &str = "hatchery.";
 impl Encoded {
     /// A frame without a body: PING, CANCEL.
     pub(crate) fn bare(kind: Kind, id: u64, terms: &Terms) -> Result<Encoded, FrameError> {
-        encode(Head::new(kind, id), &Attachments::default(), terms, |_| Ok(()))
+        encode(Head::new(kind, id), &Attachments::default().laid(&[]), terms, |_| Ok(()))
+    }
+
+    /// SEGMENT: a worker is given memory, by this descriptor.
+    pub(crate) fn segment(
+        id: SegmentId,
+        body: &SegmentBody,
+        memory: OwnedFd,
+        terms: &Terms,
+    ) -> Result<Encoded, FrameError> {
+        let frame = Encoded::message(Kind::Segment, id.into(), body, terms)?;
+        Ok(Encoded { descriptor: Some(Arc::new(memory)), ..frame })
+    }
+
+    /// RELEASE: the item at this place is looked at no more.
+    pub(crate) fn release(place: Place, terms: &Terms) -> Result<Encoded, FrameError> {
+        let head = Head { extra: place.segment, ..Head::new(Kind::Release, place.offset) };
+        encode(head, &Attachments::default().laid(&[]), terms, |_| Ok(()))
     }
 
     /// CREDIT: `bytes` more may be sent of the stream of call `id`.
     pub(crate) fn credit(id: u64, bytes: u32, terms: &Terms) -> Result<Encoded, FrameError> {
         let head = Head { extra: bytes, ..Head::new(Kind::Credit, id) };
-        encode(head, &Attachments::default(), terms, |_| Ok(()))
+        encode(head, &Attachments::default().laid(&[]), terms, |_| Ok(()))
     }
 
     /// RECALL: the calls from `first` on, so many, as far as they were not begun.
     pub(crate) fn recall(first: u64, count: u32, terms: &Terms) -> Result<Encoded, FrameError> {
         let head = Head { extra: count, ..Head::new(Kind::Recall, first) };
-        encode(head, &Attachments::default(), terms, |_| Ok(()))
+        encode(head, &Attachments::default().laid(&[]), terms, |_| Ok(()))
     }
 
     /// A frame whose body is one of the messages of this module, or an error.
     pub(crate) fn message(kind: Kind, id: u64, body: &impl Serialize, terms: &Terms) -> Result<Encoded, FrameError> {
-        encode(Head::new(kind, id), &Attachments::default(), terms, |out| serde_json::to_writer(out, body))
+        encode(Head::new(kind, id), &Attachments::default().laid(&[]), terms, |out| serde_json::to_writer(out, body))
     }
 
     /// A frame whose body is a value: HOST_RESULT, RESULT, CHUNK, END.
-    pub(crate) fn value(kind: Kind, id: u64, value: &Payload, terms: &Terms) -> Result<Encoded, FrameError> {
-        encode(Head::new(kind, id), value.attachments(), terms, |out| {
+    pub(crate) fn value(
+        kind: Kind,
+        id: u64,
+        value: &Payload,
+        places: &Places,
+        terms: &Terms,
+    ) -> Result<Encoded, FrameError> {
+        encode(Head::new(kind, id), &value.attachments().laid(places), terms, |out| {
             out.extend_from_slice(value.json());
             Ok(())
         })
@@ -59,11 +85,12 @@ impl Encoded {
         id: u64,
         credit: Option<u32>,
         body: &CallBody<'_>,
+        places: &Places,
         terms: &Terms,
     ) -> Result<Encoded, FrameError> {
         let head = Head::new(Kind::Call, id);
         let head = credit.map_or(head, |credit| head.streaming(credit));
-        encode(head, body.args.attachments(), terms, |out| body.write(out))
+        encode(head, &body.args.attachments().laid(places), terms, |out| body.write(out))
     }
 }
 
@@ -216,6 +243,25 @@ impl CallBody<'_> {
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Shutdown {
     pub(crate) grace_us: u64,
+}
+
+/// A segment that the worker is given.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SegmentBody {
+    pub(crate) size: u64,
+    pub(crate) access: Access,
+    /// How many bytes of it may stay in memory unused.
+    pub(crate) keep: u64,
+    /// From how many bytes on a value belongs there.
+    pub(crate) threshold: u64,
+}
+
+/// What the worker may do in a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Access {
+    Read,
+    Write,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]

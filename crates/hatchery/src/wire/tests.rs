@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use bytes::{BufMut, Bytes};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -27,9 +29,16 @@ fn receiver(kind: Kind, id: u64) -> Decoder {
     let own = kind == Kind::Error && id == 0;
     let channel = if rules.on_data && !own { Channel::Data } else { Channel::Control };
     match rules.sender {
-        Side::Worker => Decoder::new(channel, everything()),
-        Side::Host => Decoder::at_worker(channel, everything()),
+        Some(Side::Worker) | None => Decoder::new(channel, everything()),
+        Some(Side::Host) => Decoder::at_worker(channel, everything()),
     }
+}
+
+/// One that knows of a segment, and that segment.
+fn sharing(mut decoder: Decoder) -> (Decoder, Arc<Scratch>) {
+    let scratch = Arc::new(Scratch::default());
+    decoder.look_up_in(Arc::clone(&scratch) as Arc<dyn crate::value::Shelf>);
+    (decoder, scratch)
 }
 
 /// As a read does: as much as fits into the spare room, no more. Returns what did not fit.
@@ -65,8 +74,12 @@ fn joined(encoded: &Encoded) -> Vec<u8> {
 }
 
 fn again(frame: &Frame) -> Vec<u8> {
+    placed_again(frame, &[])
+}
+
+fn placed_again(frame: &Frame, places: &crate::value::Places) -> Vec<u8> {
     let head = Head { kind: frame.kind, stream: frame.stream, id: frame.id, extra: frame.extra };
-    let encoded = encode(head, &frame.attachments, &everything(), |out| {
+    let encoded = encode(head, &frame.attachments.laid(places), &everything(), |out| {
         out.extend_from_slice(&frame.body);
         Ok(())
     });
@@ -82,16 +95,19 @@ fn golden_frames_are_read_field_by_field_and_written_byte_for_byte() {
     for case in golden("valid") {
         let bytes = unhex(&case["frame_hex"]);
         let (kind, id) = (kind_named(case["kind"].as_str().unwrap()), case["id"].as_u64().unwrap());
-        let frame = only(&mut receiver(kind, id), &bytes).unwrap();
+        let (mut decoder, scratch) = sharing(receiver(kind, id));
+        let frame = only(&mut decoder, &bytes).unwrap();
+        let places = scratch.places(&frame.attachments);
+        let laid = frame.attachments.laid(&places);
         assert_eq!((frame.kind, frame.id, u64::from(frame.extra)), (kind, id, case["extra"].as_u64().unwrap()));
         assert_eq!(u64::from(frame.stream), case["flags"].as_u64().unwrap());
         assert_eq!(frame.body, case["body"].as_str().unwrap());
-        assert_eq!(frame.cost, bytes.len() as u64);
-        assert_eq!(frame.attachments.data().concat(), unhex(&case["data_hex"]));
+        assert_eq!(frame.cost, bytes.len() as u64 + frame.attachments.shared_bytes());
+        assert_eq!(laid.data().concat(), unhex(&case["data_hex"]));
         let mut table = Vec::new();
-        frame.attachments.write_table(&mut table).unwrap();
+        laid.write_table(&mut table).unwrap();
         assert_eq!(String::from_utf8(table).unwrap(), case["table"].as_str().unwrap());
-        assert_eq!(again(&frame), bytes, "{}", case["name"]);
+        assert_eq!(placed_again(&frame, &places), bytes, "{}", case["name"]);
     }
 }
 
@@ -107,7 +123,7 @@ fn golden_frames_cover_every_kind() {
 fn golden_bodies_are_read_as_messages_and_written_the_same() {
     for case in golden("valid") {
         let (kind, id) = (kind_named(case["kind"].as_str().unwrap()), case["id"].as_u64().unwrap());
-        let frame = only(&mut receiver(kind, id), &unhex(&case["frame_hex"])).unwrap();
+        let frame = only(&mut sharing(receiver(kind, id)).0, &unhex(&case["frame_hex"])).unwrap();
         let written = match kind {
             Kind::Hello => serde_json::to_string(&frame.parse::<Hello>().unwrap()),
             Kind::Ready => serde_json::to_string(&Ready::read(&frame).unwrap()),
@@ -116,6 +132,7 @@ fn golden_bodies_are_read_as_messages_and_written_the_same() {
             Kind::Log => serde_json::to_string(&frame.parse::<LogBody>().unwrap()),
             Kind::Event => serde_json::to_string(&EventBody::read(&frame).unwrap()),
             Kind::Telemetry => serde_json::to_string(&frame.parse::<Telemetry>().unwrap()),
+            Kind::Segment => serde_json::to_string(&frame.parse::<SegmentBody>().unwrap()),
             _ => continue,
         };
         assert_eq!(written.unwrap(), frame.body, "{}", case["name"]);
@@ -149,7 +166,8 @@ fn a_tool_whose_name_is_the_wires_own_is_a_breach() {
 fn golden_breaches_are_refused_with_the_field_at_fault() {
     for case in golden("invalid") {
         let channel = if case["channel"] == "data" { Channel::Data } else { Channel::Control };
-        let error = frames(&mut Decoder::new(channel, everything()), &unhex(&case["frame_hex"])).unwrap_err();
+        let (mut decoder, _) = sharing(Decoder::new(channel, everything()));
+        let error = frames(&mut decoder, &unhex(&case["frame_hex"])).unwrap_err();
         let found = match error {
             FrameError::Magic { .. } => "magic",
             FrameError::Kind { .. } => "kind",
@@ -195,7 +213,7 @@ fn a_frame_whose_capability_was_not_agreed_is_refused_by_reader_and_writer() {
         let mut decoder = receiver(*kind, 1);
         decoder.agree(terms);
         let read = frames(&mut decoder, &with_body(*kind, body)).unwrap_err();
-        let written = encode(Head::new(*kind, 0), &Default::default(), &terms, |out| {
+        let written = encode(Head::new(*kind, 0), &crate::value::Attachments::default().laid(&[]), &terms, |out| {
             out.extend_from_slice(body.as_bytes());
             Ok(())
         });
@@ -225,24 +243,24 @@ fn a_header_that_lies_costs_no_memory() {
 #[test]
 fn a_large_frame_is_one_buffer_that_no_other_frame_shares() {
     let large = large_result(5 << 20);
-    let small = Encoded::value(Kind::Result, 2, &Payload::encode("x").unwrap(), &everything()).unwrap();
+    let small = Encoded::value(Kind::Result, 2, &Payload::encode("x").unwrap(), &[], &everything()).unwrap();
     let mut decoder = Decoder::new(Channel::Data, everything());
     let found = frames(&mut decoder, &[joined(&large), joined(&small)].concat()).unwrap();
-    assert_eq!(found[0].attachments.data_length(), 5 << 20);
+    assert_eq!(found[0].attachments.laid(&[]).data_length(), 5 << 20);
     assert_eq!(found[1].body, "\"x\"");
     assert!(decoder.capacity() <= 256 << 10, "the buffer went with the large frame: {}", decoder.capacity());
 }
 
 fn large_result(length: usize) -> Encoded {
     let payload = Payload::encode(&crate::Binary(vec![7; length].into())).unwrap();
-    Encoded::value(Kind::Result, 1, &payload, &everything()).unwrap()
+    Encoded::value(Kind::Result, 1, &payload, &[], &everything()).unwrap()
 }
 
 #[test]
 fn a_small_frame_is_one_write_and_large_data_are_not_copied() {
     let data = Bytes::from(vec![1; 1 << 20]);
     let payload = Payload::encode(&crate::Binary(data.clone())).unwrap();
-    let encoded = Encoded::value(Kind::HostResult, 1, &payload, &everything()).unwrap();
+    let encoded = Encoded::value(Kind::HostResult, 1, &payload, &[], &everything()).unwrap();
     assert_eq!(encoded.data.len(), 1);
     assert_eq!(encoded.data[0].as_ptr(), data.as_ptr());
     assert!(large_result(1000).data.is_empty());
@@ -261,7 +279,7 @@ fn a_call_is_written_around_arguments_that_are_json_already() {
             session: body["session"].as_str(),
         };
         let credit = (case["flags"] == 1).then(|| case["extra"].as_u64().unwrap() as u32);
-        let encoded = Encoded::call(case["id"].as_u64().unwrap(), credit, &call, &everything()).unwrap();
+        let encoded = Encoded::call(case["id"].as_u64().unwrap(), credit, &call, &[], &everything()).unwrap();
         assert_eq!(joined(&encoded), unhex(&case["frame_hex"]), "{}", case["name"]);
     }
 }
@@ -270,7 +288,7 @@ fn a_call_is_written_around_arguments_that_are_json_already() {
 fn names_in_a_call_are_escaped() {
     let args = Payload::encode(&serde_json::json!({})).unwrap();
     let call = CallBody { tool: "a\"b", args: &args, correlation_id: "\n", timeout_us: None, session: Some("é\\") };
-    let frame = Encoded::call(1, None, &call, &everything()).unwrap();
+    let frame = Encoded::call(1, None, &call, &[], &everything()).unwrap();
     let body: Value = serde_json::from_slice(&frame.head[header::HEADER_LENGTH..]).unwrap();
     assert_eq!(body, serde_json::json!({"tool": "a\"b", "args": {}, "correlation_id": "\n", "session": "é\\"}));
 }
@@ -279,7 +297,7 @@ fn names_in_a_call_are_escaped() {
 fn what_is_over_the_receivers_limit_is_not_sent() {
     let terms = Terms { limits: Limits { max_body: 8, ..Limits::default() }, ..everything() };
     let payload = Payload::encode("123456789").unwrap();
-    let error = Encoded::value(Kind::Result, 1, &payload, &terms).unwrap_err();
+    let error = Encoded::value(Kind::Result, 1, &payload, &[], &terms).unwrap_err();
     assert_eq!(error.to_string(), "the body of a RESULT frame is 11 bytes, and the receiver accepts 8");
     assert_eq!(error.unsent().kind(), crate::ErrorKind::Limit);
 }
@@ -335,7 +353,7 @@ fn a_result() -> impl Strategy<Value = Vec<u8>> {
     (any::<u64>(), ".{0,200}", data).prop_map(|(id, text, data)| {
         let binaries: Vec<crate::Binary> = data.into_iter().map(crate::Binary::from).collect();
         let payload = Payload::encode(&(text, binaries)).unwrap();
-        joined(&Encoded::value(Kind::Result, id, &payload, &everything()).unwrap())
+        joined(&Encoded::value(Kind::Result, id, &payload, &[], &everything()).unwrap())
     })
 }
 
@@ -385,4 +403,33 @@ proptest! {
         bytes[at] = to;
         let _frames_or_refusal = frames(&mut Decoder::new(Channel::Data, everything()), &bytes);
     }
+}
+
+#[test]
+fn a_chunk_in_shared_memory_costs_what_it_would_have_cost_in_the_frame() {
+    let case = golden("valid").into_iter().find(|case| case["name"] == "items in the frame and in segments").unwrap();
+    let bytes = unhex(&case["frame_hex"]);
+    let frame = only(&mut sharing(receiver(Kind::Chunk, 1)).0, &bytes).unwrap();
+    assert_eq!(frame.cost, bytes.len() as u64 + 5);
+    assert_eq!(frame.attachments.origin().unwrap().shared, [false, true, false]);
+}
+
+#[test]
+fn a_frame_that_speaks_of_shared_memory_where_there_is_none_is_refused() {
+    let case = golden("valid").into_iter().find(|case| case["name"] == "array in a segment").unwrap();
+    let error = only(&mut receiver(Kind::Result, 1), &unhex(&case["frame_hex"])).unwrap_err().to_string();
+    assert_eq!(error, "the attachments of a RESULT frame: item 0: no memory is shared on this channel");
+}
+
+#[test]
+fn the_placed_item_of_a_call_has_no_part_in_the_frame() {
+    let image = crate::Array::from_slice(&[4], &[1u8, 2, 3, 4]).unwrap();
+    let args = Payload::encode(&(image, crate::Binary("xy".into()))).unwrap();
+    let places = [Some(crate::value::Place { segment: 3, offset: 128 })];
+    let bytes = joined(&Encoded::value(Kind::Result, 1, &args, &places, &everything()).unwrap());
+    let (mut decoder, scratch) = sharing(Decoder::new(Channel::Data, everything()));
+    let frame = only(&mut decoder, &bytes).unwrap();
+    assert_eq!(scratch.places(&frame.attachments), [places[0], None]);
+    assert_eq!(frame.attachments.items()[1].data(), "xy");
+    assert!(bytes.ends_with(b"xy") && !bytes.windows(4).any(|four| four == [1, 2, 3, 4]));
 }

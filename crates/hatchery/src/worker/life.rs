@@ -16,6 +16,7 @@ use super::behind::Behind;
 use super::heartbeat::{Act, Beat};
 use super::hello;
 use super::ledger::Ledger;
+use super::loans::Loans;
 use super::reader::Verdict;
 use super::voice::Voice;
 use super::{Config, Inflight, Line, Means, Owner, Profile, Stop, WireId, WireLine, own};
@@ -24,6 +25,7 @@ use crate::call::{Deadline, passed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::HostTools;
 use crate::id::{LifeId, WorkerId};
+use crate::memory::Arena;
 use crate::process::{self, Child, Death, Escalation, Remains};
 use crate::registry::Entry;
 use crate::run::Run;
@@ -46,13 +48,17 @@ pub(crate) struct Seat {
     pub(crate) config: Config,
     pub(crate) emitter: Emitter,
     pub(crate) host_tools: Arc<HostTools>,
+    /// `None`: no memory is shared with the worker.
+    pub(crate) arena: Option<Arc<Arena>>,
     pub(crate) owner: Arc<dyn Owner>,
 }
 
 impl Seat {
     /// What this host can and takes; a worker may agree to less.
     pub(super) fn offered(&self) -> Terms {
-        Terms { limits: self.config.limits, capabilities: Capabilities::all() }
+        let all = Capabilities::all();
+        let capabilities = if self.arena.is_some() { all } else { all.without(Capability::Segments) };
+        Terms { limits: self.config.limits, capabilities }
     }
 
     /// Keeps the seat taken until what cannot be ended is gone after all, and says how; or until the pool ends.
@@ -137,6 +143,7 @@ struct Life {
     data_out: Arc<Outbox<tokio::net::unix::pipe::Sender>>,
     open_calls: OpenCalls,
     ledger: Option<Ledger>,
+    loans: Arc<Loans>,
     voice: Arc<Voice>,
     agreed: watch::Sender<Option<Terms>>,
     /// The reader; empty once its verdict was taken.
@@ -188,6 +195,7 @@ impl Life {
     fn open(&mut self, ready: Ready) {
         let seat = &self.seat;
         let terms = ready.terms(&seat.offered());
+        self.loans.open(terms);
         self.agreed.send_replace(Some(terms));
         let line = Arc::new(Line {
             id: seat.id.clone(),
@@ -202,6 +210,7 @@ impl Life {
                 data: Arc::clone(&self.data_out),
                 control: Arc::clone(&self.control_out),
                 inflight: Arc::clone(&self.open_calls.0),
+                loans: Arc::clone(&self.loans),
                 cancelled: self.tell_cancelled.clone(),
                 next_id: Mutex::new(1),
             }),
@@ -390,6 +399,10 @@ impl Life {
         let last_begun = self.ledger.as_ref().and_then(Ledger::last_begun);
         let untouched = self.open_calls.0.close(&error, last_begun);
         self.seat.owner.returned(self.seat.life, untouched);
+        // One that the kernel still holds may look at what it was lent.
+        if death.remains.is_none() {
+            self.loans.close();
+        }
         let how = match &death.remains {
             None => Some(death.to_string()),
             Some(remains) => self.seat.quarantine(remains, &ending, stop).await.map(|status| status.to_string()),

@@ -8,13 +8,14 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::life::Seat;
+use super::loans::Loans;
 use super::voice::Voice;
 use super::{Ended, Inflight};
 use crate::error::{Error, ErrorBody, ErrorKind};
 use crate::id::CallId;
 use crate::telemetry::{Event, Level, LogSource, Progress, ToolEvent};
 use crate::transport::{Inbox, Outbox, Received};
-use crate::value::Payload;
+use crate::value::{Payload, Place, Places};
 use crate::wire::{Capability, Encoded, EventBody, Frame, FrameError, HostCall, Kind, LogBody, ProgressBody, Terms};
 
 /// Host calls that one worker may have open. One is open until the worker has taken its answer, so that a worker that
@@ -37,6 +38,7 @@ pub(super) struct Reader {
     pub(super) seat: Arc<Seat>,
     pub(super) data: Inbox<pipe::Receiver>,
     pub(super) inflight: Arc<Inflight>,
+    pub(super) loans: Arc<Loans>,
     pub(super) control: Arc<Outbox<UnixStream>>,
     pub(super) voice: Arc<Voice>,
     /// What the handshake agrees on, once it has.
@@ -149,6 +151,7 @@ impl Reader {
             Kind::Progress => return self.progress(&frame),
             Kind::Event => return self.event(&frame),
             Kind::HostCall | Kind::HostTools => return self.host_call(frame),
+            Kind::Release => return self.loans.released(Place { segment: frame.extra, offset: id }),
             other => return Err(format!("it sent {other} on its data channel")),
         };
         fits.map_err(|mismatch| format!("it sent {kind} for call {id}, {mismatch}"))
@@ -205,12 +208,17 @@ impl Reader {
             _ => Some(HostCall::read(&frame).map_err(|error| error.to_string())?),
         };
         let (id, seat, control) = (frame.id, Arc::clone(&self.seat), Arc::clone(&self.control));
+        let loans = Arc::clone(&self.loans);
         self.host_calls.spawn(async move {
             let answer = match request {
                 None => Payload::encode(&seat.host_tools.specs()),
                 Some(call) => seat.host_tools.call(&call.tool, call.args).await,
             };
-            if let Ok(frame) = host_answer(id, answer, &terms) {
+            let placed = answer.as_ref().map(|value| loans.place(value.attachments())).unwrap_or_default();
+            if let Ok(frame) = host_answer(id, answer, placed.places(), &terms) {
+                if frame.is_of(Kind::HostResult) {
+                    loans.lend(placed);
+                }
                 let _dying = control.send(frame);
             }
             control.flushed().await;
@@ -220,10 +228,10 @@ impl Reader {
 }
 
 /// HOST_RESULT if it fits, else the error that it does not, else the shortest error that says so.
-fn host_answer(id: u64, answer: Result<Payload, Error>, terms: &Terms) -> Result<Encoded, FrameError> {
+fn host_answer(id: u64, answer: Result<Payload, Error>, places: &Places, terms: &Terms) -> Result<Encoded, FrameError> {
     let refuse = |error: Error| Encoded::message(Kind::HostError, id, &ErrorBody::from(&error), terms);
     answer
-        .and_then(|value| Encoded::value(Kind::HostResult, id, &value, terms).map_err(|error| error.unsent()))
+        .and_then(|value| Encoded::value(Kind::HostResult, id, &value, places, terms).map_err(|error| error.unsent()))
         .or_else(|error| refuse(error).or_else(|_| refuse(Error::new(ErrorKind::Limit, "the error is too large"))))
 }
 

@@ -8,7 +8,7 @@ OLDEST = (3, 9)
 # Part of today's standard library, but not of the oldest Python's.
 NEWER = {"annotationlib", "compression", "tomllib"}
 # Libraries that are met, never required.
-OPTIONAL = {"msgspec", "numpy", "orjson"}
+OPTIONAL = {"msgspec", "numpy", "orjson", "pyarrow", "torch"}
 GUARDS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Try)
 
 

@@ -4,6 +4,7 @@ use super::faults::{BREAKER, CRASH_BARRIER, HEALTH_GATE, RETRY};
 use super::{Fallback, Key, Kind, Naming, Value, key, limit, of_word, planned, table, whole};
 use crate::call::Affinity;
 use crate::config::words::{Profile, words};
+use crate::memory::ArenaSettings;
 use crate::pool::{Capacity, Config, HealthCheck, OnTimeout, Recycle, Restarts, StartBatches, StopGraces, Timeouts};
 use crate::process::{Containment, OnEscape};
 use crate::worker::Heartbeat;
@@ -108,6 +109,7 @@ pub(in super::super) const POOL: &[Key] = &[
         CRASH_BARRIER,
         "Keeps calls from workers and devices that have crashed. Off unless something is said of it.",
     ),
+    table("arena", ARENA, "Memory that is shared with its workers, for large values."),
     table(
         "thread_limits",
         THREAD_LIMITS,
@@ -280,6 +282,28 @@ const RESTARTS: &[Key] = &[
         "So many deaths before ready, one after another without a success, are a crash loop.",
     ),
     key("max_backoff", Kind::Period, time!(Restarts::default().max_backoff), "The longest pause between two tries."),
+];
+
+const ARENA: &[Key] = &[
+    key("enabled", Kind::Flag, Fallback::Is(|| Value::Flag(true)), "Whether large values go through shared memory."),
+    key(
+        "limit",
+        Kind::Size,
+        Fallback::Is(|| Value::Size(ArenaSettings::default().limit)),
+        "The most that values take at once, on the host's side and on that of each worker; what finds no room goes through the pipe.",
+    ),
+    key(
+        "threshold",
+        Kind::Size,
+        Fallback::Is(|| Value::Size(ArenaSettings::default().threshold)),
+        "From which size on a value is put there; with infinity only what lies there already is passed by reference.",
+    ),
+    key(
+        "keep",
+        Kind::Size,
+        Fallback::Is(|| Value::Size(ArenaSettings::default().keep)),
+        "How much of it stays in memory when nothing is in it, so that the next value finds it warm.",
+    ),
 ];
 
 const THREAD_LIMITS: &[Key] = &[

@@ -19,6 +19,8 @@ use crate::registry::Entry;
 use crate::telemetry::{Event, Level, LogSource, WorkerEvent};
 use crate::transport::{self, HostEnds, Outbox};
 use crate::worker::ledger::Ledger;
+use crate::value::Shelf;
+use crate::worker::loans::Loans;
 use crate::worker::reader::Reader;
 use crate::worker::voice::Voice;
 use crate::worker::{Inflight, Stop};
@@ -61,14 +63,20 @@ impl Life {
 
         let control_out = Arc::new(ends.control_out);
         let data_out = Arc::new(ends.data_out);
-        let flushing = flush(&control_out, &data_out);
+        let mut flushing = flush(&control_out, &data_out);
+        let (loans, returned) =
+            Loans::new(seat.id.clone(), seat.emitter.clone(), seat.arena.clone(), Arc::clone(&control_out));
+        flushing.spawn(Arc::clone(&loans).tell_returns(returned));
+        let mut data_in = ends.data_in;
+        data_in.look_up_in(Arc::clone(&loans) as Arc<dyn Shelf>);
         let inflight = Arc::new(Inflight::default());
         let (agreed, when_agreed) = watch::channel(None);
         let (finish_reading, finish) = oneshot::channel();
         let reader = Reader {
             seat: Arc::clone(&seat),
-            data: ends.data_in,
+            data: data_in,
             inflight: Arc::clone(&inflight),
+            loans: Arc::clone(&loans),
             control: Arc::clone(&control_out),
             voice: Arc::clone(&voice),
             agreed: when_agreed,
@@ -90,6 +98,7 @@ impl Life {
             data_out,
             open_calls: OpenCalls(inflight),
             ledger,
+            loans,
             voice,
             agreed,
             reading,
