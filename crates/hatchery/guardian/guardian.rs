@@ -1,6 +1,7 @@
 //! The guardian: starts workers, and ends them with all that is left of them. When its host or its keeper is gone, it ends
 //! everything.
 
+mod adopting;
 mod ending;
 mod table;
 
@@ -162,6 +163,7 @@ impl Guardian {
     fn obey(&mut self, order: Order<'_>, descriptors: Descriptors) -> Result<()> {
         match order {
             Order::Spawn(spawn) => self.spawn(&spawn, descriptors),
+            Order::Adopt(adopt) => self.adopt(&adopt),
             Order::Signal { worker, signal } => {
                 if let Some(slot) = self.table.find(worker) {
                     let _nobody_there = signal_group(slot.pid, signal);
@@ -192,12 +194,7 @@ impl Guardian {
 
     fn start(&mut self, spawn: &Spawn<'_>, descriptors: &Descriptors) -> core::result::Result<(i32, Fd), Failure> {
         at(Step::Order, check_descriptors(spawn, descriptors))?;
-        if self.table.find(spawn.worker).is_some() {
-            return Err(Failure { step: Step::Order, errno: Errno::EXIST });
-        }
-        if self.table.is_full() {
-            return Err(Failure { step: Step::Table, errno: Errno::NOSPC });
-        }
+        self.check_number(spawn.worker)?;
         let place = at(Step::Leaf, self.place(spawn))?;
         let child = match self.start_at(spawn, descriptors, place.as_ref()) {
             Ok(child) => child,
@@ -206,8 +203,17 @@ impl Guardian {
                 return Err(failure);
             }
         };
-        self.table.add(spawn.worker, child.pid, spawn.on_escape);
+        self.table.add(spawn.worker, child.pid, spawn.on_escape, spawn.worker);
         Ok((child.pid, child.pidfd))
+    }
+
+    /// It is nobody's, and there is room for one more.
+    fn check_number(&self, worker: u32) -> core::result::Result<(), Failure> {
+        match self.table.find(worker) {
+            Some(_) => Err(Failure { step: Step::Order, errno: Errno::EXIST }),
+            None if self.table.is_full() => Err(Failure { step: Step::Table, errno: Errno::NOSPC }),
+            None => Ok(()),
+        }
     }
 
     fn start_at(

@@ -8,6 +8,7 @@ mod life;
 mod own;
 mod profile;
 mod reader;
+mod template;
 #[cfg(test)]
 mod tests;
 mod voice;
@@ -16,6 +17,7 @@ pub use heartbeat::Heartbeat;
 pub(crate) use inflight::{Answered, Inflight, Item, Sink};
 pub(crate) use life::{Exit, Seat, run};
 pub use profile::{Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, ProfileWorker, WorkerContext};
+pub(crate) use template::{Template, TemplateSettings};
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -52,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) thread_safety_checks: bool,
     /// Variables that limit the threads of libraries; an app's own go before them.
     pub(crate) thread_limits: Vec<(String, String)>,
+    /// What it may be forked from.
+    pub(crate) template: TemplateSettings,
 }
 
 impl Default for Config {
@@ -65,6 +69,7 @@ impl Default for Config {
             max_in_flight: 1,
             thread_safety_checks: false,
             thread_limits: Vec::new(),
+            template: TemplateSettings::default(),
         }
     }
 }

@@ -29,6 +29,7 @@ from .errors import (
     Unavailable,
     ValidationError,
 )
+from .forks import after_fork
 from .tools import tool
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "NotFound",
     "Unavailable",
     "ValidationError",
+    "after_fork",
     "current_context",
     "tool",
 ]

@@ -127,6 +127,32 @@ impl PoolBuilder {
         self
     }
 
+    /// Imports these modules once, in a process from which the workers are then forked: the template. Starts take a millisecond or
+    /// two then, and the workers share the memory of what was imported. Of two calls, the later one holds. Only for Python apps.
+    ///
+    /// A module that leaves threads behind, or opens a device or a socket, is named in a warning, and the workers are started
+    /// cold; one that cannot be imported fails the start.
+    #[must_use]
+    pub fn preload<S: Into<String>>(mut self, modules: impl IntoIterator<Item = S>) -> PoolBuilder {
+        self.config.worker.template.preload = modules.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Whether the template imports the app's own module as well. Default: no.
+    #[must_use]
+    pub fn preload_app(mut self, yes: bool) -> PoolBuilder {
+        self.config.worker.template.app = yes;
+        self
+    }
+
+    /// Whether the workers of a Python app are forked from a template, which at least has the runtime in it, where that can be done.
+    /// Default: yes.
+    #[must_use]
+    pub fn template(mut self, yes: bool) -> PoolBuilder {
+        self.config.worker.template.enabled = yes;
+        self
+    }
+
     /// How many threads a numeric library in a worker may start, by the variable that tells it: `("OMP_NUM_THREADS", 4)`. Default:
     /// what the host's environment says, else as many as the worker runs calls at once. A variable of the app's own goes before.
     #[must_use]
