@@ -299,12 +299,13 @@ def _arrange(descriptors: list) -> None:
 
 
 def _change_environment(fd: int) -> None:
-    with open(fd, "rb", closefd=False) as file:
-        file.seek(0)
-        entries = file.read().split(b"\0")[:-1]
-    os.environ.clear()
-    for entry in entries:
-        name, _, value = entry.partition(b"=")
+    """Most of it is as it was, and what is not touched stays shared."""
+    entries = os.pread(fd, os.fstat(fd).st_size, 0).split(b"\0")[:-1]
+    wanted = {name: value for name, _, value in (entry.partition(b"=") for entry in entries)}
+    present = dict(os.environb)
+    for name in present.keys() - wanted.keys():
+        del os.environb[name]
+    for name, value in wanted.items() - present.items():
         os.environb[name] = value
 
 
@@ -324,7 +325,6 @@ class _Kernel:
         library = ctypes.CDLL(None, use_errno=True)
         self._prctl = library.prctl
         self._prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong]
-        self._name = ctypes.c_char_p
         self._fflush = library.fflush
         self._fflush.argtypes = [ctypes.c_void_p]
         self._address = lambda text: ctypes.cast(ctypes.c_char_p(text), ctypes.c_void_p).value

@@ -70,6 +70,12 @@ impl PoolBuilder {
         own.health = pool.health.over(own.health);
         own.batches = pool.start.over(own.batches);
         own.restarts = pool.restarts.over(own.restarts);
+        let template = &mut own.worker.template;
+        template.enabled = pool.template.unwrap_or(template.enabled);
+        template.app = pool.preload_app.unwrap_or(template.app);
+        if !pool.preload.is_empty() {
+            template.preload.clone_from(&pool.preload);
+        }
         own.worker.thread_limits.extend(pool.thread_limits.said());
         own.worker.thread_safety_checks = pool.thread_safety_checks.unwrap_or(own.worker.thread_safety_checks);
         let faults = &mut own.faults;
