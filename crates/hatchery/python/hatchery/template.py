@@ -12,6 +12,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -262,7 +263,7 @@ class Template:
 
     def _become(self, order: Order) -> None:
         """In the new process, which nobody owns yet but the template."""
-        self._join_guardian()
+        self._join_guardian(order.line)
         order.line.send(str(os.getpid()).encode())
         if not order.line.recv(16):
             os._exit(0)
@@ -275,14 +276,14 @@ class Template:
         if self._collects:
             gc.enable()
 
-    def _join_guardian(self) -> None:
+    def _join_guardian(self, line: socket.socket) -> None:
         """Its death signal is that of its parent, so the parent must be there first, and still be there afterwards."""
         os.setsid()
         deadline = time.monotonic() + _PATIENCE
         while os.getppid() != self._guardian:
-            if time.monotonic() > deadline:
+            # A host that is gone, or has given up, says so by the end of the line.
+            if time.monotonic() > deadline or select.select([line], [], [], 0.0001)[0]:
                 os._exit(1)
-            time.sleep(0.00005)
         self._kernel.die_with_parent()
         if os.getppid() != self._guardian:
             os._exit(1)
