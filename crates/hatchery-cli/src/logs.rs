@@ -196,6 +196,15 @@ fn of_pool(event: &PoolEvent, calls: Calls) -> Option<(Level, String)> {
         PoolEvent::Recycled { worker, reason, .. } => {
             (Level::Debug, format!("{worker} is replaced ({})", serde_json::json!(reason).as_str().unwrap_or_default()))
         }
+        PoolEvent::TemplateReady { pool, took, .. } => (
+            Level::Debug,
+            format!("pool {pool} forks its workers from a template, ready after {} ms", took.as_millis()),
+        ),
+        PoolEvent::TemplateLost { pool, reason } => (Level::Warning, format!("pool {pool}: {reason}; it gets another")),
+        PoolEvent::ColdStarts { pool, reason, again } => {
+            let until = again.map_or(String::new(), |after| format!("; a template is tried again {}", wait(after)));
+            (Level::Warning, format!("pool {pool} starts its workers cold: {reason}{until}"))
+        }
         PoolEvent::NotReplaced { worker, after, reason } => {
             (Level::Warning, format!("{worker} is not replaced yet: {reason}; the next try comes {}", wait(*after)))
         }

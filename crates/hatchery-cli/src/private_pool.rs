@@ -83,7 +83,8 @@ pub(crate) async fn run<T>(
     let mut builder = Hatchery::builder();
     let global = &invocation.global;
     let logs = Logs::follow(builder.events(), global.log, global.quiet, calls, &invocation.printer);
-    let start = setting.pool(builder, NAME).workers(own.workers).start();
+    // A template would be of use to the second worker, and to none before.
+    let start = setting.pool(builder, NAME).workers(own.workers).template(own.workers > 1).start();
     let outcome = match invocation.unless_interrupted(start).await {
         Ok(hatchery) => used(invocation, hatchery, work).await,
         Err(failure) => Err(failure.hinted(of_start)),

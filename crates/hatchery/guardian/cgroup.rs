@@ -163,6 +163,11 @@ impl Place {
         &self.folder
     }
 
+    /// Takes an un-reaped child of ours there.
+    pub(crate) fn take_in(&self, pid: i32) -> Result<()> {
+        write_in(&self.folder, c"cgroup.procs", Text::new().number(pid.cast_unsigned()).bytes())
+    }
+
     /// Takes ourselves there.
     pub(crate) fn enter(&self) -> Result<()> {
         join(&self.folder, c"cgroup.procs")

@@ -1,6 +1,7 @@
 //! The guardian: starts workers, and ends them with all that is left of them. When its host or its keeper is gone, it ends
 //! everything.
 
+mod adopting;
 mod ending;
 mod table;
 
@@ -164,8 +165,11 @@ impl Guardian {
             Heard::Nothing => Ok(()),
             Heard::End => Err(Masterless),
             Heard::Message(message, descriptors) => {
-                let Some(Order::Spawn(spawn)) = Order::decode(message) else { return Err(Masterless) };
-                Ok(self.spawn(&spawn, descriptors)?)
+                match Order::decode(message) {
+                    Some(Order::Spawn(spawn)) => Ok(self.spawn(&spawn, descriptors)?),
+                    Some(Order::Adopt(adopt)) => Ok(self.adopt(&adopt)?),
+                    _ => Err(Masterless),
+                }
             }
         }
     }
@@ -189,8 +193,8 @@ impl Guardian {
 
     fn obey(&mut self, order: Order<'_>) -> Result<()> {
         match order {
-            // It has a socket of its own.
-            Order::Spawn(_) => Err(Errno::INVAL),
+            // They have a socket of their own.
+            Order::Spawn(_) | Order::Adopt(_) => Err(Errno::INVAL),
             Order::Signal { worker, signal } => {
                 if let Some(slot) = self.table.find(worker) {
                     let _nobody_there = signal_group(slot.pid, signal);
@@ -225,12 +229,7 @@ impl Guardian {
 
     fn start(&mut self, spawn: &Spawn<'_>, descriptors: &Descriptors) -> core::result::Result<(i32, Fd), Failure> {
         at(Step::Order, check_descriptors(spawn, descriptors))?;
-        if self.table.find(spawn.worker).is_some() {
-            return Err(Failure { step: Step::Order, errno: Errno::EXIST });
-        }
-        if self.table.is_full() {
-            return Err(Failure { step: Step::Table, errno: Errno::NOSPC });
-        }
+        self.check_number(spawn.worker)?;
         let place = at(Step::Leaf, self.place(spawn))?;
         let child = match self.start_at(spawn, descriptors, place.as_ref()) {
             Ok(child) => child,
@@ -239,8 +238,17 @@ impl Guardian {
                 return Err(failure);
             }
         };
-        self.table.add(spawn.worker, child.pid, spawn.on_escape);
+        self.table.add(spawn.worker, child.pid, spawn.on_escape, spawn.worker);
         Ok((child.pid, child.pidfd))
+    }
+
+    /// It is nobody's, and there is room for one more.
+    fn check_number(&self, worker: u32) -> core::result::Result<(), Failure> {
+        match self.table.find(worker) {
+            Some(_) => Err(Failure { step: Step::Order, errno: Errno::EXIST }),
+            None if self.table.is_full() => Err(Failure { step: Step::Table, errno: Errno::NOSPC }),
+            None => Ok(()),
+        }
     }
 
     fn start_at(

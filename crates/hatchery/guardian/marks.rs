@@ -30,7 +30,8 @@ impl Marks {
         self.put(pid, ADOPTED)
     }
 
-    fn put(self, pid: i32, number: u32) -> Result<()> {
+    /// Puts a number on another process, whose it is to be.
+    pub(crate) fn put(self, pid: i32, number: u32) -> Result<()> {
         let limit = Limit { soft: self.0.soft | u64::from(number), hard: self.0.hard };
         processes::set_limit(pid, RLIMIT_LOCKS, limit)
     }

@@ -38,6 +38,9 @@ def import_runtime():
     keep, sys.dont_write_bytecode = sys.dont_write_bytecode, False
     import hatchery.worker
 
+    if "HATCHERY_TEMPLATE" in os.environ:
+        import hatchery.template
+
     sys.dont_write_bytecode = keep
     sys.path[:] = [entry for entry in sys.path if entry != here] + [here]
     return hatchery.worker

@@ -108,12 +108,14 @@ pub struct Launch {
     pub env: Vec<(OsString, OsString)>,
     /// Where it starts. `None`: where the host is.
     pub cwd: Option<PathBuf>,
+    /// Whether the program can also be a template, and fork such workers.
+    pub(crate) is_forkable: bool,
 }
 
 impl Launch {
     /// Starts `program` without arguments, in the host's environment and folder.
     pub fn new(program: impl Into<PathBuf>) -> Launch {
-        Launch { program: program.into(), args: Vec::new(), env: Vec::new(), cwd: None }
+        Launch { program: program.into(), args: Vec::new(), env: Vec::new(), cwd: None, is_forkable: false }
     }
 
     /// Adds an argument.
@@ -141,6 +143,13 @@ impl Launch {
     #[must_use]
     pub fn cwd(mut self, folder: impl Into<PathBuf>) -> Launch {
         self.cwd = Some(folder.into());
+        self
+    }
+
+    /// Starts this worker as a program of its own, though its pool may have a template that it could be forked from.
+    #[must_use]
+    pub fn cold(mut self) -> Launch {
+        self.is_forkable = false;
         self
     }
 }

@@ -409,7 +409,8 @@ impl Builder {
         let sweep_every = self.run.sweep_every.unwrap_or(SWEEP_EVERY);
         let config = self.run.config(enclosed(&self.pools))?;
         let (run, sessions) = begun(emitter.clone(), config, self.sessions).await?;
-        let hiring = Hiring { run: Arc::clone(&run), emitter: emitter.clone(), host_tools: Arc::new(self.host_tools) };
+        let host_tools = Arc::new(self.host_tools);
+        let hiring = Hiring { run: Arc::clone(&run), emitter: emitter.clone(), host_tools, template: None };
         let taints: Arc<TaintBook> = Arc::default();
         let sizes: Vec<usize> = self.pools.iter().map(|(_, _, config)| config.workers).collect();
         let crew = |(name, app, config): (String, Arc<dyn App>, pool::Config)| {

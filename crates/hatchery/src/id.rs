@@ -81,6 +81,11 @@ impl WorkerId {
         WorkerId(format!("{pool}-{}", seat + 1).into())
     }
 
+    /// Of the process from which the pool's workers are forked.
+    pub(crate) fn template(pool: &str) -> WorkerId {
+        WorkerId(format!("{pool}-template").into())
+    }
+
     /// One that was written down.
     pub(crate) fn read(text: &str) -> WorkerId {
         WorkerId(text.into())

@@ -20,6 +20,7 @@
 mod cage;
 mod child;
 mod command_line;
+mod fork;
 #[cfg(test)]
 pub(crate) mod freezer;
 mod guardian;
@@ -41,6 +42,7 @@ pub use cage::ResourceLimits;
 pub(crate) use cage::remove_groups_of;
 pub(crate) use child::{Child, Terminator};
 pub(crate) use command_line::{command_of, is_secret_name, redacted, redacted_each, redacted_value};
+pub(crate) use fork::{Fork, ForkError, Forker};
 pub use guardian::guarantee::{Guarantee, Layer, LayerState};
 pub use guardian::message::OnEscape;
 pub(crate) use guardian::{Guardian, Pair, Plan, StartError, Watcher, try_guardian, write_program};

@@ -203,7 +203,7 @@ impl App for PythonApp {
         let interpreter = self.interpreter()?;
         let launch = self.order(interpreter.path(), &runtime_dir()?, target);
         let env = threads::under(&self.env, worker.thread_limits, worker.threads, |name| Host.variable(name).is_some());
-        Ok(Launch { env, ..launch })
+        Ok(Launch { env, is_forkable: true, ..launch })
     }
 
     fn describe(&self) -> String {

@@ -3,18 +3,22 @@
 mod survivor;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::app::Launch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{RunId, WorkerId};
 use crate::process::{
-    Guarantee, Guardian, LayerState, Pair, Plan, SpawnError, Spawned, Spec, Watcher, obstacles, resident_bytes_of_tree,
+    Fork, ForkError, Forker, Guarantee, Guardian, LayerState, Pair, Plan, SpawnError, Spawned, Spec, Watcher,
+    obstacles, resident_bytes_of_tree,
 };
 use crate::registry::{
-    Entry, Instance, Options, ProcessEntry, Registry, RunRegistry, RuntimeBase, Started, SweepOptions, orphans,
+    Entry, Instance, Options, ProcessEntry, Registry, Reservation, RunRegistry, RuntimeBase, Started, SweepOptions,
+    orphans,
 };
 use crate::telemetry::{Emitter, Event, RunEvent};
 
@@ -46,6 +50,14 @@ pub(crate) struct Run {
     enclosed: BTreeMap<String, Guardian>,
     books: Arc<Books>,
     sweep: SweepOptions,
+}
+
+/// Why nothing was forked.
+pub(crate) enum Unforked {
+    /// Nothing can be started at all.
+    Refused(Error),
+    /// A cold start may do.
+    Missed(ForkError),
 }
 
 /// What is written down, and told, about the pairs of a run.
@@ -148,23 +160,45 @@ impl Run {
     /// Starts a process: reserved before it exists, activated before anybody hears of it. Blocks for a millisecond or so.
     pub(crate) fn spawn(&self, worker: &WorkerId, pool: &str, spec: Spec) -> Result<(Spawned, Entry)> {
         let reservation = self.books.registry.reserve(worker, pool)?;
-        let command: Vec<String> = std::iter::once(spec.program.as_os_str())
-            .chain(spec.args.iter().map(AsRef::as_ref))
-            .map(|word| word.to_string_lossy().into_owned())
-            .collect();
-        let guardian = self.enclosed.get(pool).unwrap_or(&self.guardian);
-        let spawned = guardian.spawn(reservation.number(), spec);
+        let command = words(&spec.program, &spec.args);
+        let spawned = self.guardian_of(pool).spawn(reservation.number(), spec);
         let spawned = spawned.map_err(|error| Error::new(kind(&error), error.to_string()))?;
+        let entry = self.activate(reservation, &spawned, &command);
+        Ok((spawned, entry))
+    }
+
+    /// As [`Run::spawn`], from a template of the pool. It is told to go when the registry knows of it.
+    pub(crate) fn fork(
+        &self,
+        worker: &WorkerId,
+        pool: &str,
+        forker: &Forker,
+        fork: &Fork,
+        launch: &Launch,
+    ) -> std::result::Result<(Spawned, Entry), Unforked> {
+        let reservation = self.books.registry.reserve(worker, pool).map_err(Unforked::Refused)?;
+        let forked = self.guardian_of(pool).adopt(forker, reservation.number(), fork);
+        let (spawned, go) = forked.map_err(Unforked::Missed)?;
+        let entry = self.activate(reservation, &spawned, &words(&launch.program, &launch.args));
+        go.say();
+        Ok((spawned, entry))
+    }
+
+    fn guardian_of(&self, pool: &str) -> &Guardian {
+        self.enclosed.get(pool).unwrap_or(&self.guardian)
+    }
+
+    fn activate(&self, reservation: Reservation, spawned: &Spawned, command: &[String]) -> Entry {
         let identity = *spawned.child.identity();
         let started = Started {
             identity,
             process_group: Some(identity.pid().get().unsigned_abs()),
             cgroup: spawned.leaf.as_ref().map(|leaf| leaf.display().to_string()),
-            command: &command,
+            command,
         };
         let entry = reservation.activate(started);
         self.books.tell_losses();
-        Ok((spawned, entry))
+        entry
     }
 
     /// Every process ends at once; nothing can be started any more. Does not wait.
@@ -213,6 +247,11 @@ impl Drop for Run {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+fn words(program: &Path, args: &[OsString]) -> Vec<String> {
+    let words = std::iter::once(program.as_os_str()).chain(args.iter().map(AsRef::as_ref));
+    words.map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 fn guardian(plan: Plan) -> Result<Guardian> {

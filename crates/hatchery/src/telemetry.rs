@@ -189,6 +189,31 @@ pub enum PoolEvent {
         /// Why, in words.
         reason: String,
     },
+    /// Its workers are forked from this process from now on, which has imported what they have in common.
+    TemplateReady {
+        /// The pool.
+        pool: String,
+        /// The template's.
+        pid: i32,
+        /// From its start on.
+        took: Duration,
+    },
+    /// The template has died. Its workers live on, and the next start makes another one.
+    TemplateLost {
+        /// The pool.
+        pool: String,
+        /// Why, in words.
+        reason: String,
+    },
+    /// Its workers are started cold, one by one, though they are to be forked from a template.
+    ColdStarts {
+        /// The pool.
+        pool: String,
+        /// Why, in words.
+        reason: String,
+        /// When a template is tried again. `None`: not before the pool is reloaded.
+        again: Option<Duration>,
+    },
 }
 
 /// Why a worker is replaced though it lives.

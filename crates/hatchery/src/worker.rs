@@ -11,6 +11,7 @@ mod loans;
 mod own;
 mod profile;
 mod reader;
+mod template;
 #[cfg(test)]
 mod tests;
 mod voice;
@@ -20,6 +21,7 @@ pub(crate) use inflight::{Answered, Ended, Inflight, Item, Sink};
 pub(crate) use life::{Exit, Seat, run};
 use loans::Loans;
 pub use profile::{Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, ProfileWorker, WorkerContext};
+pub(crate) use template::{Template, TemplateSettings};
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -56,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) thread_safety_checks: bool,
     /// Variables that limit the threads of libraries; an app's own go before them.
     pub(crate) thread_limits: Vec<(String, String)>,
+    /// What it may be forked from.
+    pub(crate) template: TemplateSettings,
 }
 
 impl Default for Config {
@@ -69,6 +73,7 @@ impl Default for Config {
             max_in_flight: 1,
             thread_safety_checks: false,
             thread_limits: Vec::new(),
+            template: TemplateSettings::default(),
         }
     }
 }

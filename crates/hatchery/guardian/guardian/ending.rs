@@ -7,7 +7,7 @@
 
 use super::Guardian;
 use super::table::{Ending, Slot, State};
-use crate::cgroup::is_gone;
+use crate::cgroup::{Leaves, is_gone};
 use crate::lineage::MAX_LOOKS;
 use crate::message::{Fact, OnEscape};
 use crate::sys::Result;
@@ -53,13 +53,14 @@ impl Guardian {
 
     /// Kills what is known of a worker that is ending.
     fn strike(&mut self, index: usize) {
-        let Slot { worker, pid, on_escape, state } = *self.table.slot(index);
+        let slot = *self.table.slot(index);
+        let Slot { worker, pid, on_escape, state, .. } = slot;
         let State::Ending(mut ending) = state else { return };
         ending.leader_has_ended = processes::has_ended(pid).is_some();
         ending.left = 0;
         ending.rounds += 1;
         match on_escape {
-            OnEscape::Kill => self.kill_tree(worker, pid, ending.leader_has_ended),
+            OnEscape::Kill => self.kill_tree(&slot, ending.leader_has_ended),
             OnEscape::Report | OnEscape::Adopt => {
                 ending.is_pruned =
                     ending.is_pruned || ending.leader_has_ended || self.prune(worker, pid, ending.rounds);
@@ -71,12 +72,17 @@ impl Guardian {
         self.table.slot(index).state = State::Ending(ending);
     }
 
-    fn kill_tree(&mut self, worker: u32, leader: i32, leader_has_ended: bool) {
-        match &self.leaves {
-            Some(leaves) => leaves.kill(worker),
+    fn kill_tree(&mut self, slot: &Slot, leader_has_ended: bool) {
+        match self.leaf_to_kill(slot) {
+            Some(leaves) => leaves.kill(slot.leaf),
             None if leader_has_ended => {}
-            None => drop(self.lineage.kill_below(leader, |number| number == worker)),
+            None => drop(self.lineage.kill_below(slot.pid, |number| number == slot.worker)),
         }
+    }
+
+    /// Where others live on, each is ended by its group and its mark alone, as where there are no leaves.
+    fn leaf_to_kill(&self, slot: &Slot) -> Option<&Leaves> {
+        self.leaves.as_ref().filter(|_| !self.table.shares_leaf(slot, Slot::is_running))
     }
 
     /// Kills what descends from the leader, which is stopped meanwhile: once it has ended, nobody could tell its
@@ -104,9 +110,10 @@ impl Guardian {
     }
 
     fn end_remnant(&mut self, Owner { index, has_left_group }: Owner, pid: i32) {
-        let Slot { worker, on_escape, .. } = *self.table.slot(index);
+        let slot = *self.table.slot(index);
+        let Slot { worker, on_escape, .. } = slot;
         if on_escape == OnEscape::Kill {
-            if self.leaves.is_none() {
+            if self.leaf_to_kill(&slot).is_none() {
                 self.lineage.kill_below(pid, |number| number == worker);
             }
             let _quarantined_if_it_may_not = signal_child(pid, SIGKILL);
@@ -156,12 +163,14 @@ impl Guardian {
     fn leaf_is_gone(&self, slot: &Slot, rounds: u32) -> bool {
         match (&self.leaves, slot.on_escape) {
             (None, _) | (_, OnEscape::Adopt) => true,
+            // The last one sees to it.
+            _ if self.table.shares_leaf(slot, |_| true) => true,
             (Some(leaves), OnEscape::Kill) => {
-                is_gone(&leaves.remove(slot.worker))
-                    || (rounds > MAX_BUSY && leaves.is_populated(slot.worker) == Ok(false))
+                is_gone(&leaves.remove(slot.leaf))
+                    || (rounds > MAX_BUSY && leaves.is_populated(slot.leaf) == Ok(false))
             }
             (Some(leaves), OnEscape::Report) => {
-                let _not_while_somebody_is_in_it = leaves.remove(slot.worker);
+                let _not_while_somebody_is_in_it = leaves.remove(slot.leaf);
                 true
             }
         }

@@ -16,6 +16,8 @@ pub(super) struct Slot {
     /// The leader's, and its group's.
     pub(super) pid: i32,
     pub(super) on_escape: OnEscape,
+    /// The worker whose leaf it lives in: its own, or its template's.
+    pub(super) leaf: u32,
     pub(super) state: State,
 }
 
@@ -41,9 +43,15 @@ pub(super) struct Ending {
     pub(super) rounds: u32,
 }
 
+impl Slot {
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self.state, State::Running)
+    }
+}
+
 impl Table {
     pub(super) const fn new() -> Table {
-        let free = Slot { worker: 0, pid: 0, on_escape: OnEscape::Kill, state: State::Running };
+        let free = Slot { worker: 0, pid: 0, on_escape: OnEscape::Kill, leaf: 0, state: State::Running };
         Table { slots: [free; CAPACITY], count: 0 }
     }
 
@@ -67,13 +75,18 @@ impl Table {
         self.all().iter().any(|slot| slot.pid == pid)
     }
 
+    /// Whether others live in its leaf, of which `counts` is true.
+    pub(super) fn shares_leaf(&self, slot: &Slot, counts: impl Fn(&Slot) -> bool) -> bool {
+        self.all().iter().any(|other| other.worker != slot.worker && other.leaf == slot.leaf && counts(other))
+    }
+
     pub(super) fn slot(&mut self, index: usize) -> &mut Slot {
         &mut self.slots[..self.count][index]
     }
 
     /// Only if it is not full.
-    pub(super) fn add(&mut self, worker: u32, pid: i32, on_escape: OnEscape) {
-        self.slots[self.count] = Slot { worker, pid, on_escape, state: State::Running };
+    pub(super) fn add(&mut self, worker: u32, pid: i32, on_escape: OnEscape, leaf: u32) {
+        self.slots[self.count] = Slot { worker, pid, on_escape, leaf, state: State::Running };
         self.count += 1;
     }
 

@@ -32,6 +32,7 @@ from .errors import (
     Unavailable,
     ValidationError,
 )
+from .forks import after_fork
 from .forms import Writable
 from .sharing import buffer, empty
 from .tools import tool
@@ -48,6 +49,7 @@ __all__ = [
     "Unavailable",
     "ValidationError",
     "Writable",
+    "after_fork",
     "buffer",
     "current_context",
     "empty",

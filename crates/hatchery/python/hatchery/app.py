@@ -9,6 +9,7 @@ import sys
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, Callable, Optional
 
+from . import forks
 from .health import RESERVED, health_tool
 from .report import message_of, traceback_of, type_of
 from .tools import ATTRIBUTE, DECORATED, Options, Tool, place_of
@@ -39,6 +40,14 @@ class App:
         self.objects: list[Any] = []
         self.health: Optional[Tool] = None
         self._attribute = attribute
+
+    def preload(self) -> None:
+        """In a template: imports the app, for workers that load it."""
+        self._attempt("", lambda: import_app(self.name))
+
+    def resume(self) -> None:
+        """In a worker that was forked from a template: runs what is to run after a fork."""
+        self._attempt("after_fork: ", forks.begin)
 
     def load(self) -> "App":
         """Imports the app and finds its tools; classes with tools are made objects of."""
@@ -149,13 +158,32 @@ class App:
 
 def import_app(name: str) -> Any:
     """The module of an app: the path of a .py file, or the name of a module."""
-    if not (name.endswith(".py") or os.sep in name):
-        sys.path.insert(0, os.getcwd())
+    make_importable(folder_of(name))
+    if not _is_file(name):
         return importlib.import_module(name)
     if not os.path.isfile(name):
         raise LoadError(f"load app {name}: no such file")
-    sys.path.insert(0, os.path.dirname(os.path.abspath(name)))
-    return _import_file(name)
+    if name not in _IMPORTED:
+        _IMPORTED[name] = _import_file(name)
+    return _IMPORTED[name]
+
+
+def folder_of(name: str) -> str:
+    """From where an app may import what lies beside it."""
+    return os.path.dirname(os.path.abspath(name)) if _is_file(name) else os.getcwd()
+
+
+def make_importable(folder: str) -> None:
+    if sys.path[:1] != [folder]:
+        sys.path.insert(0, folder)
+
+
+def _is_file(name: str) -> bool:
+    return name.endswith(".py") or os.sep in name
+
+
+# Files that were imported as apps: by a template, for its workers.
+_IMPORTED: dict[str, Any] = {}
 
 
 def _import_file(path: str) -> Any:

@@ -6,6 +6,7 @@ import time
 from contextvars import ContextVar
 from typing import Any, Callable, Optional
 
+from . import forks
 from .errors import Cancelled, NotFound, Unavailable
 
 # The call that the code here runs for. Threads of the user's own have none unless they copy the context.
@@ -61,6 +62,11 @@ class Context:
         """Seconds until the deadline, not below 0."""
         deadline = self._call.deadline
         return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+    @property
+    def forked(self) -> bool:
+        """Whether this worker was forked from its pool's template, so that it shares what that had imported."""
+        return forks.FORKED
 
     @property
     def cancelled(self) -> bool:

@@ -9,7 +9,7 @@ import sys
 import threading
 from typing import Any, NamedTuple, Optional
 
-from . import interpreter, wire
+from . import forks, interpreter, wire
 from .app import App, LoadError, Stopped
 from .calls import Calls
 from .capture import Capture
@@ -35,6 +35,11 @@ EX_CONFIG = 78
 def main(arguments: list[str]) -> None:
     """Runs the worker that `boot.py` was started as. Does not return while the host lives and has calls."""
     name, attribute = _parse(arguments)
+    settings = os.environ.pop("HATCHERY_TEMPLATE", None)
+    if settings is not None:
+        from .template import serve
+
+        serve(settings, name)
     faulthandler.enable(2)
     try:
         worker = Worker(_take_wire(), _take_ledger())
@@ -105,6 +110,8 @@ class Worker:
         )
         control.start()
         try:
+            if forks.FORKED:
+                app.resume()
             app.load()
             self._look_at_threads(app)
             self._capture.end_lines()

@@ -82,8 +82,11 @@ fn app_or_command(pool: &Seen<'_>) -> Option<ConfigProblem> {
 }
 
 fn python_beside_command(pool: &Seen<'_>) -> Option<ConfigProblem> {
-    let (python, _) = pool.own("python").zip(pool.layer().get("command"))?;
-    Some(pool.error("python", python, "expected only beside `app`, found beside `command`"))
+    let preloads_app = pool.layer().flag("preload_app") == Some(true);
+    let of_python = ["python", "preload"].into_iter().chain(preloads_app.then_some("preload_app"));
+    pool.layer().get("command")?;
+    let (key, setting) = of_python.into_iter().find_map(|key| Some((key, pool.own(key)?)))?;
+    Some(pool.error(key, setting, "expected only beside `app`, found beside `command`"))
 }
 
 fn threads_without_profile(pool: &Seen<'_>) -> Option<ConfigProblem> {

@@ -70,6 +70,12 @@ pub struct PoolConfig {
     pub crash_barrier: Option<CrashBarrierConfig>,
     /// The memory that is shared with its workers.
     pub arena: ArenaConfig,
+    /// The modules that its template imports. Empty: none, or what the builder says.
+    pub preload: Vec<String>,
+    /// Whether its template imports the app as well.
+    pub preload_app: Option<bool>,
+    /// Whether it has a template.
+    pub template: Option<bool>,
     /// How many threads libraries may start.
     pub thread_limits: ThreadLimitsConfig,
     /// Whether workers tell of what does not belong into threads.
@@ -293,6 +299,9 @@ impl PoolConfig {
             health_gate: HealthGateConfig::of(said),
             crash_barrier: CrashBarrierConfig::of(said),
             arena: ArenaConfig::of(said),
+            preload: preload(said),
+            preload_app: said.flag("preload_app"),
+            template: said.flag("template"),
             thread_limits: thread_limits(said),
             thread_safety_checks: said.flag("thread_safety_checks"),
             containment: said.word("containment"),
@@ -317,6 +326,13 @@ fn app(said: &Layer) -> Option<AppConfig> {
     let (Value::Path(program), args) = words.split_first()? else { return None };
     let app = args.iter().filter_map(text).fold(CommandApp::new(PathBuf::from(program)), |app, arg| app.arg(arg));
     Some(AppConfig::Command(env.fold(app, |app, (name, value)| app.env(name, value))))
+}
+
+fn preload(said: &Layer) -> Vec<String> {
+    match said.value("preload") {
+        Some(Value::List(modules)) => modules.iter().filter_map(text).collect(),
+        _ => Vec::new(),
+    }
 }
 
 fn text(value: &Value) -> Option<String> {

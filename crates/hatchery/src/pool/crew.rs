@@ -13,6 +13,7 @@ use crate::panic;
 use crate::process::Escalation;
 use crate::run::Run;
 use crate::telemetry::{PoolEvent, RecycleReason};
+use crate::worker::Template;
 
 /// Dropped, everything in it ends at once.
 pub(crate) struct Crew {
@@ -22,8 +23,10 @@ pub(crate) struct Crew {
     runtime: Handle,
     stop: watch::Sender<Option<Escalation>>,
     tasks: Mutex<JoinSet<()>>,
-    /// How many of them there are.
+    /// How many of them there are, for seats and for what is done to them.
     busy: Arc<watch::Sender<usize>>,
+    /// And how many for the template.
+    templates: Arc<watch::Sender<usize>>,
 }
 
 /// A seat whose keeping failed is not kept again at once.
@@ -47,14 +50,34 @@ impl Drop for Counted {
 
 impl Crew {
     pub(crate) fn new(shared: Arc<Shared>, hiring: Hiring) -> Crew {
-        Crew {
+        let template = Template::of(&shared.name, &hiring.run, &hiring.emitter, &shared.config.worker).map(Arc::new);
+        let crew = Crew {
             shared,
-            hiring,
+            hiring: Hiring { template, ..hiring },
             runtime: Handle::current(),
             stop: watch::Sender::new(None),
             tasks: Mutex::default(),
             busy: Arc::new(watch::Sender::new(0)),
-        }
+            templates: Arc::new(watch::Sender::new(0)),
+        };
+        crew.keep_template();
+        crew
+    }
+
+    /// Until every seat is empty, for good: what is forked from it must have an owner first.
+    fn keep_template(&self) {
+        let Some(template) = self.hiring.template.clone() else { return };
+        let (mut stop, mut busy) = (self.stop.subscribe(), self.busy.subscribe());
+        let counted = Counted::new(&self.templates);
+        let task = async move {
+            let _counted = counted;
+            let over = async {
+                let _pool_is_gone = stop.wait_for(Option::is_some).await.is_err();
+                let _never_fails = busy.wait_for(|count| *count == 0).await.is_ok();
+            };
+            template.keep(over).await;
+        };
+        self.lock_tasks().spawn_on(task, &self.runtime);
     }
 
     pub(crate) fn run(&self) -> Arc<Run> {
@@ -108,6 +131,9 @@ impl Crew {
     /// Every worker is replaced, in batches, each by one that is ready before it goes.
     pub(crate) fn renew(&self, seat: Option<usize>, reason: RecycleReason) {
         let batches = self.shared.config.batches;
+        if reason == RecycleReason::Reload {
+            self.hiring.template.iter().for_each(|template| template.renew());
+        }
         let numbers: Vec<usize> = match seat {
             Some(seat) => vec![seat],
             None => (0..self.shared.lock_seats().wanted).collect(),
@@ -144,6 +170,7 @@ impl Crew {
     pub(crate) async fn gone(&self) {
         let mut busy = self.busy.subscribe();
         let _never_fails = busy.wait_for(|count| *count == 0).await.is_ok();
+        let _nor_does_this = self.templates.subscribe().wait_for(|count| *count == 0).await.is_ok();
     }
 
     /// Drops every task where it stands, and with it the lives in it.

@@ -17,7 +17,7 @@ use crate::id::{LifeId, WorkerId};
 use crate::process::Escalation;
 use crate::run::Run;
 use crate::telemetry::{Emitter, Event, PoolEvent, RecycleReason, WorkerEvent};
-use crate::worker::{self, Exit, Stop};
+use crate::worker::{self, Exit, Stop, Template};
 
 /// What a seat is told.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub(crate) struct Hiring {
     pub(crate) run: Arc<Run>,
     pub(crate) emitter: Emitter,
     pub(crate) host_tools: Arc<HostTools>,
+    /// The pool's own.
+    pub(crate) template: Option<Arc<Template>>,
 }
 
 pub(super) struct Seat {
@@ -176,6 +178,7 @@ impl Seat {
             pool: Arc::clone(&self.shared.name),
             run: Arc::clone(&self.hiring.run),
             app: Arc::clone(&self.shared.app),
+            template: self.hiring.template.clone(),
             profile: self.shared.config.profile.clone(),
             config: self.shared.config.worker.clone(),
             emitter: self.hiring.emitter.clone(),

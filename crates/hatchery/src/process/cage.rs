@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
+use super::Pid;
 use super::guardian::Leaves;
 use crate::id::RunId;
 
@@ -102,6 +103,16 @@ impl Cage {
     /// The files into which the worker writes itself before its program runs.
     pub(super) fn joins(&self) -> impl Iterator<Item = PathBuf> {
         self.groups.folders.iter().map(|group| group.join("cgroup.procs"))
+    }
+
+    /// [`joins`](Cage::joins) for a process that exists: an un-reaped child of the guardian's, whose number is nobody else's.
+    pub(super) fn take_in(&self, pid: Pid) -> Result<(), CageError> {
+        self.joins().try_for_each(|file| set(file, &pid.get().to_string(), "use of the machine"))
+    }
+
+    /// Whether something is to be set in a leaf of version 2, which no other worker may share then.
+    pub(super) fn needs_leaf(&self) -> bool {
+        !self.in_leaf.is_empty()
     }
 
     pub(super) fn address_space(&self) -> Option<u64> {

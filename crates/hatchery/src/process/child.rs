@@ -9,6 +9,7 @@ use std::{fmt, io};
 use rustix::process::Signal;
 
 use super::cage::Cage;
+use super::fork::Forker;
 use super::guardian::{Gone, Pair, WhenGone};
 use super::identity::ends_within;
 use super::sight::is_stopped;
@@ -69,6 +70,11 @@ impl Child {
     /// Ends the whole tree, now. Whether there was anything to end.
     pub(crate) fn kill_now(&self) -> bool {
         self.leader.end()
+    }
+
+    /// To be asked for forks of itself.
+    pub(crate) fn forker(&self, orders: OwnedFd) -> Forker {
+        Forker::new(Arc::clone(&self.leader.pair), self.leader.worker, orders)
     }
 
     pub(crate) fn terminator(&self) -> Terminator {

@@ -6,7 +6,7 @@
 
 mod birth;
 mod cgroup;
-mod channel;
+pub(super) mod channel;
 pub(super) mod guarantee;
 mod line;
 #[allow(dead_code, reason = "the host uses its half, the program the other")]

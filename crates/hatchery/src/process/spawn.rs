@@ -126,7 +126,7 @@ impl Guardian {
             && [program.as_path(), spec.cwd.as_deref().unwrap_or(Path::new("."))].into_iter().all(is_on_local_disk);
         let order = strings.order(worker, &spec.confinement, &cage, (given.len(), joins.len()), is_quick)?;
         let fds: Vec<BorrowedFd<'_>> = given.iter().chain(&joins).chain(strings.memfd()).map(AsFd::as_fd).collect();
-        let answer = pair.spawn(worker, &Order::Spawn(order), strings.inline_length(), &fds);
+        let answer = pair.begin(worker, &Order::Spawn(order), strings.inline_length(), &fds);
         match answer.map_err(os("order it from the guardian"))? {
             Some((Reply::Spawned { pid, pidfd }, gone)) => {
                 let identity = self.identity(pid, &pidfd).inspect_err(|_| {
@@ -150,7 +150,7 @@ impl Guardian {
 
 impl Guardian {
     /// By the number that this process sees, which is not the one in a namespace of the guardian's own.
-    fn identity(&self, told: u32, pidfd: &OwnedFd) -> Result<Identity, SpawnError> {
+    pub(super) fn identity(&self, told: u32, pidfd: &OwnedFd) -> Result<Identity, SpawnError> {
         let seen = self.is_enclosed().then(|| number_behind(pidfd).filter(|_| numbers_are_ours())).flatten();
         let pid = Pid::new(seen.unwrap_or(told.cast_signed()));
         let pid = pid.ok_or_else(|| os("take hold of the new process")(io::Error::other("it has no number here")))?;
@@ -229,7 +229,7 @@ fn is_on_local_disk(path: &Path) -> bool {
 }
 
 /// The reader is ours and non-blocking; the writer is the child's, in blocking mode as every program expects.
-fn output_pipe() -> Result<(OwnedFd, OwnedFd), SpawnError> {
+pub(super) fn output_pipe() -> Result<(OwnedFd, OwnedFd), SpawnError> {
     let make = || {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
         fcntl_setfl(&reader, OFlags::NONBLOCK)?;

@@ -98,7 +98,7 @@ impl Strings {
     }
 }
 
-fn sealed(bytes: &[u8]) -> io::Result<OwnedFd> {
+pub(super) fn sealed(bytes: &[u8]) -> io::Result<OwnedFd> {
     let memfd = memfd_create("hatchery-order", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     let mut file = File::from(memfd);
     file.write_all(bytes)?;

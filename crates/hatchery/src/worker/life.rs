@@ -19,7 +19,7 @@ use super::ledger::Ledger;
 use super::loans::Loans;
 use super::reader::Verdict;
 use super::voice::Voice;
-use super::{Config, Inflight, Line, Means, Owner, Profile, Stop, WireId, WireLine, own};
+use super::{Config, Inflight, Line, Means, Owner, Profile, Stop, Template, WireId, WireLine, own};
 use crate::app::{App, Launch};
 use crate::call::{Deadline, passed};
 use crate::error::{Error, ErrorKind, Result};
@@ -33,6 +33,7 @@ use crate::telemetry::{Emitter, Event, RunEvent, WorkerEvent};
 use crate::transport::{Inbox, Outbox};
 use crate::wire::{Capabilities, Capability, Encoded, Frame, Kind, Ready, Shutdown, Terms};
 
+pub(super) use birth::{drain, environment};
 pub(super) use ending::Ending;
 use ending::{LAST_BREATH, explain, unasked};
 
@@ -43,6 +44,8 @@ pub(crate) struct Seat {
     pub(crate) pool: Arc<str>,
     pub(crate) run: Arc<Run>,
     pub(crate) app: Arc<dyn App>,
+    /// What it is forked from, if it can be.
+    pub(crate) template: Option<Arc<Template>>,
     /// Makes the worker, where it is no process.
     pub(crate) profile: Option<Arc<dyn Profile>>,
     pub(crate) config: Config,

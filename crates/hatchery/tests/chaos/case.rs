@@ -63,6 +63,8 @@ const PIDNS: &[&str] = &[
     "killed_at_a_birth",
     "killed_with_a_bomb",
     "guardian_starved",
+    "template_killed",
+    "killed_at_a_fork",
 ];
 
 const NOBODY: &[&str] = &[
@@ -78,6 +80,7 @@ const NOBODY: &[&str] = &[
     "killed_with_a_bomb",
     "guardian_starved",
     "became_root",
+    "template_killed",
     "record_of_another_boot",
 ];
 

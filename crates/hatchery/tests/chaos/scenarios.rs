@@ -3,6 +3,7 @@
 use crate::case::Scenario;
 
 mod escapes;
+mod forks;
 mod guardians;
 mod innocents;
 mod lives;
@@ -28,11 +29,12 @@ const SHAPES: Sizes = &[
     ("terminal", 2),
     ("setgid", 2),
     ("zygote", 2),
+    ("forked", 4),
     ("nested", 2),
 ];
 const BIG: Sizes = &[("chain", 1), ("tree", 1), ("plain", 200), ("deaf", 200), ("daemon", 200), ("hidden_daemon", 200)];
 /// The shapes that resist a stop the most, and all the others.
-const STUBBORN: Sizes = &[("deaf", 2), ("daemon", 4), ("stopped", 2), ("comets", 1), ("nested", 2)];
+const STUBBORN: Sizes = &[("deaf", 2), ("daemon", 4), ("stopped", 2), ("comets", 1), ("nested", 2), ("forked", 4)];
 const OTHERS: Sizes = &[
     ("plain", 2),
     ("hidden_daemon", 2),
@@ -49,6 +51,7 @@ const OTHERS: Sizes = &[
     ("daemon", 200),
 ];
 const DAEMONS: Sizes = &[("daemon", 2)];
+const DAEMONS_AND_FORKED: Sizes = &[("daemon", 2), ("forked", 4)];
 const MORE_DAEMONS: Sizes = &[("hidden_daemon", 16), ("comets", 1), ("subreaper", 4), ("tree", 1), ("nested", 2)];
 
 pub(crate) static ALL: &[Scenario] = &[
@@ -65,7 +68,7 @@ pub(crate) static ALL: &[Scenario] = &[
     Scenario {
         name: "killed_in_a_storm",
         run: supervisors::killed_in_a_storm,
-        short: &[("daemon", 2)],
+        short: &[("daemon", 2), ("forked", 4)],
         full: &[("hidden_daemon", 4)],
     },
     // 4: between a worker's birth and its program. Nobody is left, and the program never runs.
@@ -110,21 +113,31 @@ pub(crate) static ALL: &[Scenario] = &[
     // A supervisor whose process group is one of another namespace works like any other.
     Scenario { name: "foreign_group", run: supervisors::killed, short: &[("plain", 1)], full: &[] },
     // 9, 10: one of the two is killed. All that it watched over is gone, the supervisor lives and has workers again.
-    Scenario { name: "guardian_killed", run: guardians::guardian_killed, short: DAEMONS, full: MORE_DAEMONS },
-    Scenario { name: "keeper_killed", run: guardians::keeper_killed, short: DAEMONS, full: MORE_DAEMONS },
+    Scenario {
+        name: "guardian_killed",
+        run: guardians::guardian_killed,
+        short: DAEMONS_AND_FORKED,
+        full: MORE_DAEMONS,
+    },
+    Scenario { name: "keeper_killed", run: guardians::keeper_killed, short: DAEMONS_AND_FORKED, full: MORE_DAEMONS },
     // 11, 12: and the supervisor with it. Nobody is left.
     Scenario {
         name: "supervisor_and_guardian_killed",
         run: guardians::guardian_too,
-        short: DAEMONS,
+        short: DAEMONS_AND_FORKED,
         full: MORE_DAEMONS,
     },
-    Scenario { name: "supervisor_and_keeper_killed", run: guardians::keeper_too, short: DAEMONS, full: MORE_DAEMONS },
+    Scenario {
+        name: "supervisor_and_keeper_killed",
+        run: guardians::keeper_too,
+        short: DAEMONS_AND_FORKED,
+        full: MORE_DAEMONS,
+    },
     // 13: all three. No worker is left; the next start removes the rest before it is ready.
     Scenario {
         name: "all_three_killed",
         run: guardians::all_three,
-        short: &[("daemon", 2), ("setgid", 2), ("comets", 1)],
+        short: &[("daemon", 2), ("forked", 4), ("setgid", 2), ("comets", 1)],
         full: &[("hidden_daemon", 16), ("subreaper", 4), ("nested", 2)],
     },
     // 15: a guardian killed ten times, with a recovery each time, and no descriptor more than at first.
@@ -149,7 +162,7 @@ pub(crate) static ALL: &[Scenario] = &[
     Scenario {
         name: "cycles",
         run: lives::cycles,
-        short: &[("plain", 2), ("daemon", 1)],
+        short: &[("plain", 2), ("daemon", 1), ("forked", 2)],
         full: &[("hidden_daemon", 4), ("subreaper", 2)],
     },
     Scenario { name: "ten_thousand_starts", run: lives::ten_thousand_starts, short: &[], full: &[("plain", 8)] },
@@ -157,7 +170,7 @@ pub(crate) static ALL: &[Scenario] = &[
     Scenario {
         name: "worker_killed",
         run: lives::worker_killed,
-        short: &[("gil", 1), ("daemon", 2)],
+        short: &[("gil", 1), ("daemon", 2), ("forked", 4)],
         full: &[("hidden_daemon", 4), ("subreaper", 2), ("nested", 2)],
     },
     // A stop is over when nobody is left, whatever the shape.
@@ -171,6 +184,10 @@ pub(crate) static ALL: &[Scenario] = &[
     Scenario { name: "cgroups_gone", run: surroundings::cgroups_gone, short: DAEMONS, full: &[] },
     // 42: the kernel gives the guardian nothing.
     Scenario { name: "guardian_starved", run: surroundings::guardian_starved, short: &[("daemon", 1)], full: &[] },
+    // 49: the template of the workers is killed. They all go on, and those that follow come from another.
+    Scenario { name: "template_killed", run: forks::template_killed, short: &[("forked", 8)], full: &[("forked", 50)] },
+    // In the midst of a fork: the supervisor dies, alone or with guardian and keeper, or the template does.
+    Scenario { name: "killed_at_a_fork", run: forks::killed_at_a_fork, short: &[("forked", 1)], full: &[] },
     // 53: what may outlive its worker.
     Scenario { name: "adopted", run: escapes::adopted, short: DAEMONS, full: &[] },
     Scenario { name: "reported", run: escapes::reported, short: DAEMONS, full: &[] },

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hatchery::CommandApp;
+use hatchery::{App, CommandApp, PythonApp};
 
 /// How many processes a worker of this shape is, at least: the proof that the fixture did what it is for.
 pub(crate) fn processes(shape: &str) -> usize {
@@ -17,13 +17,19 @@ pub(crate) fn processes(shape: &str) -> usize {
     }
 }
 
-pub(crate) fn app(shape: &str) -> CommandApp {
+/// The shape whose workers are forked from a template.
+pub(crate) const FORKED: &str = "forked";
+
+pub(crate) fn app(shape: &str) -> Box<dyn App> {
     let program = folder().join(format!("{shape}.py"));
     assert!(program.is_file(), "no such shape: {shape}");
+    if shape == FORKED {
+        return Box::new(PythonApp::file(program).python(python()));
+    }
     let wire = folder().join("../workers");
     // One that embeds a hatchery of its own needs a program that does.
     let this_program = std::env::current_exe().unwrap();
-    CommandApp::new(python()).arg("-B").arg(program).env("PYTHONPATH", wire).env("CHAOS_SELF", this_program)
+    Box::new(CommandApp::new(python()).arg("-B").arg(program).env("PYTHONPATH", wire).env("CHAOS_SELF", this_program))
 }
 
 pub(crate) fn folder() -> PathBuf {

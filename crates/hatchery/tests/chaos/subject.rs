@@ -17,6 +17,9 @@ use crate::processes::{Held, Process, living, patience};
 const KEEPER: &str = "hatchery-keeper";
 const GUARDIAN: &str = "hatchery-guard";
 
+/// And what it calls a template that is up.
+const TEMPLATE: &str = "hatch-template";
+
 /// The user and group that own nothing.
 pub(crate) const NOBODY: u32 = 65534;
 
@@ -102,6 +105,13 @@ impl Subject {
         let mut found = self.guardians().into_iter().filter(|process| is_enclosed(process.pid) == self.is_enclosed);
         let found = found.next().and_then(|process| Held::hold(process.pid));
         found.ok_or_else(|| format!("{} has no guardian for its workers", self.held.pid))
+    }
+
+    /// From which its workers are forked.
+    pub(crate) fn template(&self) -> Outcome<Held> {
+        let found = living().into_iter().find(|process| process.name == TEMPLATE);
+        let found = found.and_then(|process| Held::hold(process.pid));
+        found.ok_or_else(|| format!("{} has no template", self.held.pid))
     }
 
     /// A supervisor whose pool is enclosed has another pair, which owns nothing.

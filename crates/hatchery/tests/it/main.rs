@@ -21,6 +21,7 @@ mod numpy;
 mod own_profile;
 mod starts;
 mod streams;
+mod template;
 mod values;
 
 use std::path::PathBuf;

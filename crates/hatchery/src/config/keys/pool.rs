@@ -7,7 +7,7 @@ use crate::config::words::{Profile, words};
 use crate::memory::ArenaSettings;
 use crate::pool::{Capacity, Config, HealthCheck, OnTimeout, Recycle, Restarts, StartBatches, StopGraces, Timeouts};
 use crate::process::{Containment, OnEscape};
-use crate::worker::Heartbeat;
+use crate::worker::{Heartbeat, TemplateSettings};
 
 /// How many threads a worker has with `profile = "thread"`, if nothing is said.
 pub(in super::super) const THREADS: u64 = 10;
@@ -32,6 +32,24 @@ pub(in super::super) const POOL: &[Key] = &[
         Kind::Entries(&Kind::Text, Naming::Variables),
         Fallback::Nothing("none"),
         "Variables of its workers, on top of the supervisor's environment.",
+    ),
+    key(
+        "preload",
+        Kind::List(&Kind::Text),
+        Fallback::Nothing("none"),
+        "Modules that are imported once, in a process from which the workers of an app are forked: starts take milliseconds, and the workers share the memory. A module that leaves threads behind, or opens a device or a socket, has the workers started cold, with a warning.",
+    ),
+    key(
+        "preload_app",
+        Kind::Flag,
+        Fallback::Is(|| Value::Flag(TemplateSettings::default().app)),
+        "Whether that process imports the app's own module as well.",
+    ),
+    key(
+        "template",
+        Kind::Flag,
+        Fallback::Is(|| Value::Flag(TemplateSettings::default().enabled)),
+        "Whether there is such a process; it has at least the runtime in it. Without one, each worker is started cold.",
     ),
     key("workers", Kind::Whole(1, 1024), Fallback::Is(|| whole(Config::new().workers)), "How many workers."),
     key(
@@ -154,8 +172,6 @@ pub(in super::super) const POOL: &[Key] = &[
     ),
     planned("adapter"),
     planned("adapter_args"),
-    planned("preload"),
-    planned("preload_app"),
     planned("script"),
     planned("transport"),
 ];

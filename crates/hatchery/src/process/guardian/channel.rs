@@ -25,13 +25,13 @@ const LOOKS_FOR_ROOM: u32 = 1000;
 const LOOK_FOR_ROOM: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
 /// A message and the descriptors that came with it.
-pub(super) struct Received {
-    pub(super) bytes: Vec<u8>,
-    pub(super) fds: Vec<OwnedFd>,
+pub(in crate::process) struct Received {
+    pub(in crate::process) bytes: Vec<u8>,
+    pub(in crate::process) fds: Vec<OwnedFd>,
 }
 
 /// Two ends, neither inherited.
-pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+pub(in crate::process) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
 }
 
@@ -39,7 +39,11 @@ pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 /// could need to read.
 pub(super) fn send(socket: impl AsFd, message: &impl Encode, tail: usize, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut buffer = vec![0; MAX_HEAD + tail];
-    let bytes = message.encode(&mut buffer).ok_or(io::ErrorKind::InvalidInput)?;
+    send_bytes(socket, message.encode(&mut buffer).ok_or(io::ErrorKind::InvalidInput)?, fds)
+}
+
+/// [`send`], of what has its form already.
+pub(in crate::process) fn send_bytes(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     for _ in 0..LOOKS_FOR_ROOM {
         match send_now(&socket, bytes, fds) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -103,7 +107,7 @@ pub(super) fn receive(socket: impl AsFd) -> io::Result<Option<Received>> {
 }
 
 /// [`receive`], but no longer than so many seconds. `TimedOut` says that there was none.
-pub(super) fn receive_within(socket: impl AsFd, seconds: u32) -> io::Result<Option<Received>> {
+pub(in crate::process) fn receive_within(socket: impl AsFd, seconds: u32) -> io::Result<Option<Received>> {
     wait(&socket, PollFlags::IN, &Timespec { tv_sec: 1, tv_nsec: 0 }, seconds)?;
     receive(socket)
 }

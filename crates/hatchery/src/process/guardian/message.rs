@@ -52,8 +52,9 @@ pub(crate) enum KeeperFact {
 /// Host to guardian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order<'a> {
-    /// On the socket for starts, and no other order there. It is answered there, in turn, by `Spawned` or `Failed`.
+    /// This and `Adopt` come on the socket for starts, and no other order. They are answered there, in turn, by `Spawned` or `Failed`.
     Spawn(Spawn<'a>),
+    Adopt(Adopt),
     /// To the worker's process group, if its leader has not been reaped.
     Signal { worker: u32, signal: u32 },
     /// End the worker's whole tree, reap it, and answer `Gone`. The leader may have ended by itself long ago: it is kept
@@ -61,6 +62,23 @@ pub(crate) enum Order<'a> {
     End { worker: u32 },
     /// Answer [`Fact::Alive`]. One that waits for a worker which the kernel holds has nothing else to say.
     Ask,
+}
+
+/// A process that a worker of ours has forked for us, and that became the guardian's child when its own parent ended. From
+/// now on it is a worker like one that was started by [`Order::Spawn`], and is answered for in the same way.
+///
+/// Until then it is its template's: it carries the template's mark, and ends with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Adopt {
+    /// As in [`Spawn`].
+    pub(crate) worker: u32,
+    pub(crate) on_escape: OnEscape,
+    /// The worker that has forked it.
+    pub(crate) template: u32,
+    /// The guardian's view. Not believed: it must be an un-reaped child with the template's mark and a group of its own.
+    pub(crate) pid: u32,
+    /// It moves into a cgroup leaf of its own; else it stays in the template's.
+    pub(crate) own_leaf: bool,
 }
 
 /// Guardian to host.
@@ -289,6 +307,9 @@ impl Encode for Order<'_> {
             Order::Signal { worker, signal } => writer.u32s(&[2, *worker, *signal])?,
             Order::End { worker } => writer.u32s(&[3, *worker])?,
             Order::Ask => writer.u32s(&[4])?,
+            Order::Adopt(Adopt { worker, on_escape, template, pid, own_leaf }) => {
+                writer.u32s(&[5, *worker, *on_escape as u32, *template, *pid, u32::from(*own_leaf)])?;
+            }
         }
         Some(writer.finish())
     }
@@ -302,6 +323,7 @@ impl<'a> Order<'a> {
             2 => Order::Signal { worker: reader.u32()?, signal: reader.u32()? },
             3 => Order::End { worker: reader.u32()? },
             4 => Order::Ask,
+            5 => Order::Adopt(reader.adopt()?),
             _ => return None,
         };
         reader.end(order)
@@ -445,13 +467,7 @@ impl<'a> Reader<'a> {
     }
 
     fn spawn(&mut self) -> Option<Spawn<'a>> {
-        let worker = self.u32().filter(|worker| (1..=MAX_WORKER).contains(worker))?;
-        let on_escape = match self.u32()? {
-            0 => OnEscape::Kill,
-            1 => OnEscape::Report,
-            2 => OnEscape::Adopt,
-            _ => return None,
-        };
+        let (worker, on_escape) = (self.worker()?, self.on_escape()?);
         let (no_new_privileges, is_quick) = (self.bool()?, self.bool()?);
         let (has_user, uid, gid) = (self.bool()?, self.u32()?, self.u32()?);
         let (fds, joins) = (self.u32()?.try_into().ok()?, self.u32()?.try_into().ok()?);
@@ -477,6 +493,24 @@ impl<'a> Reader<'a> {
             env,
             strings,
         })
+    }
+
+    fn adopt(&mut self) -> Option<Adopt> {
+        let (worker, on_escape) = (self.worker()?, self.on_escape()?);
+        Some(Adopt { worker, on_escape, template: self.worker()?, pid: self.u32()?, own_leaf: self.bool()? })
+    }
+
+    fn worker(&mut self) -> Option<u32> {
+        self.u32().filter(|worker| (1..=MAX_WORKER).contains(worker))
+    }
+
+    fn on_escape(&mut self) -> Option<OnEscape> {
+        match self.u32()? {
+            0 => Some(OnEscape::Kill),
+            1 => Some(OnEscape::Report),
+            2 => Some(OnEscape::Adopt),
+            _ => None,
+        }
     }
 
     /// A message has no tail.
@@ -565,6 +599,13 @@ mod tests {
         fn spawn_orders_come_back_as_they_went(strings: Vec<u8>) {
             let order = Order::Spawn(spawn(&strings));
             let mut buffer = vec![0; MAX_HEAD + strings.len()];
+            prop_assert_eq!(Order::decode(order.encode(&mut buffer).unwrap()), Some(order));
+        }
+
+        #[test]
+        fn adoptions_come_back_as_they_went(worker in 1..=MAX_WORKER, template in 1..=MAX_WORKER, pid: u32, own_leaf: bool) {
+            let order = Order::Adopt(Adopt { worker, on_escape: OnEscape::Report, template, pid, own_leaf });
+            let mut buffer = [0; MAX_HEAD];
             prop_assert_eq!(Order::decode(order.encode(&mut buffer).unwrap()), Some(order));
         }
 

@@ -131,7 +131,7 @@ impl Pair {
     }
 
     /// Sends the order and waits for the reply. `Ok(None)`: the pair was lost, and whatever was started with it.
-    pub(in crate::process) fn spawn(
+    pub(in crate::process) fn begin(
         &self,
         worker: u32,
         order: &Order<'_>,

@@ -1,7 +1,7 @@
 //! How a life begins: the app's plan, the process, and what is set up around it.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -14,14 +14,17 @@ use tokio::time::Instant;
 use super::{Life, OpenCalls, Seat, told};
 use crate::app::{Launch, LaunchContext};
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::{self, Spawned, Spec};
+use crate::id::WorkerId;
+use crate::process::{self, Fork, Spawned, Spec};
 use crate::registry::Entry;
+use crate::run::{Run, Unforked};
 use crate::telemetry::{Event, Level, LogSource, WorkerEvent};
 use crate::transport::{self, HostEnds, Outbox};
 use crate::worker::ledger::Ledger;
 use crate::value::Shelf;
 use crate::worker::loans::Loans;
 use crate::worker::reader::Reader;
+use crate::worker::template::Upright;
 use crate::worker::voice::Voice;
 use crate::worker::{Inflight, Stop};
 
@@ -36,9 +39,14 @@ impl Life {
         };
         let (ends, mut inherited) = transport::channels(seat.offered())?;
         let ledger = ledger(&seat, &mut inherited);
+        let upright = tokio::select! {
+            biased;
+            _how = told(stop) => return Ok(None),
+            upright = template(&seat, &launch) => upright?,
+        };
         let spawned = {
             let launch = launch.clone();
-            on_a_thread(&seat, move |seat| spawn(seat, &launch, inherited)).await??
+            on_a_thread(&seat, move |seat| start(seat, &launch, upright.as_deref(), inherited)).await??
         };
         Ok(Some(Life::around(seat, launch, app, spawned, ends, ledger)))
     }
@@ -122,7 +130,12 @@ fn ledger(seat: &Seat, inherited: &mut Vec<OwnedFd>) -> Option<Ledger> {
 }
 
 /// Hears what the process writes to descriptors 1 and 2.
-fn drain(voice: &Arc<Voice>, leader_is_gone: &watch::Receiver<bool>, stdout: OwnedFd, stderr: OwnedFd) -> JoinSet<()> {
+pub(in crate::worker) fn drain(
+    voice: &Arc<Voice>,
+    leader_is_gone: &watch::Receiver<bool>,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+) -> JoinSet<()> {
     let mut draining = JoinSet::new();
     for (fd, level, source) in [(stdout, Level::Info, LogSource::Stdout), (stderr, Level::Warning, LogSource::Stderr)] {
         let (voice, mut ended) = (Arc::clone(voice), leader_is_gone.clone());
@@ -158,27 +171,44 @@ fn plan(seat: &Seat) -> Result<(Launch, String)> {
 /// How many descriptors the wire takes.
 const CHANNELS: usize = 3;
 
-/// Starts the process. Blocks for a millisecond or so.
-fn spawn(seat: &Seat, launch: &Launch, inherited: Vec<OwnedFd>) -> Result<(Spawned, Entry)> {
-    let mut env: BTreeMap<_, _> = std::env::vars_os().collect();
-    env.extend(launch.env.iter().cloned());
+/// What the worker is to be forked from, if it can be.
+async fn template(seat: &Seat, launch: &Launch) -> Result<Option<Arc<Upright>>> {
+    match &seat.template {
+        Some(template) if launch.is_forkable => template.upright(launch).await,
+        _ => Ok(None),
+    }
+}
+
+/// Starts the process: a fork of the template, else cold. Blocks for a millisecond or so.
+fn start(seat: &Seat, launch: &Launch, upright: Option<&Upright>, inherited: Vec<OwnedFd>) -> Result<(Spawned, Entry)> {
+    let mut env = environment(&seat.run, &seat.id, launch);
     env.insert("HATCHERY_WIRE".into(), "3,4,5".into());
-    // One that the host has itself is not this worker's.
-    env.remove(OsStr::new("HATCHERY_LEDGER"));
     if inherited.len() > CHANNELS {
         env.insert("HATCHERY_LEDGER".into(), (3 + CHANNELS).to_string().into());
     }
-    env.insert("HATCHERY_RUN".into(), seat.run.id.to_string().into());
-    env.insert("HATCHERY_WORKER".into(), seat.id.as_str().into());
-    let spec = Spec {
-        program: launch.program.clone(),
-        args: launch.args.clone(),
-        env: env.into_iter().collect(),
-        cwd: launch.cwd.clone(),
-        fds: inherited,
-        confinement: seat.config.confinement.clone(),
-    };
-    seat.run.spawn(&seat.id, &seat.pool, spec)
+    let env = env.into_iter().collect();
+    let fork = Fork { env, fds: inherited, confinement: seat.config.confinement.clone() };
+    if let Some(upright) = upright {
+        match seat.run.fork(&seat.id, &seat.pool, upright.forker(), &fork, launch) {
+            Ok(forked) => return Ok(forked),
+            Err(Unforked::Refused(error)) => return Err(error),
+            Err(Unforked::Missed(error)) => upright.missed(&error),
+        }
+    }
+    let Fork { env, fds, confinement } = fork;
+    let (program, args, cwd) = (launch.program.clone(), launch.args.clone(), launch.cwd.clone());
+    seat.run.spawn(&seat.id, &seat.pool, Spec { program, args, env, cwd, fds, confinement })
+}
+
+/// The host's, the launch's, and what every process of a run is told.
+pub(in crate::worker) fn environment(run: &Run, id: &WorkerId, launch: &Launch) -> BTreeMap<OsString, OsString> {
+    let mut env: BTreeMap<_, _> = std::env::vars_os().collect();
+    // One that the host has itself is not this process's.
+    env.remove(OsStr::new("HATCHERY_LEDGER"));
+    env.extend(launch.env.iter().cloned());
+    env.insert("HATCHERY_RUN".into(), run.id.to_string().into());
+    env.insert("HATCHERY_WORKER".into(), id.as_str().into());
+    env
 }
 
 /// Runs what may block.
