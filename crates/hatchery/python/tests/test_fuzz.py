@@ -96,7 +96,8 @@ def call(chance, id, badness):
         made = spoilt(chance, made)
     if chance.random() < badness:
         body = spoilt(chance, body)
-    frame = with_attachments(wire.CALL, id, body, made, bytes(end), flags=int(tool == "count"))
+    frame = bytearray(with_attachments(wire.CALL, id, body, made, bytes(end), flags=int(tool == "count")))
+    frame[20:24] = (1 << 30 if tool == "count" else 0).to_bytes(4, "little")
     return bent(chance, frame) if chance.random() < badness else frame
 
 
@@ -200,7 +201,7 @@ class Living(unittest.TestCase):
         with SharingWorker(APP, size=MEBIBYTE, threshold=64) as worker:
             for step in range(chance.randint(20, 60)):
                 try:
-                    os.write(worker.calls, call(chance, step + 1, badness))
+                    self.write(worker, call(chance, step + 1, badness))
                     if chance.random() < 0.3:
                         worker.control.sendall(on_control(chance, badness))
                 except OSError:
@@ -213,6 +214,24 @@ class Living(unittest.TestCase):
             self.assertNotIn("Traceback", worker.err())
             return status
 
+    def grant(self, worker):
+        try:
+            for id in range(1, 61):
+                worker.send_control(wire.CREDIT, id, extra=1 << 30)
+        except OSError:
+            pass  # It has gone.
+
+    def write(self, worker, frame):
+        """Writes as much as the worker takes, and reads meanwhile what it says."""
+        rest, end = memoryview(frame), time.monotonic() + PATIENCE
+        while rest:
+            self.assertLess(time.monotonic(), end, "it takes no more, and lives: " + worker.err())
+            if time.monotonic() > end - PATIENCE + 1:
+                self.grant(worker)
+            if select.select([], [worker.calls], [], 0.02)[1]:
+                rest = rest[os.write(worker.calls, rest[:4096]) :]
+            self.drain(worker)
+
     def drain(self, worker):
         """Reads what has come; all of it are frames, and none too large."""
         while select.select([worker.replies], [], [], 0)[0]:
@@ -223,15 +242,12 @@ class Living(unittest.TestCase):
         return True
 
     def ended(self, worker):
-        """Its status. A call that waits for credit ends when nobody is there any more, which is not what is tested: it gets some."""
-        end = time.monotonic() + PATIENCE
+        """Its status, when all that it says has been read. A stream whose credit was bent gets some."""
+        began = time.monotonic()
         while worker.process.poll() is None:
-            self.assertLess(time.monotonic(), end, "it hangs: " + worker.err())
-            try:
-                for id in range(1, 61):
-                    worker.send_control(wire.CREDIT, id, extra=1 << 30)
-            except OSError:
-                pass
+            self.assertLess(time.monotonic(), began + PATIENCE, "it hangs: " + worker.err())
+            if time.monotonic() > began + 1:
+                self.grant(worker)
             select.select([worker.replies], [], [], 0.02)
             self.drain(worker)
         return worker.process.returncode

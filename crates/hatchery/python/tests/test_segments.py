@@ -1,8 +1,9 @@
 """Values in shared memory: what comes there, how long it is held, what goes there."""
 
-import os
 import unittest
+from typing import Annotated
 
+import hatchery
 from hatchery import wire
 
 from .sharing import MEBIBYTE, NOTHING, SharingWorker
@@ -285,6 +286,45 @@ def many(n: int, each: int): return [bytes(each) for i in range(n)]
             self.assertEqual(worker.value("size", {"a": worker.put(b"ab" * 4096, 1 << 20)}), 8192)
             self.assertEqual(worker.releases(), [(1, 1 << 20)])
             self.assertNotIn("segment", worker.ask("made", n=1 << 16).table["items"][0])
+
+
+class OneWay(unittest.TestCase):
+    def test_without_a_segment_of_its_own_a_worker_still_refers_to_what_came(self):
+        with SharingWorker(BYTES, introduce=False) as worker:
+            worker.introduce(1, MEBIBYTE, "read")
+            [item] = worker.ask("echo", {"a": worker.put(b"ab" * 4096, 64)}).table["items"]
+            self.assertEqual((item["segment"], item["offset"]), (1, 64))
+            self.assertNotIn("segment", worker.ask("made", n=8192).table["items"][0])
+
+
+class Ends(unittest.TestCase):
+    def test_a_worker_that_keeps_what_it_got_ends_in_order_and_says_nothing(self):
+        with SharingWorker(BYTES + "\nMADE = []\n@tool\ndef makes():\n    import hatchery\n    MADE.append(hatchery.buffer(8192))") as worker:
+            worker.value("keeps", {"a": worker.put(b"ab" * 4096, 0)})
+            worker.value("makes")
+            worker.close_calls()
+            self.assertEqual((worker.exit_status(), worker.err()), (0, ""))
+
+
+class Elsewhere(unittest.TestCase):
+    """The functions for apps, where there is no worker, as in an app's own tests."""
+
+    def test_a_buffer_is_ordinary_memory(self):
+        made = hatchery.buffer(5)
+        made[:] = b"hello"
+        self.assertEqual(bytes(made), b"hello")
+
+    @unittest.skipIf(numpy is None, "NumPy is not installed")
+    def test_so_is_an_array(self):
+        for shape, expected in ((3, (3,)), ((2, 4), (2, 4)), ((), ()), (numpy.int64(2), (2,))):
+            self.assertEqual((hatchery.empty(shape).shape, hatchery.empty(shape, "<f4").dtype.str), (expected, "<f4"))
+
+    def test_what_a_parameter_says_of_itself(self):
+        def scale(a: Annotated[list, hatchery.Writable]): ...
+
+        from hatchery.tools import Options, Tool
+
+        self.assertEqual(Tool(scale, Options()).describe()["parameters"], [{"name": "a", "type": "list", "required": True}])
 
 
 class NotAgreed(unittest.TestCase):
