@@ -15,6 +15,7 @@ mod tests;
 mod voice;
 
 pub use heartbeat::Heartbeat;
+use inflight::Opened;
 pub(crate) use inflight::{Answered, Ended, Inflight, Item, Sink};
 pub(crate) use life::{Exit, Seat, run};
 pub use profile::{Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, ProfileWorker, WorkerContext};
@@ -252,15 +253,14 @@ impl WireLine {
             let _given_up = caller.send(Item::Begun(Arc::clone(line)));
         }
         let is_kept = self.takes_ahead && call.may_be_sent_ahead();
-        match self.inflight.open(wire, id, call, credit.unwrap_or(0), is_kept) {
-            Ok(is_behind) => {
-                *next_id += 1;
-                // A closed channel means a dying worker; its burial sees to what is in flight.
-                let _dying = if is_behind { self.data.send_soon(frame) } else { self.data.send(frame) };
-                Sent::Written
-            }
-            Err(call) => Sent::Dying(call),
-        }
+        // A closed channel means a dying worker; its burial sees to what is in flight.
+        let _dying = match self.inflight.open(wire, id, call, credit.unwrap_or(0), is_kept) {
+            Opened::First => self.data.send(frame),
+            Opened::Behind => self.data.send_soon(frame),
+            Opened::Dying(call) => return Sent::Dying(call),
+        };
+        *next_id += 1;
+        Sent::Written
     }
 
     fn cancel(&self, id: CallId) {
