@@ -168,6 +168,8 @@ kinds! {
     Log = 48, "LOG", Data Worker, Any, Object, Log;
     Event = 49, "EVENT", Data Worker, Any, Object, Telemetry;
     Telemetry = 50, "TELEMETRY", Control Host, Zero, Object, TelemetryControl;
+    Recall = 66, "RECALL", Control Host, Any, None, Ahead;
+    Recalled = 67, "RECALLED", Control Worker, Any, None, Ahead;
 }
 
 /// The channels of a kind, as the table above names them.

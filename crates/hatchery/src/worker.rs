@@ -1,9 +1,11 @@
 //! One worker: its handle (`Line`), and its life from start to burial (`worker::run`). Knows nothing of pools; what a
 //! pool must know goes up through [`Owner`].
 
+mod behind;
 mod heartbeat;
 mod hello;
 mod inflight;
+mod ledger;
 mod life;
 mod own;
 mod profile;
@@ -13,7 +15,8 @@ mod tests;
 mod voice;
 
 pub use heartbeat::Heartbeat;
-pub(crate) use inflight::{Answered, Inflight, Item, Sink};
+use inflight::Opened;
+pub(crate) use inflight::{Answered, Ended, Inflight, Item, Sink};
 pub(crate) use life::{Exit, Seat, run};
 pub use profile::{Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, ProfileWorker, WorkerContext};
 
@@ -31,7 +34,7 @@ use crate::process::{Confinement, Escalation, Terminator};
 use crate::tool::ToolSpec;
 use crate::transport::Outbox;
 use crate::value::Payload;
-use crate::wire::{CallBody, Capability, Encoded, HEALTH_TOOL, Kind, Limits, Telemetry, Terms};
+use crate::wire::{CallBody, Capability, Encoded, Kind, Limits, Telemetry, Terms};
 
 /// How a worker is started and ended.
 #[derive(Clone, Debug)]
@@ -75,8 +78,10 @@ pub(crate) trait Owner: Send + Sync + 'static {
     fn started(&self, life: LifeId, terminator: Terminator);
     /// It takes calls.
     fn ready(&self, line: Arc<Line>);
-    /// It answered this call for good.
-    fn done(&self, id: CallId);
+    /// It answered these calls for good.
+    fn done(&self, life: LifeId, ids: &[CallId]);
+    /// It had these calls, in this order, and has not begun them.
+    fn returned(&self, life: LifeId, calls: Vec<(CallId, Call)>);
     /// A call ended with this error, which is what the tool raised.
     fn raised(&self, life: LifeId, error: &Error);
     /// It takes no more calls.
@@ -98,6 +103,20 @@ pub(crate) struct Call {
     pub(crate) session: Option<String>,
     pub(crate) deadline: Option<Deadline>,
     pub(crate) sink: Sink,
+    /// How many workers have died over it without having begun it.
+    pub(crate) deaths: u8,
+}
+
+/// A call with longer arguments is not sent ahead, and not kept in case that its worker dies before it begins it.
+const LONGEST_KEPT: u64 = 16 << 10;
+
+impl Call {
+    /// Whether it may lie in a worker behind others.
+    pub(crate) fn may_be_sent_ahead(&self) -> bool {
+        let Call { arguments, .. } = self;
+        let length = arguments.json().len() as u64 + arguments.attachments().data_length();
+        matches!(self.sink, Sink::Unary(_)) && length <= LONGEST_KEPT
+    }
 }
 
 /// The bytes that a stream may send before its reader has taken any.
@@ -126,6 +145,8 @@ struct WireLine {
     id: WorkerId,
     /// What the worker accepts.
     terms: Terms,
+    /// It keeps a ledger, and gives calls back.
+    takes_ahead: bool,
     data: Arc<Outbox<pipe::Sender>>,
     control: Arc<Outbox<UnixStream>>,
     inflight: Arc<Inflight>,
@@ -191,6 +212,11 @@ impl Line {
         }
     }
 
+    /// Whether calls may lie in it behind the one that it is at.
+    pub(crate) fn takes_ahead(&self) -> bool {
+        matches!(&self.means, Means::Wire(wire) if wire.takes_ahead)
+    }
+
     /// Calls that it has, if others than the pool give it some.
     pub(crate) fn load(&self) -> Option<usize> {
         match &self.means {
@@ -226,17 +252,15 @@ impl WireLine {
         if let Sink::Stream(caller) = &call.sink {
             let _given_up = caller.send(Item::Begun(Arc::clone(line)));
         }
-        let counts = &*call.tool != HEALTH_TOOL;
-        let Call { sink, ref correlation_id, .. } = call;
-        match self.inflight.open(wire, id, counts, sink, Arc::clone(correlation_id), credit.unwrap_or(0)) {
-            Ok(()) => {
-                *next_id += 1;
-                // A closed channel means a dying worker; its burial fails what is in flight.
-                let _dying = self.data.send(frame);
-                Sent::Written
-            }
-            Err(sink) => Sent::Dying(Call { sink, ..call }),
-        }
+        let is_kept = self.takes_ahead && call.may_be_sent_ahead();
+        // A closed channel means a dying worker; its burial sees to what is in flight.
+        let _dying = match self.inflight.open(wire, id, call, credit.unwrap_or(0), is_kept) {
+            Opened::First => self.data.send(frame),
+            Opened::Behind => self.data.send_soon(frame),
+            Opened::Dying(call) => return Sent::Dying(call),
+        };
+        *next_id += 1;
+        Sent::Written
     }
 
     fn cancel(&self, id: CallId) {

@@ -16,6 +16,7 @@ from typing import Any, Callable, Optional
 from . import wire
 from .app import Stopped
 from .channel import Frame, Gone, Reader, Writer, die_of_breach
+from .ledger import Ledger
 from .port import Port
 from .report import traceback_of
 from .wire import Breach
@@ -30,12 +31,13 @@ WAKE = signal.SIGURG
 class Control:
     """Reads control frames in a thread of its own. `port` is set when the worker is ready to serve."""
 
-    def __init__(self, reader: Reader, writer: Writer, data: Reader):
+    def __init__(self, reader: Reader, writer: Writer, data: Reader, ledger: Optional[Ledger]):
         self.reader = reader
         self.writer = writer
         self.port: Optional[Port] = None
         self.stopping = False
         self._data = data
+        self._ledger = ledger
         # The thread that blocks in a read of calls. The lock keeps it from ending while it is being signalled.
         self._reading: Optional[int] = threading.main_thread().ident
         self._reading_lock = threading.Lock()
@@ -51,6 +53,7 @@ class Control:
             wire.HOST_RESULT: self._answer,
             wire.HOST_ERROR: self._answer,
             wire.TELEMETRY: self._set_telemetry,
+            wire.RECALL: self._give_back,
         }
 
     def start(self) -> None:
@@ -157,6 +160,10 @@ class Control:
         if order is None or (self.port is None and frame.kind != wire.SHUTDOWN):
             raise Breach(f"state: {wire.NAMES[frame.kind]} came when it may not")
         order(frame)
+
+    def _give_back(self, frame: Frame) -> None:
+        first, count = self._ledger.give_back(frame.id, frame.extra)
+        self.writer.send(wire.frame(wire.RECALLED, first, extra=count))
 
     def _answer(self, frame: Frame) -> None:
         if frame.kind == wire.HOST_ERROR:

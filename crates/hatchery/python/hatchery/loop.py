@@ -12,6 +12,7 @@ from .channel import Frame, Gone, Reader
 from .context import CURRENT
 from .control import read_object
 from .errors import HatcheryError, LimitExceeded, NotFound, ValidationError
+from .ledger import Ledger
 from .port import Port
 from .report import report
 from .tools import Tool
@@ -21,7 +22,10 @@ from .wire import END, ERROR, RESULT, Breach
 class Loop:
     """Serves calls from `reader` until it has no more."""
 
-    def __init__(self, reader: Reader, port: Port, calls: Calls, tools: dict[str, Tool], capture: Capture):
+    def __init__(
+        self, reader: Reader, port: Port, calls: Calls, tools: dict[str, Tool], capture: Capture,
+        ledger: Optional[Ledger] = None,
+    ):  # fmt: skip
         self._reader = reader
         self._port = port
         self._frame = port.frame
@@ -31,6 +35,7 @@ class Loop:
         self._tools = tools
         self._capture = capture
         self._out, self._err = capture.sinks
+        self._begins = _always if ledger is None else ledger.begins
         self._runner: Any = None
 
     def serve(self) -> None:
@@ -38,6 +43,8 @@ class Loop:
             frame = self._reader.next()
             if frame is None:
                 return
+            if not self._begins(frame.id):
+                continue
             # What a call sets in the context ends with it; what the app set while it was loading stays.
             copy_context().run(self._answer, frame)
             del frame  # It may be large, and the next one long in coming.
@@ -145,6 +152,10 @@ class Loop:
                 return parts
         limit = LimitExceeded("the error of the call is larger than the host takes")
         return self._port.frame(ERROR, call.id, report(limit, call.correlation_id))
+
+
+def _always(id: int) -> bool:
+    return True
 
 
 def _read_request(frame: Frame, loads: Any) -> dict[str, Any]:

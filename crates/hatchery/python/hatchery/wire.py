@@ -16,6 +16,7 @@ HELLO, READY, SHUTDOWN, PING, PONG = 1, 2, 3, 4, 5
 CALL, RESULT, CHUNK, END, ERROR, CANCEL, CREDIT, PROGRESS = 16, 17, 18, 19, 20, 21, 22, 23
 HOST_CALL, HOST_TOOLS, HOST_RESULT, HOST_ERROR = 32, 33, 34, 35
 LOG, EVENT, TELEMETRY = 48, 49, 50
+RECALL, RECALLED = 66, 67
 
 NAMES = {
     value: name for name, value in list(globals().items()) if name.isupper() and type(value) is int
@@ -34,6 +35,7 @@ CAPABILITIES = (
     "telemetry",
     "telemetry_control",
     "health",
+    "ahead",
 )
 
 DATA, CONTROL = "data", "control"
@@ -83,6 +85,7 @@ INCOMING = {
     HOST_RESULT: Rule(CONTROL, attachments=True, needs="host_tools"),
     HOST_ERROR: Rule(CONTROL, needs="host_tools"),
     TELEMETRY: Rule(CONTROL, id=False, needs="telemetry_control"),
+    RECALL: Rule(CONTROL, body=False, extra=True, needs="ahead"),
 }
 
 

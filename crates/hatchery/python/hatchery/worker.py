@@ -18,6 +18,7 @@ from .context import CURRENT
 from .control import Control, read_object
 from .health import HEALTH
 from .jsonlib import choose
+from .ledger import Ledger
 from .loop import Loop
 from .port import Port
 from .report import traceback_of
@@ -34,7 +35,7 @@ def main(arguments: list[str]) -> None:
     name, attribute = _parse(arguments)
     faulthandler.enable(2)
     try:
-        worker = Worker(_take_wire())
+        worker = Worker(_take_wire(), _take_ledger())
         worker.shake_hands()
         worker.load(App(name, attribute))
         worker.serve()
@@ -56,13 +57,14 @@ class Profile(NamedTuple):
 
 
 class Worker:
-    def __init__(self, descriptors: tuple[int, int, int]):
+    def __init__(self, descriptors: tuple[int, int, int], ledger: Optional[Ledger]):
         data_in, data_out, control = descriptors
+        self._ledger = ledger
         self._codec = Codec(choose(), self._met_marker)
         self._data = Reader(data_in, DATA)
         self._writer = Writer(data_out)
         self._control_writer = Writer(control)
-        self._control = Control(Reader(control, CONTROL), self._control_writer, self._data)
+        self._control = Control(Reader(control, CONTROL), self._control_writer, self._data, ledger)
         self._profile: Any = None
         self._port: Any = None
         self._capture: Any = None
@@ -79,7 +81,7 @@ class Worker:
         if frame.kind != wire.HELLO:
             raise Breach(f"state: HELLO must come first, got {wire.NAMES[frame.kind]}")
         hello = read_object(frame, self._codec.loads)
-        agreed, limits = _agree(hello), _limits(hello)
+        agreed, limits = _agree(hello, self._own_capabilities()), _limits(hello)
         for reader in (self._data, self._control.reader):
             reader.agree(limits, agreed)
         self._profile = _profile(hello)
@@ -135,7 +137,7 @@ class Worker:
     def _loop_of(self, parts: tuple) -> Loop:
         """The loop for so many calls at once. The one for one call knows nothing of the other."""
         if self._profile.most == 1:
-            return Loop(*parts)
+            return Loop(*parts, self._ledger)
         from .threads import ThreadLoop
 
         return ThreadLoop(self._profile.most, self._control, *parts)
@@ -162,12 +164,15 @@ class Worker:
         except BaseException as error:  # An exit too is of its own `close` only.
             print(traceback_of(error), file=sys.stderr)
 
+    def _own_capabilities(self) -> list[str]:
+        return [name for name in wire.CAPABILITIES if name != "ahead" or self._ledger is not None]
+
     def _ready(self, app: App) -> dict[str, Any]:
         return {
             "version": VERSION,
             "app": app.name,
             "runtime": interpreter.describe(self._codec.name),
-            "capabilities": [name for name in wire.CAPABILITIES if name != "health" or app.health],
+            "capabilities": [name for name in self._own_capabilities() if name != "health" or app.health],
             "tools": app.describe(),
         }
 
@@ -235,11 +240,21 @@ def _take_wire() -> tuple[int, int, int]:
     return data_in, data_out, control
 
 
-def _agree(hello: dict[str, Any]) -> frozenset:
+def _take_ledger() -> Optional[Ledger]:
+    """The page on which each call is noted before it is begun, if the host has given one."""
+    text = os.environ.pop("HATCHERY_LEDGER", "")
+    try:
+        return Ledger(int(text)) if text else None
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"HATCHERY_LEDGER={text!r} does not name a page of shared memory: {error}\n")
+        sys.exit(EX_USAGE)
+
+
+def _agree(hello: dict[str, Any], own: list[str]) -> frozenset:
     offered = hello.get("capabilities", [])
     if type(offered) is not list:
         raise Breach("body: HELLO must have a list of `capabilities`")
-    return frozenset(wire.CAPABILITIES) & {name for name in offered if type(name) is str}
+    return frozenset(own) & {name for name in offered if type(name) is str}
 
 
 def _profile(hello: dict[str, Any]) -> Profile:

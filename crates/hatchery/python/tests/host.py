@@ -23,7 +23,7 @@ class Worker:
     """One worker, its app given as source. Use as a context manager: at its end nothing is left."""
 
     def __init__(self, source, attr=None, capabilities=wire.CAPABILITIES, limits=None, environment=None,
-                 python=sys.executable, app=None, hello=True, versions=(1,), **stated):  # fmt: skip
+                 python=sys.executable, app=None, hello=True, versions=(1,), ledger=False, **stated):  # fmt: skip
         self.folder = tempfile.TemporaryDirectory()
         self.app = app or os.path.join(self.folder.name, "app.py")
         with open(os.path.join(self.folder.name, "app.py"), "w", encoding="utf-8") as file:
@@ -32,6 +32,7 @@ class Worker:
         self.stderr = tempfile.TemporaryFile()
         self.buffers = {}
         self.next_id = 1
+        self.ledger = os.memfd_create("ledger") if ledger else None
         self._start(python, ["--attr", attr] if attr else [], environment or {})
         if hello:
             self.say_hello(capabilities, limits, versions, **stated)
@@ -45,12 +46,17 @@ class Worker:
         self.replies, data_out = os.pipe()
         self.control, control = socket.socketpair()
         theirs = (data_in, data_out, control.fileno())
-        for fd in theirs:
+        inherited = list(theirs)
+        if self.ledger is not None:
+            os.truncate(self.ledger, 4096)
+            inherited.append(self.ledger)
+            environment = {**environment, "HATCHERY_LEDGER": str(self.ledger)}
+        for fd in inherited:
             os.set_inheritable(fd, True)
         self.process = subprocess.Popen(
             [python, BOOT, self.app, *arguments],
             env={**os.environ, "HATCHERY_WIRE": "%d,%d,%d" % theirs, **environment},
-            pass_fds=theirs, stdin=subprocess.DEVNULL, stdout=self.stdout, stderr=self.stderr,
+            pass_fds=inherited, stdin=subprocess.DEVNULL, stdout=self.stdout, stderr=self.stderr,
             cwd=self.folder.name, start_new_session=True,
         )  # fmt: skip
         os.close(data_in)
@@ -70,6 +76,8 @@ class Worker:
                 self.process.kill()
                 self.process.wait()
             os.close(self.replies)
+            if self.ledger is not None:
+                os.close(self.ledger)
             self.stdout.close()
             self.stderr.close()
             self.folder.cleanup()
@@ -78,6 +86,10 @@ class Worker:
         if self.calls is not None:
             os.close(self.calls)
             self.calls = None
+
+    def last_begun(self):
+        """What stands in the ledger."""
+        return int.from_bytes(os.pread(self.ledger, 8, 0), sys.byteorder)
 
     def ready(self):
         frame = self.read_control()
@@ -139,7 +151,7 @@ class Worker:
             return Frame("EOF", 0, b"", None, b"")
         parsed = wire.parse_header(header)
         body, table, data = (self._exactly(fd, n) for n in (parsed.body, parsed.table, parsed.data))
-        return Frame(wire.NAMES[parsed.kind], parsed.id, body, table, data)
+        return Frame(wire.NAMES[parsed.kind], parsed.id, body, table, data, parsed.extra)
 
     def _exactly(self, fd, length):
         taken = b""
@@ -165,9 +177,10 @@ class Worker:
 
 
 class Frame:
-    def __init__(self, name, id, raw, table, data):
+    def __init__(self, name, id, raw, table, data, extra=0):
         self.name = name
         self.id = id
+        self.extra = extra
         self.raw = raw
         self.body = json.loads(raw) if raw else None
         self.table = json.loads(table) if table else None

@@ -13,7 +13,7 @@ from .host import ROOT
 with open(os.path.join(ROOT, "..", "tests", "golden", "frames.json"), encoding="utf-8") as file:
     GOLDEN = json.load(file)
 
-INCOMING = {"HELLO", "SHUTDOWN", "PING", "CALL", "CANCEL", "CREDIT", "HOST_RESULT", "HOST_ERROR", "TELEMETRY"}
+INCOMING = {"HELLO", "SHUTDOWN", "PING", "CALL", "CANCEL", "CREDIT", "HOST_RESULT", "HOST_ERROR", "TELEMETRY", "RECALL"}
 
 
 def build(golden):

@@ -3,10 +3,12 @@
 //! Whoever brings news (a call, an answer, a worker) tells it, and then asks for the next [`Step`] until there is none.
 //! Generic over the call and the worker, so that its tests are scripts of words.
 
+mod ahead;
 mod chain;
 mod lives;
 mod looks;
 mod numbered;
+mod pace;
 mod queue;
 mod room;
 mod talks;
@@ -14,12 +16,14 @@ mod terms;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::call::{Affinity, Priority};
 use crate::id::{CallId, LifeId};
 use lives::Lives;
 use numbered::ByNumber;
+use pace::Paces;
+pub(crate) use pace::ToolNumber;
 use queue::{Place, Queue, Tenant};
 use room::{Room, Rooms};
 use talks::Talks;
@@ -32,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) per_worker: usize,
     /// Calls that may wait.
     pub(crate) max_queue: usize,
+    /// Calls after which a worker is to be replaced, at every multiple.
+    pub(crate) max_requests: Option<u64>,
 }
 
 /// Which calls wait, which run where, and which workers can take more.
@@ -43,6 +49,9 @@ pub(crate) struct Roster<C, W> {
     lives: Lives<Life<C, W>>,
     /// Those that can take calls.
     free: Rooms,
+    /// Those that are busy, and to which a call can be sent ahead.
+    ahead: Rooms,
+    paces: Paces,
     /// For any worker.
     common: Queue<Entry<C>>,
     waiting: ByNumber<Spot>,
@@ -80,6 +89,14 @@ struct Ready<C, W> {
     answered: u64,
     /// Takes no calls for the time being.
     is_barred: bool,
+    /// Calls may lie in it behind others.
+    takes_ahead: bool,
+    /// What the calls that it has are expected to take.
+    work: Duration,
+    /// When it began what it is at: its last answer, or its first call after a pause.
+    since: Instant,
+    /// It has been at it for longer than was expected.
+    is_stalled: bool,
     /// Calls for it alone.
     pinned: Queue<Entry<C>>,
 }
@@ -110,6 +127,8 @@ struct Running {
     life: LifeId,
     /// `None` for what the pool does itself.
     wants: Option<Wants>,
+    /// What it was expected to take.
+    work: Duration,
     /// Nobody waits for it any more.
     is_given_up: bool,
 }
@@ -127,6 +146,8 @@ type Put<C> = fn(&mut Queue<Entry<C>>, Priority, &Tenant, Entry<C>) -> Place;
 
 enum Choice {
     Now(LifeId),
+    /// To one that is busy.
+    Ahead(LifeId),
     Wait(Line),
     Refuse(Refusal),
 }
@@ -137,6 +158,8 @@ impl<C, W: Clone> Roster<C, W> {
             config,
             lives: Lives::default(),
             free: Rooms::default(),
+            ahead: Rooms::default(),
+            paces: Paces::default(),
             common: Queue::default(),
             waiting: ByNumber::default(),
             running: ByNumber::default(),
@@ -149,7 +172,7 @@ impl<C, W: Clone> Roster<C, W> {
     }
 
     /// A new call. To its worker if that has room, else to the end of its line.
-    pub(crate) fn admit(&mut self, call: C, wants: Wants) -> (Admission<C>, Option<Step<C, W>>) {
+    pub(crate) fn admit(&mut self, call: C, wants: Wants, now: Instant) -> (Admission<C>, Option<Step<C, W>>) {
         if self.door != Door::Open {
             return (Admission::Refused(call, Refusal::Closed { draining: self.door == Door::Draining }), None);
         }
@@ -157,7 +180,7 @@ impl<C, W: Clone> Roster<C, W> {
         if let Some(session) = &wants.session {
             self.talks.admitted(session);
         }
-        match self.choose(&wants) {
+        match self.choose_or_send_ahead(&wants, now) {
             Choice::Refuse(refusal) => (Admission::Refused(call, refusal), None),
             Choice::Wait(_) if self.waiting.len() >= self.config.max_queue => {
                 self.totals.saturated += 1;
@@ -165,8 +188,13 @@ impl<C, W: Clone> Roster<C, W> {
             }
             Choice::Now(life) => {
                 self.count_in(false);
-                let step = self.assign(life, Entry { id, call, wants });
+                let step = self.assign(life, Entry { id, call, wants }, now);
                 (Admission::Admitted { id, waits: false }, step)
+            }
+            Choice::Ahead(life) => {
+                self.count_in(true);
+                let step = self.assign(life, Entry { id, call, wants }, now);
+                (Admission::Admitted { id, waits: true }, step)
             }
             Choice::Wait(line) => {
                 self.count_in(true);
@@ -182,44 +210,23 @@ impl<C, W: Clone> Roster<C, W> {
             if let Some((call, refusal)) = self.dropped.pop_front() {
                 return Some(Step::Drop(call, refusal));
             }
-            let (life, line) = self.next_line()?;
+            let (life, line) = self.next_line().or_else(|| self.next_ahead(now))?;
             let entry = self.pop(line)?;
             if entry.wants.expires.is_some_and(|expires| expires <= now) {
                 return Some(Step::Drop(entry.call, Refusal::Expired));
             }
-            if let Some(step) = self.assign(life, entry) {
+            if let Some(step) = self.assign(life, entry, now) {
                 return Some(step);
             }
-        }
-    }
-
-    /// The worker answered the call for good.
-    pub(crate) fn done(&mut self, id: CallId) -> Option<Done> {
-        let Running { life, wants, .. } = self.running.remove(&id)?;
-        match self.lives.get_mut(life)? {
-            Life::Ready(_) => {
-                let answered = self.change(life, |ready| {
-                    ready.load -= 1;
-                    ready.answered += u64::from(wants.is_some());
-                    ready.answered
-                })?;
-                Some(Done { life, answered, is_drained: false })
-            }
-            Life::Leaving { load, answered, .. } => {
-                *load -= 1;
-                *answered += u64::from(wants.is_some());
-                Some(Done { life, answered: *answered, is_drained: *load == 0 })
-            }
-            Life::Held { .. } => None,
         }
     }
 
     /// The worker turned out to be leaving when the call was to be written: it has not seen it. The call is the first of its line
     /// again, unless nobody waits for it any more.
     pub(crate) fn take_back(&mut self, id: CallId, call: C) -> Option<Retired> {
-        let Running { life, wants, is_given_up } = self.running.remove(&id)?;
+        let Running { life, wants, work, is_given_up } = self.running.remove(&id)?;
         if let Some(Life::Ready(_)) = self.lives.get(life) {
-            self.change(life, |ready| ready.load -= 1);
+            self.change(life, |ready| ready.less(1, work));
         } else if let Some(Life::Leaving { load, .. }) = self.lives.get_mut(life) {
             *load -= 1;
         }
@@ -238,7 +245,7 @@ impl<C, W: Clone> Roster<C, W> {
             Choice::Refuse(refusal) => self.dropped.push_back((call, refusal)),
             Choice::Wait(line) => self.wait(line, Entry { id, call, wants }, Queue::prepend),
             // The next step gives it to whoever is free.
-            Choice::Now(life) => {
+            Choice::Now(life) | Choice::Ahead(life) => {
                 let line = if self.talks.is_bound(&wants) { Line::Pinned(life) } else { Line::Common };
                 self.wait(line, Entry { id, call, wants }, Queue::prepend);
             }
@@ -271,7 +278,7 @@ impl<C, W: Clone> Roster<C, W> {
     }
 
     /// A worker came up.
-    pub(crate) fn ready(&mut self, life: LifeId, worker: W) {
+    pub(crate) fn ready(&mut self, life: LifeId, worker: W, takes_ahead: bool, now: Instant) {
         if self.door != Door::Closed {
             self.lives.insert(
                 life,
@@ -280,6 +287,10 @@ impl<C, W: Clone> Roster<C, W> {
                     load: 0,
                     answered: 0,
                     is_barred: false,
+                    takes_ahead: takes_ahead && self.config.per_worker == 1,
+                    work: Duration::ZERO,
+                    since: now,
+                    is_stalled: false,
                     pinned: Queue::default(),
                 })),
             );
@@ -343,11 +354,13 @@ impl<C, W: Clone> Roster<C, W> {
     /// A place for what the pool itself asks of a worker that has nothing to do.
     pub(crate) fn lease(&mut self, life: LifeId) -> Option<CallId> {
         let is_idle = self.is_idle(life);
-        let is_taken = is_idle && self.change(life, |ready| ready.load = 1).is_some();
+        // Nothing is sent behind it.
+        let work = self.paces.expected(None);
+        let is_taken = is_idle && self.change(life, |ready| ready.more(work, ready.since)).is_some();
         is_taken.then(|| {
             let id = self.next_id;
             self.next_id += 1;
-            self.running.insert(id, Running { life, wants: None, is_given_up: false });
+            self.running.insert(id, Running { life, wants: None, work, is_given_up: false });
             id
         })
     }
@@ -411,6 +424,16 @@ impl<C, W: Clone> Roster<C, W> {
         self.next_id += 1;
         self.totals.requests += 1;
         self.totals.queued += u64::from(waits);
+    }
+
+    fn choose_or_send_ahead(&mut self, wants: &Wants, now: Instant) -> Choice {
+        match self.choose(wants) {
+            // Whoever waits already goes first.
+            Choice::Wait(Line::Common) if self.common.is_empty() => {
+                self.ahead_for(wants, now).map_or(Choice::Wait(Line::Common), Choice::Ahead)
+            }
+            choice => choice,
+        }
     }
 
     fn choose(&mut self, wants: &Wants) -> Choice {
@@ -482,10 +505,11 @@ impl<C, W: Clone> Roster<C, W> {
         Some(entry)
     }
 
-    fn assign(&mut self, life: LifeId, entry: Entry<C>) -> Option<Step<C, W>> {
+    fn assign(&mut self, life: LifeId, entry: Entry<C>, now: Instant) -> Option<Step<C, W>> {
         let Entry { id, call, wants } = entry;
+        let work = self.paces.expected(wants.tool);
         let worker = self.change(life, |ready| {
-            ready.load += 1;
+            ready.more(work, now);
             ready.worker.clone()
         })?;
         if let Some(session) = &wants.session
@@ -493,7 +517,7 @@ impl<C, W: Clone> Roster<C, W> {
         {
             self.pin_those_that_wait(session, life);
         }
-        self.running.insert(id, Running { life, wants: Some(wants), is_given_up: false });
+        self.running.insert(id, Running { life, wants: Some(wants), work, is_given_up: false });
         Some(Step::Send { id, call, worker })
     }
 
@@ -529,10 +553,11 @@ impl<C, W: Clone> Roster<C, W> {
     /// The one way to change a ready worker: what is known of its room follows.
     fn change<R>(&mut self, life: LifeId, change: impl FnOnce(&mut Ready<C, W>) -> R) -> Option<R> {
         let Some(Life::Ready(ready)) = self.lives.get_mut(life) else { return None };
-        let before = ready.room(self.config.per_worker);
+        let before = (ready.room(self.config.per_worker), ready.room_ahead(&self.config));
         let result = change(ready);
-        let after = ready.room(self.config.per_worker);
-        self.free.moved(life, before, after);
+        let after = (ready.room(self.config.per_worker), ready.room_ahead(&self.config));
+        self.free.moved(life, before.0, after.0);
+        self.ahead.moved(life, before.1, after.1);
         Some(result)
     }
 }

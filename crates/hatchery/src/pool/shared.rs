@@ -10,7 +10,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::guard::{Guard, TaintBook};
 use super::refused::state_lost;
-use super::roster::{Admission, Refusal, Roster, SessionWants, Step, Wants, Whereabouts};
+use super::roster::{Admission, Refusal, Roster, SessionWants, Step, ToolNumber, Wants, Whereabouts};
 use super::seat::Order;
 use super::standing::Standing;
 use super::{Config, OnTimeout, roster};
@@ -76,7 +76,8 @@ pub(super) struct Counts {
 #[derive(Default)]
 struct Tools {
     specs: Arc<[ToolSpec]>,
-    by_name: HashMap<Arc<str>, bool>,
+    /// Whether it streams, and how the roster calls it.
+    by_name: HashMap<Arc<str>, (bool, ToolNumber)>,
 }
 
 /// An admitted call. Dropped before its answer came, it gives the call up.
@@ -126,7 +127,11 @@ impl Shared {
         taints: Arc<TaintBook>,
     ) -> Shared {
         config.worker.max_in_flight = config.per_worker();
-        let roster = roster::Config { per_worker: config.per_worker(), max_queue: config.max_queue };
+        let roster = roster::Config {
+            per_worker: config.per_worker(),
+            max_queue: config.max_queue,
+            max_requests: config.recycle.max_requests.map(|limit| limit.max(1)),
+        };
         Shared {
             name: name.into(),
             app,
@@ -156,8 +161,8 @@ impl Shared {
         if self.standing.is_closed() {
             return Err(self.refused(Refusal::Closed { draining: false }));
         }
-        let call = self.prepare(tool, args, options, deadline, sink)?;
-        let (id, queue_deadline) = self.place(call, options)?;
+        let (call, number) = self.prepare(tool, args, options, deadline, sink)?;
+        let (id, queue_deadline) = self.place(call, number, options)?;
         Ok(Ticket { shared: Arc::clone(self), id, deadline, queue_deadline, is_over: false })
     }
 
@@ -168,13 +173,14 @@ impl Shared {
         options: &CallOptions,
         deadline: Option<Deadline>,
         sink: Sink,
-    ) -> Result<Call> {
-        let tool = self.tool(tool, matches!(sink, Sink::Stream(_)))?;
+    ) -> Result<(Call, ToolNumber)> {
+        let (tool, number) = self.tool(tool, matches!(sink, Sink::Stream(_)))?;
         if !arguments.is_object() {
             return Err(Error::new(ErrorKind::Validation, format!("{tool}: arguments must be a JSON object")));
         }
         let correlation_id = options.correlation_id.clone().unwrap_or_default();
-        Ok(Call { tool, arguments, correlation_id, session: options.session.clone(), deadline, sink })
+        let session = options.session.clone();
+        Ok((Call { tool, arguments, correlation_id, session, deadline, sink, deaths: 0 }, number))
     }
 
     /// Until when a call that is made now may take: as its caller says, else the pool for this tool, else the app, else the pool.
@@ -198,12 +204,12 @@ impl Shared {
         self.app.has_timeouts().then(|| self.app.timeout(tool, args.as_raw()?)).flatten()
     }
 
-    fn tool(&self, name: &str, stream: bool) -> Result<Arc<str>> {
+    fn tool(&self, name: &str, stream: bool) -> Result<(Arc<str>, ToolNumber)> {
         let tools = Arc::clone(&self.tools.read().unwrap_or_else(PoisonError::into_inner));
         if tools.specs.is_empty() && !self.standing.was_ready() {
             return Err(self.not_started());
         }
-        let Some((name, is_streaming)) = tools.by_name.get_key_value(name) else {
+        let Some((name, (is_streaming, number))) = tools.by_name.get_key_value(name) else {
             let near = near_match(name, tools.specs.iter().map(|spec| spec.name.as_str()));
             return Err(Error::new(ErrorKind::NotFound, format!("no such tool: {name}{near}")));
         };
@@ -212,24 +218,32 @@ impl Shared {
                 Err(Error::new(ErrorKind::Validation, format!("{name} is a streaming tool: use `stream`")))
             }
             (false, true) => Err(Error::new(ErrorKind::Validation, format!("{name} returns once: use `call`"))),
-            _ => Ok(Arc::clone(name)),
+            _ => Ok((Arc::clone(name), *number)),
         }
     }
 
+    fn known(&self, spec: &ToolSpec) -> (Arc<str>, (bool, ToolNumber)) {
+        let name: Arc<str> = spec.name.as_str().into();
+        let number = self.roster().number_of(&name);
+        (name, (spec.streaming, number))
+    }
+
     /// To a worker or into the queue. Says until when it may wait there.
-    fn place(&self, call: Call, options: &CallOptions) -> Result<(CallId, Option<Deadline>)> {
+    fn place(&self, call: Call, tool: ToolNumber, options: &CallOptions) -> Result<(CallId, Option<Deadline>)> {
         // Nobody is to come soon: the reason says more than a timeout would.
         if let Some(verdict) = self.standing.verdict_if_nobody_is_ready() {
             return Err(self.unavailable(&verdict));
         }
-        let queue_deadline = self.config.timeouts.queue.and_then(|allowed| Deadline::after(Instant::now(), allowed));
+        let now = Instant::now();
+        let queue_deadline = self.config.timeouts.queue.and_then(|allowed| Deadline::after(now, allowed));
         let wants = Wants {
             priority: options.priority,
             tenant: options.tenant.clone(),
             session: self.session_of(options)?,
+            tool: call.may_be_sent_ahead().then_some(tool),
             expires: [queue_deadline, call.deadline].into_iter().flatten().map(|deadline| deadline.at()).min(),
         };
-        let (admission, step) = self.roster().admit(call, wants);
+        let (admission, step) = self.roster().admit(call, wants, now);
         let admitted = match admission {
             Admission::Admitted { id, waits } => Ok((id, queue_deadline.filter(|_| waits))),
             Admission::Refused(_, refusal) => Err(self.refused(refusal)),
@@ -312,7 +326,7 @@ impl Shared {
                     self.tell(PoolEvent::CapacityReached { worker: worker.id.clone() });
                 }
             }
-            Sent::Refused => self.finished(id),
+            Sent::Refused => self.finished(worker.life, &[id]),
             Sent::Dying(call) => {
                 let retired = self.roster().take_back(id, call);
                 self.note_left(retired.is_some_and(|retired| retired.was_ready));
@@ -321,15 +335,15 @@ impl Shared {
     }
 
     /// A worker's place is free again. What follows from that for the worker is its seat's affair.
-    fn finished(&self, id: CallId) {
-        let Some(done) = self.roster().done(id) else { return };
+    fn finished(&self, life: LifeId, ids: &[CallId]) {
+        let Some(done) = self.roster().done(life, ids, Instant::now()) else { return };
         let (seat, generation) = (done.life.seat, done.life.generation);
         if done.is_drained {
             self.order(seat, Order::Drained(generation));
         }
         // Again at every multiple: the word may come to one whose successor has failed.
         let limit = self.config.recycle.max_requests;
-        if limit.is_some_and(|limit| done.answered > 0 && done.answered.is_multiple_of(limit.max(1))) {
+        if limit.is_some_and(|limit| done.answered % limit.max(1) < done.newly) {
             self.order(seat, Order::Replace(generation, RecycleReason::MaxRequests));
         }
     }
@@ -339,8 +353,8 @@ impl Shared {
         self.roster().lease(life)
     }
 
-    pub(super) fn end_lease(&self, id: CallId) {
-        self.finished(id);
+    pub(super) fn end_lease(&self, life: LifeId, id: CallId) {
+        self.finished(life, &[id]);
         self.carry_out(None);
     }
 
@@ -557,22 +571,33 @@ impl Owner for Shared {
 
     fn ready(&self, line: Arc<Line>) {
         let life = line.life;
-        let tools = Tools {
-            specs: Arc::clone(&line.tools),
-            by_name: line.tools.iter().map(|spec| (spec.name.as_str().into(), spec.streaming)).collect(),
-        };
+        let tools =
+            Tools { specs: Arc::clone(&line.tools), by_name: line.tools.iter().map(|spec| self.known(spec)).collect() };
         *self.tools.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tools);
         if self.standing.came() {
             self.tell(PoolEvent::Available { pool: self.name.to_string() });
         }
         self.restarted(life);
-        self.change(|roster| roster.ready(life, line));
+        let takes_ahead = line.takes_ahead();
+        self.change(|roster| roster.ready(life, line, takes_ahead, Instant::now()));
         self.bar_the_tainted();
         self.order(life.seat, Order::Ready(life.generation));
     }
 
-    fn done(&self, id: CallId) {
-        self.finished(id);
+    fn done(&self, life: LifeId, ids: &[CallId]) {
+        self.finished(life, ids);
+        self.carry_out(None);
+    }
+
+    fn returned(&self, life: LifeId, calls: Vec<(CallId, Call)>) {
+        if calls.is_empty() {
+            return;
+        }
+        let is_drained = self.roster().give_back(life, calls);
+        if is_drained {
+            self.order(life.seat, Order::Drained(life.generation));
+        }
+        self.refuse_the_hopeless();
         self.carry_out(None);
     }
 

@@ -84,12 +84,13 @@ async fn ask(shared: &Arc<Shared>, line: &Arc<Line>) -> Option<Result<(), String
         session: None,
         deadline,
         sink: Sink::Unary(answered),
+        deaths: 0,
     };
     let id = shared.lease(line.life)?;
     match line.send(id, call) {
         Sent::Written => {}
         Sent::Refused | Sent::Dying(_) => {
-            shared.end_lease(id);
+            shared.end_lease(line.life, id);
             return None;
         }
     }

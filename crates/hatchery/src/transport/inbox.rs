@@ -94,6 +94,11 @@ impl<R: Readable> Inbox<R> {
         }
     }
 
+    /// The next frame of those that were read already.
+    pub(crate) fn at_hand(&mut self) -> Result<Option<Frame>, FrameError> {
+        self.decoder.next()
+    }
+
     /// The next frame if it is here already; reads at most once.
     pub(crate) fn look(&mut self) -> Result<Received, FrameError> {
         if let Some(frame) = self.decoder.next()? {

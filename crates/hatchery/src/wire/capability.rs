@@ -17,10 +17,11 @@ pub(crate) enum Capability {
     Telemetry,
     TelemetryControl,
     Health,
+    Ahead,
 }
 
 impl Capability {
-    const ALL: [Capability; 9] = [
+    const ALL: [Capability; 10] = [
         Capability::Streams,
         Capability::Cancel,
         Capability::Attachments,
@@ -30,6 +31,7 @@ impl Capability {
         Capability::Telemetry,
         Capability::TelemetryControl,
         Capability::Health,
+        Capability::Ahead,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -43,6 +45,7 @@ impl Capability {
             Capability::Telemetry => "telemetry",
             Capability::TelemetryControl => "telemetry_control",
             Capability::Health => "health",
+            Capability::Ahead => "ahead",
         }
     }
 }

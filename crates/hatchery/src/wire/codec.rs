@@ -23,7 +23,7 @@ pub(crate) struct Frame {
     /// On CALL: whether a stream is asked for.
     pub(crate) stream: bool,
     pub(crate) id: u64,
-    /// The credit on CALL and CREDIT.
+    /// The credit on CALL and CREDIT, how many calls on RECALL and RECALLED.
     pub(crate) extra: u32,
     pub(crate) body: Bytes,
     pub(crate) attachments: Attachments,

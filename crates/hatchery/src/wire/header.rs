@@ -102,7 +102,7 @@ impl Header {
         let flags = if self.kind == Kind::Call { self.flags & !STREAM } else { self.flags };
         self.expect_zero("flags", flags.into())?;
         match self.kind {
-            Kind::Call | Kind::Credit => Ok(()),
+            Kind::Call | Kind::Credit | Kind::Recall | Kind::Recalled => Ok(()),
             _ => self.expect_zero("extra", self.extra.into()),
         }
     }

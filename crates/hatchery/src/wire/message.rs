@@ -35,6 +35,12 @@ impl Encoded {
         encode(head, &Attachments::default(), terms, |_| Ok(()))
     }
 
+    /// RECALL: the calls from `first` on, so many, as far as they were not begun.
+    pub(crate) fn recall(first: u64, count: u32, terms: &Terms) -> Result<Encoded, FrameError> {
+        let head = Head { extra: count, ..Head::new(Kind::Recall, first) };
+        encode(head, &Attachments::default(), terms, |_| Ok(()))
+    }
+
     /// A frame whose body is one of the messages of this module, or an error.
     pub(crate) fn message(kind: Kind, id: u64, body: &impl Serialize, terms: &Terms) -> Result<Encoded, FrameError> {
         encode(Head::new(kind, id), &Attachments::default(), terms, |out| serde_json::to_writer(out, body))

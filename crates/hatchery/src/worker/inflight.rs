@@ -1,15 +1,20 @@
 //! The open calls of one worker: who waits for what, and how much a stream may still send.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+mod row;
+
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::{Line, WireId};
+use row::Row;
+
+use super::{Call, Line, WireId};
+use crate::call::Deadline;
 use crate::error::{Error, Result};
 use crate::id::CallId;
 use crate::value::Payload;
+use crate::wire::HEALTH_TOOL;
 
 /// Where the answer of a call goes.
 pub(crate) enum Sink {
@@ -40,6 +45,25 @@ impl Sink {
     }
 }
 
+/// A call that has ended, and whose caller does not know it yet.
+pub(crate) struct Ended {
+    /// As the pool knows it.
+    pub(crate) id: CallId,
+    sink: Sink,
+    answer: Result<Payload>,
+}
+
+impl Ended {
+    pub(crate) fn tell(self) {
+        // Nobody listening is fine: the caller gave up.
+        match self.sink {
+            Sink::Unary(caller) => drop(caller.send(self.answer)),
+            // What a generator returned is nobody's.
+            Sink::Stream(caller) => drop(caller.send(Item::End(self.answer.map(drop)))),
+        }
+    }
+}
+
 struct Open {
     /// As the pool knows it.
     id: CallId,
@@ -49,7 +73,43 @@ struct Open {
     correlation_id: Arc<str>,
     /// What a stream may still send, in bytes; one chunk may take it below zero.
     credit: i64,
+    /// What is needed to make it a call again, if it can be.
+    kept: Option<Kept>,
 }
+
+/// The rest of a call, which another worker can run if this one has not begun it.
+struct Kept {
+    tool: Arc<str>,
+    arguments: Payload,
+    session: Option<String>,
+    deadline: Option<Deadline>,
+    deaths: u8,
+}
+
+impl Open {
+    /// The call as it was, of a worker that has died, if it was not begun.
+    fn untouched(mut self, is_untouched: bool, is_suspect: bool) -> Result<(CallId, Call), Sink> {
+        let deaths = self.kept.as_mut().map(|kept| {
+            kept.deaths += u8::from(is_suspect);
+            kept.deaths
+        });
+        match deaths {
+            Some(..=MOST_DEATHS) if is_untouched => self.into_call(),
+            _ => Err(self.sink),
+        }
+    }
+
+    /// The call as it was before it was sent, if it was kept.
+    fn into_call(self) -> Result<(CallId, Call), Sink> {
+        let Open { id, sink, correlation_id, kept: Some(kept), .. } = self else { return Err(self.sink) };
+        let Kept { tool, arguments, session, deadline, deaths } = kept;
+        Ok((id, Call { tool, arguments, correlation_id, session, deadline, sink, deaths }))
+    }
+}
+
+/// So many workers may die over a call that none of them had begun, as the first that they had to read. More than that, and it
+/// is thought to be the reason.
+const MOST_DEATHS: u8 = 2;
 
 /// The table. Once closed, it takes no more calls.
 #[derive(Default)]
@@ -57,12 +117,21 @@ pub(crate) struct Inflight {
     table: Mutex<Table>,
     /// Rung when a call ends.
     less: Notify,
+    /// Rung when a call is behind another.
+    behind: Notify,
 }
 
 #[derive(Default)]
 struct Table {
-    open: HashMap<WireId, Open>,
+    /// In the order in which they were sent, which is that in which a worker that runs one at a time answers.
+    open: Row<Open>,
     answered: Answered,
+    /// The highest that was answered.
+    last_answered: WireId,
+    /// How many have left the table, however they did.
+    ended: u64,
+    /// Those that were asked for and not yet spoken of.
+    recalled: Option<Range<WireId>>,
     is_closed: bool,
 }
 
@@ -72,6 +141,16 @@ pub(crate) struct Answered {
     pub(crate) calls: u64,
     /// Of these, with an error.
     pub(crate) errors: u64,
+}
+
+/// How a call was taken in.
+pub(crate) enum Opened {
+    /// The worker has no other.
+    First,
+    /// It has.
+    Behind,
+    /// It is on its way out.
+    Dying(Call),
 }
 
 /// What the worker sent cannot be about this call.
@@ -95,39 +174,34 @@ impl std::fmt::Display for Mismatch {
 }
 
 impl Inflight {
-    /// Takes a call in, before it is written to the worker. Gives the sink back if the worker is on its way out.
-    pub(crate) fn open(
-        &self,
-        wire: WireId,
-        id: CallId,
-        counts: bool,
-        sink: Sink,
-        correlation_id: Arc<str>,
-        credit: u32,
-    ) -> Result<(), Sink> {
+    /// Takes a call in, before it is written to the worker. One that `is_kept` is one again if the worker does not begin it.
+    pub(crate) fn open(&self, wire: WireId, id: CallId, call: Call, credit: u32, is_kept: bool) -> Opened {
         let mut table = self.lock();
         if table.is_closed {
-            return Err(sink);
+            return Opened::Dying(call);
         }
-        table.open.insert(wire, Open { id, counts, sink, correlation_id, credit: credit.into() });
-        Ok(())
+        let counts = &*call.tool != HEALTH_TOOL;
+        let Call { tool, arguments, correlation_id, session, deadline, sink, deaths } = call;
+        let kept = is_kept.then_some(Kept { tool, arguments, session, deadline, deaths });
+        let is_behind = table.open.len() > 0;
+        table.open.append(wire, Open { id, counts, sink, correlation_id, credit: credit.into(), kept });
+        if !is_behind {
+            return Opened::First;
+        }
+        self.behind.notify_one();
+        Opened::Behind
     }
 
-    /// A RESULT came. The call is closed; what is returned tells the caller.
-    pub(crate) fn result(&self, wire: WireId, payload: Payload) -> Result<(CallId, impl FnOnce() + use<>), Mismatch> {
+    /// A RESULT came. The call is closed, and its caller still to be told.
+    pub(crate) fn result(&self, wire: WireId, payload: Payload) -> Result<Ended, Mismatch> {
         let Open { id, sink, .. } = self.remove(wire, |sink| matches!(sink, Sink::Unary(_)), Mismatch::IsAStream)?;
-        let tell = move || {
-            if let Sink::Unary(caller) = sink {
-                let _given_up = caller.send(Ok(payload));
-            }
-        };
-        Ok((id, tell))
+        Ok(Ended { id, sink, answer: Ok(payload) })
     }
 
     /// A CHUNK came.
     pub(crate) fn chunk(&self, wire: WireId, payload: Payload, cost: u64) -> Result<(), Mismatch> {
         let mut table = self.lock();
-        let open = table.open.get_mut(&wire).ok_or(Mismatch::NotOpen)?;
+        let open = table.open.get_mut(wire).ok_or(Mismatch::NotOpen)?;
         let Sink::Stream(caller) = &open.sink else { return Err(Mismatch::NotAStream) };
         if open.credit <= 0 {
             return Err(Mismatch::NoCredit);
@@ -138,21 +212,16 @@ impl Inflight {
     }
 
     /// An END came. As [`Inflight::result`].
-    pub(crate) fn end(&self, wire: WireId) -> Result<(CallId, impl FnOnce() + use<>), Mismatch> {
+    pub(crate) fn end(&self, wire: WireId, payload: Payload) -> Result<Ended, Mismatch> {
         let Open { id, sink, .. } = self.remove(wire, |sink| matches!(sink, Sink::Stream(_)), Mismatch::NotAStream)?;
-        let tell = move || {
-            if let Sink::Stream(caller) = sink {
-                let _given_up = caller.send(Item::End(Ok(())));
-            }
-        };
-        Ok((id, tell))
+        Ok(Ended { id, sink, answer: Ok(payload) })
     }
 
     /// An ERROR came. As [`Inflight::result`].
-    pub(crate) fn error(&self, wire: WireId, error: Error) -> Result<(CallId, impl FnOnce() + use<>), Mismatch> {
+    pub(crate) fn error(&self, wire: WireId, error: Error) -> Result<Ended, Mismatch> {
         let Open { id, counts, sink, .. } = self.remove(wire, |_| true, Mismatch::NotOpen)?;
         self.lock().answered.errors += u64::from(counts);
-        Ok((id, move || sink.fail(error)))
+        Ok(Ended { id, sink, answer: Err(error) })
     }
 
     /// More credit for a stream. `None` if it has ended.
@@ -160,16 +229,60 @@ impl Inflight {
         let mut table = self.lock();
         let (wire, open) = table.open.iter_mut().find(|(_, open)| open.id == id)?;
         open.credit += i64::from(bytes);
-        Some(*wire)
+        Some(wire)
     }
 
     /// The number on the wire of a call that is open. Looks through all of them: there are few.
     pub(crate) fn wire_id(&self, id: CallId) -> Option<WireId> {
-        self.lock().open.iter().find(|(_, open)| open.id == id).map(|(wire, _)| *wire)
+        self.lock().open.iter_mut().find(|(_, open)| open.id == id).map(|(wire, _)| wire)
     }
 
     pub(crate) fn is_open(&self, wire: WireId) -> bool {
-        self.lock().open.contains_key(&wire)
+        self.lock().open.get(wire).is_some()
+    }
+
+    /// Whether it is what a worker that runs one call at a time is at.
+    pub(crate) fn is_first(&self, wire: WireId) -> bool {
+        self.lock().open.nth(0) == Some(wire)
+    }
+
+    /// How many have ended so far, if a call is behind another.
+    pub(crate) fn ended_before_those_behind(&self) -> Option<u64> {
+        let table = self.lock();
+        (table.open.len() > 1).then_some(table.ended)
+    }
+
+    /// Waits until a call is behind another; one that came since the last wait counts. Cancel safe.
+    pub(crate) async fn one_behind(&self) {
+        self.behind.notified().await;
+    }
+
+    /// Everything behind the first one is asked for, unless an answer to that is still due.
+    pub(crate) fn recall(&self) -> Option<Range<WireId>> {
+        let mut table = self.lock();
+        if table.recalled.is_some() {
+            return None;
+        }
+        table.recalled = Some(table.open.nth(1)?..table.open.last()? + 1);
+        table.recalled.clone()
+    }
+
+    /// The worker gives back so many from `first` on. They are no longer its calls.
+    pub(crate) fn recalled(&self, first: WireId, count: u32) -> Result<Vec<(CallId, Call)>, String> {
+        let mut table = self.lock();
+        let asked = table.recalled.take().ok_or("which nobody asked for")?;
+        let end = first.saturating_add(count.into());
+        if first < asked.start || end != asked.end {
+            return Err(format!("and {} to {} were asked for", asked.start, asked.end - 1));
+        }
+        let is_kept = |wire: &WireId| table.open.get(*wire).is_some_and(|open| open.kept.is_some());
+        if let Some(wrong) = (first..end).find(|wire| !is_kept(wire)) {
+            return Err(format!("of which {wrong} cannot be given back"));
+        }
+        let back: Vec<Open> = (first..end).filter_map(|wire| table.open.remove(wire)).collect();
+        table.ended += u64::from(count);
+        self.less.notify_one();
+        Ok(back.into_iter().filter_map(|open| open.into_call().ok()).collect())
     }
 
     /// Waits until a call ends; one that has ended since the last wait counts. Cancel safe.
@@ -187,33 +300,44 @@ impl Inflight {
     }
 
     pub(crate) fn correlation_id(&self, wire: WireId) -> Option<Arc<str>> {
-        self.lock().open.get(&wire).map(|open| Arc::clone(&open.correlation_id))
+        self.lock().open.get(wire).map(|open| Arc::clone(&open.correlation_id))
     }
 
-    /// The worker is gone: takes no more calls, and fails those that are open.
-    pub(crate) fn close(&self, error: &Error) {
-        let open = {
+    /// The worker is gone: takes no more calls, and fails those that it had begun. The others are given back. Without a word on
+    /// which call it began last, it had begun all.
+    #[must_use]
+    pub(crate) fn close(&self, error: &Error, last_begun: Option<WireId>) -> Vec<(CallId, Call)> {
+        let (open, last_answered) = {
             let mut table = self.lock();
             table.is_closed = true;
-            std::mem::take(&mut table.open)
+            (std::mem::take(&mut table.open), table.last_answered)
         };
-        for call in open.into_values() {
-            call.sink.fail(error.clone());
+        // A word that what was answered belies is none.
+        let last_begun = last_begun.filter(|last| *last >= last_answered).unwrap_or(WireId::MAX);
+        let mut is_suspect = true;
+        let mut untouched = Vec::new();
+        for (wire, call) in open.into_entries() {
+            match call.untouched(wire > last_begun, is_suspect) {
+                Ok(call) => untouched.push(call),
+                Err(sink) => sink.fail(error.clone()),
+            }
+            is_suspect = false;
         }
+        untouched
     }
 
     fn remove(&self, wire: WireId, fits: impl Fn(&Sink) -> bool, otherwise: Mismatch) -> Result<Open, Mismatch> {
         let mut table = self.lock();
-        match table.open.entry(wire) {
-            Entry::Vacant(_) => Err(Mismatch::NotOpen),
-            Entry::Occupied(open) if !fits(&open.get().sink) => Err(otherwise),
-            Entry::Occupied(open) => {
-                let open = open.remove();
-                table.answered.calls += u64::from(open.counts);
-                self.less.notify_one();
-                Ok(open)
-            }
+        let open = table.open.get(wire).ok_or(Mismatch::NotOpen)?;
+        if !fits(&open.sink) {
+            return Err(otherwise);
         }
+        let open = table.open.remove(wire).ok_or(Mismatch::NotOpen)?;
+        table.last_answered = table.last_answered.max(wire);
+        table.ended += 1;
+        table.answered.calls += u64::from(open.counts);
+        self.less.notify_one();
+        Ok(open)
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -229,14 +353,19 @@ mod tests {
 
     fn unary(inflight: &Inflight, id: WireId) -> oneshot::Receiver<Result<Payload>> {
         let (sink, reply) = oneshot::channel();
-        assert!(inflight.open(id, id + 10, true, Sink::Unary(sink), "c".into(), 0).is_ok());
+        assert!(!matches!(inflight.open(id, id + 10, call(Sink::Unary(sink)), 0, true), Opened::Dying(_)));
         reply
     }
 
     fn stream(inflight: &Inflight, id: WireId, credit: u32) -> mpsc::UnboundedReceiver<Item> {
         let (sink, items) = mpsc::unbounded_channel();
-        assert!(inflight.open(id, id + 10, true, Sink::Stream(sink), "c".into(), credit).is_ok());
+        assert!(!matches!(inflight.open(id, id + 10, call(Sink::Stream(sink)), credit, false), Opened::Dying(_)));
         items
+    }
+
+    fn call(sink: Sink) -> Call {
+        let (session, deadline, deaths) = (None, None, 0);
+        Call { tool: "t".into(), arguments: payload(), correlation_id: "c".into(), session, deadline, sink, deaths }
     }
 
     fn payload() -> Payload {
@@ -247,10 +376,10 @@ mod tests {
     fn an_answer_comes_once() {
         let inflight = Inflight::default();
         let mut reply = unary(&inflight, 1);
-        let (id, tell) = inflight.result(1, payload()).unwrap();
-        assert_eq!(id, 11);
+        let ended = inflight.result(1, payload()).unwrap();
+        assert_eq!(ended.id, 11);
         assert!(!inflight.is_open(1) && reply.try_recv().is_err(), "closed first, told then");
-        tell();
+        ended.tell();
         assert!(reply.try_recv().unwrap().is_ok());
         assert_eq!(inflight.result(1, payload()).err(), Some(Mismatch::NotOpen));
     }
@@ -271,7 +400,7 @@ mod tests {
         let _reply = unary(&inflight, 1);
         let _items = stream(&inflight, 2, 10);
         assert_eq!(inflight.chunk(1, payload(), 1), Err(Mismatch::NotAStream));
-        assert_eq!(inflight.end(1).err(), Some(Mismatch::NotAStream));
+        assert_eq!(inflight.end(1, payload()).err(), Some(Mismatch::NotAStream));
         assert_eq!(inflight.result(2, payload()).err(), Some(Mismatch::IsAStream));
         assert_eq!(inflight.chunk(3, payload(), 1), Err(Mismatch::NotOpen));
         assert!(inflight.is_open(1) && inflight.is_open(2));
@@ -291,9 +420,88 @@ mod tests {
     fn closing_fails_what_is_open_and_refuses_the_rest() {
         let inflight = Inflight::default();
         let mut reply = unary(&inflight, 1);
-        inflight.close(&Error::new(ErrorKind::WorkerDied, "died"));
+        assert!(inflight.close(&died(), None).is_empty());
         assert_eq!(reply.try_recv().unwrap().unwrap_err().kind(), ErrorKind::WorkerDied);
         let (sink, _reply) = oneshot::channel();
-        assert!(inflight.open(2, 12, true, Sink::Unary(sink), "c".into(), 0).is_err());
+        assert!(matches!(inflight.open(2, 12, call(Sink::Unary(sink)), 0, true), Opened::Dying(_)));
+    }
+
+    fn died() -> Error {
+        Error::new(ErrorKind::WorkerDied, "died")
+    }
+
+    fn ids(calls: &[(CallId, Call)]) -> Vec<CallId> {
+        calls.iter().map(|(id, _)| *id).collect()
+    }
+
+    #[test]
+    fn a_dead_worker_takes_along_what_it_had_begun() {
+        let inflight = Inflight::default();
+        let mut replies: Vec<_> = (1..=4).map(|wire| unary(&inflight, wire)).collect();
+        inflight.result(1, payload()).unwrap().tell();
+        let untouched = inflight.close(&died(), Some(2));
+        assert_eq!(ids(&untouched), [13, 14]);
+        assert!(replies[1].try_recv().unwrap().is_err() && replies[2].try_recv().is_err());
+    }
+
+    #[test]
+    fn a_ledger_that_says_less_than_what_was_answered_says_nothing() {
+        let inflight = Inflight::default();
+        let _replies: Vec<_> = (1..=3).map(|wire| unary(&inflight, wire)).collect();
+        inflight.result(2, payload()).unwrap().tell();
+        assert!(inflight.close(&died(), Some(1)).is_empty());
+    }
+
+    #[test]
+    fn a_call_over_which_worker_after_worker_dies_is_not_tried_for_ever() {
+        let (sink, mut reply) = oneshot::channel();
+        let mut first = Some(call(Sink::Unary(sink)));
+        for _ in 0..MOST_DEATHS {
+            let inflight = Inflight::default();
+            assert!(matches!(inflight.open(1, 11, first.take().unwrap(), 0, true), Opened::First));
+            let _behind = unary(&inflight, 2);
+            let mut untouched = inflight.close(&died(), Some(0));
+            assert_eq!(ids(&untouched), [11, 12]);
+            assert_eq!(untouched[1].1.deaths, 0, "the one behind it is no suspect");
+            first = Some(untouched.swap_remove(0).1);
+        }
+        let inflight = Inflight::default();
+        assert!(matches!(inflight.open(1, 11, first.take().unwrap(), 0, true), Opened::First));
+        assert!(inflight.close(&died(), Some(0)).is_empty());
+        assert!(reply.try_recv().unwrap().is_err());
+    }
+
+    #[test]
+    fn what_is_behind_the_first_can_be_asked_for_once_at_a_time() {
+        let inflight = Inflight::default();
+        let _first = unary(&inflight, 1);
+        assert_eq!((inflight.recall(), inflight.ended_before_those_behind()), (None, None));
+        let _replies: Vec<_> = (2..=4).map(|wire| unary(&inflight, wire)).collect();
+        assert_eq!(inflight.ended_before_those_behind(), Some(0));
+        assert_eq!((inflight.recall(), inflight.recall()), (Some(2..5), None));
+        let _late = unary(&inflight, 5);
+        let back = inflight.recalled(3, 2).unwrap();
+        assert_eq!(ids(&back), [13, 14]);
+        assert!(inflight.is_first(1) && inflight.is_open(2) && !inflight.is_open(3) && inflight.is_open(5));
+        assert_eq!(inflight.recall(), Some(2..6));
+        assert!(inflight.recalled(6, 0).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_worker_gives_back_only_what_it_has_and_was_asked_for() {
+        let refused = |first, count| {
+            let inflight = Inflight::default();
+            let _replies: Vec<_> = (1..=4).map(|wire| unary(&inflight, wire)).collect();
+            inflight.recall().unwrap();
+            inflight.result(2, payload()).unwrap().tell();
+            inflight.recalled(first, count).is_err()
+        };
+        assert!(!refused(3, 2) && !refused(4, 1) && !refused(5, 0));
+        for (first, count) in [(2, 3), (1, 4), (3, 1), (3, 3), (0, u32::MAX), (u64::MAX, u32::MAX), (5, 1)] {
+            assert!(refused(first, count), "{first} {count}");
+        }
+        let inflight = Inflight::default();
+        let _replies: Vec<_> = (1..=2).map(|wire| unary(&inflight, wire)).collect();
+        assert!(inflight.recalled(2, 1).is_err(), "nobody asked");
     }
 }

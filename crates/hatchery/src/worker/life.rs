@@ -12,8 +12,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::behind::Behind;
 use super::heartbeat::{Act, Beat};
 use super::hello;
+use super::ledger::Ledger;
 use super::reader::Verdict;
 use super::voice::Voice;
 use super::{Config, Inflight, Line, Means, Owner, Profile, Stop, WireId, WireLine, own};
@@ -27,7 +29,7 @@ use crate::registry::Entry;
 use crate::run::Run;
 use crate::telemetry::{Emitter, Event, RunEvent, WorkerEvent};
 use crate::transport::{Inbox, Outbox};
-use crate::wire::{Capabilities, Encoded, Kind, Ready, Shutdown, Terms};
+use crate::wire::{Capabilities, Capability, Encoded, Frame, Kind, Ready, Shutdown, Terms};
 
 pub(super) use ending::Ending;
 use ending::{LAST_BREATH, explain, unasked};
@@ -116,7 +118,8 @@ struct OpenCalls(Arc<Inflight>);
 
 impl Drop for OpenCalls {
     fn drop(&mut self) {
-        self.0.close(&Error::new(ErrorKind::Unavailable, "the pool was dropped"));
+        let none_goes_elsewhere = self.0.close(&Error::new(ErrorKind::Unavailable, "the pool was dropped"), None);
+        debug_assert!(none_goes_elsewhere.is_empty());
     }
 }
 
@@ -133,6 +136,7 @@ struct Life {
     control_out: Arc<Outbox<UnixStream>>,
     data_out: Arc<Outbox<tokio::net::unix::pipe::Sender>>,
     open_calls: OpenCalls,
+    ledger: Option<Ledger>,
     voice: Arc<Voice>,
     agreed: watch::Sender<Option<Terms>>,
     /// The reader; empty once its verdict was taken.
@@ -194,6 +198,7 @@ impl Life {
             means: Means::Wire(WireLine {
                 id: seat.id.clone(),
                 terms,
+                takes_ahead: self.ledger.is_some() && terms.capabilities.contains(Capability::Ahead),
                 data: Arc::clone(&self.data_out),
                 control: Arc::clone(&self.control_out),
                 inflight: Arc::clone(&self.open_calls.0),
@@ -208,6 +213,7 @@ impl Life {
     /// Until told, or until something is wrong.
     async fn serve(&mut self, stop: &mut Stop) -> Ending {
         let mut beat = Beat::new(self.seat.config.heartbeat, Instant::now());
+        let mut behind = Behind::default();
         // Of one that other calls still run beside: it takes no more, and is ended when those are over.
         let mut deaf: Vec<WireId> = Vec::new();
         loop {
@@ -216,6 +222,7 @@ impl Life {
             }
             let grace = self.graces.front().copied();
             let next_beat = beat.as_ref().and_then(Beat::due);
+            let next_look = behind.due();
             tokio::select! {
                 biased;
                 // The pool's word comes first: what follows it is no news.
@@ -225,13 +232,18 @@ impl Life {
                 Some(verdict) = self.reading.join_next() => return self.unless_dying(unasked(verdict)).await,
                 // The graces before the control channel, on which a worker may talk without end.
                 Some(id) = self.cancelled.recv() => self.grant_grace(id),
-                () = until(grace.map(|(at, _)| at)) => deaf.extend(self.graces.pop_front().map(|(_, id)| id)),
+                () = until(grace.map(|(at, _)| at)) => deaf.extend(self.deaf()),
                 () = self.open_calls.0.one_less(), if !deaf.is_empty() => {}
+                () = self.open_calls.0.one_behind(), if next_look.is_none() => self.look_behind(&mut behind),
+                () = until(next_look) => self.look_behind(&mut behind),
                 () = until(next_beat) => if let Some(beat) = &mut beat && let Some(ending) = self.look(beat) {
                     return ending;
                 },
                 frame = self.control_in.next() => match frame {
                     Ok(Some(frame)) if frame.kind == Kind::Pong => self.answered(beat.as_mut(), frame.id),
+                    Ok(Some(frame)) if frame.kind == Kind::Recalled => if let Err(what) = self.recalled(&frame) {
+                        return Ending::Breach(what);
+                    },
                     Ok(Some(frame)) if frame.kind == Kind::Error => return Ending::Breach(format!("it gave up: {}", String::from_utf8_lossy(&frame.body))),
                     Ok(Some(frame)) => return Ending::Breach(format!("it sent {} on its control channel", frame.kind)),
                     Ok(None) => return self.unless_dying(Ending::Hung("closed its control channel")).await,
@@ -246,11 +258,46 @@ impl Life {
         let open = &self.open_calls.0;
         deaf.retain(|call| open.is_open(*call));
         let first = *deaf.first()?;
-        let has_others = open.len() > deaf.len();
+        // Where calls come one after another, nothing of those behind it has begun.
+        let has_others = self.seat.config.max_in_flight > 1 && open.len() > deaf.len();
         if has_others {
             self.seat.owner.lingers(self.seat.life);
         }
         (!has_others).then_some(first)
+    }
+
+    /// A call whose grace is over, and which its worker goes on with.
+    fn deaf(&mut self) -> Option<WireId> {
+        let (_, id) = self.graces.pop_front()?;
+        let is_begun = self.seat.config.max_in_flight > 1 || self.open_calls.0.is_first(id);
+        // One behind another cannot be given up before that has ended.
+        if !is_begun && self.open_calls.0.is_open(id) {
+            self.grant_grace(id);
+        }
+        is_begun.then_some(id)
+    }
+
+    /// Asks for those back that wait in the worker behind one that takes long.
+    fn look_behind(&self, behind: &mut Behind) {
+        let calls = &self.open_calls.0;
+        if !behind.takes_long(calls.ended_before_those_behind(), Instant::now()) {
+            return;
+        }
+        let terms = *self.agreed.borrow();
+        if let (Some(terms), Some(asked)) = (terms, calls.recall())
+            && let Ok(frame) = Encoded::recall(asked.start, (asked.end - asked.start) as u32, &terms)
+        {
+            let _dying = self.control_out.send(frame);
+        }
+    }
+
+    /// The worker gives calls back.
+    fn recalled(&self, frame: &Frame) -> Result<(), String> {
+        let (first, count) = (frame.id, frame.extra);
+        let back = self.open_calls.0.recalled(first, count);
+        let back = back.map_err(|what| format!("it gave back {count} calls from {first} on, {what}"))?;
+        self.seat.owner.returned(self.seat.life, back);
+        Ok(())
     }
 
     /// It is time to ask the worker whether it lives, or to find that it has not answered.
@@ -340,7 +387,9 @@ impl Life {
 
         self.seat.say_escaped(&death);
         let error = explain(name, &ending, &death, self.voice.last_lines());
-        self.open_calls.0.close(&error);
+        let last_begun = self.ledger.as_ref().and_then(Ledger::last_begun);
+        let untouched = self.open_calls.0.close(&error, last_begun);
+        self.seat.owner.returned(self.seat.life, untouched);
         let how = match &death.remains {
             None => Some(death.to_string()),
             Some(remains) => self.seat.quarantine(remains, &ending, stop).await.map(|status| status.to_string()),

@@ -58,7 +58,7 @@ impl OwnLine {
         if open.is_closed {
             return Sent::Dying(call);
         }
-        let Call { tool, arguments, correlation_id, session, deadline, sink } = call;
+        let Call { tool, arguments, correlation_id, session, deadline, sink, deaths: _ } = call;
         let deadline = deadline.map(|deadline| deadline.at());
         let call = ProfileCall { tool, arguments, correlation_id, session, deadline };
         let counts = &*call.tool != HEALTH_TOOL;
@@ -147,7 +147,7 @@ impl Place {
         {
             self.line.owner.raised(self.life, error);
         }
-        self.line.owner.done(self.id);
+        self.line.owner.done(self.life, &[self.id]);
         match (sink, result) {
             (Sink::Unary(caller), result) => drop(caller.send(result)),
             (sink, Err(error)) => sink.fail(error),

@@ -7,10 +7,9 @@ use tokio::net::unix::pipe;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::Inflight;
-use super::inflight::Mismatch;
 use super::life::Seat;
 use super::voice::Voice;
+use super::{Ended, Inflight};
 use crate::error::{Error, ErrorBody, ErrorKind};
 use crate::id::CallId;
 use crate::telemetry::{Event, Level, LogSource, Progress, ToolEvent};
@@ -43,6 +42,8 @@ pub(super) struct Reader {
     /// What the handshake agrees on, once it has.
     pub(super) agreed: watch::Receiver<Option<Terms>>,
     pub(super) host_calls: JoinSet<()>,
+    /// Calls that have ended and whose callers are still to be told.
+    pub(super) ended: Vec<Ended>,
 }
 
 impl Reader {
@@ -54,12 +55,35 @@ impl Reader {
                 frame = self.data.next() => frame,
                 _told = &mut finish => return self.rest().await,
             };
-            match self.take(frame).await {
+            let taken = self.take_all(frame).await;
+            self.tell();
+            match taken {
                 Ok(true) => {}
                 Ok(false) => return Verdict::End,
                 Err(breach) => return Verdict::Breach(breach),
             }
         }
+    }
+
+    /// A frame, and those that came with it. False at the end of file.
+    async fn take_all(&mut self, first: Result<Option<Frame>, FrameError>) -> Result<bool, String> {
+        let is_more = self.take(first).await?;
+        while let Some(frame) = self.data.at_hand().map_err(|error| error.to_string())? {
+            self.take(Ok(Some(frame))).await?;
+        }
+        Ok(is_more)
+    }
+
+    /// The places of the calls that have ended are free before their callers know: who calls again at once must not find the pool
+    /// full because of itself. All that came together are told of together, as each of their callers may have the next call
+    /// for this very worker.
+    fn tell(&mut self) {
+        if self.ended.is_empty() {
+            return;
+        }
+        let ids: Vec<CallId> = self.ended.iter().map(|ended| ended.id).collect();
+        self.seat.owner.done(self.seat.life, &ids);
+        self.ended.drain(..).for_each(Ended::tell);
     }
 
     async fn rest(mut self) -> Verdict {
@@ -71,7 +95,9 @@ impl Reader {
                 Ok(Received::Empty | Received::End) => return Verdict::End,
                 Err(error) => Err(error),
             };
-            if let Err(breach) = self.take(frame).await {
+            let taken = self.take(frame).await;
+            self.tell();
+            if let Err(breach) = taken {
                 return Verdict::Breach(breach);
             }
         }
@@ -106,14 +132,14 @@ impl Reader {
     fn bring(&mut self, frame: Frame) -> Result<(), String> {
         let (kind, id) = (frame.kind, frame.id);
         let fits = match kind {
-            Kind::Result => self.ended(self.inflight.result(id, payload(frame))),
-            Kind::End => self.ended(self.inflight.end(id)),
+            Kind::Result => self.inflight.result(id, payload(frame)).map(|ended| self.ended.push(ended)),
+            Kind::End => self.inflight.end(id, payload(frame)).map(|ended| self.ended.push(ended)),
             Kind::Error => {
                 let error = self.call_error(&frame)?;
                 if error.kind() == ErrorKind::Remote {
                     self.seat.owner.raised(self.seat.life, &error);
                 }
-                self.ended(self.inflight.error(id, error))
+                self.inflight.error(id, error).map(|ended| self.ended.push(ended))
             }
             Kind::Chunk => {
                 let cost = frame.cost;
@@ -126,15 +152,6 @@ impl Reader {
             other => return Err(format!("it sent {other} on its data channel")),
         };
         fits.map_err(|mismatch| format!("it sent {kind} for call {id}, {mismatch}"))
-    }
-
-    /// The call's place is free before its caller knows: who calls again at once must not find the pool full because
-    /// of itself.
-    fn ended(&self, closed: Result<(CallId, impl FnOnce()), Mismatch>) -> Result<(), Mismatch> {
-        let (id, tell) = closed?;
-        self.seat.owner.done(id);
-        tell();
-        Ok(())
     }
 
     fn call_error(&self, frame: &Frame) -> Result<Error, String> {

@@ -1,5 +1,6 @@
 //! The pool engine from the outside, with real workers: what it promises under load, under fire, and at rest.
 
+mod ahead;
 mod heartbeats;
 mod matrix;
 mod pools;

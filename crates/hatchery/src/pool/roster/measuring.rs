@@ -113,9 +113,9 @@ impl Case {
 /// A roster in which workers are busy, and so many calls wait.
 struct Rig {
     case: Case,
-    roster: Roster<Load, Arc<()>>,
+    roster: Roster<Load, LifeId>,
     now: Instant,
-    running: VecDeque<CallId>,
+    running: VecDeque<(CallId, LifeId)>,
     /// In [`Case::Withdrawn`], those that wait.
     waiting: VecDeque<CallId>,
     calls: u64,
@@ -123,9 +123,10 @@ struct Rig {
 
 impl Rig {
     fn new(case: Case, workers: usize, queued: usize) -> Rig {
-        let mut roster = Roster::new(Config { per_worker: 1, max_queue: usize::MAX });
+        let mut roster = Roster::new(Config { per_worker: 1, max_queue: usize::MAX, max_requests: None });
         for seat in 0..workers {
-            roster.ready(LifeId { seat, generation: 1 }, Arc::new(()));
+            let life = LifeId { seat, generation: 1 };
+            roster.ready(life, life, true, Instant::now());
         }
         let (running, waiting) = (VecDeque::new(), VecDeque::new());
         let mut rig = Rig { case, roster, now: Instant::now(), running, waiting, calls: 0 };
@@ -171,7 +172,7 @@ impl Rig {
 
     fn come(&mut self, wants: &Wants) {
         self.calls += 1;
-        let (admission, step) = self.roster.admit([self.calls; 16], wants.clone());
+        let (admission, step) = self.roster.admit([self.calls; 16], wants.clone(), self.now);
         match admission {
             Admission::Admitted { id, waits: true } if matches!(self.case, Case::Withdrawn { .. }) => {
                 self.waiting.push_back(id);
@@ -183,8 +184,8 @@ impl Rig {
     }
 
     fn answer(&mut self) {
-        let id = self.running.pop_front().unwrap();
-        black_box(self.roster.done(id).unwrap());
+        let (id, life) = self.running.pop_front().unwrap();
+        black_box(self.roster.done(life, &[id], self.now).unwrap());
     }
 
     fn serve(&mut self) {
@@ -193,11 +194,11 @@ impl Rig {
         }
     }
 
-    fn take(&mut self, step: Step<Load, Arc<()>>) {
+    fn take(&mut self, step: Step<Load, LifeId>) {
         match step {
             Step::Send { id, call, worker } => {
-                black_box((call, worker));
-                self.running.push_back(id);
+                black_box(call);
+                self.running.push_back((id, worker));
             }
             Step::Drop(..) => panic!("dropped"),
         }
@@ -215,13 +216,14 @@ fn binding_bytes() -> f64 {
 }
 
 fn bound() -> Roster<Load, Arc<()>> {
-    let mut roster = Roster::new(Config { per_worker: 1, max_queue: 0 });
-    roster.ready(LifeId { seat: 0, generation: 1 }, Arc::new(()));
+    let mut roster = Roster::new(Config { per_worker: 1, max_queue: 0, max_requests: None });
+    let (life, now) = (LifeId { seat: 0, generation: 1 }, Instant::now());
+    roster.ready(life, Arc::new(()), true, now);
     for number in 0..BINDINGS {
-        let (admission, step) = roster.admit([0; 16], of_session(number, Affinity::Hint));
+        let (admission, step) = roster.admit([0; 16], of_session(number, Affinity::Hint), now);
         let Admission::Admitted { id, .. } = admission else { panic!("refused") };
         drop(step);
-        roster.done(id);
+        roster.done(life, &[id], now);
     }
     roster
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::pace::ToolNumber;
 use crate::call::{Affinity, Priority};
 use crate::id::{CallId, LifeId};
 
@@ -12,6 +13,8 @@ pub(crate) struct Wants {
     pub(crate) priority: Priority,
     pub(crate) tenant: Option<Arc<str>>,
     pub(crate) session: Option<SessionWants>,
+    /// What it calls, if it may lie in a worker behind others.
+    pub(crate) tool: Option<ToolNumber>,
     /// After this it need not run.
     pub(crate) expires: Option<Instant>,
 }
@@ -74,13 +77,15 @@ pub(crate) enum Admission<C> {
     Refused(C, Refusal),
 }
 
-/// What the answer of a call means for its worker.
+/// What the answers of calls mean for their worker.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Done {
     pub(crate) life: LifeId,
     /// Calls that it has answered.
     pub(crate) answered: u64,
-    /// It leaves, and this was its last one.
+    /// Of these, now.
+    pub(crate) newly: u64,
+    /// It leaves, and has no more.
     pub(crate) is_drained: bool,
 }
 

@@ -8,8 +8,10 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// `each 2` (calls a worker), `queue 1`, `at 5` (seconds), `ready 0`, `call a high of t in s strict until 9`, `done a`, `give up a`,
-/// `back a` (its worker refuses it), `bar 0`, `let 0`, `lease 0`, `retire 0`, `hold 0`, `gone 0`, `drain`, `close`. A worker is
+mod ahead;
+
+/// `each 2` (calls a worker), `queue 1`, `at 5` (seconds), `pass 50` (microseconds), `ready 0`, `ready 0 ahead`, `call a high of t in s
+/// strict until 9 does echo`, `done a b`, `give up a`, `back a` (its worker refuses it), `return 0 a b` (it has not begun them), `bar 0`, `let 0`, `lease 0`, `retire 0`, `hold 0`, `gone 0`, `drain`, `close`. A worker is
 /// called by its seat; whoever is ready there again is another one: `0'`.
 struct Stage {
     roster: Roster<String, String>,
@@ -24,7 +26,7 @@ struct Stage {
 impl Stage {
     fn new() -> Stage {
         let now = Instant::now();
-        let roster = Roster::new(Config { per_worker: 1, max_queue: usize::MAX });
+        let roster = Roster::new(Config { per_worker: 1, max_queue: usize::MAX, max_requests: None });
         let (ids, generations, births) = Default::default();
         Stage { roster, ids, generations, start: now, now, births, told: String::new() }
     }
@@ -40,16 +42,27 @@ impl Stage {
             ["each", n] => self.roster.config.per_worker = n.parse().unwrap(),
             ["queue", n] => self.roster.config.max_queue = n.parse().unwrap(),
             ["at", seconds] => self.now = self.start + Duration::from_secs(seconds.parse().unwrap()),
-            ["ready", seat] => {
+            ["requests", n] => self.roster.config.max_requests = n.parse().ok(),
+            ["pass", micros] => self.now += Duration::from_micros(micros.parse().unwrap()),
+            ["ready", seat, ref ahead @ ..] => {
                 let number = seat.parse().unwrap();
                 let generation = *self.generations.entry(number).and_modify(|n| *n += 1).or_insert(1);
                 let name = format!("{seat}{}", "'".repeat(generation as usize - 1));
-                self.roster.ready(LifeId { seat: number, generation }, name);
+                self.roster.ready(LifeId { seat: number, generation }, name, ahead == ["ahead"], self.now);
             }
             ["call", name, ref wants @ ..] => self.call(name, wants),
-            ["done", name] => {
-                if let Some(Done { life, is_drained: true, .. }) = self.roster.done(self.ids[name]) {
+            ["done", ref names @ ..] => {
+                let ids: Vec<CallId> = names.iter().map(|name| self.ids[*name]).collect();
+                let life = self.roster.running.get(&ids[0]).map(|running| running.life);
+                let done = life.and_then(|life| self.roster.done(life, &ids, self.now));
+                if let Some(Done { life, is_drained: true, .. }) = done {
                     writeln!(self.told, "{} is drained", life.seat).unwrap();
+                }
+            }
+            ["return", seat, ref names @ ..] => {
+                let calls = names.iter().map(|name| (self.ids[*name], (*name).to_owned())).collect();
+                if self.roster.give_back(self.life(seat), calls) {
+                    writeln!(self.told, "{seat} is drained").unwrap();
                 }
             }
             ["give", "up", name] => match self.roster.give_up(self.ids[name]) {
@@ -87,6 +100,7 @@ impl Stage {
         let mut words = words.iter();
         while let Some(word) = words.next() {
             match *word {
+                "does" => wants.tool = words.next().map(|tool| self.roster.number_of(&(*tool).into())),
                 "high" => wants.priority = Priority::High,
                 "low" => wants.priority = Priority::Low,
                 "of" => wants.tenant = words.next().map(|tenant| (*tenant).into()),
@@ -105,9 +119,9 @@ impl Stage {
             }
         }
         self.ids.insert(name.to_owned(), self.roster.next_id);
-        let (admission, step) = self.roster.admit(name.to_owned(), wants);
+        let (admission, step) = self.roster.admit(name.to_owned(), wants, self.now);
         match admission {
-            Admission::Admitted { waits: true, .. } => writeln!(self.told, "{name} waits").unwrap(),
+            Admission::Admitted { waits: true, .. } if step.is_none() => writeln!(self.told, "{name} waits").unwrap(),
             Admission::Admitted { .. } => {}
             Admission::Refused(call, refusal) => writeln!(self.told, "{call} refused: {}", words_for(refusal)).unwrap(),
         }
@@ -355,7 +369,7 @@ fn one_that_is_held_gets_nothing_and_its_calls_are_lost() {
         "ready 0; ready 1; call a; hold 0; done a; call b; call c; gone 0; ready 0",
         "a -> 0; b -> 1; c waits; c -> 0'",
     );
-    let mut roster: Roster<String, usize> = Roster::new(Config { per_worker: 1, max_queue: 0 });
+    let mut roster: Roster<String, usize> = Roster::new(Config { per_worker: 1, max_queue: 0, max_requests: None });
     roster.hold(LifeId { seat: 3, generation: 1 });
     assert!(roster.occupants().all(|it| it.state == "unkillable" && it.worker.is_none() && it.life.seat == 3));
     roster.gone(LifeId { seat: 3, generation: 1 });
@@ -429,15 +443,26 @@ fn churn_leaves_nothing_behind() {
 
 #[derive(Clone, Debug)]
 enum Order {
-    Call { session: Option<u8>, affinity: Affinity, priority: Priority, tenant: Option<u8>, until: Option<u8> },
+    Call {
+        tool: Option<u8>,
+        session: Option<u8>,
+        affinity: Affinity,
+        priority: Priority,
+        tenant: Option<u8>,
+        until: Option<u8>,
+    },
     Done(usize),
     GiveUp(usize),
     Back(usize),
-    Ready(usize),
+    /// Everything behind the first call.
+    Return(usize),
+    Ready(usize, bool),
     Retire(usize),
     Bar(usize, bool),
     Gone(usize),
     Later,
+    /// Microseconds.
+    Pass(u64),
 }
 
 fn orders() -> impl Strategy<Value = Vec<Order>> {
@@ -445,16 +470,18 @@ fn orders() -> impl Strategy<Value = Vec<Order>> {
     let priority = prop_oneof![Just(Priority::Low), Just(Priority::Normal), Just(Priority::High)];
     let some = |n: u8| prop::option::of(0..n);
     let order = prop_oneof![
-        6 => (some(3), affinity, priority, some(3), prop::option::weighted(0.2, 0..9u8)).prop_map(
-            |(session, affinity, priority, tenant, until)| Order::Call { session, affinity, priority, tenant, until }),
+        6 => (some(2), some(3), affinity, priority, some(3), prop::option::weighted(0.2, 0..9u8)).prop_map(
+            |(tool, session, affinity, priority, tenant, until)| Order::Call { tool, session, affinity, priority, tenant, until }),
         4 => any::<usize>().prop_map(Order::Done),
         1 => any::<usize>().prop_map(Order::GiveUp),
         1 => any::<usize>().prop_map(Order::Back),
-        2 => (0usize..3).prop_map(Order::Ready),
+        1 => (0usize..3).prop_map(Order::Return),
+        2 => (0usize..3, any::<bool>()).prop_map(|(seat, takes_ahead)| Order::Ready(seat, takes_ahead)),
         1 => (0usize..3).prop_map(Order::Retire),
         1 => (0usize..3, any::<bool>()).prop_map(|(seat, is_barred)| Order::Bar(seat, is_barred)),
         1 => (0usize..3).prop_map(Order::Gone),
         1 => Just(Order::Later),
+        2 => (0..700u64).prop_map(Order::Pass),
     ];
     prop::collection::vec(order, 0..250)
 }
@@ -472,15 +499,18 @@ proptest! {
 
     /// Whatever happens: no call is sent twice unless its worker gave it back, none after it was given up or its time was over, each
     /// that was taken in comes to one end, no worker has more than its share, a strict call runs where its session lives, calls
-    /// of a session with one affinity start in order, and nothing waits for any worker while one has room.
+    /// of a session with one affinity start in order, nothing waits for any worker while one has room, and what is sent ahead is
+    /// of no session, goes to one that takes it, and only while nobody is free.
     #[test]
     fn the_roster_keeps_its_promises(orders in orders(), per_worker in 1usize..3) {
-        let mut roster: Roster<CallId, LifeId> = Roster::new(Config { per_worker, max_queue: 20 });
+        let mut roster: Roster<CallId, LifeId> = Roster::new(Config { per_worker, max_queue: 20, max_requests: None });
         let (start, mut now) = { let now = Instant::now(); (now, now) };
         let mut lives: [Option<u64>; 3] = [None; 3];
         let mut generation = 0;
         let (mut asked, mut ended): (HashMap<CallId, Asked>, HashSet<CallId>) = Default::default();
         let mut runs: HashMap<CallId, LifeId> = HashMap::new();
+        let mut sent: HashMap<LifeId, Vec<CallId>> = HashMap::new();
+        let mut takers: HashSet<LifeId> = HashSet::new();
         let mut last_of: HashMap<(u8, bool), CallId> = HashMap::new();
         let (mut given_back, mut given_up): (HashSet<CallId>, HashSet<CallId>) = Default::default();
         for order in orders {
@@ -489,24 +519,27 @@ proptest! {
             let life = |seat: usize| LifeId { seat, generation: lives[seat].unwrap_or(0) };
             let mut first = None;
             match order {
-                Order::Call { session, affinity, priority, tenant, until } => {
+                Order::Call { tool, session, affinity, priority, tenant, until } => {
                     let until = until.map(|seconds| start + Duration::from_secs(seconds.into()));
                     let id = roster.next_id;
                     let wants = Wants {
                         priority,
                         tenant: tenant.map(|n| n.to_string().into()),
                         session: session.map(|n| SessionWants { id: n.to_string().into(), birth: 0, affinity }),
+                        tool: tool.map(|n| roster.number_of(&n.to_string().into())),
                         expires: until,
                     };
-                    let (admission, step) = roster.admit(id, wants);
+                    let (admission, step) = roster.admit(id, wants, now);
                     if matches!(admission, Admission::Admitted { .. }) {
                         asked.insert(id, Asked { session, affinity, until });
                     }
                     first = step;
                 }
                 Order::Done(n) => {
-                    let _done = roster.done(pick(n));
-                    if runs.remove(&pick(n)).is_some() { ended.insert(pick(n)); }
+                    if let Some(life) = runs.remove(&pick(n)) {
+                        let _done = roster.done(life, &[pick(n)], now);
+                        ended.insert(pick(n));
+                    }
                 }
                 Order::GiveUp(n) => match roster.give_up(pick(n)) {
                     Whereabouts::Queue(call) => {
@@ -521,11 +554,23 @@ proptest! {
                     let _retired = roster.take_back(pick(n), pick(n));
                     if given_up.contains(&pick(n)) { ended.insert(pick(n)); }
                 },
-                Order::Ready(seat) => {
+                Order::Return(seat) => {
+                    let mut back = sent.get(&life(seat)).cloned().unwrap_or_default();
+                    back.retain(|id| runs.get(id) == Some(&life(seat)));
+                    let back: Vec<CallId> = back.into_iter().skip(1).collect();
+                    roster.give_back(life(seat), back.iter().map(|id| (*id, *id)).collect());
+                    for id in back {
+                        runs.remove(&id);
+                        given_back.insert(id);
+                        if given_up.contains(&id) { ended.insert(id); }
+                    }
+                }
+                Order::Ready(seat, takes_ahead) => {
                     generation += 1;
                     lives[seat] = Some(generation);
                     let life = LifeId { seat, generation };
-                    roster.ready(life, life);
+                    takers.extend(takes_ahead.then_some(life));
+                    roster.ready(life, life, takes_ahead, now);
                 }
                 Order::Retire(seat) => { let _retired = roster.retire(life(seat)); }
                 Order::Bar(seat, is_barred) => roster.bar(life(seat), is_barred),
@@ -536,15 +581,20 @@ proptest! {
                     for id in lost { runs.remove(&id); ended.insert(id); }
                 }
                 Order::Later => now += Duration::from_secs(1),
+                Order::Pass(micros) => now += Duration::from_micros(micros),
             }
-            let steps: Vec<_> = first.into_iter().chain(std::iter::from_fn(|| roster.next(now))).collect();
-            for step in steps {
+            while let Some(step) = first.take().or_else(|| roster.next(now)) {
                 match step {
                     Step::Send { id, call, worker } => {
                         prop_assert_eq!(id, call);
                         prop_assert!(!ended.contains(&id), "call {} ran after its end", id);
                         prop_assert!(runs.insert(id, worker).is_none(), "call {} was sent twice", id);
                         let Asked { session, affinity, until } = asked[&id].clone();
+                        sent.entry(worker).or_default().push(id);
+                        if runs.values().filter(|at| **at == worker).count() > per_worker {
+                            prop_assert!(takers.contains(&worker) && per_worker == 1 && session.is_none());
+                            prop_assert_eq!(roster.available(), 0, "call {} was sent ahead though somebody is free", id);
+                        }
                         // What goes out at once has no need to be looked at.
                         prop_assert!(until.is_none_or(|until| until > now) || roster.totals().requests == id);
                         if let Some(session) = session {
@@ -569,7 +619,8 @@ proptest! {
             let room = roster.occupants().any(|it| has_room(&it));
             prop_assert!(roster.common.is_empty() || !room, "a call waits although a worker has room");
             for it in roster.occupants() {
-                prop_assert!(it.load <= per_worker);
+                let most = if takers.contains(&it.life) { 33 } else { per_worker };
+                prop_assert!(it.load <= most);
                 prop_assert_eq!(it.load, runs.values().filter(|at| **at == it.life).count());
             }
             prop_assert_eq!(roster.running(), runs.len());

@@ -1,6 +1,7 @@
 //! How a life begins: the app's plan, the process, and what is set up around it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use crate::process::{self, Spawned, Spec};
 use crate::registry::Entry;
 use crate::telemetry::{Event, Level, LogSource, WorkerEvent};
 use crate::transport::{self, HostEnds, Outbox};
+use crate::worker::ledger::Ledger;
 use crate::worker::reader::Reader;
 use crate::worker::voice::Voice;
 use crate::worker::{Inflight, Stop};
@@ -30,16 +32,24 @@ impl Life {
             _how = told(stop) => return Ok(None),
             planned = on_a_thread(&seat, plan) => planned??,
         };
-        let (ends, inherited) = transport::channels(seat.offered())?;
+        let (ends, mut inherited) = transport::channels(seat.offered())?;
+        let ledger = ledger(&seat, &mut inherited);
         let spawned = {
             let launch = launch.clone();
             on_a_thread(&seat, move |seat| spawn(seat, &launch, inherited)).await??
         };
-        Ok(Some(Life::around(seat, launch, app, spawned, ends)))
+        Ok(Some(Life::around(seat, launch, app, spawned, ends, ledger)))
     }
 
     /// From here on the child is owned: whatever happens to this value, the process ends with it.
-    fn around(seat: Arc<Seat>, launch: Launch, app: String, spawned: (Spawned, Entry), ends: HostEnds) -> Life {
+    fn around(
+        seat: Arc<Seat>,
+        launch: Launch,
+        app: String,
+        spawned: (Spawned, Entry),
+        ends: HostEnds,
+        ledger: Option<Ledger>,
+    ) -> Life {
         let (Spawned { child, stdout, stderr, .. }, entry) = spawned;
         seat.owner.started(seat.life, child.terminator());
         seat.emitter
@@ -63,6 +73,7 @@ impl Life {
             voice: Arc::clone(&voice),
             agreed: when_agreed,
             host_calls: JoinSet::new(),
+            ended: Vec::new(),
         };
         let mut reading = JoinSet::new();
         reading.spawn(reader.run(finish));
@@ -78,6 +89,7 @@ impl Life {
             control_out,
             data_out,
             open_calls: OpenCalls(inflight),
+            ledger,
             voice,
             agreed,
             reading,
@@ -90,6 +102,14 @@ impl Life {
             graces: VecDeque::new(),
         }
     }
+}
+
+/// For a worker that runs one call at a time, if the kernel has such memory: without, nothing is sent ahead. It is inherited after
+/// the channels.
+fn ledger(seat: &Seat, inherited: &mut Vec<OwnedFd>) -> Option<Ledger> {
+    let (ledger, theirs) = (seat.config.max_in_flight == 1).then(Ledger::new)?.ok()?;
+    inherited.push(theirs);
+    Some(ledger)
 }
 
 /// Hears what the process writes to descriptors 1 and 2.
@@ -126,11 +146,19 @@ fn plan(seat: &Seat) -> Result<(Launch, String)> {
     Ok((launch, seat.app.describe()))
 }
 
+/// How many descriptors the wire takes.
+const CHANNELS: usize = 3;
+
 /// Starts the process. Blocks for a millisecond or so.
 fn spawn(seat: &Seat, launch: &Launch, inherited: Vec<OwnedFd>) -> Result<(Spawned, Entry)> {
     let mut env: BTreeMap<_, _> = std::env::vars_os().collect();
     env.extend(launch.env.iter().cloned());
     env.insert("HATCHERY_WIRE".into(), "3,4,5".into());
+    // One that the host has itself is not this worker's.
+    env.remove(OsStr::new("HATCHERY_LEDGER"));
+    if inherited.len() > CHANNELS {
+        env.insert("HATCHERY_LEDGER".into(), (3 + CHANNELS).to_string().into());
+    }
     env.insert("HATCHERY_RUN".into(), seat.run.id.to_string().into());
     env.insert("HATCHERY_WORKER".into(), seat.id.as_str().into());
     let spec = Spec {

@@ -79,7 +79,7 @@ fn strike(pool: &Pool, dice: &mut Dice) -> Vec<i32> {
 }
 
 /// It may have ended since the pool was asked.
-fn kill_if_there(pid: i32) -> bool {
+pub(super) fn kill_if_there(pid: i32) -> bool {
     let pidfd = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty());
     pidfd.is_ok_and(|pidfd| pidfd_send_signal(&pidfd, Signal::KILL).is_ok())
 }
