@@ -450,14 +450,18 @@ impl Pool {
 async fn answer(ticket: Ticket, mut reply: oneshot::Receiver<Result<Payload>>) -> Result<Payload> {
     let (deadline, mut queue_deadline) = (ticket.deadline, ticket.queue_deadline);
     loop {
+        // One timer, not two: the later one is rarely needed.
+        let is_in_queue = queue_deadline.is_some_and(|queue| deadline.is_none_or(|whole| queue.at() < whole.at()));
+        let next = if is_in_queue { queue_deadline.take() } else { deadline };
         tokio::select! {
             biased;
             // An answer that is here counts, however late we look.
             reply = &mut reply => return ticket.answered(reply),
-            () = passed(deadline) => return Err(ticket.expired()),
-            // Passed after the call left the queue, it means nothing.
-            () = passed(queue_deadline.take()) => if let Some(error) = ticket.expired_in_queue() {
-                return Err(error);
+            () = passed(next) => match is_in_queue.then(|| ticket.expired_in_queue()) {
+                None => return Err(ticket.expired()),
+                Some(Some(error)) => return Err(error),
+                // Passed after the call left the queue, it means nothing.
+                Some(None) => {}
             },
         }
     }

@@ -17,6 +17,7 @@ mod tests;
 mod voice;
 
 pub use heartbeat::Heartbeat;
+use inflight::Opened;
 pub(crate) use inflight::{Answered, Ended, Inflight, Item, Sink};
 pub(crate) use life::{Exit, Seat, run};
 use loans::Loans;
@@ -262,16 +263,16 @@ impl WireLine {
             let _given_up = caller.send(Item::Begun(Arc::clone(line)));
         }
         let is_kept = self.takes_ahead && call.may_be_sent_ahead();
-        match self.inflight.open(wire, id, call, credit.unwrap_or(0), is_kept) {
-            Ok(is_behind) => {
-                *next_id += 1;
-                self.loans.lend(placed);
-                // A closed channel means a dying worker; its burial sees to what is in flight.
-                let _dying = if is_behind { self.data.send_soon(frame) } else { self.data.send(frame) };
-                Sent::Written
-            }
-            Err(call) => Sent::Dying(call),
-        }
+        let is_behind = match self.inflight.open(wire, id, call, credit.unwrap_or(0), is_kept) {
+            Opened::First => false,
+            Opened::Behind => true,
+            Opened::Dying(call) => return Sent::Dying(call),
+        };
+        *next_id += 1;
+        self.loans.lend(placed);
+        // A closed channel means a dying worker; its burial sees to what is in flight.
+        let _dying = if is_behind { self.data.send_soon(frame) } else { self.data.send(frame) };
+        Sent::Written
     }
 
     fn cancel(&self, id: CallId) {

@@ -1,11 +1,13 @@
 //! The open calls of one worker: who waits for what, and how much a stream may still send.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+mod row;
+
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, mpsc, oneshot};
+
+use row::Row;
 
 use super::{Call, Line, WireId};
 use crate::call::Deadline;
@@ -122,7 +124,7 @@ pub(crate) struct Inflight {
 #[derive(Default)]
 struct Table {
     /// In the order in which they were sent, which is that in which a worker that runs one at a time answers.
-    open: BTreeMap<WireId, Open>,
+    open: Row<Open>,
     answered: Answered,
     /// The highest that was answered.
     last_answered: WireId,
@@ -139,6 +141,16 @@ pub(crate) struct Answered {
     pub(crate) calls: u64,
     /// Of these, with an error.
     pub(crate) errors: u64,
+}
+
+/// How a call was taken in.
+pub(crate) enum Opened {
+    /// The worker has no other.
+    First,
+    /// It has.
+    Behind,
+    /// It is on its way out.
+    Dying(Call),
 }
 
 /// What the worker sent cannot be about this call.
@@ -162,22 +174,22 @@ impl std::fmt::Display for Mismatch {
 }
 
 impl Inflight {
-    /// Takes a call in, before it is written to the worker. True if it is behind another. Gives it back if the worker is on its
-    /// way out. One that `is_kept` is one again if the worker does not begin it.
-    pub(crate) fn open(&self, wire: WireId, id: CallId, call: Call, credit: u32, is_kept: bool) -> Result<bool, Call> {
+    /// Takes a call in, before it is written to the worker. One that `is_kept` is one again if the worker does not begin it.
+    pub(crate) fn open(&self, wire: WireId, id: CallId, call: Call, credit: u32, is_kept: bool) -> Opened {
         let mut table = self.lock();
         if table.is_closed {
-            return Err(call);
+            return Opened::Dying(call);
         }
         let counts = &*call.tool != HEALTH_TOOL;
         let Call { tool, arguments, correlation_id, session, deadline, sink, deaths } = call;
         let kept = is_kept.then_some(Kept { tool, arguments, session, deadline, deaths });
-        let is_behind = !table.open.is_empty();
-        table.open.insert(wire, Open { id, counts, sink, correlation_id, credit: credit.into(), kept });
-        if is_behind {
-            self.behind.notify_one();
+        let is_behind = table.open.len() > 0;
+        table.open.append(wire, Open { id, counts, sink, correlation_id, credit: credit.into(), kept });
+        if !is_behind {
+            return Opened::First;
         }
-        Ok(is_behind)
+        self.behind.notify_one();
+        Opened::Behind
     }
 
     /// A RESULT came. The call is closed, and its caller still to be told.
@@ -189,7 +201,7 @@ impl Inflight {
     /// A CHUNK came.
     pub(crate) fn chunk(&self, wire: WireId, payload: Payload, cost: u64) -> Result<(), Mismatch> {
         let mut table = self.lock();
-        let open = table.open.get_mut(&wire).ok_or(Mismatch::NotOpen)?;
+        let open = table.open.get_mut(wire).ok_or(Mismatch::NotOpen)?;
         let Sink::Stream(caller) = &open.sink else { return Err(Mismatch::NotAStream) };
         if open.credit <= 0 {
             return Err(Mismatch::NoCredit);
@@ -217,21 +229,21 @@ impl Inflight {
         let mut table = self.lock();
         let (wire, open) = table.open.iter_mut().find(|(_, open)| open.id == id)?;
         open.credit += i64::from(bytes);
-        Some(*wire)
+        Some(wire)
     }
 
     /// The number on the wire of a call that is open. Looks through all of them: there are few.
     pub(crate) fn wire_id(&self, id: CallId) -> Option<WireId> {
-        self.lock().open.iter().find(|(_, open)| open.id == id).map(|(wire, _)| *wire)
+        self.lock().open.iter_mut().find(|(_, open)| open.id == id).map(|(wire, _)| wire)
     }
 
     pub(crate) fn is_open(&self, wire: WireId) -> bool {
-        self.lock().open.contains_key(&wire)
+        self.lock().open.get(wire).is_some()
     }
 
     /// Whether it is what a worker that runs one call at a time is at.
     pub(crate) fn is_first(&self, wire: WireId) -> bool {
-        self.lock().open.first_key_value().is_some_and(|(first, _)| *first == wire)
+        self.lock().open.nth(0) == Some(wire)
     }
 
     /// How many have ended so far, if a call is behind another.
@@ -251,9 +263,7 @@ impl Inflight {
         if table.recalled.is_some() {
             return None;
         }
-        let (second, _) = table.open.iter().nth(1)?;
-        let (last, _) = table.open.last_key_value()?;
-        table.recalled = Some(*second..last + 1);
+        table.recalled = Some(table.open.nth(1)?..table.open.last()? + 1);
         table.recalled.clone()
     }
 
@@ -265,11 +275,11 @@ impl Inflight {
         if first < asked.start || end != asked.end {
             return Err(format!("and {} to {} were asked for", asked.start, asked.end - 1));
         }
-        let is_kept = |wire: &WireId| table.open.get(wire).is_some_and(|open| open.kept.is_some());
+        let is_kept = |wire: &WireId| table.open.get(*wire).is_some_and(|open| open.kept.is_some());
         if let Some(wrong) = (first..end).find(|wire| !is_kept(wire)) {
             return Err(format!("of which {wrong} cannot be given back"));
         }
-        let back: Vec<Open> = (first..end).filter_map(|wire| table.open.remove(&wire)).collect();
+        let back: Vec<Open> = (first..end).filter_map(|wire| table.open.remove(wire)).collect();
         table.ended += u64::from(count);
         self.less.notify_one();
         Ok(back.into_iter().filter_map(|open| open.into_call().ok()).collect())
@@ -290,7 +300,7 @@ impl Inflight {
     }
 
     pub(crate) fn correlation_id(&self, wire: WireId) -> Option<Arc<str>> {
-        self.lock().open.get(&wire).map(|open| Arc::clone(&open.correlation_id))
+        self.lock().open.get(wire).map(|open| Arc::clone(&open.correlation_id))
     }
 
     /// The worker is gone: takes no more calls, and fails those that it had begun. The others are given back. Without a word on
@@ -306,7 +316,7 @@ impl Inflight {
         let last_begun = last_begun.filter(|last| *last >= last_answered).unwrap_or(WireId::MAX);
         let mut is_suspect = true;
         let mut untouched = Vec::new();
-        for (wire, call) in open {
+        for (wire, call) in open.into_entries() {
             match call.untouched(wire > last_begun, is_suspect) {
                 Ok(call) => untouched.push(call),
                 Err(sink) => sink.fail(error.clone()),
@@ -318,18 +328,16 @@ impl Inflight {
 
     fn remove(&self, wire: WireId, fits: impl Fn(&Sink) -> bool, otherwise: Mismatch) -> Result<Open, Mismatch> {
         let mut table = self.lock();
-        match table.open.entry(wire) {
-            Entry::Vacant(_) => Err(Mismatch::NotOpen),
-            Entry::Occupied(open) if !fits(&open.get().sink) => Err(otherwise),
-            Entry::Occupied(open) => {
-                let open = open.remove();
-                table.last_answered = table.last_answered.max(wire);
-                table.ended += 1;
-                table.answered.calls += u64::from(open.counts);
-                self.less.notify_one();
-                Ok(open)
-            }
+        let open = table.open.get(wire).ok_or(Mismatch::NotOpen)?;
+        if !fits(&open.sink) {
+            return Err(otherwise);
         }
+        let open = table.open.remove(wire).ok_or(Mismatch::NotOpen)?;
+        table.last_answered = table.last_answered.max(wire);
+        table.ended += 1;
+        table.answered.calls += u64::from(open.counts);
+        self.less.notify_one();
+        Ok(open)
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -345,13 +353,13 @@ mod tests {
 
     fn unary(inflight: &Inflight, id: WireId) -> oneshot::Receiver<Result<Payload>> {
         let (sink, reply) = oneshot::channel();
-        assert!(inflight.open(id, id + 10, call(Sink::Unary(sink)), 0, true).is_ok());
+        assert!(!matches!(inflight.open(id, id + 10, call(Sink::Unary(sink)), 0, true), Opened::Dying(_)));
         reply
     }
 
     fn stream(inflight: &Inflight, id: WireId, credit: u32) -> mpsc::UnboundedReceiver<Item> {
         let (sink, items) = mpsc::unbounded_channel();
-        assert!(inflight.open(id, id + 10, call(Sink::Stream(sink)), credit, false).is_ok());
+        assert!(!matches!(inflight.open(id, id + 10, call(Sink::Stream(sink)), credit, false), Opened::Dying(_)));
         items
     }
 
@@ -415,7 +423,7 @@ mod tests {
         assert!(inflight.close(&died(), None).is_empty());
         assert_eq!(reply.try_recv().unwrap().unwrap_err().kind(), ErrorKind::WorkerDied);
         let (sink, _reply) = oneshot::channel();
-        assert!(inflight.open(2, 12, call(Sink::Unary(sink)), 0, true).is_err());
+        assert!(matches!(inflight.open(2, 12, call(Sink::Unary(sink)), 0, true), Opened::Dying(_)));
     }
 
     fn died() -> Error {
@@ -450,7 +458,7 @@ mod tests {
         let mut first = Some(call(Sink::Unary(sink)));
         for _ in 0..MOST_DEATHS {
             let inflight = Inflight::default();
-            assert!(inflight.open(1, 11, first.take().unwrap(), 0, true).is_ok_and(|is_behind| !is_behind));
+            assert!(matches!(inflight.open(1, 11, first.take().unwrap(), 0, true), Opened::First));
             let _behind = unary(&inflight, 2);
             let mut untouched = inflight.close(&died(), Some(0));
             assert_eq!(ids(&untouched), [11, 12]);
@@ -458,7 +466,7 @@ mod tests {
             first = Some(untouched.swap_remove(0).1);
         }
         let inflight = Inflight::default();
-        assert!(inflight.open(1, 11, first.take().unwrap(), 0, true).is_ok());
+        assert!(matches!(inflight.open(1, 11, first.take().unwrap(), 0, true), Opened::First));
         assert!(inflight.close(&died(), Some(0)).is_empty());
         assert!(reply.try_recv().unwrap().is_err());
     }

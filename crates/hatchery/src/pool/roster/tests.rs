@@ -583,8 +583,7 @@ proptest! {
                 Order::Later => now += Duration::from_secs(1),
                 Order::Pass(micros) => now += Duration::from_micros(micros),
             }
-            loop {
-                let Some(step) = first.take().or_else(|| roster.next(now)) else { break };
+            while let Some(step) = first.take().or_else(|| roster.next(now)) {
                 match step {
                     Step::Send { id, call, worker } => {
                         prop_assert_eq!(id, call);
