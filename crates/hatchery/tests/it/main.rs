@@ -18,6 +18,7 @@ mod ladder;
 mod machines;
 mod numpy;
 mod own_profile;
+mod sharing;
 mod starts;
 mod streams;
 mod values;
