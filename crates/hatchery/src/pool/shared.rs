@@ -189,7 +189,8 @@ impl Shared {
             return Err(Error::new(ErrorKind::Validation, format!("{tool}: arguments must be a JSON object")));
         }
         let correlation_id = options.correlation_id.as_deref().unwrap_or_default().into();
-        Ok(Call { tool, arguments, correlation_id, session: options.session.clone(), deadline, sink })
+        let (session, handles) = (options.session.clone(), options.handles);
+        Ok(Call { tool, arguments, correlation_id, session, handles, deadline, sink })
     }
 
     /// Until when a call that is made now may take: as its caller says, else the pool for this tool, else the app, else the pool.
