@@ -22,6 +22,7 @@ pub struct CallOptions {
     pub(crate) priority: Priority,
     pub(crate) tenant: Option<Arc<str>>,
     pub(crate) idempotent: bool,
+    pub(crate) handles: bool,
 }
 
 impl CallOptions {
@@ -77,6 +78,14 @@ impl CallOptions {
     #[must_use]
     pub fn idempotent(mut self, yes: bool) -> CallOptions {
         self.idempotent = yes;
+        self
+    }
+
+    /// Values of the result that lie on a device stay there, each to be named by a [`Handle`](crate::Handle). Without it they are
+    /// copied to memory.
+    #[must_use]
+    pub fn handles(mut self, yes: bool) -> CallOptions {
+        self.handles = yes;
         self
     }
 

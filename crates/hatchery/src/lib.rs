@@ -59,6 +59,9 @@
 #![warn(missing_docs)]
 
 // A module uses only modules listed below it; `cargo xtask tidy` checks that.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod blocking;
 mod hatchery;
 mod doctor;

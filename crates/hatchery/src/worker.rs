@@ -108,6 +108,8 @@ pub(crate) struct Call {
     pub(crate) arguments: Payload,
     pub(crate) correlation_id: Arc<str>,
     pub(crate) session: Option<String>,
+    /// Whether values on a device are to stay there.
+    pub(crate) handles: bool,
     pub(crate) deadline: Option<Deadline>,
     pub(crate) sink: Sink,
     /// How many workers have died over it without having begun it.
@@ -312,6 +314,7 @@ impl WireLine {
             correlation_id: &call.correlation_id,
             timeout_us: left.map(|left| u64::try_from(left.as_micros()).unwrap_or(u64::MAX)),
             session: call.session.as_deref(),
+            handles: call.handles,
         };
         Encoded::call(id, credit, &body, places, &self.terms)
             .map_err(|error| error.unsent().context(format_args!("{}: arguments", call.tool)))

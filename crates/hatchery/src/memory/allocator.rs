@@ -300,7 +300,7 @@ mod tests {
                             }
                             allocator.cooled(range);
                         }
-                        prop_assert!(idle(&model) <= length.max(0));
+                        prop_assert!(idle(&model) <= length);
                         prop_assert!(before <= length || length - idle(&model) < GRAIN, "no more than must be");
                     }
                 }

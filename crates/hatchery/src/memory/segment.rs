@@ -87,7 +87,7 @@ impl Segment {
     /// What a worker has put there, until `owner` is dropped with the last of it. `None` if it does not lie within.
     pub(crate) fn look<T: Send + 'static>(self: &Arc<Segment>, offset: u64, length: u64, owner: T) -> Option<Bytes> {
         let part = self.part(offset..offset.checked_add(length)?)?;
-        Some(Bytes::from_owner(Looked { part, _owner: owner }))
+        Some(Bytes::from_owner(Looked { part, _segment: Arc::clone(self), _owner: owner }))
     }
 
     /// Room for so many bytes, which are zeros or what was there before.
@@ -168,6 +168,8 @@ impl fmt::Debug for Segment {
 /// A value of a worker's, and who is to know when it is no longer looked at.
 struct Looked<T> {
     part: Part,
+    /// So that it can be passed on by reference for as long as it is here, even if its worker is not.
+    _segment: Arc<Segment>,
     _owner: T,
 }
 

@@ -194,8 +194,8 @@ impl Shared {
             return Err(Error::new(ErrorKind::Validation, format!("{tool}: arguments must be a JSON object")));
         }
         let correlation_id = options.correlation_id.clone().unwrap_or_default();
-        let session = options.session.clone();
-        Ok((Call { tool, arguments, correlation_id, session, deadline, sink, deaths: 0 }, number))
+        let (session, handles) = (options.session.clone(), options.handles);
+        Ok((Call { tool, arguments, correlation_id, session, handles, deadline, sink, deaths: 0 }, number))
     }
 
     /// Until when a call that is made now may take: as its caller says, else the pool for this tool, else the app, else the pool.

@@ -82,6 +82,7 @@ async fn ask(shared: &Arc<Shared>, line: &Arc<Line>) -> Option<Result<(), String
         arguments: Payload::encode(&serde_json::json!({})).ok()?,
         correlation_id: "".into(),
         session: None,
+        handles: false,
         deadline,
         sink: Sink::Unary(answered),
         deaths: 0,

@@ -215,6 +215,8 @@ pub(crate) struct CallBody<'a> {
     pub(crate) correlation_id: &'a str,
     pub(crate) timeout_us: Option<u64>,
     pub(crate) session: Option<&'a str>,
+    /// Whether values on a device are to stay there.
+    pub(crate) handles: bool,
 }
 
 impl CallBody<'_> {
@@ -233,6 +235,9 @@ impl CallBody<'_> {
         if let Some(session) = self.session {
             out.extend_from_slice(b",\"session\":");
             serde_json::to_writer(&mut *out, session)?;
+        }
+        if self.handles {
+            out.extend_from_slice(b",\"handles\":true");
         }
         out.push(b'}');
         Ok(())

@@ -277,6 +277,7 @@ fn a_call_is_written_around_arguments_that_are_json_already() {
             correlation_id: body["correlation_id"].as_str().unwrap(),
             timeout_us: body["timeout_us"].as_u64(),
             session: body["session"].as_str(),
+            handles: false,
         };
         let credit = (case["flags"] == 1).then(|| case["extra"].as_u64().unwrap() as u32);
         let encoded = Encoded::call(case["id"].as_u64().unwrap(), credit, &call, &[], &everything()).unwrap();
@@ -287,10 +288,20 @@ fn a_call_is_written_around_arguments_that_are_json_already() {
 #[test]
 fn names_in_a_call_are_escaped() {
     let args = Payload::encode(&serde_json::json!({})).unwrap();
-    let call = CallBody { tool: "a\"b", args: &args, correlation_id: "\n", timeout_us: None, session: Some("é\\") };
+    let call = CallBody {
+        tool: "a\"b",
+        args: &args,
+        correlation_id: "\n",
+        timeout_us: None,
+        session: Some("é\\"),
+        handles: true,
+    };
     let frame = Encoded::call(1, None, &call, &[], &everything()).unwrap();
     let body: Value = serde_json::from_slice(&frame.head[header::HEADER_LENGTH..]).unwrap();
-    assert_eq!(body, serde_json::json!({"tool": "a\"b", "args": {}, "correlation_id": "\n", "session": "é\\"}));
+    assert_eq!(
+        body,
+        serde_json::json!({"tool": "a\"b", "args": {}, "correlation_id": "\n", "session": "é\\", "handles": true})
+    );
 }
 
 #[test]

@@ -82,6 +82,7 @@ struct Kept {
     tool: Arc<str>,
     arguments: Payload,
     session: Option<String>,
+    handles: bool,
     deadline: Option<Deadline>,
     deaths: u8,
 }
@@ -102,8 +103,8 @@ impl Open {
     /// The call as it was before it was sent, if it was kept.
     fn into_call(self) -> Result<(CallId, Call), Sink> {
         let Open { id, sink, correlation_id, kept: Some(kept), .. } = self else { return Err(self.sink) };
-        let Kept { tool, arguments, session, deadline, deaths } = kept;
-        Ok((id, Call { tool, arguments, correlation_id, session, deadline, sink, deaths }))
+        let Kept { tool, arguments, session, handles, deadline, deaths } = kept;
+        Ok((id, Call { tool, arguments, correlation_id, session, handles, deadline, sink, deaths }))
     }
 }
 
@@ -181,8 +182,8 @@ impl Inflight {
             return Opened::Dying(call);
         }
         let counts = &*call.tool != HEALTH_TOOL;
-        let Call { tool, arguments, correlation_id, session, deadline, sink, deaths } = call;
-        let kept = is_kept.then_some(Kept { tool, arguments, session, deadline, deaths });
+        let Call { tool, arguments, correlation_id, session, handles, deadline, sink, deaths } = call;
+        let kept = is_kept.then_some(Kept { tool, arguments, session, handles, deadline, deaths });
         let is_behind = table.open.len() > 0;
         table.open.append(wire, Open { id, counts, sink, correlation_id, credit: credit.into(), kept });
         if !is_behind {
@@ -364,8 +365,9 @@ mod tests {
     }
 
     fn call(sink: Sink) -> Call {
-        let (session, deadline, deaths) = (None, None, 0);
-        Call { tool: "t".into(), arguments: payload(), correlation_id: "c".into(), session, deadline, sink, deaths }
+        let (tool, correlation_id) = ("t".into(), "c".into());
+        let (session, handles, deadline, deaths) = (None, false, None, 0);
+        Call { tool, arguments: payload(), correlation_id, session, handles, deadline, sink, deaths }
     }
 
     fn payload() -> Payload {

@@ -58,7 +58,7 @@ impl OwnLine {
         if open.is_closed {
             return Sent::Dying(call);
         }
-        let Call { tool, arguments, correlation_id, session, deadline, sink, deaths: _ } = call;
+        let Call { tool, arguments, correlation_id, session, deadline, sink, .. } = call;
         let deadline = deadline.map(|deadline| deadline.at());
         let call = ProfileCall { tool, arguments, correlation_id, session, deadline };
         let counts = &*call.tool != HEALTH_TOOL;

@@ -20,14 +20,14 @@ use subject::{SAID, Seen};
 const NO_SUCH_MACHINE: i32 = 77;
 
 /// A machine to be.
-struct Machine {
+pub(crate) struct Machine {
     line: String,
     variables: Vec<(&'static str, String)>,
     dir: tempfile::TempDir,
 }
 
 impl Machine {
-    fn that(line: &str) -> Machine {
+    pub(crate) fn that(line: &str) -> Machine {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         for name in ["cache", "run", "data"] {
             std::fs::create_dir(dir.path().join(name)).unwrap();
@@ -61,7 +61,7 @@ impl Machine {
     /// Runs an ignored test there, which passes; what it writes.
     #[track_caller]
     #[expect(clippy::print_stderr, reason = "what is not checked is told")]
-    fn passes(self, test: &str) -> Option<String> {
+    pub(crate) fn passes(self, test: &str) -> Option<String> {
         let output = self.run(test);
         let (said, complaint) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         if complaint.starts_with("unshare:") || output.status.code() == Some(NO_SUCH_MACHINE) {

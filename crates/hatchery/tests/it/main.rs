@@ -19,6 +19,7 @@ mod ladder;
 mod machines;
 mod numpy;
 mod own_profile;
+mod sharing;
 mod starts;
 mod streams;
 mod template;

@@ -56,10 +56,15 @@ pub(crate) enum Order<'a> {
     Spawn(Spawn<'a>),
     Adopt(Adopt),
     /// To the worker's process group, if its leader has not been reaped.
-    Signal { worker: u32, signal: u32 },
+    Signal {
+        worker: u32,
+        signal: u32,
+    },
     /// End the worker's whole tree, reap it, and answer `Gone`. The leader may have ended by itself long ago: it is kept
     /// un-reaped until this order comes. Saying it twice is fine.
-    End { worker: u32 },
+    End {
+        worker: u32,
+    },
     /// Answer [`Fact::Alive`]. One that waits for a worker which the kernel holds has nothing else to say.
     Ask,
 }
