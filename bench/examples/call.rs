@@ -7,7 +7,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
-use hatchery::{CallOptions, Hatchery, Payload, Pool, PythonApp, Result};
+use hatchery::{CallOptions, Hatchery, Payload, PythonApp, Result, blocking};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -62,7 +62,8 @@ fn main() -> Result<()> {
     let calls = std::env::args().nth(1).and_then(|calls| calls.parse().ok()).unwrap_or(50_000);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| hatchery::Error::new(hatchery::ErrorKind::Internal, error.to_string()))?;
-    runtime.block_on(async { tokio::spawn(measure(calls)).await }).unwrap_or_else(|panic| Err(broken(&panic)))
+    runtime.block_on(async { tokio::spawn(measure(calls)).await }).unwrap_or_else(|panic| Err(broken(&panic)))?;
+    measure_blocking(calls)
 }
 
 fn broken(panic: &tokio::task::JoinError) -> hatchery::Error {
@@ -70,14 +71,41 @@ fn broken(panic: &tokio::task::JoinError) -> hatchery::Error {
 }
 
 async fn measure(calls: usize) -> Result<()> {
-    let app = PythonApp::file(concat!(env!("CARGO_MANIFEST_DIR"), "/app.py"));
-    let hatchery = Hatchery::builder().pool("bench", app).start().await?;
+    let hatchery = Hatchery::builder().pool("bench", app()).start().await?;
     let pool = hatchery.pool("bench")?;
     println!("{:<22} {:>8} {:>8} {:>12} {:>12}", "", "p50 us", "p99 us", "allocations", "bytes");
     for form in [Form::Unread, Form::Typed, Form::Tree] {
-        form.measure(&pool, calls).await?;
+        let mut tally = Tally::new(calls);
+        while tally.goes_on() {
+            match form {
+                Form::Unread => drop(pool.call_payload("echo", Payload::encode(&ECHO)?, &CallOptions::new()).await?),
+                Form::Typed => check(pool.call("echo", &ECHO).await?),
+                Form::Tree => drop(pool.call::<Value>("echo", json!(ECHO)).await?),
+            }
+        }
+        tally.print(&format!("{form:?}").to_lowercase());
     }
     hatchery.shutdown().await
+}
+
+/// From a thread that waits.
+fn measure_blocking(calls: usize) -> Result<()> {
+    let hatchery = blocking::Hatchery::builder().pool("bench", app()).start_blocking()?;
+    let pool = hatchery.pool("bench")?;
+    let mut tally = Tally::new(calls);
+    while tally.goes_on() {
+        check(pool.call("echo", &ECHO)?);
+    }
+    tally.print("typed, blocking");
+    hatchery.shutdown()
+}
+
+fn app() -> PythonApp {
+    PythonApp::file(concat!(env!("CARGO_MANIFEST_DIR"), "/app.py"))
+}
+
+fn check(echoed: Echoed) {
+    assert_eq!((echoed.id, echoed.values), (ECHO.id, ECHO.values));
 }
 
 /// How arguments are made, and how the result is read.
@@ -91,32 +119,44 @@ enum Form {
     Tree,
 }
 
-impl Form {
-    async fn measure(self, pool: &Pool, calls: usize) -> Result<()> {
-        let (args, options) = (Payload::encode(&ECHO)?, CallOptions::new());
-        let mut taken = Vec::with_capacity(calls);
-        let (mut count, mut bytes) = (0, 0);
-        for n in 0..calls + calls / 5 {
-            if n == calls / 5 {
-                taken.clear();
-                (count, bytes) = (COUNT.load(Relaxed), BYTES.load(Relaxed));
-            }
-            let start = Instant::now();
-            match self {
-                Form::Unread => drop(pool.call_payload("echo", args.clone(), &options).await?),
-                Form::Typed => {
-                    let echoed: Echoed = pool.call("echo", &ECHO).await?;
-                    assert_eq!((echoed.id, echoed.values), (ECHO.id, ECHO.values));
-                }
-                Form::Tree => drop(pool.call::<Value>("echo", json!(ECHO)).await?),
-            }
-            taken.push(start.elapsed().as_nanos() as f64 / 1e3);
-        }
-        let per_call = |all: u64| all as f64 / calls as f64;
-        let (count, bytes) = (per_call(COUNT.load(Relaxed) - count), per_call(BYTES.load(Relaxed) - bytes));
-        taken.sort_by(f64::total_cmp);
-        let [p50, p99] = [0.5, 0.99].map(|q| taken[(calls - 1).min((calls as f64 * q) as usize)]);
-        println!("{:<22} {p50:>8.2} {p99:>8.2} {count:>12.2} {bytes:>12.0}", format!("{self:?}").to_lowercase());
-        Ok(())
+/// What the calls of one form have taken so far.
+struct Tally {
+    calls: usize,
+    warm_up: usize,
+    began: Instant,
+    taken: Vec<f64>,
+    /// Of the allocator, when the warm-up was over.
+    before: (u64, u64),
+}
+
+impl Tally {
+    fn new(calls: usize) -> Tally {
+        Tally { calls, warm_up: calls / 5 + 1, began: Instant::now(), taken: Vec::with_capacity(calls), before: (0, 0) }
     }
+
+    /// The last call is over; whether another is to be made.
+    fn goes_on(&mut self) -> bool {
+        let now = Instant::now();
+        if self.warm_up > 0 {
+            self.warm_up -= 1;
+            self.before = allocated();
+        } else {
+            self.taken.push((now - self.began).as_nanos() as f64 / 1e3);
+        }
+        self.began = Instant::now();
+        self.taken.len() < self.calls
+    }
+
+    fn print(mut self, name: &str) {
+        let (count, bytes) = allocated();
+        let per_call = |all: u64| all as f64 / self.calls as f64;
+        let (count, bytes) = (per_call(count - self.before.0), per_call(bytes - self.before.1));
+        self.taken.sort_by(f64::total_cmp);
+        let [p50, p99] = [50, 99].map(|q| self.taken[(self.calls * q / 100).min(self.calls - 1)]);
+        println!("{name:<22} {p50:>8.2} {p99:>8.2} {count:>12.2} {bytes:>12.0}");
+    }
+}
+
+fn allocated() -> (u64, u64) {
+    (COUNT.load(Relaxed), BYTES.load(Relaxed))
 }

@@ -10,6 +10,9 @@ pub(crate) fn run(root: &Path, options: &[String]) -> Result<ExitCode, String> {
     if options == ["spawn"] {
         return spawn(root);
     }
+    if options.first().is_some_and(|first| first == "call") {
+        return call(root, &options[1..]);
+    }
     let is_orphans = options.first().is_some_and(|first| first == "orphans");
     let python = if is_orphans { peers::ensure(root)? } else { python(root) };
     if is_orphans {
@@ -21,6 +24,14 @@ pub(crate) fn run(root: &Path, options: &[String]) -> Result<ExitCode, String> {
     // The library looks there for its interpreter; the floors and the peers are told by option.
     cargo.args(options).arg("--python").arg(&python).env("HATCHERY_PYTHON", &python);
     succeed(&mut cargo)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One call in all its forms, with its allocations: an example of the benchmarks, as its allocator is its own.
+fn call(root: &Path, options: &[String]) -> Result<ExitCode, String> {
+    let mut cargo = cargo(root);
+    cargo.args(["run", "--release", "--quiet", "-p", "hatchery-bench", "--example", "call", "--"]);
+    succeed(cargo.args(options).env("HATCHERY_PYTHON", python(root)))?;
     Ok(ExitCode::SUCCESS)
 }
 

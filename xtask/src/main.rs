@@ -16,6 +16,7 @@ const USAGE: &str = "usage: cargo xtask test                                    
        cargo xtask tidy                                    the repository's own rules
        cargo xtask chaos [--full] [--plain] [NAME...]      supervisors, guardians and workers killed; who is left
        cargo xtask bench [w1 w2 w4 w6 scale] [--quick] [--json]  the workloads, with floors and peers; what grows with a pool
+       cargo xtask bench call [CALLS]                      what one call costs, in time and allocations
        cargo xtask bench spawn                             what a start costs, beside posix_spawn
        cargo xtask bench orphans [--markdown FILE] [--quick]  who outlives a supervisor: ours and the peers";
 

@@ -51,6 +51,17 @@ async fn text_statistics_read_a_book_about_this_project() {
 }
 
 #[tokio::test]
+async fn threads_without_a_runtime_count_the_halves_of_a_text() {
+    let docs = Path::new(REPOSITORY).join("docs");
+    let printed = run("blocking_threads", &[docs.to_str().unwrap()], &[]).await;
+    let halves = printed.lines().filter_map(|line| line.strip_suffix(" words")?.trim().parse::<usize>().ok());
+    let all = words(&markdown_below(&docs)).len();
+    // The cut may go through a word.
+    assert!((all..=all + 1).contains(&halves.sum()), "{all} words\n{printed}");
+    assert_eq!(frequencies(&printed).len(), 3, "{printed}");
+}
+
+#[tokio::test]
 async fn digits_learn_in_both_workers() {
     let Some(python) = python_with_packages() else { return };
     let printed = run("digits", &[], &[("HATCHERY_PYTHON", &python)]).await;
