@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use bytes::BufMut;
@@ -13,27 +14,27 @@ use crate::value::Shelf;
 use crate::wire::{Decoder, Frame, FrameError};
 
 /// A non-blocking descriptor that can be read.
-pub(crate) trait Readable {
+pub(crate) trait Readable: AsFd {
     /// How many bytes the channel can hold.
     fn capacity(&self) -> usize;
-    fn try_read_buf(&self, buffer: &mut impl BufMut) -> io::Result<usize>;
     /// Waits until something can be read, and reads it; 0 at the end of file. Cancel safe.
-    fn read_buf(&mut self, buffer: &mut (impl BufMut + Send)) -> impl Future<Output = io::Result<usize>> + Send;
+    fn read(&mut self, buffer: &mut (impl BufMut + Send)) -> impl Future<Output = io::Result<usize>> + Send;
 }
 
 /// What a pipe or a socket may hold if the kernel does not say: the default of a socket.
 const CAPACITY: usize = 208 << 10;
 
+/// How much [`read_now`] asks for.
+const PIECE: usize = 16 << 10;
+
 impl Readable for pipe::Receiver {
     fn capacity(&self) -> usize {
         rustix::pipe::fcntl_getpipe_size(self).unwrap_or(CAPACITY)
     }
-    fn try_read_buf(&self, buffer: &mut impl BufMut) -> io::Result<usize> {
-        pipe::Receiver::try_read_buf(self, buffer)
-    }
+
     /// A read that brings less than there was room for has emptied the pipe, which tokio knows: no second read finds that out.
-    async fn read_buf(&mut self, buffer: &mut (impl BufMut + Send)) -> io::Result<usize> {
-        AsyncReadExt::read_buf(self, buffer).await
+    async fn read(&mut self, buffer: &mut (impl BufMut + Send)) -> io::Result<usize> {
+        self.read_buf(buffer).await
     }
 }
 
@@ -42,18 +43,25 @@ impl Readable for Arc<UnixStream> {
     fn capacity(&self) -> usize {
         CAPACITY
     }
-    fn try_read_buf(&self, buffer: &mut impl BufMut) -> io::Result<usize> {
-        UnixStream::try_read_buf(self, buffer)
-    }
-    async fn read_buf(&mut self, buffer: &mut (impl BufMut + Send)) -> io::Result<usize> {
+
+    async fn read(&mut self, buffer: &mut (impl BufMut + Send)) -> io::Result<usize> {
         loop {
-            UnixStream::readable(self).await?;
-            match UnixStream::try_read_buf(self, buffer) {
+            self.readable().await?;
+            match self.try_read_buf(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => return read,
             }
         }
     }
+}
+
+/// Reads what is there. Asks the kernel and not tokio, which has not heard of what came since it last looked.
+fn read_now(from: &impl AsFd, buffer: &mut impl BufMut) -> io::Result<usize> {
+    let mut bytes = [0; PIECE];
+    let most = PIECE.min(buffer.remaining_mut());
+    let n = rustix::io::read(from, &mut bytes[..most])?;
+    buffer.put_slice(&bytes[..n]);
+    Ok(n)
 }
 
 /// The receiving half of a channel.
@@ -93,7 +101,7 @@ impl<R: Readable> Inbox<R> {
             if let Some(frame) = self.decoder.next()? {
                 return Ok(Some(frame));
             }
-            let read = self.reader.read_buf(&mut self.decoder.spare()).await;
+            let read = self.reader.read(&mut self.decoder.spare()).await;
             if let Received::End = self.received(read) {
                 return Ok(None);
             }
@@ -113,7 +121,7 @@ impl<R: Readable> Inbox<R> {
         if self.left == Some(0) {
             return Ok(Received::End);
         }
-        let read = self.reader.try_read_buf(&mut self.decoder.spare());
+        let read = read_now(&self.reader, &mut self.decoder.spare());
         Ok(self.received(read))
     }
 
