@@ -44,8 +44,8 @@ async fn the_status_says_how_the_instance_is() {
     let system = get(rig.address, "/v1/status").await.json()["system"].clone();
     assert_eq!(keys(&system), ["health", "notes", "oldest_orphan", "orphans", "processes", "registry"]);
     assert_eq!((&system["orphans"], &system["oldest_orphan"]), (&json!(0), &json!(null)));
-    // Two workers, their keeper and their guardian.
-    assert_eq!((&system["processes"], &system["health"]), (&json!(4), &json!("healthy")));
+    // Two workers, their template, their keeper and their guardian.
+    assert_eq!((&system["processes"], &system["health"]), (&json!(5), &json!("healthy")));
     rig.end().await;
 }
 

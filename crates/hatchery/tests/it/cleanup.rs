@@ -34,7 +34,11 @@ async fn processes_are_those_that_were_started() {
     let processes = rig.hatchery.processes();
     let pids: Vec<i32> = processes.iter().map(|entry| entry.pid.unwrap().cast_signed()).collect();
     let workers: BTreeSet<_> = processes.iter().map(|entry| entry.worker.as_str()).collect();
-    assert_eq!(workers, BTreeSet::from(["default-1", "default-2"]), "in whatever order they were started");
+    assert_eq!(
+        workers,
+        BTreeSet::from(["default-1", "default-2", "default-template"]),
+        "in whatever order they were started"
+    );
     assert!(rig.pids().iter().all(|pid| pids.contains(pid)));
     assert!(processes.iter().all(|entry| entry.run == rig.hatchery.run_id()));
     rig.hatchery.shutdown().await.unwrap();
@@ -61,9 +65,9 @@ async fn the_registry_of_a_run_answers_by_every_key() {
     {
         assert_eq!(registry.is_proven(&entry.fingerprint), Some(true));
     }
-    assert_eq!((registry.pids().len(), registry.active_pids().len()), (2, 2));
+    assert_eq!((registry.pids().len(), registry.active_pids().len()), (3, 3), "two workers and their template");
     let statistics = registry.statistics();
-    assert_eq!((statistics.registered, statistics.alive, statistics.dead), (2, 2, 0));
+    assert_eq!((statistics.registered, statistics.alive, statistics.dead), (3, 3, 0));
     assert!(registry.dead().is_empty());
     rig.hatchery.shutdown().await.unwrap();
     let registry = rig.hatchery.registry();

@@ -275,7 +275,7 @@ async fn no_group_of_a_run_is_left() {
 
 #[tokio::test]
 async fn in_a_pid_namespace_a_worker_sees_only_its_own() {
-    let rig = match confined().containment(Containment::PidNamespace).start().await {
+    let rig = match confined().template(false).containment(Containment::PidNamespace).start().await {
         Ok(hatchery) => hatchery,
         Err(error) if error.kind() == ErrorKind::Unavailable => {
             return eprintln!("skipped: no PID namespace can be had here: {error}");

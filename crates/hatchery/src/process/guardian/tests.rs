@@ -17,11 +17,13 @@ use rustix::net::{
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 
 use super::message::{
-    Encode, Fact, KeeperFact, KeeperOrder, Layers, MAX_FDS, MAX_HEAD, Mark, OnEscape, Order, Spawn, Step, Strings,
+    Adopt, Encode, Fact, KeeperFact, KeeperOrder, Layers, MAX_FDS, MAX_HEAD, Mark, OnEscape, Order, Spawn, Step,
+    Strings,
 };
 use super::program::{self, Keeper};
 use crate::id::random_u64;
 
+mod adopting;
 mod deaths;
 mod ending;
 mod escaping;

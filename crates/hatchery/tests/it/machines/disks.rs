@@ -1,11 +1,12 @@
 //! Where nothing can be written down, from the start or from some moment on.
 
+use hatchery::Hatchery;
 use serde_json::json;
 
 use super::Machine;
 use super::subject::{DATA, LATER, REQUIRE};
-use crate::Rig;
 use crate::containment::kill;
+use crate::{Rig, app};
 
 const LAYER: &str = "record and sweep";
 const NO_INDEX: &str = "the registry is in memory only";
@@ -73,7 +74,8 @@ fn where_the_registry_is_required_nothing_starts_without_it() {
 /// The records are what counts; the index is for queries.
 #[tokio::test]
 async fn an_index_that_is_overwritten_hides_nothing() {
-    let mut rig = Rig::basics(1).await;
+    let builder = Hatchery::builder().pool("default", app("basics.py"));
+    let mut rig = Rig::of(builder.template(false)).await;
     let data = rig.dir.path().join("data");
     let listed = || hatchery::registry_entries(&data).unwrap().iter().filter_map(|entry| entry.pid).collect::<Vec<_>>();
     rig.ready().await;

@@ -1,6 +1,7 @@
 //! When workers are started cold, and when they are not started at all.
 
 use hatchery::{ErrorKind, OnEscape};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde_json::json;
 
 use super::super::Rig;
@@ -70,4 +71,18 @@ async fn what_is_reported_lives_in_a_leaf_of_its_own_and_survives_its_worker() {
     assert!(super::super::exists(daemon));
     rig.end().await;
     assert!(!super::super::exists(daemon));
+}
+
+#[tokio::test]
+async fn a_template_that_does_not_answer_is_given_up_and_ended() {
+    let mut rig = Rig::of(pool(1)).await;
+    let template = rig.template().await;
+    let pidfd = pidfd_open(Pid::from_raw(template).unwrap(), PidfdFlags::empty()).unwrap();
+    pidfd_send_signal(pidfd, Signal::STOP).unwrap();
+    let _dies = rig.pool.call::<()>("die", json!({})).await;
+    let reason = rig.cold_because().await;
+    assert!(reason.contains("no answer"), "{reason}");
+    assert!(!rig.facts().await.forked);
+    super::super::eventually_gone(template).await;
+    rig.end().await;
 }
