@@ -1,6 +1,7 @@
 //! A pool: workers of one app, a queue before them. `pool/roster.rs` decides, `pool/shared.rs` carries out,
 //! `pool/seat.rs` keeps each seat filled, `pool/crew.rs` all of them; this file is the door.
 
+mod buffers;
 mod chat;
 mod crew;
 mod guard;

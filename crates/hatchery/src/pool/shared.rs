@@ -20,10 +20,10 @@ use crate::app::App;
 use crate::call::{Affinity, CallOptions, Deadline, Stage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CallId, LifeId, WorkerId};
-use crate::memory::{Arena, Buffer};
+use crate::memory::Arena;
 use crate::process::Terminator;
 use crate::session::Sessions;
-use crate::telemetry::{Emitter, Event, PoolEvent, RecycleReason, ServiceEvent, SharedEvent};
+use crate::telemetry::{Emitter, Event, PoolEvent, RecycleReason, ServiceEvent};
 use crate::tool::{ToolSpec, near_match};
 use crate::value::Payload;
 use crate::worker::{Call, Line, Sent, Sink};
@@ -153,17 +153,6 @@ impl Shared {
             drained: Notify::new(),
             config,
         }
-    }
-
-    /// Memory for a value: shared if there is any.
-    pub(super) fn buffer(&self, length: usize) -> Buffer {
-        let Some(arena) = &self.arena else { return Arena::own_buffer(length) };
-        arena.buffer(length).unwrap_or_else(|reason| {
-            arena.count_fell_back();
-            let event = SharedEvent::FellBack { worker: None, bytes: length as u64, reason: reason.to_string() };
-            self.emitter.emit(Event::Shared(event));
-            Arena::own_buffer(length)
-        })
     }
 
     /// Takes a call in, unless it is known to be wrong before a worker sees it.
