@@ -2,8 +2,12 @@
 
 A frame is 16 bytes (length of the body, tag, id; little-endian) and a JSON body. Descriptor 0 is data in, 1 data out.
 The JSON library is the fastest that is installed, as in a worker of hatchery; `floor_worker.py --json` names it.
+
+`floor_worker.py MODULE...` imports modules first. `floor_worker.py template MODULE...` becomes such a worker only in its children:
+descriptor 0 is a socket, which it tells when it has imported them, and which brings a descriptor for each child.
 """
 
+import importlib
 import os
 import struct
 import sys
@@ -83,7 +87,36 @@ def write(data):
         data = data[os.write(1, data) :]
 
 
+def template(modules):
+    import signal
+    import socket
+
+    load(modules)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    control = socket.socket(fileno=0)
+    control.sendall(b"R")
+    while True:
+        order, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+        if not order:
+            return
+        if os.fork() == 0:
+            os.dup2(descriptors[0], 0)
+            os.dup2(descriptors[0], 1)
+            os.close(descriptors[0])
+            main()
+            os._exit(0)
+        os.close(descriptors[0])
+
+
+def load(modules):
+    for name in modules:
+        importlib.import_module(name)
+
+
 if sys.argv[1:] == ["--json"]:
     print(NAME)
+elif sys.argv[1:2] == ["template"]:
+    template(sys.argv[2:])
 else:
+    load(sys.argv[1:])
     main()

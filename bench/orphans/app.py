@@ -15,3 +15,14 @@ settle.settle()
 @tool
 def busy():
     time.sleep(1000)
+
+
+@tool
+def spin():
+    settle.spin()
+
+
+@tool
+def parent():
+    """Has a child and waits for it."""
+    settle.beget().wait()

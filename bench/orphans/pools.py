@@ -1,4 +1,4 @@
-"""Supervisors of Python: `pools.py KIND idle|busy`, KIND being `pool-fork`, `executor-spawn`, `loky`, `joblib` or their like."""
+"""Supervisors of Python: `pools.py KIND idle|busy|loop|child`, KIND being `pool-fork`, `executor-spawn`, `loky`, `joblib` or their like."""
 
 import multiprocessing
 import sys
@@ -12,24 +12,24 @@ from settle import WORKERS, tell, work
 held = []
 
 
-def tasks(kind, busy):
+def tasks(kind, posture):
     """Gives every worker its task; those of idle workers end."""
     family, _, method = kind.partition("-")
     if family == "pool":
         pool = multiprocessing.get_context(method).Pool(WORKERS)
         held.append(pool)
-        return [pool.map_async(work, [busy] * WORKERS, chunksize=1).get]
+        return [pool.map_async(work, [posture] * WORKERS, chunksize=1).get]
     if family == "joblib":
-        return [lambda: joblib(busy)]
+        return [lambda: joblib(posture)]
     executor = loky() if family == "loky" else processes(method)
     held.append(executor)
-    return [future.result for future in [executor.submit(work, busy) for _ in range(WORKERS)]]
+    return [future.result for future in [executor.submit(work, posture) for _ in range(WORKERS)]]
 
 
-def joblib(busy):
+def joblib(posture):
     from joblib import Parallel, delayed
 
-    Parallel(n_jobs=WORKERS, backend="loky")(delayed(work)(busy) for _ in range(WORKERS))
+    Parallel(n_jobs=WORKERS, backend="loky")(delayed(work)(posture) for _ in range(WORKERS))
 
 
 def loky():
@@ -43,7 +43,7 @@ def processes(method):
 
 
 if __name__ == "__main__":
-    for end in tasks(sys.argv[1], sys.argv[2] == "busy"):
+    for end in tasks(sys.argv[1], sys.argv[2]):
         end()
     tell("ready")
     time.sleep(1000)

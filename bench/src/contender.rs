@@ -5,10 +5,10 @@ use std::future::Future;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::Result;
-use crate::child::output;
-use crate::floor::{self, Channel, Depth};
+use crate::floor::{self, Channel, Depth, pooled};
 use crate::jsonl;
 use crate::options::Options;
+use crate::peer::Peer;
 use crate::pin::Placement;
 use crate::sample::Sample;
 use crate::workload::Workload;
@@ -23,54 +23,81 @@ pub(crate) enum Flavour {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contender {
     Floor(Channel, Depth, Flavour),
+    /// The floor of W3.
+    PooledMemory,
     Hatchery(Flavour),
     JsonLines,
-    Pool,
-    Executor,
+    Peer(Peer),
 }
 
-/// Measures every contender of a workload, in turn, round after round; the medians.
-pub(crate) fn measure_all(
-    workload: Workload,
-    placement: Placement,
-    options: &Options,
-) -> Result<Vec<(Contender, Sample)>> {
+/// What the rounds of one contender came to.
+#[derive(Clone, Debug)]
+pub(crate) struct Measured {
+    pub(crate) contender: Contender,
+    pub(crate) rounds: usize,
+    /// The medians, or why there are none.
+    pub(crate) sample: std::result::Result<Sample, String>,
+}
+
+/// Measures every contender of a workload, in turn, round after round.
+pub(crate) fn measure_all(workload: Workload, placement: Placement, options: &Options) -> Result<Vec<Measured>> {
     let _held = placement.hold()?;
     let contenders = Contender::of(workload);
-    let mut samples = vec![Vec::new(); contenders.len()];
+    let mut rounds = vec![Ok(Vec::new()); contenders.len()];
     for round in 1..=options.rounds {
         eprintln!("{} {}, round {round} of {}", workload.name(), placement.name(), options.rounds);
-        for (contender, samples) in contenders.iter().zip(&mut samples) {
-            let sample = contender.measure(workload, options);
-            samples.push(sample.map_err(|error| format!("{} {}: {error}", workload.name(), contender.name()))?);
+        for (contender, samples) in contenders.iter().zip(&mut rounds) {
+            contender.take_turn(round, samples, workload, options);
         }
     }
-    Ok(contenders.into_iter().zip(samples.iter().map(|samples| Sample::median(samples))).collect())
+    Ok(contenders.into_iter().zip(rounds).map(|(contender, samples)| Measured::of(contender, samples)).collect())
+}
+
+type Rounds = std::result::Result<Vec<Sample>, String>;
+
+impl Measured {
+    fn of(contender: Contender, samples: Rounds) -> Measured {
+        let rounds = samples.as_ref().map_or(0, Vec::len);
+        Measured { contender, rounds, sample: samples.map(|samples| Sample::median(&samples)) }
+    }
 }
 
 impl Contender {
     fn of(workload: Workload) -> Vec<Contender> {
         use Channel::{Pipes, Socket};
-        use Contender::{Executor, Floor, JsonLines, Pool};
+        use Contender::{Floor, Hatchery, JsonLines, PooledMemory};
         use Depth::{One, Pipelined};
         use Flavour::{OneThread, Threads};
-        let others = match workload {
-            Workload::W1 => vec![Floor(Pipes, One, OneThread), Floor(Pipes, One, Threads), JsonLines, Pool, Executor],
-            Workload::W2 => vec![
-                Floor(Pipes, Pipelined, OneThread),
-                Floor(Pipes, Pipelined, Threads),
-                Floor(Pipes, One, OneThread),
-                Floor(Pipes, One, Threads),
-                JsonLines,
-                Pool,
-                Executor,
-            ],
-            Workload::W4 => {
-                let floor = |channel| [Floor(channel, One, OneThread), Floor(channel, One, Threads)];
-                [floor(Socket), floor(Pipes)].concat().into_iter().chain([JsonLines]).collect()
-            }
+        let (ours, floors): (&[Contender], &[Contender]) = match workload {
+            Workload::W1 => (
+                &[Hatchery(OneThread), Hatchery(Threads)],
+                &[Floor(Pipes, One, OneThread), Floor(Pipes, One, Threads), JsonLines],
+            ),
+            Workload::W2 => (
+                &[Hatchery(OneThread), Hatchery(Threads)],
+                &[
+                    Floor(Pipes, Pipelined, OneThread),
+                    Floor(Pipes, Pipelined, Threads),
+                    Floor(Pipes, One, OneThread),
+                    Floor(Pipes, One, Threads),
+                    JsonLines,
+                ],
+            ),
+            // A row more, for another way to hand an array over, stands here and in `ours/arrays.rs`.
+            Workload::W3 => (&[Hatchery(OneThread), Hatchery(Threads)], &[PooledMemory]),
+            Workload::W4 => (
+                &[Hatchery(OneThread), Hatchery(Threads)],
+                &[
+                    Floor(Socket, One, OneThread),
+                    Floor(Socket, One, Threads),
+                    Floor(Pipes, One, OneThread),
+                    Floor(Pipes, One, Threads),
+                    JsonLines,
+                ],
+            ),
         };
-        [[OneThread, Threads].map(Contender::Hatchery).to_vec(), others].concat()
+        let peers = Peer::of(workload).iter().map(|&peer| Contender::Peer(peer));
+        ours.iter().chain(floors).copied().chain(peers).collect()
     }
 
     pub(crate) fn name(self) -> String {
@@ -80,10 +107,42 @@ impl Contender {
                 let depth = if depth == Depth::Pipelined { ", pipelined" } else { ", one call per worker" };
                 format!("floor, {channel}{depth}, {}", flavour.name())
             }
+            Contender::PooledMemory => "floor, pooled memory file, mapped by both".to_owned(),
             Contender::Hatchery(flavour) => format!("hatchery, {}", flavour.name()),
             Contender::JsonLines => "JSON lines over pipes, blocking client".to_owned(),
-            Contender::Pool => "multiprocessing.Pool".to_owned(),
-            Contender::Executor => "ProcessPoolExecutor".to_owned(),
+            Contender::Peer(peer) => peer.name().to_owned(),
+        }
+    }
+
+    /// Whether a figure of a peer is missing if it cannot be measured, or the run has failed.
+    pub(crate) fn is_peer(self) -> bool {
+        matches!(self, Contender::Peer(_))
+    }
+
+    /// One round, unless this one fails or has had as many rounds as it gets.
+    fn take_turn(self, round: usize, samples: &mut Rounds, workload: Workload, options: &Options) {
+        let Ok(so_far) = samples else { return };
+        if round > self.most_rounds() {
+            return;
+        }
+        match self.measure(workload, options) {
+            Ok(sample) => so_far.push(sample),
+            // Of a peer, the rounds that it had are enough; the row says how many.
+            Err(error) if self.is_peer() && !so_far.is_empty() => {
+                eprintln!("{} {}, round {round}: {error}", workload.name(), self.name());
+            }
+            Err(error) => {
+                eprintln!("{} {}: {error}", workload.name(), self.name());
+                *samples = Err(error.to_string());
+            }
+        }
+    }
+
+    /// Those that take long to come up have fewer rounds, so that a whole run is done in reasonable time.
+    fn most_rounds(self) -> usize {
+        match self {
+            Contender::Peer(peer) => peer.most_rounds(),
+            _ => usize::MAX,
         }
     }
 
@@ -94,27 +153,18 @@ impl Contender {
                 Workload::W1 => flavour.run(floor::echo(python, channel, size)),
                 Workload::W2 => flavour.run(floor::in_flight(python, channel, depth, size)),
                 Workload::W4 => flavour.run(floor::stream(python, channel, size)),
+                Workload::W3 => Err("the floor of W3 is another one".into()),
             },
+            Contender::PooledMemory => pooled::measure(&python, size),
             Contender::Hatchery(flavour) => flavour.run(crate::ours::measure(workload, size)),
             Contender::JsonLines => jsonl::measure(&python, workload, size),
-            Contender::Pool => executors("pool", workload, options),
-            Contender::Executor => executors("executor", workload, options),
+            Contender::Peer(peer) => peer.measure(workload, options),
         }
     }
 }
 
-/// The pools of the standard library measure themselves; they get fewer calls in W2, being slower.
-fn executors(kind: &str, workload: Workload, options: &Options) -> Result<Sample> {
-    let calls = match workload {
-        Workload::W2 => options.size.in_flight / 5,
-        _ => options.size.calls,
-    };
-    let printed = output(&options.python, "peers/executors.py", &[kind, workload.name(), &calls.to_string()])?;
-    Ok(serde_json::from_str(&printed)?)
-}
-
 impl Flavour {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Flavour::OneThread => "tokio current_thread",
             Flavour::Threads => "tokio multi_thread",
@@ -131,5 +181,30 @@ impl Flavour {
             Flavour::OneThread => Builder::new_current_thread().enable_all().build(),
             Flavour::Threads => Builder::new_multi_thread().enable_all().build(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_workload_has_ours_a_floor_and_peers_told_apart_by_their_names() {
+        for workload in Workload::ALL {
+            let contenders = Contender::of(workload);
+            let names: std::collections::BTreeSet<_> = contenders.iter().map(|contender| contender.name()).collect();
+            assert_eq!(names.len(), contenders.len());
+            let has = |prefix: &str| names.iter().any(|name| name.starts_with(prefix));
+            assert!(has("hatchery") && has("floor") && contenders.iter().any(|contender| contender.is_peer()));
+        }
+    }
+
+    #[test]
+    fn one_that_fails_is_not_asked_again() {
+        let mut rounds = Err("not installed".to_owned());
+        let options = Options::parse(std::iter::empty()).unwrap();
+        Contender::JsonLines.take_turn(2, &mut rounds, Workload::W1, &options);
+        let measured = Measured::of(Contender::JsonLines, rounds);
+        assert_eq!((measured.rounds, measured.sample.unwrap_err().as_str()), (0, "not installed"));
     }
 }

@@ -20,6 +20,8 @@ use crate::outage::Outage;
 use crate::sample::Sample;
 use crate::workload::{CHUNKS, IN_FLIGHT, Size, WORKERS, check, payload};
 
+pub(crate) mod pooled;
+
 const PROGRAM: &str = "floor_worker.py";
 
 /// What the bytes travel through.

@@ -16,6 +16,7 @@ pub(crate) fn measure(python: &Path, workload: Workload, size: Size) -> Result<S
     match workload {
         Workload::W1 => echo(&mut Worker::start(python)?, size),
         Workload::W2 => in_flight(python, size),
+        Workload::W3 => Err("lines of text carry no arrays".into()),
         Workload::W4 => stream(&mut Worker::start(python)?, size),
     }
 }

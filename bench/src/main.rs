@@ -1,29 +1,38 @@
-//! Workloads W1, W2, W4 and W6 with the floor and the peers measured in the same run; what grows with the size of a pool
-//! (`scale`); and who outlives a supervisor (`orphans`).
+//! Workloads W1 to W7 with the floors and the peers measured in the same run; what grows with the size of a pool (`scale`);
+//! and, by itself, the whole matrix of who outlives a supervisor (`orphans`).
 //!
 //! Every contender is measured once per round, in turn, so that a machine that slows down slows all of them; a figure is the
-//! median of the rounds. Calls and streams are measured twice: *pinned*, where client and workers share one CPU, and *free*.
+//! median of the rounds. Calls, arrays and streams are measured twice: *pinned*, where client and workers share one CPU, and
+//! *free*.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark speaks to its user")]
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::time::Instant;
 
-use options::Options;
+use options::{Options, Part};
+use report::Report;
 
+mod arrays;
 mod child;
 mod contender;
+mod family;
+mod flame;
 mod floor;
 mod frame;
+mod grid;
 mod jsonl;
 mod machine;
 mod options;
 mod orphans;
 mod ours;
 mod outage;
+mod peer;
 mod pin;
 mod report;
 mod sample;
 mod scale;
+mod startup;
 mod targets;
 mod workload;
 
@@ -39,7 +48,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The workloads, or the other benchmark, of which this program plays every part.
+/// The workloads, or another benchmark, of which this program plays every part.
 fn dispatch(arguments: Vec<String>) -> Result<()> {
     let rest = arguments.iter().skip(1).cloned();
     match arguments.first().map(String::as_str) {
@@ -48,22 +57,44 @@ fn dispatch(arguments: Vec<String>) -> Result<()> {
         Some("orphans-supervise") => orphans::supervise(rest),
         Some("orphans-work") => orphans::work(),
         Some("scale-idle") => scale::idle(),
+        Some("flame-work") => flame::work(rest),
         _ => run(&Options::parse(arguments.into_iter())?),
     }
 }
 
 fn run(options: &Options) -> Result<()> {
-    let mut report = report::Report::new(machine::facts(&options.python)?, options.rounds);
-    for &workload in &options.workloads {
-        for placement in [pin::Placement::Pinned, pin::Placement::Free] {
-            report.add(workload, placement, contender::measure_all(workload, placement, options)?);
+    if let Some(folder) = &options.flame {
+        return flame::draw(folder, options);
+    }
+    let start = Instant::now();
+    let mut report = Report::new(machine::facts(&options.python)?, options.rounds);
+    for &part in &options.parts {
+        let before = report.sections();
+        // One that fails as a whole does not take with it what the others came to.
+        if let Err(error) = measure(part, options, &mut report) {
+            report.add_failure(format!("{}: {error}", part.name()));
         }
+        println!("{}", report.tables_from(before));
     }
-    if options.outage {
-        report.add_outage(outage::measure_all(options)?);
+    report.took(start.elapsed());
+    println!("{}", report.conclusion());
+    options.markdown.iter().try_for_each(|path| report.write_markdown(path))?;
+    options.json.iter().try_for_each(|path| report.write_json(path))?;
+    if report.failures().is_empty() { Ok(()) } else { Err(report.failures().join("; ").into()) }
+}
+
+fn measure(part: Part, options: &Options, report: &mut Report) -> Result<()> {
+    let name = part.name();
+    match part {
+        Part::Calls(workload) => {
+            for placement in [pin::Placement::Pinned, pin::Placement::Free] {
+                report.add_calls(workload, placement, &contender::measure_all(workload, placement, options)?)?;
+            }
+            Ok(())
+        }
+        Part::Startup => startup::measure_all(options).and_then(|table| report.add(name, &table, table.grids())),
+        Part::Outage => outage::measure_all(options).and_then(|table| report.add(name, &table, table.grids())),
+        Part::Survivors => orphans::states(options).and_then(|table| report.add(name, &table, table.grids())),
+        Part::Scale => scale::measure_all(options).and_then(|table| report.add(name, &table, table.grids())),
     }
-    if options.scale {
-        report.add_scale(scale::measure_all(options)?);
-    }
-    if options.json { report.print_json() } else { report.print() }
 }

@@ -17,12 +17,14 @@ mod namespace;
 mod options;
 mod peer;
 mod speed;
+mod states;
 mod supervisor;
 mod table;
 mod versions;
 mod wire_worker;
 
 pub(crate) use cradle::inside;
+pub(crate) use states::{State, measure_all as states};
 pub(crate) use supervisor::supervise;
 pub(crate) use wire_worker::work;
 
@@ -72,8 +74,12 @@ pub(crate) fn run(arguments: impl Iterator<Item = String>) -> Result<()> {
 }
 
 fn matrix(options: &options::Options) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
     let peers: Vec<Peer> = peer::all().into_iter().filter(|peer| options.wants(peer.name)).collect();
+    rows(&peers, options)
+}
+
+fn rows(peers: &[Peer], options: &options::Options) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
     for batch in peers.chunks(AT_ONCE) {
         eprintln!("{}", batch.iter().map(|peer| peer.name).collect::<Vec<_>>().join(", "));
         let measured = std::thread::scope(|scope| {

@@ -13,14 +13,17 @@ use crate::child::folder;
 use crate::sample::Sample;
 use crate::workload::{CHUNKS, IN_FLIGHT, Size, WORKERS, Workload, check, payload};
 
+mod arrays;
+
 pub(crate) async fn measure(workload: Workload, size: Size) -> Result<Sample> {
-    let workers = if workload == Workload::W2 { WORKERS } else { 1 };
-    let app = PythonApp::file(folder().join("app.py"));
-    let hatchery = Hatchery::builder().pool("bench", app).workers(workers).start().await?;
+    let app = if workload == Workload::W3 { "arrays.py" } else { "app.py" };
+    let app = PythonApp::file(folder().join(app));
+    let hatchery = Hatchery::builder().pool("bench", app).workers(workload.workers()).start().await?;
     let pool = hatchery.pool("bench")?;
     let sample = match workload {
         Workload::W1 => echo(&pool, size).await,
         Workload::W2 => in_flight(&pool, size).await,
+        Workload::W3 => arrays::values(&pool, size).await,
         Workload::W4 => streams(&pool, size).await,
     };
     hatchery.shutdown().await?;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::Result;
 use crate::child::output;
 use crate::contender::Flavour;
+use crate::grid::{Grid, shown};
 use crate::options::Options;
 use crate::sample::median;
 use crate::targets::{Verdict, judge_outage};
@@ -97,6 +98,8 @@ struct Row {
     name: &'static str,
     #[serde(flatten)]
     outage: Outage,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing: Option<String>,
 }
 
 const CONTENDERS: [Contender; 6] = [
@@ -110,23 +113,25 @@ const CONTENDERS: [Contender; 6] = [
 
 /// Measures every contender, in turn, round after round.
 pub(crate) fn measure_all(options: &Options) -> Result<Table> {
-    let mut rounds = vec![Vec::new(); CONTENDERS.len()];
+    let mut rounds = vec![Ok(Vec::new()); CONTENDERS.len()];
     for round in 1..=options.rounds {
         eprintln!("w6, round {round} of {}", options.rounds);
         for (contender, rounds) in CONTENDERS.into_iter().zip(&mut rounds) {
+            let Ok(so_far) = rounds else { continue };
             match contender.measure(options) {
-                Ok(outage) => rounds.push(outage),
-                // A peer that cannot be had is left out; ours must run.
-                Err(error) if contender.is_peer() => eprintln!("w6 without {}: {error}", contender.name()),
-                Err(error) => return Err(format!("w6 {}: {error}", contender.name()).into()),
+                Ok(outage) => so_far.push(outage),
+                // A peer that cannot be had is left out, and its row says so; ours must run.
+                Err(error) if contender.is_peer() => *rounds = Err(error.to_string()),
+                Err(error) => return Err(format!("{}: {error}", contender.name()).into()),
             }
         }
     }
-    let measured = CONTENDERS.into_iter().zip(rounds).filter(|(_, rounds)| !rounds.is_empty());
-    let rows: Vec<_> = measured.map(|(contender, rounds)| (contender, Outage::of_rounds(&rounds))).collect();
-    let targets = judge_outage(&rows);
-    let rows = rows.into_iter().map(|(contender, outage)| Row { name: contender.name(), outage }).collect();
-    Ok(Table { rows, targets })
+    let measured: Vec<_> =
+        CONTENDERS.into_iter().zip(rounds).map(|(c, rounds)| (c, rounds.map(|r| Outage::of_rounds(&r)))).collect();
+    let targets = judge_outage(
+        &measured.iter().filter_map(|(c, outage)| Some((*c, outage.as_ref().ok()?.clone()))).collect::<Vec<_>>(),
+    );
+    Ok(Table { rows: measured.into_iter().map(|(contender, outage)| Row::of(contender, outage)).collect(), targets })
 }
 
 impl Contender {
@@ -237,23 +242,31 @@ fn last(times: impl Iterator<Item = f64>) -> Option<f64> {
 }
 
 impl Table {
-    pub(crate) fn print(&self) {
-        println!("\nW6  kill -9 of one of two workers under {CALLERS} callers of {NAP_MS} ms calls, free");
-        println!(
-            "    failed, hung, told, longest: the worst round; new worker, full rate: medians, from the kill, in ms"
-        );
-        let heads = ["calls/s", "failed", "hung", "told", "longest", "new worker", "full rate"];
-        println!("{:<36}{}  errors", "", heads.map(|head| format!("{head:>11}")).concat());
-        for Row { name, outage } in &self.rows {
-            let rate = if outage.calls_per_s > 0.0 { format!("{:.0}", outage.calls_per_s) } else { "-".to_owned() };
-            let times = [outage.told_ms, outage.longest_ms, outage.successor_ms, outage.full_ms];
-            let times = times.map(|time| time.map_or_else(|| "-".to_owned(), |time| format!("{time:.1}")));
-            let [told, longest, successor, full] = times;
-            let cells = [rate, outage.failed.to_string(), outage.hung.to_string(), told, longest, successor, full];
-            let errors: Vec<_> = outage.errors.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
-            println!("{name:<36}{}  {}", cells.map(|cell| format!("{cell:>11}")).concat(), errors.join(", "));
+    pub(crate) fn grids(&self) -> Vec<Grid> {
+        let title = format!("W6  kill -9 of one of two workers under {CALLERS} callers of {NAP_MS} ms calls, free");
+        let head = ["", "calls/s", "failed", "hung", "told", "longest", "new worker", "full rate", "errors"];
+        let note =
+            "Failed, hung, told, longest: the worst round; new worker, full rate: medians, from the kill, in ms.";
+        vec![Grid::new(title, head).note(note).rows(self.rows.iter().map(Row::cells)).judged(&self.targets)]
+    }
+}
+
+impl Row {
+    fn of(contender: Contender, outage: std::result::Result<Outage, String>) -> Row {
+        let missing = outage.as_ref().err().cloned();
+        Row { name: contender.name(), outage: outage.unwrap_or_default(), missing }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let Row { name, outage, missing } = self;
+        if let Some(reason) = missing {
+            return vec![(*name).to_owned(), format!("not measured: {reason}")];
         }
-        self.targets.iter().for_each(Verdict::print);
+        let rate = Some(outage.calls_per_s).filter(|rate| *rate > 0.0);
+        let times = [outage.told_ms, outage.longest_ms, outage.successor_ms, outage.full_ms].map(|ms| shown(ms, 1));
+        let counts = [shown(rate, 0), outage.failed.to_string(), outage.hung.to_string()];
+        let errors: Vec<_> = outage.errors.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        [&[(*name).to_owned()], &counts[..], &times[..], &[errors.join(", ")]].concat()
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::Result;
+use crate::grid::Grid;
 use crate::options::Options;
 use crate::targets::{Verdict, judge_scale};
 
@@ -61,22 +62,14 @@ pub(crate) fn measure_all(options: &Options) -> Result<Table> {
 }
 
 impl Table {
-    pub(crate) fn print(&self) {
+    pub(crate) fn grids(&self) -> Vec<Grid> {
         let Figures { roster, backlog, idle, sessions } = &self.figures;
-        println!("\nscale  what grows with the size of a pool");
-        roster.print();
-        backlog.print();
-        idle.print();
         let store = sessions.store_bytes.map_or_else(|| "not measured".to_owned(), |bytes| format!("{bytes:.0} bytes"));
-        println!("  a live session: its binding {:.0} bytes, its place in the store {store}", sessions.binding_bytes);
-        self.targets.iter().for_each(Verdict::print);
+        let session =
+            format!("A live session: its binding {:.0} bytes, its place in the store {store}.", sessions.binding_bytes);
+        let notes = backlog.lines().into_iter().chain(idle.lines()).chain([session]);
+        let mut grid = roster.grid().judged(&self.targets);
+        grid.notes.extend(notes);
+        vec![grid]
     }
-}
-
-/// Resident memory of a process, in bytes.
-fn resident_bytes(pid: impl std::fmt::Display) -> Result<f64> {
-    let path = format!("/proc/{pid}/statm");
-    let statm = std::fs::read_to_string(&path).map_err(|error| format!("read {path}: {error}"))?;
-    let pages: f64 = statm.split(' ').nth(1).ok_or("statm without its second figure")?.parse()?;
-    Ok(pages * rustix::param::page_size() as f64)
 }

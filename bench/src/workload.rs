@@ -11,6 +11,8 @@ pub(crate) enum Workload {
     W1,
     /// 64 calls in flight over two workers.
     W2,
+    /// An array of 64 MiB to one worker, and one from it.
+    W3,
     /// A stream of 10 000 small chunks from one worker.
     W4,
 }
@@ -23,19 +25,14 @@ pub(crate) const WORKERS: usize = 2;
 pub(crate) const CHUNKS: usize = 10_000;
 
 impl Workload {
-    pub(crate) const ALL: [Workload; 3] = [Workload::W1, Workload::W2, Workload::W4];
-
-    pub(crate) fn named(name: &str) -> Result<Workload> {
-        let found = Workload::ALL.into_iter().find(|workload| workload.name() == name);
-        found.ok_or_else(|| {
-            format!("no such option or workload: `{name}`; there are w1, w2, w4, w6, scale, --quick and --json").into()
-        })
-    }
+    #[cfg(test)]
+    pub(crate) const ALL: [Workload; 4] = [Workload::W1, Workload::W2, Workload::W3, Workload::W4];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Workload::W1 => "w1",
             Workload::W2 => "w2",
+            Workload::W3 => "w3",
             Workload::W4 => "w4",
         }
     }
@@ -44,8 +41,13 @@ impl Workload {
         match self {
             Workload::W1 => "W1  echo calls one after another, one worker",
             Workload::W2 => "W2  64 echo calls in flight, two workers",
+            Workload::W3 => "W3  64 MiB of float32 to the worker, which sums them; and from it, summed by the client",
             Workload::W4 => "W4  streams of 10 000 small chunks, one worker",
         }
+    }
+
+    pub(crate) fn workers(self) -> usize {
+        if self == Workload::W2 { WORKERS } else { 1 }
     }
 }
 
@@ -56,6 +58,8 @@ pub(crate) struct Size {
     pub(crate) calls: usize,
     /// Calls of W2.
     pub(crate) in_flight: usize,
+    /// Arrays of W3 in each direction, after two for warm-up.
+    pub(crate) arrays: usize,
     /// Streams of W4, after one for warm-up.
     pub(crate) streams: usize,
     /// Calls that wait at once, in `scale`.
@@ -63,8 +67,8 @@ pub(crate) struct Size {
 }
 
 impl Size {
-    pub(crate) const FULL: Size = Size { calls: 5_000, in_flight: 50_000, streams: 5, backlog: 100_000 };
-    pub(crate) const QUICK: Size = Size { calls: 1_000, in_flight: 10_000, streams: 2, backlog: 20_000 };
+    pub(crate) const FULL: Size = Size { calls: 5_000, in_flight: 50_000, arrays: 5, streams: 5, backlog: 100_000 };
+    pub(crate) const QUICK: Size = Size { calls: 1_000, in_flight: 10_000, arrays: 3, streams: 2, backlog: 20_000 };
 
     pub(crate) fn warm_up(self) -> usize {
         self.calls / 5

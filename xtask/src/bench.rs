@@ -1,38 +1,52 @@
-//! `cargo xtask bench`: builds the benchmarks for release and runs them with the environment's interpreter.
+//! `cargo xtask bench`: builds the benchmarks for release and runs them with an environment's interpreter.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use crate::child::{command, on_path, succeed};
-use crate::{peers, venv};
+use crate::peers::{ORPHANS, WORKLOADS};
 
 pub(crate) fn run(root: &Path, options: &[String]) -> Result<ExitCode, String> {
-    if options == ["spawn"] {
-        return spawn(root);
+    match options.split_first() {
+        Some((first, [])) if first == "spawn" => return spawn(root),
+        Some((first, rest)) if first == "call" => call(root, rest)?,
+        Some((first, _)) if first == "orphans" => orphans(root, options)?,
+        Some((first, rest)) if first == "flame" => flame(root, rest)?,
+        _ if options.iter().any(|option| option == "--flame") => flame(root, options)?,
+        _ => measure(root, "peers", options)?,
     }
-    if options.first().is_some_and(|first| first == "call") {
-        return call(root, &options[1..]);
-    }
-    let is_orphans = options.first().is_some_and(|first| first == "orphans");
-    let python = if is_orphans { peers::ensure(root)? } else { python(root) };
-    if is_orphans {
-        // The daemon is one of those that are killed.
-        succeed(cargo(root).args(["build", "--release", "--quiet", "-p", "hatchery-cli"]))?;
-    }
-    let mut cargo = cargo(root);
-    cargo.args(["run", "--release", "--quiet", "-p", "hatchery-bench", "--"]);
-    // The library looks there for its interpreter; the floors and the peers are told by option.
-    cargo.args(options).arg("--python").arg(&python).env("HATCHERY_PYTHON", &python);
-    succeed(&mut cargo)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// One call in all its forms, with its allocations: an example of the benchmarks, as its allocator is its own.
-fn call(root: &Path, options: &[String]) -> Result<ExitCode, String> {
+fn call(root: &Path, options: &[String]) -> Result<(), String> {
     let mut cargo = cargo(root);
     cargo.args(["run", "--release", "--quiet", "-p", "hatchery-bench", "--example", "call", "--"]);
-    succeed(cargo.args(options).env("HATCHERY_PYTHON", python(root)))?;
-    Ok(ExitCode::SUCCESS)
+    succeed(cargo.args(options).env("HATCHERY_PYTHON", python(root)))
+}
+
+fn measure(root: &Path, features: &str, options: &[String]) -> Result<(), String> {
+    let mut cargo = program(root, features);
+    // The library looks there for its interpreter; the floors and the peers are told by option.
+    let python = python(root);
+    succeed(cargo.arg("--").args(options).arg("--python").arg(&python).env("HATCHERY_PYTHON", &python))
+}
+
+fn orphans(root: &Path, options: &[String]) -> Result<(), String> {
+    let python = ORPHANS.ensure(root)?;
+    // The daemon is one of those that are killed.
+    succeed(cargo(root).args(["build", "--release", "--quiet", "-p", "hatchery-cli"]))?;
+    let mut cargo = program(root, "");
+    succeed(cargo.arg("--").args(options).arg("--python").arg(&python).env("HATCHERY_PYTHON", &python))
+}
+
+/// `flame [w1 …]`, or `[w1 …] --flame FOLDER`.
+fn flame(root: &Path, options: &[String]) -> Result<(), String> {
+    let mut options = options.to_vec();
+    if !options.iter().any(|option| option == "--flame") {
+        options.extend(["--flame".to_owned(), crate::target(root).join("flame").display().to_string()]);
+    }
+    measure(root, "flame", &options)
 }
 
 /// Inside the library's own room, which no benchmark from outside can enter. Twice: free, and with all that takes part on one
@@ -51,19 +65,23 @@ fn spawn(root: &Path) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The benchmarks' program with these features, without its arguments.
+fn program(root: &Path, features: &str) -> Command {
+    let mut cargo = cargo(root);
+    cargo.args(["run", "--release", "--quiet", "-p", "hatchery-bench", "--features", features]);
+    cargo
+}
+
 fn cargo(root: &Path) -> Command {
     let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root);
     cargo
 }
 
-/// The environment's interpreter, which has the fast JSON libraries; the one on PATH measures too, and is said to.
+/// The environment's interpreter, which has all that can be had; the one on PATH measures too, and is said to.
 fn python(root: &Path) -> PathBuf {
-    match venv::ensure(root) {
-        Ok(home) => venv::python(&home),
-        Err(reason) => {
-            eprintln!("xtask: measuring with the python3 on PATH: {reason}");
-            PathBuf::from("python3")
-        }
-    }
+    WORKLOADS.ensure(root).unwrap_or_else(|reason| {
+        eprintln!("xtask: measuring with the python3 on PATH: {reason}");
+        PathBuf::from("python3")
+    })
 }

@@ -15,7 +15,9 @@ mod venv;
 const USAGE: &str = "usage: cargo xtask test                                    every test, Rust and Python
        cargo xtask tidy                                    the repository's own rules
        cargo xtask chaos [--full] [--plain] [NAME...]      supervisors, guardians and workers killed; who is left
-       cargo xtask bench [w1 w2 w4 w6 scale] [--quick] [--json]  the workloads, with floors and peers; what grows with a pool
+       cargo xtask bench [w1 … w7 scale] [--quick] [--markdown FILE] [--json FILE]
+                                                           the workloads, with floors and peers; what grows with a pool
+       cargo xtask bench flame [w1 … w4]                   where the time of our own rows goes, as flame graphs
        cargo xtask bench call [CALLS]                      what one call costs, in time and allocations
        cargo xtask bench spawn                             what a start costs, beside posix_spawn
        cargo xtask bench orphans [--markdown FILE] [--quick]  who outlives a supervisor: ours and the peers";

@@ -1,37 +1,56 @@
-//! The environment of `cargo xtask bench orphans`: other supervisors, each if it can be had.
+//! The environments of the benchmarks: what workers import, and the peers, each if it can be had.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::child::{command, on_path, succeed};
 
-const REQUIREMENTS: &str = "bench/orphans/requirements.txt";
+/// An environment under the target folder, and what is to be in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Environment {
+    folder: &'static str,
+    requirements: &'static str,
+    /// Whether tini is to be in it, which is no package of Python.
+    has_tini: bool,
+}
+
+/// Of the workloads.
+pub(crate) const WORKLOADS: Environment =
+    Environment { folder: "bench-env", requirements: "bench/requirements.txt", has_tini: false };
+
+/// Of `cargo xtask bench orphans`: other supervisors.
+pub(crate) const ORPHANS: Environment =
+    Environment { folder: "orphans", requirements: "bench/orphans/requirements.txt", has_tini: true };
 
 /// What was tried, written when all of it was.
 const STAMP: &str = "complete.txt";
 
-/// The environment's interpreter. A peer that cannot be installed is left out, and its row says so.
-pub(crate) fn ensure(root: &Path) -> Result<PathBuf, String> {
-    let home = crate::target(root).join("orphans");
-    let python = home.join("bin/python");
-    let file = root.join(REQUIREMENTS);
-    let wanted = fs::read_to_string(&file).map_err(|error| format!("read {}: {error}", file.display()))?;
-    let stamp = home.join(STAMP);
-    if python.exists() && fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
-        return Ok(python);
-    }
-    println!("making the environment of the peers, {}", home.display());
-    succeed(command("python3").args(["-m", "venv", "--clear"]).arg(&home))?;
-    for package in packages(&wanted) {
-        if let Err(reason) = install(&python, package) {
-            eprintln!("xtask: without {package}: {reason}");
+impl Environment {
+    /// The environment's interpreter. What cannot be installed is left out, and its rows say so.
+    pub(crate) fn ensure(self, root: &Path) -> Result<PathBuf, String> {
+        let home = crate::target(root).join(self.folder);
+        let python = home.join("bin/python");
+        let file = root.join(self.requirements);
+        let wanted = fs::read_to_string(&file).map_err(|error| format!("read {}: {error}", file.display()))?;
+        let stamp = home.join(STAMP);
+        if python.exists() && fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+            return Ok(python);
         }
+        println!("making the environment of the benchmarks, {}", home.display());
+        succeed(command("python3").args(["-m", "venv", "--clear"]).arg(&home))?;
+        for package in packages(&wanted) {
+            if let Err(reason) = install(&python, package) {
+                eprintln!("xtask: without {package}: {reason}");
+            }
+        }
+        if self.has_tini
+            && let Err(reason) = tini(&home)
+        {
+            eprintln!("xtask: without tini: {reason}");
+        }
+        fs::write(&stamp, wanted).map_err(|error| format!("write {}: {error}", stamp.display()))?;
+        Ok(python)
     }
-    if let Err(reason) = tini(&home) {
-        eprintln!("xtask: without tini: {reason}");
-    }
-    fs::write(&stamp, wanted).map_err(|error| format!("write {}: {error}", stamp.display()))?;
-    Ok(python)
 }
 
 fn packages(requirements: &str) -> impl Iterator<Item = &str> {

@@ -1,6 +1,6 @@
 //! What the command line of `orphans` asks for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::Result;
 
@@ -42,6 +42,12 @@ impl Options {
             }
         }
         Ok(options)
+    }
+
+    /// For a matrix that is looked at after so many seconds, and nothing else.
+    pub(super) fn surveying(python: &Path, surveys: &[u64]) -> Options {
+        let (only, markdown, sizes) = Default::default();
+        Options { python: python.into(), only, surveys: surveys.to_vec(), markdown, speed: false, rounds: 1, sizes }
     }
 
     pub(super) fn wants(&self, name: &str) -> bool {

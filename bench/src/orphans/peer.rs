@@ -81,7 +81,30 @@ pub(super) fn all() -> Vec<Peer> {
     ]
 }
 
+/// The lines of W7: what the workers do when their supervisor is killed.
+pub(super) fn states() -> Vec<Peer> {
+    vec![
+        ours("hatchery, idle", "hatchery-python idle", "hatchery"),
+        ours("hatchery, asleep", "hatchery-python busy", "hatchery"),
+        ours("hatchery, in a C loop", "hatchery-python loop", "hatchery"),
+        ours("hatchery, with a child of its own", "hatchery-python child", "hatchery"),
+        pool("multiprocessing.Pool, idle", "{here}/pools.py pool-fork idle", true, "python"),
+        pool("multiprocessing.Pool, asleep", "{here}/pools.py pool-fork busy", false, "python"),
+        pool("multiprocessing.Pool, in a C loop", "{here}/pools.py pool-fork loop", false, "python"),
+        pool("multiprocessing.Pool, with a child of its own", "{here}/pools.py pool-fork child", true, "python"),
+        pool("ProcessPoolExecutor, idle", "{here}/pools.py executor-fork idle", true, "python"),
+        pool("ProcessPoolExecutor, in a C loop", "{here}/pools.py executor-fork loop", false, "python"),
+        pool("loky, idle", "{here}/pools.py loky idle", true, "loky"),
+        pool("loky, in a C loop", "{here}/pools.py loky loop", false, "loky"),
+    ]
+}
+
 impl Peer {
+    /// Whether it is hatchery.
+    pub(super) fn is_ours(&self) -> bool {
+        self.package == "hatchery"
+    }
+
     /// The words that start it, or why it cannot be started.
     pub(super) fn command(&self, options: &Options) -> Result<Vec<String>, String> {
         let program = match self.kind {

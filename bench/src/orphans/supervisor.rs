@@ -9,17 +9,20 @@ use serde_json::{Value, json};
 use super::folder;
 use crate::Result;
 
-/// `orphans-supervise KIND idle|busy`.
+/// `orphans-supervise KIND idle|busy|loop|child`.
 pub(crate) fn supervise(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     let kind = arguments.next().ok_or("no kind of supervisor")?;
-    let is_busy = arguments.next().is_some_and(|posture| posture == "busy");
+    let posture = arguments.next().unwrap_or_default();
+    let is_busy = posture == "busy";
     let workers: usize = std::env::var("ORPHANS_WORKERS")?.parse()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     match kind.as_str() {
-        "hatchery-python" => runtime.block_on(hatchery(PythonApp::file(folder().join("app.py")), workers, is_busy)),
+        "hatchery-python" => {
+            runtime.block_on(hatchery(PythonApp::file(folder().join("app.py")), workers, tool(&posture)))
+        }
         "hatchery-compiled" => {
             let app = CommandApp::new(std::env::current_exe()?).arg("orphans-work");
-            runtime.block_on(hatchery(app, workers, false))
+            runtime.block_on(hatchery(app, workers, None))
         }
         "command" => command(workers, is_busy),
         "tokio" => runtime.block_on(tokio_command(workers, is_busy)),
@@ -27,14 +30,24 @@ pub(crate) fn supervise(mut arguments: impl Iterator<Item = String>) -> Result<(
     }
 }
 
-async fn hatchery(app: impl App, workers: usize, is_busy: bool) -> Result<()> {
+/// The tool that every worker is kept busy with, if it is not to be idle.
+fn tool(posture: &str) -> Option<&'static str> {
+    match posture {
+        "busy" => Some("busy"),
+        "loop" => Some("spin"),
+        "child" => Some("parent"),
+        _ => None,
+    }
+}
+
+async fn hatchery(app: impl App, workers: usize, tool: Option<&'static str>) -> Result<()> {
     let hatchery = Hatchery::builder().pool("bench", app).workers(workers).start().await?;
     let pool = hatchery.pool("bench")?;
-    for _ in 0..if is_busy { workers } else { 0 } {
-        let pool = pool.clone();
-        tokio::spawn(async move { pool.call::<Value>("busy", json!({})).await });
+    for _ in 0..if tool.is_some() { workers } else { 0 } {
+        let (pool, tool) = (pool.clone(), tool.unwrap_or_default());
+        tokio::spawn(async move { pool.call::<Value>(tool, json!({})).await });
     }
-    while is_busy && pool.status().running < workers {
+    while tool.is_some() && pool.status().running < workers {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     tell_ready()?;

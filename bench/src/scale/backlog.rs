@@ -8,10 +8,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::resident_bytes;
 use crate::Result;
 use crate::child::folder;
 use crate::contender::Flavour;
+use crate::family::resident_bytes;
 use crate::options::Options;
 use crate::sample::median;
 use crate::workload::{IN_FLIGHT, WORKERS, check, payload};
@@ -145,13 +145,15 @@ async fn until(is_so: impl Fn() -> bool) -> Result<()> {
 }
 
 impl Backlog {
-    pub(super) fn print(&self) {
+    pub(super) fn lines(&self) -> [String; 2] {
         let Backlog { calls, empty_per_s, short_per_s, long_per_s, admitted_per_s, bytes_a_call } = self;
-        println!(
-            "  echo calls/s over {WORKERS} workers: nobody waits {empty_per_s:.0}, {IN_FLIGHT} callers {short_per_s:.0}, {calls} calls wait {long_per_s:.0}"
-        );
-        println!(
-            "  {calls} calls were taken in at {admitted_per_s:.0} a second; each weighs {bytes_a_call:.0} bytes while it waits, with its caller's task"
-        );
+        [
+            format!(
+                "Echo calls/s over {WORKERS} workers: nobody waits {empty_per_s:.0}, {IN_FLIGHT} callers {short_per_s:.0}, {calls} calls wait {long_per_s:.0}."
+            ),
+            format!(
+                "{calls} calls were taken in at {admitted_per_s:.0} a second; each weighs {bytes_a_call:.0} bytes while it waits, with its caller's task."
+            ),
+        ]
     }
 }

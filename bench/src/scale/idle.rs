@@ -7,10 +7,10 @@ use hatchery::{Hatchery, Pool, PythonApp, StartBatches};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::resident_bytes;
 use crate::Result;
 use crate::child::{folder, own_output};
 use crate::contender::Flavour;
+use crate::family::{children, resident_bytes};
 use crate::options::Options;
 use crate::pin::Placement;
 use crate::sample::{Sample, median};
@@ -125,28 +125,23 @@ impl Memory {
     }
 }
 
-/// Of all threads of a process. One that is gone has none.
-fn children(pid: impl std::fmt::Display) -> Vec<i32> {
-    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
-    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
-}
-
 impl Idle {
     /// Of the supervisor, for one idle worker.
     pub(crate) fn kib(&self) -> f64 {
         (self.host_bytes + self.guardian_bytes) / 1024.0
     }
 
-    pub(super) fn print(&self) {
+    pub(super) fn lines(&self) -> [String; 2] {
         let Idle { host_bytes, guardian_bytes, few_p50_us, many_p50_us } = self;
         let [host, guardians] = [host_bytes, guardian_bytes].map(|bytes| bytes / 1024.0);
-        println!(
-            "  an idle worker costs its supervisor {:.1} KiB: the host {host:.1}, its guardians {guardians:.1}",
-            self.kib()
-        );
-        println!(
-            "  echo calls one after another, p50: {few_p50_us:.1} us with {FEW} worker, {many_p50_us:.1} us with {MANY}"
-        );
+        [
+            format!(
+                "An idle worker costs its supervisor {:.1} KiB: the host {host:.1}, its guardians {guardians:.1}.",
+                self.kib()
+            ),
+            format!(
+                "Echo calls one after another, p50: {few_p50_us:.1} us with {FEW} worker, {many_p50_us:.1} us with {MANY}."
+            ),
+        ]
     }
 }

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
+use crate::grid::Grid;
 
 const TEST: &str = "test --release --quiet -p hatchery --lib -- --ignored --nocapture --exact";
 const NAME: &str = "pool::roster::measuring::dispatch_costs";
@@ -71,24 +72,24 @@ impl Roster {
         cases
     }
 
-    pub(super) fn print(&self) {
-        println!(
-            "  ns a decision of the roster: a call comes, waits, is given to a worker, is answered; and its ratio to the first"
-        );
-        let sizes: Vec<_> = self.decisions.iter().map(|decision| (decision.workers, decision.queued)).collect();
-        let mut columns = sizes.clone();
-        columns.sort_unstable();
-        columns.dedup();
-        let heads = columns.iter().map(|(workers, queued)| format!("{:>15}", format!("{workers} w, {queued} q")));
-        println!("  {:<22}{}", "workers, queued", heads.collect::<String>());
-        for case in self.cases() {
-            let of = |size: &(usize, usize)| {
-                self.decisions.iter().find(|found| found.case == case && (found.workers, found.queued) == *size)
-            };
-            let first = columns.iter().find_map(of).map_or(f64::NAN, |first| first.ns);
-            let cell = |size| of(size).map_or_else(|| "-".to_owned(), |d| format!("{:.0} ({:.2})", d.ns, d.ns / first));
-            let cells = columns.iter().map(|size| format!("{:>15}", cell(size)));
-            println!("  {case:<22}{}", cells.collect::<String>());
-        }
+    pub(super) fn grid(&self) -> Grid {
+        let mut sizes: Vec<_> = self.decisions.iter().map(|decision| (decision.workers, decision.queued)).collect();
+        sizes.sort_unstable();
+        sizes.dedup();
+        let heads = sizes.iter().map(|(workers, queued)| format!("{workers} w, {queued} q"));
+        let note = "ns a decision of the roster, with so many workers and so many calls queued: a call comes, waits, is given to a \
+                    worker, is answered; and its ratio to the first.";
+        let rows = self.cases().into_iter().map(|case| self.cells(case, &sizes));
+        let head = std::iter::once(String::new()).chain(heads).collect();
+        Grid { head, ..Grid::new("scale  what grows with the size of a pool", []) }.note(note).rows(rows)
+    }
+
+    fn cells(&self, case: &str, sizes: &[(usize, usize)]) -> Vec<String> {
+        let of = |size: &(usize, usize)| {
+            self.decisions.iter().find(|found| found.case == case && (found.workers, found.queued) == *size)
+        };
+        let first = sizes.iter().find_map(of).map_or(f64::NAN, |first| first.ns);
+        let cell = |size| of(size).map_or_else(|| "-".to_owned(), |d| format!("{:.0} ({:.2})", d.ns, d.ns / first));
+        std::iter::once(case.to_owned()).chain(sizes.iter().map(cell)).collect()
     }
 }
