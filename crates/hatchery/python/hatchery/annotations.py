@@ -60,6 +60,8 @@ def text_of(annotation: Any) -> str:
         return _QUOTED.sub(r"\2", annotation)
     if annotation is None or annotation is type(None):
         return "None"
+    if hasattr(annotation, "__metadata__"):
+        return text_of(annotation.__origin__)
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
         return annotation.__qualname__.rpartition("<locals>.")[2]
     if typing.get_origin(annotation) is typing.Literal:

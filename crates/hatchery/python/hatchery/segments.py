@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 import threading
 from contextlib import suppress
 from functools import partial
@@ -132,7 +133,7 @@ class Segments:
         self._introduced = threading.Condition()
         self._own: Optional[int] = None
         self._arena: Optional[Arena] = None
-        self.threshold = 0
+        self.threshold = sys.maxsize  # Until there is a segment.
 
     def introduce(self, number: int, body: dict[str, Any], fd: int) -> None:
         """A SEGMENT and its descriptor."""
@@ -146,9 +147,9 @@ class Segments:
             raise Breach(f"body: SEGMENT {number} has {os.fstat(fd).st_size} bytes, not {size}")
         mapping = _map(fd, size, access == "write")
         with self._introduced:
+            self.threshold = threshold
             if access == "write" and mapping is not None:
-                self._own, self.threshold = number, threshold
-                self._arena = Arena(mapping, keep, self._on_full)
+                self._own, self._arena = number, Arena(mapping, keep, self._on_full)
             of_segment: Any = Unmapped(number, fd, size, self.release)
             self._segments[number] = of_segment if mapping is None else Segment(number, mapping, self.release)
             self._introduced.notify_all()
@@ -189,7 +190,7 @@ class Segments:
 
     def place(self, flat: memoryview) -> Optional[Place]:
         """Where a contiguous value lies that is long enough to be shared: where it is already, or in a place of its own."""
-        if self._own is None or flat.nbytes < self.threshold or not flat.nbytes:
+        if not 0 < flat.nbytes >= self.threshold:
             return None
         address = address_of(flat)
         for segment in list(self._segments.values()):

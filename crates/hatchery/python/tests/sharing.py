@@ -63,7 +63,8 @@ class SharingWorker(Worker):
     def send_with_descriptor(self, frame, fd):
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
         sent = self.control.sendmsg([frame], ancillary)
-        self.control.sendall(frame[sent:])
+        if sent < len(frame):
+            self.control.sendall(frame[sent:])
 
     def settle(self):
         """Returns when the last call is over, its frame gone, and all that was said on control has been heard."""

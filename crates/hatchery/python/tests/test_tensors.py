@@ -8,6 +8,7 @@ import unittest
 
 from hatchery import wire
 
+from .host import with_attachments
 from .sharing import NOTHING, SharingWorker
 
 try:
@@ -132,6 +133,12 @@ class Tensors(unittest.TestCase):
         self.assertEqual(self.worker.value("takes_perhaps", {"t": self.item()}), "Tensor")
         self.assertEqual(self.worker.value("takes_perhaps"), "NoneType")
         self.assertIn("must be Tensor", self.worker.ask("takes", t="x").body["message"])
+
+    def test_tensors_within_an_argument(self):
+        id, self.worker.next_id = self.worker.next_id, self.worker.next_id + 1
+        body = {"tool": "takes_all", "args": {"d": {"x": {"$m": 0}, "y": {"$m": 0}}}}
+        self.worker.send(0, 0, parts=with_attachments(wire.CALL, id, body, {"mark": "$m", "items": [self.item()]}, b""))
+        self.assertEqual(self.worker.read().body, {"x": "Tensor", "y": "Tensor"})
 
     def test_a_tensor_may_be_written_to_and_nobody_else_sees_it(self):
         for _ in range(2):
