@@ -7,6 +7,7 @@
 mod life;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -69,6 +70,8 @@ pub(super) struct Upright {
     /// It forks workers of this launch, and of no other.
     launch: Launch,
     forker: Forker,
+    /// That others are started cold.
+    has_told: AtomicBool,
     /// Why it is to go.
     verdict: watch::Sender<Option<Verdict>>,
 }
@@ -120,9 +123,22 @@ impl Template {
         });
         let settled = state.wait_for(State::is_settled).await.map(|state| state.clone());
         match settled {
-            Ok(State::Up(upright)) => Ok(Some(upright).filter(|upright| upright.launch == *launch)),
+            Ok(State::Up(upright)) if upright.launch == *launch => Ok(Some(upright)),
+            Ok(State::Up(upright)) => {
+                self.tell_of_others(&upright);
+                Ok(None)
+            }
             Ok(State::Faulty(error)) => Err(error),
             Ok(_) | Err(_) => Ok(None),
+        }
+    }
+
+    /// Once, that its app does not start all workers alike.
+    fn tell_of_others(&self, upright: &Upright) {
+        if !upright.has_told.swap(true, Ordering::Relaxed) {
+            let reason =
+                "some are started with other arguments or variables than the one that their template was made for";
+            self.emitter.emit(cold_starts(&self.pool, reason.to_owned(), None));
         }
     }
 

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -217,7 +218,8 @@ impl Template {
         began: Instant,
     ) -> Fate {
         let (verdict, mut said) = watch::channel(None);
-        let upright = Upright { launch: launch.clone(), forker: life.child.forker(orders), verdict };
+        let (launch, has_told) = (launch.clone(), AtomicBool::new(false));
+        let upright = Upright { launch, forker: life.child.forker(orders), has_told, verdict };
         let (pool, pid) = (self.pool.to_string(), life.child.identity().pid().get());
         self.emitter.emit(Event::Pool(PoolEvent::TemplateReady { pool, pid, took: began.elapsed() }));
         self.state.send_replace(State::Up(Arc::new(upright)));

@@ -86,3 +86,26 @@ async fn a_template_that_does_not_answer_is_given_up_and_ended() {
     super::super::eventually_gone(template).await;
     rig.end().await;
 }
+
+/// Every worker has a variable of its own.
+struct OnePerCard(hatchery::PythonApp);
+
+impl hatchery::App for OnePerCard {
+    fn launch(&self, context: &hatchery::LaunchContext<'_>) -> hatchery::Result<hatchery::Launch> {
+        Ok(self.0.launch(context)?.env("CARD", context.worker.as_str()))
+    }
+
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+}
+
+#[tokio::test]
+async fn workers_that_are_not_started_alike_are_forked_from_no_template_of_others() {
+    let app = OnePerCard(super::super::app("forked.py"));
+    let mut rig = Rig::of(hatchery::Hatchery::builder().pool("default", app).workers(3)).await;
+    assert!(rig.cold_because().await.contains("other arguments or variables"));
+    let workers: Vec<Facts> = rig.each("facts").await;
+    assert_eq!(workers.iter().filter(|worker| worker.forked).count(), 1);
+    rig.end().await;
+}
