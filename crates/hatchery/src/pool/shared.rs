@@ -1,6 +1,8 @@
 //! What the handles, the callers and the workers of one pool share: asks the roster, and carries out what it says in the
 //! thread of whoever brings the news.
 
+mod owner;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -23,7 +25,7 @@ use crate::session::Sessions;
 use crate::telemetry::{Emitter, Event, PoolEvent, RecycleReason, ServiceEvent};
 use crate::tool::{ToolSpec, near_match};
 use crate::value::Payload;
-use crate::worker::{Call, Line, Owner, Sent, Sink};
+use crate::worker::{Call, Line, Sent, Sink};
 
 /// See the head of this file.
 pub(crate) struct Shared {
@@ -561,61 +563,5 @@ impl Shared {
 
     fn lock_terminators(&self) -> MutexGuard<'_, HashMap<LifeId, Terminator>> {
         self.terminators.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Owner for Shared {
-    fn started(&self, life: LifeId, terminator: Terminator) {
-        self.lock_terminators().insert(life, terminator);
-    }
-
-    fn ready(&self, line: Arc<Line>) {
-        let life = line.life;
-        let tools =
-            Tools { specs: Arc::clone(&line.tools), by_name: line.tools.iter().map(|spec| self.known(spec)).collect() };
-        *self.tools.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tools);
-        if self.standing.came() {
-            self.tell(PoolEvent::Available { pool: self.name.to_string() });
-        }
-        self.restarted(life);
-        let takes_ahead = line.takes_ahead();
-        self.change(|roster| roster.ready(life, line, takes_ahead, Instant::now()));
-        self.bar_the_tainted();
-        self.order(life.seat, Order::Ready(life.generation));
-    }
-
-    fn done(&self, life: LifeId, ids: &[CallId]) {
-        self.finished(life, ids);
-        self.carry_out(None);
-    }
-
-    fn returned(&self, life: LifeId, calls: Vec<(CallId, Call)>) {
-        if calls.is_empty() {
-            return;
-        }
-        let is_drained = self.roster().give_back(life, calls);
-        if is_drained {
-            self.order(life.seat, Order::Drained(life.generation));
-        }
-        self.refuse_the_hopeless();
-        self.carry_out(None);
-    }
-
-    fn raised(&self, life: LifeId, error: &Error) {
-        self.judge(life, error);
-    }
-
-    fn retired(&self, life: LifeId) {
-        let retired = self.roster().retire(life);
-        self.left(retired.was_ready);
-    }
-
-    fn lingers(&self, life: LifeId) {
-        self.order(life.seat, Order::Replace(life.generation, RecycleReason::Deaf));
-        self.retired(life);
-    }
-
-    fn unkillable(&self, life: LifeId) {
-        self.change(|roster| roster.hold(life));
     }
 }

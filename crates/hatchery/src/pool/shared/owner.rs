@@ -1,0 +1,68 @@
+//! What workers tell their pool, and what it makes of it.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use super::{Shared, Tools};
+use crate::error::Error;
+use crate::id::{CallId, LifeId};
+use crate::pool::seat::Order;
+use crate::process::Terminator;
+use crate::telemetry::{PoolEvent, RecycleReason};
+use crate::worker::{Call, Line, Owner};
+
+impl Owner for Shared {
+    fn started(&self, life: LifeId, terminator: Terminator) {
+        self.lock_terminators().insert(life, terminator);
+    }
+
+    fn ready(&self, line: Arc<Line>) {
+        let life = line.life;
+        let tools =
+            Tools { specs: Arc::clone(&line.tools), by_name: line.tools.iter().map(|spec| self.known(spec)).collect() };
+        *self.tools.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tools);
+        if self.standing.came() {
+            self.tell(PoolEvent::Available { pool: self.name.to_string() });
+        }
+        self.restarted(life);
+        let takes_ahead = line.takes_ahead();
+        self.change(|roster| roster.ready(life, line, takes_ahead, Instant::now()));
+        self.bar_the_tainted();
+        self.order(life.seat, Order::Ready(life.generation));
+    }
+
+    fn done(&self, life: LifeId, ids: &[CallId]) {
+        self.finished(life, ids);
+        self.carry_out(None);
+    }
+
+    fn returned(&self, life: LifeId, calls: Vec<(CallId, Call)>) {
+        if calls.is_empty() {
+            return;
+        }
+        let is_drained = self.roster().give_back(life, calls);
+        if is_drained {
+            self.order(life.seat, Order::Drained(life.generation));
+        }
+        self.refuse_the_hopeless();
+        self.carry_out(None);
+    }
+
+    fn raised(&self, life: LifeId, error: &Error) {
+        self.judge(life, error);
+    }
+
+    fn retired(&self, life: LifeId) {
+        let retired = self.roster().retire(life);
+        self.left(retired.was_ready);
+    }
+
+    fn lingers(&self, life: LifeId) {
+        self.order(life.seat, Order::Replace(life.generation, RecycleReason::Deaf));
+        self.retired(life);
+    }
+
+    fn unkillable(&self, life: LifeId) {
+        self.change(|roster| roster.hold(life));
+    }
+}
