@@ -1,11 +1,11 @@
 //! The processes below one, and the memory that they take, as the kernel tells it.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::Result;
 
 /// Memory of several processes together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Memory {
     /// Pages that several have count for each...
     pub(crate) rss_mib: f64,

@@ -53,15 +53,31 @@ pub(crate) enum Contender {
 
 /// One start of 16 workers, or the medians of several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Said")]
 pub(crate) struct Started {
     /// Until a template was ready, where there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) boot_ms: Option<f64>,
     /// From then, or from the beginning, until all had answered.
     pub(crate) ready_ms: f64,
     /// Of the workers, and of what was started for them.
     #[serde(flatten)]
     pub(crate) memory: Memory,
+}
+
+/// As a peer prints it. Not flattened: that cannot read numbers where something else in the build asks for those of any precision.
+#[derive(Deserialize)]
+struct Said {
+    boot_ms: Option<f64>,
+    ready_ms: f64,
+    rss_mib: f64,
+    pss_mib: f64,
+}
+
+impl From<Said> for Started {
+    fn from(Said { boot_ms, ready_ms, rss_mib, pss_mib }: Said) -> Started {
+        Started { boot_ms, ready_ms, memory: Memory { rss_mib, pss_mib } }
+    }
 }
 
 #[derive(Debug, Serialize)]

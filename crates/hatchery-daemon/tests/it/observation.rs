@@ -19,8 +19,11 @@ async fn the_status_says_who_it_is_and_how_busy() {
     assert_eq!((&status["phase"], &status["pid"]), (&json!("serving"), &json!(std::process::id())));
     assert_eq!(status["run"].as_str().unwrap().len(), 32);
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
-    let pool = json!({ "pool": "default", "state": "serving", "workers": 2, "ready": 2, "queued": 0, "running": 0 });
-    assert_eq!(status["pools"], json!([pool]));
+    let [pool] = &status["pools"].as_array().unwrap()[..] else { panic!("{status}") };
+    assert_eq!(keys(pool), ["arena", "pool", "queued", "ready", "running", "state", "workers"]);
+    assert_eq!((&pool["pool"], &pool["state"]), (&json!("default"), &json!("serving")));
+    assert_eq!(["workers", "ready", "queued", "running"].map(|figure| &pool[figure]), [2, 2, 0, 0]);
+    assert_eq!(["used", "slots", "exported", "fell_back"].map(|figure| &pool["arena"][figure]), [0, 0, 0, 0]);
     rig.end().await;
 }
 

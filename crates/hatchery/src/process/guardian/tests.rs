@@ -157,7 +157,8 @@ impl Run {
     }
 
     fn order(&self, order: &Order<'_>, fds: &[BorrowedFd<'_>]) {
-        let socket = if let Order::Spawn(_) = order { &self.starts_socket } else { &self.guardian_socket };
+        let socket =
+            if let Order::Spawn(_) | Order::Adopt(_) = order { &self.starts_socket } else { &self.guardian_socket };
         send(socket.as_ref().unwrap(), order, fds);
     }
 
