@@ -80,11 +80,12 @@ impl Reader {
     /// full because of itself. All that came together are told of together, as each of their callers may have the next call
     /// for this very worker.
     fn tell(&mut self) {
-        if self.ended.is_empty() {
-            return;
+        let Seat { owner, life, .. } = &*self.seat;
+        match &self.ended[..] {
+            [] => return,
+            [one] => owner.done(*life, &[one.id]),
+            many => owner.done(*life, &many.iter().map(|ended| ended.id).collect::<Vec<CallId>>()),
         }
-        let ids: Vec<CallId> = self.ended.iter().map(|ended| ended.id).collect();
-        self.seat.owner.done(self.seat.life, &ids);
         self.ended.drain(..).for_each(Ended::tell);
     }
 

@@ -48,16 +48,19 @@ impl<C, W: Clone> Roster<C, W> {
 
     /// The worker answered these calls for good. All of them are its own.
     pub(crate) fn done(&mut self, life: LifeId, ids: &[CallId], now: Instant) -> Option<Done> {
-        let ended: Vec<Running> = ids.iter().filter_map(|id| self.running.remove(id)).collect();
-        let count = u32::try_from(ended.len()).ok().filter(|count| *count > 0)?;
-        let answered = ended.iter().filter(|running| running.wants.is_some()).count() as u64;
+        let count = ids.iter().filter(|id| self.running.contains_key(id)).count();
+        let each = self.time_of_each(life, count, now);
+        let (mut answered, mut work) = (0, Duration::ZERO);
+        for running in ids.iter().filter_map(|id| self.running.remove(id)) {
+            each.iter().for_each(|each| self.paces.saw(running.tool(), *each));
+            answered += u64::from(running.wants.is_some());
+            work += running.work;
+        }
         match self.lives.get_mut(life)? {
-            Life::Ready(ready) => {
-                let each = now.saturating_duration_since(ready.since) / count;
-                ended.iter().for_each(|running| self.paces.saw(running.tool(), each));
-                let work = ended.iter().map(|running| running.work).sum();
+            _ if count == 0 => None,
+            Life::Ready(_) => {
                 let total = self.change(life, |ready| {
-                    ready.less(ended.len(), work);
+                    ready.less(count, work);
                     ready.answered += answered;
                     ready.is_stalled = false;
                     ready.since = now;
@@ -66,12 +69,18 @@ impl<C, W: Clone> Roster<C, W> {
                 Some(Done { life, answered: total, newly: answered, is_drained: false })
             }
             Life::Leaving { load, answered: total, .. } => {
-                *load -= ended.len();
+                *load -= count;
                 *total += answered;
                 Some(Done { life, answered: *total, newly: answered, is_drained: *load == 0 })
             }
             Life::Held { .. } => None,
         }
+    }
+
+    /// What each of so many calls took that a ready worker has answered together.
+    fn time_of_each(&self, life: LifeId, count: usize, now: Instant) -> Option<Duration> {
+        let Life::Ready(ready) = self.lives.get(life)? else { return None };
+        now.saturating_duration_since(ready.since).checked_div(u32::try_from(count).ok()?)
     }
 
     /// The worker had these calls and has not begun them. They are the first of their lines again, but for those that nobody waits
