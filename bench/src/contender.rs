@@ -24,6 +24,8 @@ pub(crate) enum Flavour {
 pub(crate) enum Contender {
     Floor(Channel, Depth, Flavour),
     Hatchery(Flavour),
+    /// Its client for threads that wait.
+    Blocking,
     JsonLines,
     Pool,
     Executor,
@@ -55,7 +57,10 @@ impl Contender {
         use Depth::{One, Pipelined};
         use Flavour::{OneThread, Threads};
         let others = match workload {
-            Workload::W1 => vec![Floor(Pipes, One, OneThread), Floor(Pipes, One, Threads), JsonLines, Pool, Executor],
+            Workload::W1 => {
+                let floors = [Floor(Pipes, One, OneThread), Floor(Pipes, One, Threads)];
+                [&[Contender::Blocking], &floors[..], &[JsonLines, Pool, Executor]].concat()
+            }
             Workload::W2 => vec![
                 Floor(Pipes, Pipelined, OneThread),
                 Floor(Pipes, Pipelined, Threads),
@@ -81,6 +86,7 @@ impl Contender {
                 format!("floor, {channel}{depth}, {}", flavour.name())
             }
             Contender::Hatchery(flavour) => format!("hatchery, {}", flavour.name()),
+            Contender::Blocking => "hatchery (blocking)".to_owned(),
             Contender::JsonLines => "JSON lines over pipes, blocking client".to_owned(),
             Contender::Pool => "multiprocessing.Pool".to_owned(),
             Contender::Executor => "ProcessPoolExecutor".to_owned(),
@@ -96,6 +102,7 @@ impl Contender {
                 Workload::W4 => flavour.run(floor::stream(python, channel, size)),
             },
             Contender::Hatchery(flavour) => flavour.run(crate::ours::measure(workload, size)),
+            Contender::Blocking => crate::ours::echo_blocking(size),
             Contender::JsonLines => jsonl::measure(&python, workload, size),
             Contender::Pool => executors("pool", workload, options),
             Contender::Executor => executors("executor", workload, options),

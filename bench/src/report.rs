@@ -104,7 +104,7 @@ impl Table {
 fn flavour_of(contender: Contender) -> Flavour {
     match contender {
         Contender::Floor(_, _, flavour) | Contender::Hatchery(flavour) => flavour,
-        Contender::JsonLines | Contender::Pool | Contender::Executor => Flavour::OneThread,
+        Contender::Blocking | Contender::JsonLines | Contender::Pool | Contender::Executor => Flavour::OneThread,
     }
 }
 
