@@ -26,6 +26,8 @@ pub(crate) enum Contender {
     /// The floor of W3.
     PooledMemory,
     Hatchery(Flavour),
+    /// Its client for threads that wait.
+    Blocking,
     JsonLines,
     Peer(Peer),
 }
@@ -65,12 +67,12 @@ impl Measured {
 impl Contender {
     fn of(workload: Workload) -> Vec<Contender> {
         use Channel::{Pipes, Socket};
-        use Contender::{Floor, Hatchery, JsonLines, PooledMemory};
+        use Contender::{Blocking, Floor, Hatchery, JsonLines, PooledMemory};
         use Depth::{One, Pipelined};
         use Flavour::{OneThread, Threads};
         let (ours, floors): (&[Contender], &[Contender]) = match workload {
             Workload::W1 => (
-                &[Hatchery(OneThread), Hatchery(Threads)],
+                &[Hatchery(OneThread), Hatchery(Threads), Blocking],
                 &[Floor(Pipes, One, OneThread), Floor(Pipes, One, Threads), JsonLines],
             ),
             Workload::W2 => (
@@ -109,6 +111,7 @@ impl Contender {
             }
             Contender::PooledMemory => "floor, pooled memory file, mapped by both".to_owned(),
             Contender::Hatchery(flavour) => format!("hatchery, {}", flavour.name()),
+            Contender::Blocking => "hatchery (blocking)".to_owned(),
             Contender::JsonLines => "JSON lines over pipes, blocking client".to_owned(),
             Contender::Peer(peer) => peer.name().to_owned(),
         }
@@ -157,6 +160,7 @@ impl Contender {
             },
             Contender::PooledMemory => pooled::measure(&python, size),
             Contender::Hatchery(flavour) => flavour.run(crate::ours::measure(workload, size)),
+            Contender::Blocking => crate::ours::echo_blocking(size),
             Contender::JsonLines => jsonl::measure(&python, workload, size),
             Contender::Peer(peer) => peer.measure(workload, options),
         }

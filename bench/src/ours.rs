@@ -41,6 +41,22 @@ async fn echo(pool: &Pool, size: Size) -> Result<Sample> {
     Ok(Sample::of_calls(&taken[size.warm_up()..]))
 }
 
+/// W1 from a thread that waits.
+pub(crate) fn echo_blocking(size: Size) -> Result<Sample> {
+    let app = PythonApp::file(folder().join("app.py"));
+    let hatchery = Hatchery::builder().pool("bench", app).start_blocking()?;
+    let pool = hatchery.pool("bench")?;
+    let mut taken = Vec::with_capacity(size.calls);
+    for id in 0..(size.warm_up() + size.calls) as u64 {
+        let start = Instant::now();
+        let answer: Value = pool.call("echo", payload(id))?;
+        taken.push(start.elapsed());
+        check(&answer, id)?;
+    }
+    hatchery.shutdown()?;
+    Ok(Sample::of_calls(&taken[size.warm_up()..]))
+}
+
 /// A task for each call in flight.
 async fn in_flight(pool: &Pool, size: Size) -> Result<Sample> {
     let calls = size.in_flight / IN_FLIGHT;

@@ -209,7 +209,7 @@ fn grid(workload: Workload, placement: Placement, rows: &[Row]) -> Grid {
 fn flavour_of(contender: Contender) -> Flavour {
     match contender {
         Contender::Floor(_, _, flavour) | Contender::Hatchery(flavour) => flavour,
-        Contender::PooledMemory | Contender::JsonLines | Contender::Peer(_) => Flavour::OneThread,
+        Contender::PooledMemory | Contender::Blocking | Contender::JsonLines | Contender::Peer(_) => Flavour::OneThread,
     }
 }
 

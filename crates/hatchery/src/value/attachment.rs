@@ -102,7 +102,8 @@ pub(crate) fn own_mark() -> &'static str {
 impl Attachments {
     /// What a text with [`own_mark`]s refers to.
     pub(crate) fn ours(items: Vec<Attachment>) -> Attachments {
-        Attachments::marked(own_mark().to_owned(), items, None)
+        let mark = if items.is_empty() { String::new() } else { own_mark().to_owned() };
+        Attachments::marked(mark, items, None)
     }
 
     fn marked(mark: String, items: Vec<Attachment>, origin: Option<Origin>) -> Attachments {
