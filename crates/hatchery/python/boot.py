@@ -41,6 +41,12 @@ def import_runtime():
     if "HATCHERY_TEMPLATE" in os.environ:
         import hatchery.template
 
+        try:
+            # What each worker would import by itself.
+            import hatchery.arena, hatchery.segments
+        except ImportError:
+            pass
+
     sys.dont_write_bytecode = keep
     sys.path[:] = [entry for entry in sys.path if entry != here] + [here]
     return hatchery.worker

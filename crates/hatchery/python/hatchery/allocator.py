@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import mmap
 from bisect import bisect_left, bisect_right, insort
 from typing import Optional
 
 # Places are whole pages, so that the pages of one can be given back whatever its neighbours do.
-PAGE = 4096
+PAGE = max(4096, mmap.PAGESIZE)
 
 
 class Allocator:

@@ -193,7 +193,7 @@ def read_object(frame: Frame, loads: Callable[[Any], Any]) -> dict[str, Any]:
     name = wire.NAMES[frame.kind]
     try:
         body = loads(frame.body)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, OverflowError) as error:
         raise Breach(f"body: {name} is no JSON: {error}") from None
     if type(body) is not dict:
         raise Breach(f"body: {name} must be an object, got {type(body).__name__}")

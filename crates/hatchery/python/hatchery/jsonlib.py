@@ -143,7 +143,13 @@ def _standard() -> Library:
 
 
 def _read_standard(body) -> Any:
-    return json.loads(body, parse_constant=_refuse_constant)
+    try:
+        return json.loads(body, parse_constant=_refuse_constant)
+    except ValueError as error:
+        # JSON all the same: Python reads no integer of more than 4300 digits, as that takes it quadratic time.
+        if type(error) is ValueError and "digits" in str(error):
+            raise OverflowError(str(error)) from None
+        raise
 
 
 def _refuse_constant(name: str):

@@ -17,7 +17,7 @@ class Ledger:
     """
 
     def __init__(self, fd: int):
-        self._begun = memoryview(mmap.mmap(fd, mmap.PAGESIZE)).cast("Q")
+        self._begun = memoryview(mmap.mmap(fd, 0)).cast("Q")
         os.close(fd)
         self._lock = threading.Lock()
         self._given: list[tuple[int, int]] = []

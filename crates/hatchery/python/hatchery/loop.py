@@ -44,6 +44,7 @@ class Loop:
             if frame is None:
                 return
             if not self._begins(frame.id):
+                del frame
                 continue
             # What a call sets in the context ends with it; what the app set while it was loading stays.
             copy_context().run(self._answer, frame)
@@ -162,7 +163,7 @@ def _read_request(frame: Frame, loads: Any) -> dict[str, Any]:
         request = loads(frame.body)
         if type(request["tool"]) is str and type(request["args"]) is dict:
             return request
-    except RecursionError:
+    except (RecursionError, OverflowError):
         return _TOO_DEEP
     except (ValueError, TypeError, KeyError):
         read_object(frame, loads)
@@ -173,7 +174,7 @@ def _mismatch(request: dict[str, Any], tool: Optional[Tool]) -> HatcheryError:
     """Why the request is not one for the tool that was found by its name."""
     name = request["tool"]
     if request is _TOO_DEEP:
-        return LimitExceeded("the arguments nest deeper than this worker can read")
+        return LimitExceeded("the arguments nest deeper, or have longer numbers, than this worker can read")
     if tool is None:
         return NotFound(f"no such tool: {name}")
     problem = "streams, and was called for one result" if tool.streaming else "gives one result, not a stream"

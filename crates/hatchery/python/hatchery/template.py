@@ -55,6 +55,7 @@ def serve(settings: str, app: str) -> None:
     """The life of the template. Returns in a forked worker, and nowhere else."""
     said = json.loads(settings)
     template = _set_up(said["report"], said["orders"])
+    template.environment = dict(os.environb)  # As it was given. What modules change of it, workers keep.
     try:
         _prepare(said["preload"], app, said["app"])
     except LoadError as error:
@@ -138,6 +139,8 @@ class _Holdings(NamedTuple):
                 raise Unfit(f"{who} has opened {target}")
             if target.startswith("socket:"):
                 raise Unfit(f"{who} has opened a socket, which all workers would share")
+        if _has_children():
+            raise Unfit(f"{who} has started a process, which is no child of those who are forked")
         if _has_initialized_cuda():
             raise Unfit(f"{who} has initialized CUDA, which cannot be used after a fork")
         if now.threads > self.threads and _threads_that_stay() > self.threads:
@@ -150,6 +153,13 @@ def _target(fd: str) -> Optional[str]:
     with suppress(OSError):
         return os.readlink(f"/proc/self/fd/{fd}")
     return None
+
+
+def _has_children() -> bool:
+    with suppress(ChildProcessError):
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return True
+    return False
 
 
 def _has_initialized_cuda() -> bool:
@@ -198,6 +208,7 @@ class Template:
 
     def __init__(self, report: int, orders: int):
         self.report = report
+        self.environment: dict = {}
         self._orders = socket.socket(fileno=orders)
         self._kernel: Any = None
         self._guardian = os.getppid()
@@ -216,9 +227,10 @@ class Template:
                 _look_at_threads()
                 if self._fork(order):
                     return
-            except (Unfit, OSError, MemoryError) as error:
-                with suppress(OSError):
-                    order.line.send(f"{type(error).__name__}: {error}".encode("utf-8", "replace")[:120])
+            except Unfit as reason:
+                _refuse(order.line, f"unfit: {reason}")
+            except (OSError, MemoryError) as error:
+                _refuse(order.line, f"{type(error).__name__}: {error}")
             _put_away(order)
 
     def _settle(self) -> None:
@@ -240,7 +252,7 @@ class Template:
         if len(order.descriptors) > 2 + len(_RESERVED):
             raise Unfit(f"{len(order.descriptors)} descriptors are more than a worker can have")
         self._flush()
-        child = os.fork()
+        child = self._kernel.fork()
         if child:
             _reap(child)
             return False
@@ -249,8 +261,7 @@ class Template:
                 os._exit(0)
             self._become(order)
         except BaseException as error:  # Whatever it is: this process is no template.
-            with suppress(OSError):
-                order.line.send(f"{type_of(error)}: {message_of(error)}".encode("utf-8", "replace")[:120])
+            _refuse(order.line, f"{type_of(error)}: {message_of(error)}")
             os._exit(1)
         return True
 
@@ -270,7 +281,7 @@ class Template:
         self._orders.close()
         self._kernel.name(b"python3")
         _arrange(order.descriptors)
-        _change_environment(order.environment)
+        _change_environment(order.environment, self.environment)
         _put_away(order)
         forks.FORKED = True
         if self._collects:
@@ -299,14 +310,18 @@ def _arrange(descriptors: list) -> None:
             os.close(fd)
 
 
-def _change_environment(fd: int) -> None:
-    """Most of it is as it was, and what is not touched stays shared."""
+def _refuse(line: socket.socket, why: str) -> None:
+    with suppress(OSError):
+        line.send(why.encode("utf-8", "replace")[:120])
+
+
+def _change_environment(fd: int, given: dict) -> None:
+    """Changes what this worker is given otherwise than its template was."""
     entries = os.pread(fd, os.fstat(fd).st_size, 0).split(b"\0")[:-1]
     wanted = {name: value for name, _, value in (entry.partition(b"=") for entry in entries)}
-    present = dict(os.environb)
-    for name in present.keys() - wanted.keys():
-        del os.environb[name]
-    for name, value in wanted.items() - present.items():
+    for name in given.keys() - wanted.keys():
+        os.environb.pop(name, None)
+    for name, value in wanted.items() - given.items():
         os.environb[name] = value
 
 
@@ -328,6 +343,9 @@ class _Kernel:
         self._prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong]
         self._fflush = library.fflush
         self._fflush.argtypes = [ctypes.c_void_p]
+        # A fork without what Python does around one, for a process that does nothing but fork once more. It keeps the lock of
+        # the interpreter, and handlers of the C library run.
+        self.fork = ctypes.PyDLL(None).fork
         self._address = lambda text: ctypes.cast(ctypes.c_char_p(text), ctypes.c_void_p).value
 
     def die_with_parent(self) -> None:

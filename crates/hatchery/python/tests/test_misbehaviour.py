@@ -285,6 +285,16 @@ class Misbehaviour(unittest.TestCase):
         self.assertIn(frame.body["kind"], ("limit", "validation"))
         self.assertEqual(self.worker.call("one"), 1)
 
+    def test_an_integer_that_this_python_cannot_read_hurts_its_call_alone(self):
+        body = b'{"tool":"one","args":{"x":' + b"7" * 5000 + b"}}"
+        self.worker.next_id = 2
+        self.worker.send(0, 0, parts=wire.frame(wire.CALL, 1, body))
+        frame = self.worker.read()
+        self.assertEqual((frame.name, frame.id), ("ERROR", 1))
+        # Where there is no such limit, it is an argument that nobody knows.
+        self.assertIn(frame.body["kind"], ("limit", "validation"))
+        self.assertEqual(self.worker.call("one"), 1)
+
     def test_one_close_that_exits_does_not_keep_others_from_closing(self):
         self.worker.close_calls()
         lines, end = self.lines()

@@ -50,6 +50,9 @@ pub(crate) enum ForkError {
     /// It does not fork any more.
     #[error("{0}")]
     Unfit(String),
+    /// It could not fork now.
+    #[error("{0}")]
+    Failed(String),
     /// The guardian did not take the process for a fork of the template, or could not make it a worker.
     #[error("{step}: {source}")]
     Refused { step: &'static str, source: io::Error },
@@ -89,7 +92,10 @@ impl Forker {
             Err(error) => return Err(os("hear from it")(error).into()),
         };
         let answer = String::from_utf8_lossy(&answer).into_owned();
-        answer.parse().map(|pid| (ours, pid)).map_err(|_| ForkError::Unfit(answer))
+        answer.parse().map(|pid| (ours, pid)).map_err(|_| match answer.strip_prefix("unfit: ") {
+            Some(why) => ForkError::Unfit(why.to_owned()),
+            None => ForkError::Failed(answer),
+        })
     }
 }
 

@@ -150,7 +150,7 @@ pub(super) fn item_size(dtype: &str) -> Option<usize> {
     let mut letters = dtype.chars();
     let (order, kind) = (letters.next()?, letters.next()?);
     let digits = match letters.as_str() {
-        unit if matches!(kind, 'm' | 'M') => unit.split_once('[').map_or(unit, |(size, _)| size),
+        time if matches!(kind, 'm' | 'M') => without_unit(time)?,
         size => size,
     };
     let known =
@@ -158,6 +158,14 @@ pub(super) fn item_size(dtype: &str) -> Option<usize> {
     let plain = digits.bytes().all(|digit| digit.is_ascii_digit());
     let count: usize = digits.parse().ok().filter(|_| known && plain)?;
     count.checked_mul(if kind == 'U' { 4 } else { 1 })
+}
+
+/// Of `8[ns]`, the 8. What NumPy does not write, workers do not read.
+fn without_unit(time: &str) -> Option<&str> {
+    let Some((size, unit)) = time.split_once('[') else { return Some(time) };
+    let unit = unit.strip_suffix(']')?;
+    let is_word = !unit.is_empty() && unit.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    is_word.then_some(size)
 }
 
 fn byte_length(shape: &[usize], item: usize) -> Option<usize> {
@@ -261,6 +269,8 @@ mod tests {
     fn type_strings_of_plain_items_have_a_size_and_others_none() {
         let sizes = ["<f4", "|b1", ">c16", "<U3", "|V5", "<M8[ns]", "|S0"].map(item_size);
         assert_eq!(sizes, [4, 1, 16, 12, 5, 8, 0].map(Some));
+        let broken_units = ["<M8[", "<M8[]", "<M8[25s/7]", "<m8[s]s", "<M8]"].map(item_size);
+        assert_eq!(broken_units, [None; 5]);
         assert_eq!(["|O", "|O8", "f4", "<f", "<f-4", "<f+4", "", "<é4"].map(item_size), [None; 8]);
     }
 

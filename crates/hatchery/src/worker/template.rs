@@ -180,7 +180,7 @@ impl Upright {
             // Its death is seen by who waits for it; the rest is no fault of its.
             ForkError::Lost | ForkError::Spawn(_) => return,
             ForkError::Unfit(what) => Verdict::Unfit(what.clone()),
-            ForkError::Silent | ForkError::Refused { .. } => Verdict::Failed(error.to_string()),
+            ForkError::Silent | ForkError::Failed(_) | ForkError::Refused { .. } => Verdict::Failed(error.to_string()),
         };
         self.verdict.send_if_modified(|said| {
             let is_first = said.is_none();

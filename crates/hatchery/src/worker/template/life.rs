@@ -30,7 +30,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// One that has lived so long was of use.
-const USEFUL: Duration = Duration::from_secs(10);
+const USEFUL: Duration = Duration::from_secs(30);
 
 /// What it says of its own start, and no more of it.
 const LONGEST_REPORT: u64 = 1 << 20;
