@@ -29,6 +29,11 @@ async fn a_module_that_leaves_a_socket_is_named() {
 }
 
 #[tokio::test]
+async fn a_module_that_starts_a_process_is_named_and_workers_start_cold() {
+    falls_back("preloads.starts_process", "has started a process").await;
+}
+
+#[tokio::test]
 async fn a_template_that_ends_at_once_costs_a_warning() {
     let mut rig = Rig::of(pool(1).preload(["preloads.ends"])).await;
     let reason = rig.cold_because().await;

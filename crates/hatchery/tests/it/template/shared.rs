@@ -14,6 +14,7 @@ struct Hooked {
     pid: i32,
     made_by: i32,
     hooked: Vec<i32>,
+    variable: Option<String>,
 }
 
 #[tokio::test]
@@ -21,8 +22,8 @@ async fn what_is_preloaded_was_made_once_and_hooks_run_in_each() {
     let mut rig = Rig::of(pool(2).preload(["preloads.hooked"])).await;
     let template = rig.template().await;
     let workers: Vec<Hooked> = rig.each("hooked").await;
-    for Hooked { pid, made_by, hooked } in &workers {
-        assert_eq!((*made_by, hooked), (template, &vec![*pid]));
+    for Hooked { pid, made_by, hooked, variable } in &workers {
+        assert_eq!((*made_by, hooked, variable.as_deref()), (template, &vec![*pid], Some("yes")));
     }
     assert_ne!(workers[0].pid, workers[1].pid);
     rig.end().await;
