@@ -118,7 +118,9 @@ impl<C, W> Ready<C, W> {
         let is_behind = self.load >= config.per_worker && self.load <= MOST_CALLS;
         let is_short = self.work < MOST_WORK && !self.is_stalled && self.answered > 0;
         let lasts = config.max_requests.is_none_or(|limit| self.answered % limit + (self.load as u64) < limit);
-        let has_room = self.takes_ahead && is_behind && is_short && lasts && !self.is_barred;
+        // What waits for this worker alone has no other, and would wait for ever behind what keeps coming.
+        let is_asked_for = !self.pinned.is_empty();
+        let has_room = self.takes_ahead && is_behind && is_short && lasts && !self.is_barred && !is_asked_for;
         Room { load: has_room.then_some(self.load), is_eager: false }
     }
 

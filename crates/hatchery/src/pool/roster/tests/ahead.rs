@@ -101,6 +101,14 @@ fn no_call_of_a_session_and_nobody_past_one() {
 }
 
 #[test]
+fn nothing_goes_ahead_to_a_worker_for_which_a_call_waits() {
+    check_seen(
+        "call a does e in t; call b does e in t strict; call c does e; done a",
+        "a -> 0; b waits; c waits; b -> 0; c -> 0",
+    );
+}
+
+#[test]
 fn higher_priorities_are_first_here_too() {
     check(
         "ready 0 ahead; call s does e; call a does e low; call b does e; call c does e high; pass 400; done s",
