@@ -84,8 +84,8 @@ impl<C, W: Clone> Roster<C, W> {
     }
 
     /// The worker had these calls and has not begun them. They are the first of their lines again, but for those that nobody waits
-    /// for any more. True if the worker leaves, and has none now.
-    pub(crate) fn give_back(&mut self, life: LifeId, calls: Vec<(CallId, C)>) -> bool {
+    /// for any more, or not until now. True if the worker leaves, and has none now.
+    pub(crate) fn give_back(&mut self, life: LifeId, calls: Vec<(CallId, C)>, now: Instant) -> bool {
         let mut is_drained = false;
         for (id, call) in calls.into_iter().rev() {
             let Some(Running { wants, is_given_up, work, .. }) = self.running.remove(&id) else { continue };
@@ -98,7 +98,7 @@ impl<C, W: Clone> Roster<C, W> {
                 Some(Life::Held { .. }) | None => {}
             }
             if !is_given_up {
-                self.requeue(id, call, wants.unwrap_or_default());
+                self.requeue(id, call, wants.unwrap_or_default(), now);
             }
         }
         self.change(life, |ready| ready.is_stalled = ready.load > 0);

@@ -146,6 +146,14 @@ fn one_that_was_given_up_does_not_come_back() {
 }
 
 #[test]
+fn one_whose_time_is_over_when_it_comes_back_is_refused() {
+    check_seen(
+        "call a does e; call b does e until 5; call c does e; at 6; return 0 b c",
+        "a -> 0; b -> 0; c -> 0; b dropped: expired",
+    );
+}
+
+#[test]
 fn the_calls_of_a_dead_worker_that_it_had_not_begun_run_elsewhere() {
     check_seen(
         "ready 1; call a does e; call x does e; call b does e; call y; retire 0; return 0 b; gone 0; done x; done b",
