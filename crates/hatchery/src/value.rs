@@ -21,6 +21,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 pub use array::{Array, Binary, Element, Number};
 pub use arrow::ArrowStream;
+#[cfg(test)]
+pub(crate) use attachment::DeviceArray;
 pub(crate) use attachment::{Attachment, Attachments, Laid, ON_DEVICE, Place, Places, Shelf, TableError};
 pub use handle::Handle;
 pub use marker::{UnserializableInfo, is_unserializable, unserializable_info};

@@ -38,7 +38,7 @@ use crate::process::{Confinement, Escalation, Terminator};
 use crate::tool::ToolSpec;
 use crate::transport::Outbox;
 use crate::value::{Payload, Places};
-use crate::wire::{CallBody, Capability, Encoded, Kind, Limits, Telemetry, Terms};
+use crate::wire::{CallBody, Capability, Encoded, HEALTH_TOOL, Kind, Limits, Telemetry, Terms};
 
 /// How a worker is started and ended.
 #[derive(Clone, Debug)]
@@ -120,11 +120,12 @@ pub(crate) struct Call {
 const LONGEST_KEPT: usize = 16 << 10;
 
 impl Call {
-    /// Whether it may lie in a worker behind others.
+    /// Whether it may lie in a worker behind others, and be given to another one. How a worker is, no other can say.
     pub(crate) fn may_be_sent_ahead(&self) -> bool {
-        let Call { arguments, .. } = self;
+        let Call { tool, arguments, .. } = self;
         let values: usize = arguments.attachments().items().iter().map(|value| value.data().len()).sum();
-        matches!(self.sink, Sink::Unary(_)) && arguments.json().len() + values <= LONGEST_KEPT
+        let is_somebodys = **tool != *HEALTH_TOOL;
+        matches!(self.sink, Sink::Unary(_)) && is_somebodys && arguments.json().len() + values <= LONGEST_KEPT
     }
 }
 

@@ -15,8 +15,8 @@ use super::{ArenaSettings, Buffer, Segment, Writer};
 #[derive(Debug)]
 pub(crate) struct Arena {
     settings: ArenaSettings,
-    /// The one that this process writes; why there is none.
-    own: OnceLock<Result<Arc<Segment>, NotShared>>,
+    /// The one that this process writes, once there is memory for it.
+    own: OnceLock<Arc<Segment>>,
     /// All that are mapped here, by the address where they begin.
     segments: RwLock<BTreeMap<usize, Weak<Segment>>>,
     counts: Counts,
@@ -144,13 +144,14 @@ impl Arena {
     }
 
     fn own(&self) -> Result<&Arc<Segment>, NotShared> {
-        let made = self.own.get_or_init(|| {
-            let segment = Segment::new(self.settings.limit, self.settings.keep, Writer::Host);
-            let segment = segment.map_err(|error| NotShared::NoMemory(error.to_string()))?;
-            self.add(&segment);
-            Ok(segment)
-        });
-        made.as_ref().map_err(Clone::clone)
+        if let Some(own) = self.own.get() {
+            return Ok(own);
+        }
+        let made = Segment::new(self.settings.limit, self.settings.keep, Writer::Host);
+        let made = made.map_err(|error| NotShared::NoMemory(error.to_string()))?;
+        // Known by its address before anybody can have a value in it. Of two that are made at once, one stays.
+        self.add(&made);
+        Ok(self.own.get_or_init(|| made))
     }
 
     fn add(&self, segment: &Arc<Segment>) {

@@ -83,7 +83,8 @@ impl Part {
         // SAFETY: within the mapping, which lives as long as `self`; bytes of any value are bytes. In a segment of ours nobody
         // writes here: the only writer owns this very part, and lends it mutably in `bytes_mut`. In a worker's segment, the
         // worker has handed the range over and may use it again only after our RELEASE. One that breaks its word changes bytes
-        // that are used as numbers and text, by volatile luck of its own; nothing of ours is decided by them.
+        // that are used as bytes and numbers, by volatile luck of its own; nothing of ours is decided by them. Arrow, which would
+        // trust offsets in them, is given a copy.
         unsafe { slice::from_raw_parts(self.mapping.start.as_ptr().add(self.range.start), self.range.len()) }
     }
 

@@ -159,6 +159,16 @@ impl Segment {
     }
 }
 
+impl Drop for Segment {
+    /// Gives the pages back: workers that were shown it have it mapped until they end. Whatever lies in it holds it, also what a
+    /// worker was lent and has not released, so nobody looks any more.
+    fn drop(&mut self) {
+        let whole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        // What the kernel does not take back now, it does when the last mapping is gone.
+        let _kept = fallocate(&self.memory, whole, 0, self.size);
+    }
+}
+
 impl fmt::Debug for Segment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Segment({}, {} bytes)", self.id, self.size)
@@ -268,6 +278,19 @@ mod tests {
         assert!(Mapping::new(reader.as_fd(), 4096, true).is_err());
         assert_eq!(ftruncate(segment.for_writer().unwrap(), 1), Err(Errno::PERM));
         assert_eq!(ftruncate(segment.for_writer().unwrap(), 9 * MIB), Err(Errno::PERM));
+    }
+
+    #[test]
+    fn its_pages_go_with_the_last_value_whoever_has_it_mapped() {
+        let segment = segment(MIB);
+        let reader = segment.for_readers().unwrap();
+        let _mapped = Mapping::new(reader.as_fd(), MIB as usize, false).unwrap();
+        let mut slot = segment.take(MIB as usize).unwrap();
+        slot.bytes_mut().fill(7);
+        drop(segment);
+        assert!(fstat(&reader).unwrap().st_blocks > 0 && slot.as_ref().iter().all(|byte| *byte == 7));
+        drop(slot);
+        assert_eq!(fstat(&reader).unwrap().st_blocks, 0);
     }
 
     #[test]

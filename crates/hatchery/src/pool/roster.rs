@@ -212,7 +212,7 @@ impl<C, W: Clone> Roster<C, W> {
             }
             let (life, line) = self.next_line().or_else(|| self.next_ahead(now))?;
             let entry = self.pop(line)?;
-            if entry.wants.expires.is_some_and(|expires| expires <= now) {
+            if entry.wants.is_expired(now) {
                 return Some(Step::Drop(entry.call, Refusal::Expired));
             }
             if let Some(step) = self.assign(life, entry, now) {
@@ -223,7 +223,7 @@ impl<C, W: Clone> Roster<C, W> {
 
     /// The worker turned out to be leaving when the call was to be written: it has not seen it. The call is the first of its line
     /// again, unless nobody waits for it any more.
-    pub(crate) fn take_back(&mut self, id: CallId, call: C) -> Option<Retired> {
+    pub(crate) fn take_back(&mut self, id: CallId, call: C, now: Instant) -> Option<Retired> {
         let Running { life, wants, work, is_given_up } = self.running.remove(&id)?;
         if let Some(Life::Ready(_)) = self.lives.get(life) {
             self.change(life, |ready| ready.less(1, work));
@@ -232,14 +232,18 @@ impl<C, W: Clone> Roster<C, W> {
         }
         let retired = self.retire(life);
         if !is_given_up {
-            self.requeue(id, call, wants.unwrap_or_default());
+            self.requeue(id, call, wants.unwrap_or_default(), now);
         }
         Some(retired)
     }
 
-    fn requeue(&mut self, id: CallId, call: C, wants: Wants) {
+    fn requeue(&mut self, id: CallId, call: C, wants: Wants, now: Instant) {
         if self.door == Door::Closed {
             return self.dropped.push_back((call, Refusal::Closed { draining: false }));
+        }
+        // Whoever watched it in the queue has seen it leave, and watches no more.
+        if wants.is_expired(now) {
+            return self.dropped.push_back((call, Refusal::Expired));
         }
         match self.choose(&wants) {
             Choice::Refuse(refusal) => self.dropped.push_back((call, refusal)),

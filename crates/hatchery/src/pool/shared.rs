@@ -334,7 +334,7 @@ impl Shared {
             }
             Sent::Refused => self.finished(worker.life, &[id]),
             Sent::Dying(call) => {
-                let retired = self.roster().take_back(id, call);
+                let retired = self.roster().take_back(id, call, Instant::now());
                 self.note_left(retired.is_some_and(|retired| retired.was_ready));
             }
         }
@@ -388,10 +388,7 @@ impl Shared {
     /// Gives a call up because its time is over. One that `may_finish` keeps its worker's place until it has.
     pub(super) fn expired(&self, id: CallId, deadline: Option<Deadline>, may_finish: bool) -> Error {
         let stage = match may_finish {
-            true if self.roster().withdraw(id).is_some() => {
-                self.carry_out(None);
-                Stage::Queue
-            }
+            true if self.withdraw(id) => Stage::Queue,
             true => Stage::Run,
             false => self.give_up(id),
         };
@@ -405,9 +402,15 @@ impl Shared {
     /// Gives a call up because it has waited long enough. `None`: it waits no more.
     pub(super) fn expired_in_queue(&self, id: CallId, deadline: Option<Deadline>) -> Option<Error> {
         let deadline = deadline?;
+        self.withdraw(id).then(|| self.expired_waiting(deadline))
+    }
+
+    /// Takes the call out of the queue. False if it is not there.
+    fn withdraw(&self, id: CallId) -> bool {
+        // The call outlives the guard: what is dropped with it must not be dropped under the lock.
         let withdrawn = self.roster().withdraw(id);
         self.carry_out(None);
-        withdrawn.map(|_never_runs| self.expired_waiting(deadline))
+        withdrawn.is_some()
     }
 
     /// If there was no worker to wait for, that one is the reason.

@@ -185,6 +185,11 @@ impl Laid<'_> {
         serde_json::to_writer(out, &Table { mark: self.attachments.mark().into(), items })
     }
 
+    /// Whether one is on a device and has no number there, without which its receiver could not give it back.
+    pub(crate) fn has_homeless(&self) -> bool {
+        self.in_frame().any(|(_, item)| matches!(item, Attachment::Device(_)))
+    }
+
     /// The length of the data section.
     pub(crate) fn data_length(&self) -> u64 {
         self.in_frame().last().map_or(0, |(offset, item)| offset + item.data().len() as u64)

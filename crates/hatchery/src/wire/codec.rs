@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::value::{Attachments, Laid, Shelf};
 use crate::wire::header::{FrameError, HEADER_LENGTH, Header, check_magic};
-use crate::wire::{BodyRule, Channel, Kind, Side, Terms};
+use crate::wire::{BodyRule, Capability, Channel, Kind, Side, Terms};
 
 /// What one read asks for, and the largest frame that shares a buffer with others.
 const READ: usize = 64 << 10;
@@ -245,6 +245,9 @@ pub(crate) fn encode(
         data: laid.data_length(),
     };
     header.check(terms)?;
+    if laid.has_homeless() {
+        return Err(FrameError::Capability { kind: head.kind, capability: Capability::Segments });
+    }
     out[..HEADER_LENGTH].copy_from_slice(&header.write());
     Ok(with_data(out, laid, header.data))
 }

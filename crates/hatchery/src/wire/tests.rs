@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::value::Payload;
+use crate::value::{Attachment, Attachments, DeviceArray, ON_DEVICE, Payload, Place, Places};
 
 /// The frames that every implementation is held to.
 fn golden(list: &str) -> Vec<Value> {
@@ -222,6 +222,24 @@ fn a_frame_whose_capability_was_not_agreed_is_refused_by_reader_and_writer() {
             assert_eq!(error.unsent().kind(), crate::ErrorKind::Unavailable);
         }
     }
+}
+
+#[test]
+fn an_array_on_a_device_is_for_those_who_can_give_it_back() {
+    let text = r#"{"$bytes":0}"#;
+    let (dtype, device, ipc) = ("<f4".into(), "cuda:0".into(), String::new());
+    let array = DeviceArray { dtype, shape: vec![2], device, ipc, held: bytes::Bytes::new() };
+    let values = Attachments::ours(vec![Attachment::Device(array)]);
+    let encoded = |places: &Places| {
+        encode(Head::new(Kind::Result, 1), &values.laid(places), &everything(), |out| {
+            out.extend_from_slice(text.as_bytes());
+            Ok(())
+        })
+    };
+    assert!(encoded(&[Some(Place { segment: ON_DEVICE, offset: 1 })]).is_ok());
+    let error = encoded(&[]).unwrap_err();
+    assert!(matches!(error, FrameError::Capability { capability: Capability::Segments, .. }), "{error}");
+    assert_eq!(error.unsent().kind(), crate::ErrorKind::Unavailable);
 }
 
 #[test]

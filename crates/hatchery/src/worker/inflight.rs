@@ -133,6 +133,8 @@ struct Table {
     ended: u64,
     /// Those that were asked for and not yet spoken of.
     recalled: Option<Range<WireId>>,
+    /// Up to here, it was asked for calls and gave some back. What is open below, it has begun.
+    given_back: WireId,
     is_closed: bool,
 }
 
@@ -258,13 +260,15 @@ impl Inflight {
         self.behind.notified().await;
     }
 
-    /// Everything behind the first one is asked for, unless an answer to that is still due.
+    /// Everything behind the first one that may not have been begun is asked for, unless an answer to that is still due.
     pub(crate) fn recall(&self) -> Option<Range<WireId>> {
         let mut table = self.lock();
         if table.recalled.is_some() {
             return None;
         }
-        table.recalled = Some(table.open.nth(1)?..table.open.last()? + 1);
+        // Never again those that it has given back.
+        let asked = table.open.nth(1)?.max(table.given_back)..table.open.last()? + 1;
+        table.recalled = (!asked.is_empty()).then_some(asked);
         table.recalled.clone()
     }
 
@@ -281,6 +285,9 @@ impl Inflight {
             return Err(format!("of which {wrong} cannot be given back"));
         }
         let back: Vec<Open> = (first..end).filter_map(|wire| table.open.remove(wire)).collect();
+        if count > 0 {
+            table.given_back = end;
+        }
         table.ended += u64::from(count);
         self.less.notify_one();
         Ok(back.into_iter().filter_map(|open| open.into_call().ok()).collect())
@@ -485,8 +492,27 @@ mod tests {
         let back = inflight.recalled(3, 2).unwrap();
         assert_eq!(ids(&back), [13, 14]);
         assert!(inflight.is_first(1) && inflight.is_open(2) && !inflight.is_open(3) && inflight.is_open(5));
-        assert_eq!(inflight.recall(), Some(2..6));
+        assert_eq!(inflight.recall(), Some(5..6), "3 and 4 were given back, so 2 was begun");
         assert!(inflight.recalled(6, 0).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_was_given_back_is_not_asked_for_again() {
+        let inflight = Inflight::default();
+        let _replies: Vec<_> = (1..=3).map(|wire| unary(&inflight, wire)).collect();
+        assert_eq!(inflight.recall(), Some(2..4));
+        assert_eq!(ids(&inflight.recalled(3, 1).unwrap()), [13]);
+        assert_eq!(inflight.recall(), None, "it has begun what is left");
+        let _late = unary(&inflight, 4);
+        assert_eq!(inflight.recall(), Some(4..5));
+    }
+
+    #[test]
+    fn a_question_of_our_own_is_for_its_worker_only() {
+        let (sink, _reply) = oneshot::channel();
+        let somebodys = call(Sink::Unary(sink));
+        assert!(somebodys.may_be_sent_ahead());
+        assert!(!Call { tool: HEALTH_TOOL.into(), ..somebodys }.may_be_sent_ahead());
     }
 
     #[test]

@@ -84,8 +84,8 @@ impl<C, W: Clone> Roster<C, W> {
     }
 
     /// The worker had these calls and has not begun them. They are the first of their lines again, but for those that nobody waits
-    /// for any more. True if the worker leaves, and has none now.
-    pub(crate) fn give_back(&mut self, life: LifeId, calls: Vec<(CallId, C)>) -> bool {
+    /// for any more, or not until now. True if the worker leaves, and has none now.
+    pub(crate) fn give_back(&mut self, life: LifeId, calls: Vec<(CallId, C)>, now: Instant) -> bool {
         let mut is_drained = false;
         for (id, call) in calls.into_iter().rev() {
             let Some(Running { wants, is_given_up, work, .. }) = self.running.remove(&id) else { continue };
@@ -98,7 +98,7 @@ impl<C, W: Clone> Roster<C, W> {
                 Some(Life::Held { .. }) | None => {}
             }
             if !is_given_up {
-                self.requeue(id, call, wants.unwrap_or_default());
+                self.requeue(id, call, wants.unwrap_or_default(), now);
             }
         }
         self.change(life, |ready| ready.is_stalled = ready.load > 0);
@@ -118,7 +118,9 @@ impl<C, W> Ready<C, W> {
         let is_behind = self.load >= config.per_worker && self.load <= MOST_CALLS;
         let is_short = self.work < MOST_WORK && !self.is_stalled && self.answered > 0;
         let lasts = config.max_requests.is_none_or(|limit| self.answered % limit + (self.load as u64) < limit);
-        let has_room = self.takes_ahead && is_behind && is_short && lasts && !self.is_barred;
+        // What waits for this worker alone has no other, and would wait for ever behind what keeps coming.
+        let is_asked_for = !self.pinned.is_empty();
+        let has_room = self.takes_ahead && is_behind && is_short && lasts && !self.is_barred && !is_asked_for;
         Room { load: has_room.then_some(self.load), is_eager: false }
     }
 

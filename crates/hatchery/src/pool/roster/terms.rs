@@ -19,6 +19,12 @@ pub(crate) struct Wants {
     pub(crate) expires: Option<Instant>,
 }
 
+impl Wants {
+    pub(super) fn is_expired(&self, now: Instant) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct SessionWants {
     pub(crate) id: Arc<str>,

@@ -60,7 +60,7 @@ impl Stage {
             }
             ["return", seat, ref names @ ..] => {
                 let calls = names.iter().map(|name| (self.ids[*name], (*name).to_owned())).collect();
-                if self.roster.give_back(self.life(seat), calls) {
+                if self.roster.give_back(self.life(seat), calls, self.now) {
                     writeln!(self.told, "{seat} is drained").unwrap();
                 }
             }
@@ -69,7 +69,7 @@ impl Stage {
                 Whereabouts::Worker(worker) => writeln!(self.told, "tell {worker} to cancel {name}").unwrap(),
                 Whereabouts::Nowhere => writeln!(self.told, "{name} is over").unwrap(),
             },
-            ["back", name] => drop(self.roster.take_back(self.ids[name], name.to_owned())),
+            ["back", name] => drop(self.roster.take_back(self.ids[name], name.to_owned(), self.now)),
             ["bar", seat] => self.roster.bar(self.life(seat), true),
             ["let", seat] => self.roster.bar(self.life(seat), false),
             ["lease", seat] => {
@@ -333,6 +333,12 @@ fn a_call_that_was_given_up_and_never_seen_never_runs() {
         stage.play(order);
     }
     assert!(stage.roster.is_given_up(stage.ids["a"]), "whoever writes it now has to tell the worker");
+}
+
+#[test]
+fn a_call_whose_time_is_over_when_it_comes_back_is_refused() {
+    check("ready 0; call a until 5; at 6; back a", "a -> 0; a dropped: expired");
+    check("ready 0; call a until 5; at 4; back a; ready 0", "a -> 0; a -> 0'");
 }
 
 #[test]

@@ -40,7 +40,7 @@ impl Owner for Shared {
         if calls.is_empty() {
             return;
         }
-        let is_drained = self.roster().give_back(life, calls);
+        let is_drained = self.roster().give_back(life, calls, Instant::now());
         if is_drained {
             self.order(life.seat, Order::Drained(life.generation));
         }

@@ -101,6 +101,14 @@ fn no_call_of_a_session_and_nobody_past_one() {
 }
 
 #[test]
+fn nothing_goes_ahead_to_a_worker_for_which_a_call_waits() {
+    check_seen(
+        "call a does e in t; call b does e in t strict; call c does e; done a",
+        "a -> 0; b waits; c waits; b -> 0; c -> 0",
+    );
+}
+
+#[test]
 fn higher_priorities_are_first_here_too() {
     check(
         "ready 0 ahead; call s does e; call a does e low; call b does e; call c does e high; pass 400; done s",
@@ -135,6 +143,14 @@ fn a_worker_whose_calls_came_back_gets_none_ahead_until_it_answers() {
 #[test]
 fn one_that_was_given_up_does_not_come_back() {
     check_seen("call a does e; call b does e; give up b; return 0 b; done a", "a -> 0; b -> 0; tell 0 to cancel b");
+}
+
+#[test]
+fn one_whose_time_is_over_when_it_comes_back_is_refused() {
+    check_seen(
+        "call a does e; call b does e until 5; call c does e; at 6; return 0 b c",
+        "a -> 0; b -> 0; c -> 0; b dropped: expired",
+    );
 }
 
 #[test]

@@ -117,14 +117,14 @@ proptest! {
                 },
                 Order::Back(n) => if runs.remove(&pick(n)).is_some() {
                     given_back.insert(pick(n));
-                    let _retired = roster.take_back(pick(n), pick(n));
+                    let _retired = roster.take_back(pick(n), pick(n), now);
                     if given_up.contains(&pick(n)) { ended.insert(pick(n)); }
                 },
                 Order::Return(seat) => {
                     let mut back = sent.get(&life(seat)).cloned().unwrap_or_default();
                     back.retain(|id| runs.get(id) == Some(&life(seat)));
                     let back: Vec<CallId> = back.into_iter().skip(1).collect();
-                    roster.give_back(life(seat), back.iter().map(|id| (*id, *id)).collect());
+                    roster.give_back(life(seat), back.iter().map(|id| (*id, *id)).collect(), now);
                     for id in back {
                         runs.remove(&id);
                         given_back.insert(id);
