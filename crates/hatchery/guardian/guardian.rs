@@ -164,13 +164,11 @@ impl Guardian {
         match self.channel.hear_from(&self.starts, buffer) {
             Heard::Nothing => Ok(()),
             Heard::End => Err(Masterless),
-            Heard::Message(message, descriptors) => {
-                match Order::decode(message) {
-                    Some(Order::Spawn(spawn)) => Ok(self.spawn(&spawn, descriptors)?),
-                    Some(Order::Adopt(adopt)) => Ok(self.adopt(&adopt)?),
-                    _ => Err(Masterless),
-                }
-            }
+            Heard::Message(message, descriptors) => match Order::decode(message) {
+                Some(Order::Spawn(spawn)) => Ok(self.spawn(&spawn, descriptors)?),
+                Some(Order::Adopt(adopt)) => Ok(self.adopt(&adopt)?),
+                _ => Err(Masterless),
+            },
         }
     }
 

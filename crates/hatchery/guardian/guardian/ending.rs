@@ -166,8 +166,7 @@ impl Guardian {
             // The last one sees to it.
             _ if self.table.shares_leaf(slot, |_| true) => true,
             (Some(leaves), OnEscape::Kill) => {
-                is_gone(&leaves.remove(slot.leaf))
-                    || (rounds > MAX_BUSY && leaves.is_populated(slot.leaf) == Ok(false))
+                is_gone(&leaves.remove(slot.leaf)) || (rounds > MAX_BUSY && leaves.is_populated(slot.leaf) == Ok(false))
             }
             (Some(leaves), OnEscape::Report) => {
                 let _not_while_somebody_is_in_it = leaves.remove(slot.leaf);
