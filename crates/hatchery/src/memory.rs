@@ -11,7 +11,7 @@ mod settings;
 pub(crate) use arena::Arena;
 pub use arena::ArenaStatus;
 pub use buffer::Buffer;
-pub(crate) use segment::{Segment, SegmentId, Writer};
+pub(crate) use segment::{Segment, SegmentId, Writer, sealed};
 pub use settings::ArenaSettings;
 
 /// Where every item begins: at a multiple of this.

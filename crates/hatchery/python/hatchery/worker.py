@@ -88,17 +88,19 @@ class Worker:
         if frame.kind != wire.HELLO:
             raise Breach(f"state: HELLO must come first, got {wire.NAMES[frame.kind]}")
         hello = read_object(frame, self._codec.loads)
-        agreed, limits = _agree(hello, self._own_capabilities()), _limits(hello)
+        offered = _names(hello)
+        self._capabilities = self._own_capabilities(offered)
+        agreed, limits = offered.intersection(self._capabilities), _limits(hello)
         self._profile = _profile(hello)
         self._port = Port(self._writer, self._codec, _calls(self._profile), agreed, limits)
         segments = sharing(self._port) if "segments" in agreed else None
         self._data.agree(limits, agreed, self._codec.opener(segments and segments.awaited))
         self._control.reader.agree(limits, agreed, self._codec.opener(segments and segments.known))
-        offered = hello.get("versions")
-        if type(offered) is not list:
+        versions = hello.get("versions")
+        if type(versions) is not list:
             raise Breach("body: HELLO must have a list of `versions`")
-        if VERSION not in offered:
-            self._fail("protocol", f"this worker knows version {VERSION} of the wire, the host offers {offered}")
+        if VERSION not in versions:
+            self._fail("protocol", f"this worker knows version {VERSION} of the wire, the host offers {versions}")
 
     def load(self, app: App) -> None:
         """Loads the app and says READY, or what is wrong. Raises Stopped if the host ends the worker meanwhile."""
@@ -174,16 +176,17 @@ class Worker:
         except BaseException as error:  # An exit too is of its own `close` only.
             print(traceback_of(error), file=sys.stderr)
 
-    def _own_capabilities(self) -> list[str]:
-        lacking = {name for name, here in (("ahead", self._ledger is not None), ("segments", can_share())) if not here}
-        return [name for name in wire.CAPABILITIES if name not in lacking]
+    def _own_capabilities(self, offered: frozenset) -> list[str]:
+        """Without those that this worker has no means for. What sharing needs costs a start 2 ms: looked for only if it is offered."""
+        means = {"ahead": self._ledger is not None, "segments": "segments" in offered and can_share()}
+        return [name for name in wire.CAPABILITIES if means.get(name, True)]
 
     def _ready(self, app: App) -> dict[str, Any]:
         return {
             "version": VERSION,
             "app": app.name,
             "runtime": interpreter.describe(self._codec.name),
-            "capabilities": [name for name in self._own_capabilities() if name != "health" or app.health],
+            "capabilities": [name for name in self._capabilities if name != "health" or app.health],
             "tools": app.describe(),
         }
 
@@ -261,11 +264,12 @@ def _take_ledger() -> Optional[Ledger]:
         sys.exit(EX_USAGE)
 
 
-def _agree(hello: dict[str, Any], own: list[str]) -> frozenset:
+def _names(hello: dict[str, Any]) -> frozenset:
+    """The capabilities that the host offers."""
     offered = hello.get("capabilities", [])
     if type(offered) is not list:
         raise Breach("body: HELLO must have a list of `capabilities`")
-    return frozenset(own) & {name for name in offered if type(name) is str}
+    return frozenset(name for name in offered if type(name) is str)
 
 
 def _profile(hello: dict[str, Any]) -> Profile:

@@ -6,6 +6,7 @@ import array
 import mmap
 import os
 import socket
+import unittest
 
 from hatchery import wire
 
@@ -157,6 +158,29 @@ class Shared(Frame):
         source = self.segments[item["segment"]].memory if "segment" in item else self.data
         data = bytes(source[item["offset"] : item["offset"] + item["length"]])
         return (item["dtype"], tuple(item["shape"]), data) if item["kind"] == "array" else data
+
+
+class SharingTest(unittest.TestCase):
+    """One worker for all tests of a class."""
+
+    SOURCE: str
+    ENVIRONMENT: dict = {}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.worker = SharingWorker(cls.SOURCE, environment=cls.ENVIRONMENT)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.worker.__exit__()
+
+
+class HoldingTest(SharingTest):
+    """Its worker forgets what a test had it keep, before the next one."""
+
+    def tearDown(self):
+        self.worker.value("forgets")
+        self.worker.releases()
 
 
 NOTHING = """

@@ -2,7 +2,7 @@
 
 import unittest
 
-from .sharing import MEBIBYTE, NOTHING, SharingWorker
+from .sharing import MEBIBYTE, NOTHING, HoldingTest, SharingWorker
 
 try:
     import pyarrow
@@ -55,19 +55,13 @@ def nested(n: int): return {"tables": [table_of(n), table_of(2)], "n": n}
 
 
 @unittest.skipIf(pyarrow is None, "pyarrow is not installed")
-class Tables(unittest.TestCase):
+class Tables(HoldingTest):
+    SOURCE = SOURCE
+
     @classmethod
     def setUpClass(cls):
-        cls.worker = SharingWorker(SOURCE)
+        super().setUpClass()
         cls.table = pyarrow.table({"n": pyarrow.array(range(10_000), pyarrow.int64()), "s": ["x"] * 10_000})
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.worker.__exit__()
-
-    def tearDown(self):
-        self.worker.value("forgets")
-        self.worker.releases()
 
     def item(self, table=None, offset=64):
         sink = pyarrow.BufferOutputStream()

@@ -8,7 +8,7 @@ import hatchery
 from hatchery import wire
 
 from .host import PATIENCE
-from .sharing import MEBIBYTE, NOTHING, SharingWorker
+from .sharing import MEBIBYTE, NOTHING, HoldingTest, SharingTest, SharingWorker
 
 try:
     import numpy
@@ -64,18 +64,8 @@ def forks(a: memoryview):
 """
 
 
-class Receiving(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.worker = SharingWorker(BYTES)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.worker.__exit__()
-
-    def tearDown(self):
-        self.worker.value("forgets")
-        self.worker.releases()
+class Receiving(HoldingTest):
+    SOURCE = BYTES
 
     def item(self, offset=0, content=b"ab" * 4096):
         return self.worker.put(content, offset)
@@ -156,14 +146,8 @@ class Receiving(unittest.TestCase):
         self.assertEqual(self.worker.releases(), [(10, 0)])
 
 
-class Sending(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.worker = SharingWorker(BYTES)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.worker.__exit__()
+class Sending(SharingTest):
+    SOURCE = BYTES
 
     def setUp(self):
         self.worker.settle()  # Of the test before, no place is taken any more.

@@ -5,7 +5,7 @@ import unittest
 from hatchery import wire
 
 from .host import with_attachments
-from .sharing import NOTHING, SharingWorker
+from .sharing import NOTHING, HoldingTest
 
 try:
     import numpy
@@ -67,19 +67,13 @@ def chunks(n: int, each: int):
 
 
 @unittest.skipIf(numpy is None, "NumPy is not installed")
-class Arrays(unittest.TestCase):
+class Arrays(HoldingTest):
+    SOURCE = ARRAYS
+
     @classmethod
     def setUpClass(cls):
-        cls.worker = SharingWorker(ARRAYS)
+        super().setUpClass()
         cls.array = numpy.arange(64 * 100, dtype="<f4").reshape(64, 100)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.worker.__exit__()
-
-    def tearDown(self):
-        self.worker.value("forgets")
-        self.worker.releases()
 
     def item(self, offset=0):
         return self.worker.put_array(self.array, offset)

@@ -9,7 +9,7 @@ import unittest
 from hatchery import wire
 
 from .host import with_attachments
-from .sharing import NOTHING, SharingWorker
+from .sharing import NOTHING, SharingTest, SharingWorker
 
 try:
     import numpy
@@ -85,15 +85,14 @@ def forgets(): KEPT.clear(); gc.collect()
 
 
 @unittest.skipIf(numpy is None, "NumPy is not installed")
-class Tensors(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.worker = SharingWorker(SOURCE, environment={"PYTHONPATH": FAKES})
-        cls.wave = numpy.arange(4096, dtype="<f4").reshape(-1, 4)
+class Tensors(SharingTest):
+    SOURCE = SOURCE
+    ENVIRONMENT = {"PYTHONPATH": FAKES}
 
     @classmethod
-    def tearDownClass(cls):
-        cls.worker.__exit__()
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.wave = numpy.arange(4096, dtype="<f4").reshape(-1, 4)
 
     def item(self, array=None):
         return self.worker.put_array(self.wave if array is None else array, 0)

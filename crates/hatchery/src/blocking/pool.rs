@@ -87,7 +87,7 @@ impl Pool {
 
     /// Calls of one session.
     pub fn session(&self, id: &str) -> PoolSession {
-        PoolSession { pool: self.clone(), options: CallOptions::new().session(id) }
+        PoolSession { inner: self.inner.session(id), driver: Arc::clone(&self.driver) }
     }
 
     /// Waits until a worker is ready, at most so long.
@@ -169,22 +169,22 @@ impl Pool {
 /// Calls of one session. Made by [`Pool::session`]; cheap to clone.
 #[derive(Clone)]
 pub struct PoolSession {
-    pool: Pool,
-    options: CallOptions,
+    inner: pool::PoolSession,
+    driver: Arc<Driver>,
 }
 
 impl PoolSession {
     /// What its calls may do if the session's worker cannot take them. Default: the pool's.
     #[must_use]
     pub fn affinity(mut self, affinity: Affinity) -> PoolSession {
-        self.options = self.options.affinity(affinity);
+        self.inner = self.inner.affinity(affinity);
         self
     }
 
     /// Whose turn comes first.
     #[must_use]
     pub fn priority(mut self, priority: Priority) -> PoolSession {
-        self.options = self.options.priority(priority);
+        self.inner = self.inner.priority(priority);
         self
     }
 
@@ -193,7 +193,7 @@ impl PoolSession {
     /// # Errors
     /// As [`crate::PoolSession::call`].
     pub fn call<T: DeserializeOwned>(&self, tool: &str, args: impl Serialize) -> Result<T> {
-        self.pool.call_with(tool, args, &self.options)
+        self.driver.run(self.inner.call(tool, args))?
     }
 
     /// As [`Pool::stream`].
@@ -201,6 +201,7 @@ impl PoolSession {
     /// # Errors
     /// As [`PoolSession::call`].
     pub fn stream<T: DeserializeOwned>(&self, tool: &str, args: impl Serialize) -> Result<ReplyStream<T>> {
-        self.pool.stream_with(tool, args, &self.options)
+        let stream = self.driver.run(self.inner.stream(tool, args))??;
+        Ok(ReplyStream::new(stream, Arc::clone(&self.driver)))
     }
 }

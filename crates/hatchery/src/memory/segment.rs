@@ -45,7 +45,7 @@ impl Segment {
     pub(crate) fn new(size: u64, keep: u64, writer: Writer) -> io::Result<Arc<Segment>> {
         let grain = rustix::param::page_size() as u64;
         let size = size / grain * grain;
-        let memory = sealed(size)?;
+        let memory = sealed("hatchery-segment", size)?;
         let is_ours = writer == Writer::Host;
         let mapping = Mapping::new(memory.as_fd(), usize::try_from(size).map_err(|_| Errno::FBIG)?, is_ours)?;
         let allocator = is_ours.then(|| Mutex::new(Allocator::new(size, grain)));
@@ -214,13 +214,13 @@ impl Drop for Slot {
     }
 }
 
-/// A memfd of this size, for good.
-fn sealed(size: u64) -> io::Result<OwnedFd> {
+/// A memfd of this size, for good: nobody's mapping can be cut off under him.
+pub(crate) fn sealed(name: &str, size: u64) -> io::Result<OwnedFd> {
     check_file_size(size)?;
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let memory = match memfd_create("hatchery-segment", flags | MemfdFlags::NOEXEC_SEAL) {
+    let memory = match memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {
         // Linux before 6.3 does not know that memory need not be a program.
-        Err(Errno::INVAL) => memfd_create("hatchery-segment", flags)?,
+        Err(Errno::INVAL) => memfd_create(name, flags)?,
         made => made?,
     };
     ftruncate(&memory, size)?;

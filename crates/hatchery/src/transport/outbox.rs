@@ -88,10 +88,10 @@ struct Piece {
     descriptor: Option<Arc<OwnedFd>>,
 }
 
-impl From<Bytes> for Piece {
-    fn from(bytes: Bytes) -> Piece {
-        Piece { bytes, descriptor: None }
-    }
+/// A frame, of whose head so many bytes have left already.
+fn pieces(frame: Encoded, written: usize) -> impl Iterator<Item = Piece> {
+    let head = Piece { bytes: Bytes::from(frame.head).slice(written..), descriptor: frame.descriptor };
+    std::iter::once(head).chain(frame.data.into_iter().map(|bytes| Piece { bytes, descriptor: None }))
 }
 
 /// The channel is closed, by us or because nobody reads it any more.
@@ -115,8 +115,7 @@ impl<W: Writable> Outbox<W> {
         if is_alone && written == frame.head.len() {
             return Ok(());
         }
-        backlog.push_back(Piece { bytes: Bytes::from(frame.head).slice(written..), descriptor: frame.descriptor });
-        backlog.extend(frame.data.into_iter().map(Piece::from));
+        backlog.extend(pieces(frame, written));
         if was_flushed {
             match write_some(&**writer, backlog) {
                 Ok(()) if backlog.is_empty() => {}
@@ -135,8 +134,7 @@ impl<W: Writable> Outbox<W> {
         let mut state = self.lock();
         let State::Open { backlog, is_last: false, .. } = &mut *state else { return Err(Closed) };
         let is_first = backlog.is_empty();
-        backlog.push_back(Piece { bytes: frame.head.into(), descriptor: frame.descriptor });
-        backlog.extend(frame.data.into_iter().map(Piece::from));
+        backlog.extend(pieces(frame, 0));
         if is_first {
             self.more.notify_one();
         }

@@ -2,12 +2,13 @@
 //!
 //! The host does not map it: it reads it once, when the worker is dead, and a read of the file says the same as the memory does.
 
+use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
-use rustix::io::{Errno, fcntl_dupfd_cloexec, pread};
+use rustix::io::pread;
 
 use super::WireId;
+use crate::memory::sealed;
 
 const LENGTH: u64 = 4096;
 
@@ -15,13 +16,10 @@ const LENGTH: u64 = 4096;
 pub(super) struct Ledger(OwnedFd);
 
 impl Ledger {
-    /// A new one, and the descriptor that its worker inherits. Its size is fixed for good, so that nobody's mapping can be cut
-    /// off under him.
-    pub(super) fn new() -> Result<(Ledger, OwnedFd), Errno> {
-        let page = memfd_create("hatchery-ledger", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-        ftruncate(&page, LENGTH)?;
-        fcntl_add_seals(&page, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
-        let inherited = fcntl_dupfd_cloexec(&page, 0)?;
+    /// A new one, and the descriptor that its worker inherits.
+    pub(super) fn new() -> io::Result<(Ledger, OwnedFd)> {
+        let page = sealed("hatchery-ledger", LENGTH)?;
+        let inherited = page.try_clone()?;
         Ok((Ledger(page), inherited))
     }
 
@@ -35,6 +33,9 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::ftruncate;
+    use rustix::io::Errno;
+
     use super::*;
 
     #[test]

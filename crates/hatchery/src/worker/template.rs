@@ -72,6 +72,8 @@ pub(super) struct Upright {
     forker: Forker,
     /// That others are started cold.
     has_told: AtomicBool,
+    /// A worker has come of it: if it dies now, the next one may do as well.
+    has_forked: AtomicBool,
     /// Why it is to go.
     verdict: watch::Sender<Option<Verdict>>,
 }
@@ -113,7 +115,34 @@ impl Template {
     /// # Errors
     /// `validation`, if what it is to have in it cannot be imported.
     pub(super) async fn upright(&self, launch: &Launch) -> Result<Option<Arc<Upright>>> {
+        match self.settled(launch).await {
+            State::Up(upright) if upright.launch == *launch => Ok(Some(upright)),
+            State::Up(upright) => {
+                self.tell_of_others(&upright);
+                Ok(None)
+            }
+            State::Faulty(error) => Err(error),
+            _ => Ok(None),
+        }
+    }
+
+    /// What came of asking for one; asked again if a reload, or its end, came between that and our look.
+    async fn settled(&self, launch: &Launch) -> State {
         let mut state = self.state.subscribe();
+        self.ask(launch);
+        loop {
+            let seen = state.borrow_and_update().clone();
+            match seen {
+                State::Unasked => self.ask(launch),
+                State::Asked(_) | State::Starting => {}
+                settled => return settled,
+            }
+            // The sender is our own.
+            let _changed = state.changed().await;
+        }
+    }
+
+    fn ask(&self, launch: &Launch) {
         self.state.send_if_modified(|state| {
             let is_asked = state.may_be_asked(Instant::now());
             if is_asked {
@@ -121,16 +150,6 @@ impl Template {
             }
             is_asked
         });
-        let settled = state.wait_for(State::is_settled).await.map(|state| state.clone());
-        match settled {
-            Ok(State::Up(upright)) if upright.launch == *launch => Ok(Some(upright)),
-            Ok(State::Up(upright)) => {
-                self.tell_of_others(&upright);
-                Ok(None)
-            }
-            Ok(State::Faulty(error)) => Err(error),
-            Ok(_) | Err(_) => Ok(None),
-        }
     }
 
     /// Once, that its app does not start all workers alike.
@@ -163,15 +182,21 @@ impl State {
             State::Asked(_) | State::Starting | State::Up(_) => false,
         }
     }
-
-    fn is_settled(&self) -> bool {
-        matches!(self, State::Up(_) | State::Faulty(_) | State::Off(_))
-    }
 }
 
 impl Upright {
+    fn new(launch: Launch, forker: Forker) -> Upright {
+        let (has_told, has_forked) = (AtomicBool::new(false), AtomicBool::new(false));
+        Upright { launch, forker, has_told, has_forked, verdict: watch::Sender::new(None) }
+    }
+
     pub(super) fn forker(&self) -> &Forker {
         &self.forker
+    }
+
+    /// A worker was forked from it.
+    pub(super) fn served(&self) {
+        self.has_forked.store(true, Ordering::Relaxed);
     }
 
     /// A fork was not to be had from it.

@@ -66,6 +66,7 @@ impl Subject {
             ["pids"] => return self.pids(),
             ["call"] => self.call().await?,
             ["hang", calls] => self.hang(number(calls)).await?,
+            ["begun", calls] => self.begun(number(calls)).await,
             ["lost"] => self.lose().await,
             ["storm"] => self.storm().await?,
             ["stop", grace] => self.stop(Duration::from_millis(number(grace) as u64)).await?,
@@ -123,6 +124,14 @@ impl Subject {
             }
         }
         Ok(())
+    }
+
+    /// Waits until so many of those calls are known to have begun: one that a worker merely has is not lost with it.
+    async fn begun(&self, calls: usize) {
+        let begun = || self.told.lock().unwrap().iter().filter(|event| event.starts_with("Progress(")).count();
+        while begun() < calls {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Waits for one of those calls to fail.

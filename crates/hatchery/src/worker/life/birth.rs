@@ -190,7 +190,10 @@ fn start(seat: &Seat, launch: &Launch, upright: Option<&Upright>, inherited: Vec
     let fork = Fork { env, fds: inherited, confinement: seat.config.confinement.clone() };
     if let Some(upright) = upright {
         match seat.run.fork(&seat.id, &seat.pool, upright.forker(), &fork, launch) {
-            Ok(forked) => return Ok(forked),
+            Ok(forked) => {
+                upright.served();
+                return Ok(forked);
+            }
             Err(Unforked::Refused(error)) => return Err(error),
             Err(Unforked::Missed(error)) => upright.missed(&error),
         }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -28,9 +28,6 @@ use crate::worker::voice::Voice;
 /// The pause after one that did not come up, or was of no use; twice as long after each that follows.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-
-/// One that has lived so long was of use.
-const USEFUL: Duration = Duration::from_secs(30);
 
 /// What it says of its own start, and no more of it.
 const LONGEST_REPORT: u64 = 1 << 20;
@@ -87,8 +84,8 @@ impl Template {
             self.state.send_replace(State::Starting);
             // What comes from now on is too late for what it imports.
             let mut reloads = self.reloads.subscribe();
-            let (fate, lived) = self.live(&launch, over.as_mut(), &mut reloads).await;
-            misfortunes = if lived > USEFUL { 0 } else { misfortunes };
+            let (fate, was_of_use) = self.live(&launch, over.as_mut(), &mut reloads).await;
+            misfortunes = if was_of_use { 0 } else { misfortunes };
             if matches!(fate, Fate::Over) {
                 return;
             }
@@ -140,12 +137,12 @@ impl Template {
         State::Off(pause.map(|pause| Instant::now() + pause))
     }
 
-    /// From its start to its end, and how long it was up.
-    async fn live(&self, launch: &Launch, mut over: Over<'_>, reloads: &mut watch::Receiver<u64>) -> (Fate, Duration) {
+    /// From its start to its end, and whether a worker came of it.
+    async fn live(&self, launch: &Launch, mut over: Over<'_>, reloads: &mut watch::Receiver<u64>) -> (Fate, bool) {
         let began = Instant::now();
         let (life, ends) = match self.begin(launch).await {
             Ok(begun) => begun,
-            Err(error) => return (Fate::Verdict(Verdict::Failed(error.to_string())), Duration::ZERO),
+            Err(error) => return (Fate::Verdict(Verdict::Failed(error.to_string())), false),
         };
         let fate = tokio::select! {
             biased;
@@ -153,13 +150,11 @@ impl Template {
             Ok(()) = reloads.changed() => Some(Fate::Renewed),
             fate = self.come_up(ends.report, began) => fate,
         };
-        let up = Instant::now();
-        let fate = match fate {
-            Some(fate) => fate,
+        let (fate, was_of_use) = match fate {
+            Some(fate) => (fate, false),
             None => self.serve(&life, ends.orders, launch, over, reloads, began).await,
         };
-        let lived = up.elapsed();
-        (self.bury(life, fate, lived).await, lived)
+        (self.bury(life, fate, was_of_use).await, was_of_use)
     }
 
     async fn begin(&self, launch: &Launch) -> Result<(Life, Ends)> {
@@ -207,7 +202,7 @@ impl Template {
         }
     }
 
-    /// It is up: until it is to end, or has ended.
+    /// It is up: until it is to end, or has ended. Whether a worker came of it.
     async fn serve(
         &self,
         life: &Life,
@@ -216,24 +211,24 @@ impl Template {
         over: Over<'_>,
         reloads: &mut watch::Receiver<u64>,
         began: Instant,
-    ) -> Fate {
-        let (verdict, mut said) = watch::channel(None);
-        let (launch, has_told) = (launch.clone(), AtomicBool::new(false));
-        let upright = Upright { launch, forker: life.child.forker(orders), has_told, verdict };
+    ) -> (Fate, bool) {
+        let upright = Arc::new(Upright::new(launch.clone(), life.child.forker(orders)));
+        let mut said = upright.verdict.subscribe();
         let (pool, pid) = (self.pool.to_string(), life.child.identity().pid().get());
         self.emitter.emit(Event::Pool(PoolEvent::TemplateReady { pool, pid, took: began.elapsed() }));
-        self.state.send_replace(State::Up(Arc::new(upright)));
-        tokio::select! {
+        self.state.send_replace(State::Up(Arc::clone(&upright)));
+        let fate = tokio::select! {
             biased;
             () = over => Fate::Over,
             () = life.child.exited() => Fate::Died,
             Ok(()) = reloads.changed() => Fate::Renewed,
             Some(verdict) = async { said.wait_for(Option::is_some).await.ok()?.clone() } => Fate::Verdict(verdict),
-        }
+        };
+        (fate, upright.has_forked.load(Ordering::Relaxed))
     }
 
     /// Nobody is forked from it any more; what was not adopted yet ends with it. Its workers live on.
-    async fn bury(&self, mut life: Life, fate: Fate, lived: Duration) -> Fate {
+    async fn bury(&self, mut life: Life, fate: Fate, was_of_use: bool) -> Fate {
         self.state.send_if_modified(|state| {
             let was_up = matches!(state, State::Up(_));
             if was_up {
@@ -250,16 +245,16 @@ impl Template {
             life.entry.release();
         }
         match fate {
-            Fate::Died => self.mourn(&death.to_string(), lived),
+            Fate::Died => self.mourn(&death.to_string(), was_of_use),
             Fate::Faulty(error) => Fate::Faulty(error.with_last_output(life.voice.last_lines())),
             fate => fate,
         }
     }
 
-    /// One that has died soon is a misfortune; else the next worker asks for another.
-    fn mourn(&self, how: &str, lived: Duration) -> Fate {
+    /// One that nothing came of is a misfortune; else the next worker asks for another.
+    fn mourn(&self, how: &str, was_of_use: bool) -> Fate {
         let reason = format!("its template died: {how}");
-        if lived < USEFUL {
+        if !was_of_use {
             return Fate::Verdict(Verdict::Failed(reason));
         }
         self.emitter.emit(Event::Pool(PoolEvent::TemplateLost { pool: self.pool.to_string(), reason }));

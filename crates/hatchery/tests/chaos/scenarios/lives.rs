@@ -118,8 +118,9 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 /// With every daemon of a shape that has one: of the dead worker's processes none is left, of the others all.
 pub(crate) fn worker_killed(rig: &mut Rig) -> Outcome<String> {
     let mut subject = rig.start()?;
-    // A call for each: whoever dies loses one.
+    // A call for each: whoever dies loses the one that it has begun.
     subject.tell(&format!("hang {}", rig.case.workers))?;
+    subject.tell(&format!("begun {}", rig.case.workers))?;
     let first = subject.workers()?.first().copied();
     let everybody = rig.hold_others(&[subject.held.pid]);
     let victim = everybody.iter().find(|held| Some(held.pid) == first).ok_or("there is no worker")?;

@@ -204,8 +204,11 @@ async fn a_kill_costs_one_call_at_most_however_many_lie_in_the_worker() {
     let mut deepest = 0;
     while killed < KILLS {
         let worker = rig.pool.workers().into_iter().max_by_key(|worker| worker.in_flight);
-        let Some((pid, in_flight)) = worker.and_then(|worker| Some((worker.pid?, worker.in_flight))) else { continue };
-        if in_flight > 1 && super::storms::kill_if_there(pid) {
+        let busiest = worker.and_then(|worker| Some((worker.pid?, worker.in_flight)));
+        if let Some((pid, in_flight)) = busiest
+            && in_flight > 1
+            && super::storms::kill_if_there(pid)
+        {
             deepest = deepest.max(in_flight);
             killed += 1;
             eventually("it is gone", || !crate::exists(pid)).await;
