@@ -6,7 +6,8 @@ import importlib
 import importlib.util
 import os
 import sys
-from types import BuiltinFunctionType, FunctionType, MethodType
+from contextlib import suppress
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import Any, Callable, Optional
 
 from . import forks
@@ -194,11 +195,31 @@ def _import_file(path: str) -> Any:
     name = f"{stem}_app" if stem in sys.modules else stem
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
-    with open(path, "rb") as file:
-        code = compile(file.read(), path, "exec", dont_inherit=True)
+    code = _code_of(path)
     sys.modules[name] = module
     exec(code, module.__dict__)
     return module
+
+
+# The code of files, with what tells a file from its later versions.
+_COMPILED: dict[str, tuple[tuple, CodeType]] = {}
+
+
+def compile_ahead(name: str) -> None:
+    """In a template: compiles the file of an app, for workers that run it. What is wrong with it, they say."""
+    if _is_file(name):
+        with suppress(Exception):
+            _code_of(name)
+
+
+def _code_of(path: str) -> CodeType:
+    with open(path, "rb") as file:
+        about = os.fstat(file.fileno())
+        version = (about.st_dev, about.st_ino, about.st_mtime_ns, about.st_size)
+        known = _COMPILED.get(path)
+        if known is None or known[0] != version:
+            known = _COMPILED[path] = version, compile(file.read(), path, "exec", dont_inherit=True)
+    return known[1]
 
 
 def _options(value: Any) -> Optional[Options]:

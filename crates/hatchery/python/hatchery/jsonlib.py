@@ -12,6 +12,7 @@ read): orjson 0.14 / 0.46 + 0.26 for the search for big integers, as it says no 
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any, Callable, NamedTuple
 
 # The depth at which orjson (3.13) ends; the others end there too, so that a result never depends on the library. (Tuples
@@ -61,6 +62,7 @@ def write_plain(value: Any) -> bytes:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
+@cache
 def choose(names=("orjson", "msgspec", "json")) -> Library:
     """The first of the named libraries that is installed."""
     for name in names:

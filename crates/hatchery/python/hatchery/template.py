@@ -22,9 +22,11 @@ from contextlib import suppress
 from typing import Any, NamedTuple, Optional
 
 from . import forks
-from .app import App, LoadError, folder_of, make_importable
+from .app import App, LoadError, compile_ahead, folder_of, make_importable
 from .jsonlib import choose
 from .report import message_of, traceback_of, type_of
+from .sharing import can_share
+from .tools import Options, Tool
 
 # What a worker is given has these numbers in it, so nothing that a module opens may have them here.
 _RESERVED = range(3, 24)
@@ -98,7 +100,6 @@ def _prepare(modules: list, app: str, with_app: bool) -> None:
         _Kernel()
     except Exception as error:
         raise Unfit(f"this Python cannot call the C library (ctypes): {message_of(error)}") from None
-    choose()
     make_importable(folder_of(app))
     known = _Holdings.now()
     for name in modules:
@@ -107,7 +108,22 @@ def _prepare(modules: list, app: str, with_app: bool) -> None:
     if with_app:
         App(app).preload()
         known.grown(f"app {app}")
+    _rehearse(app)
     _look_at_threads()
+
+
+def _rehearse(app: str) -> None:
+    """What all workers would do alike before they are ready, done once: half of the time that a forked one needs."""
+    choose()
+    compile_ahead(app)
+    if can_share():
+        from . import segments  # noqa: F401
+    Tool(_rehearsed, Options()).describe()
+
+
+def _rehearsed(text: str, values: Optional[list[int]] = None) -> dict[str, float]:
+    """A tool like many."""
+    raise NotImplementedError
 
 
 def _import(name: str) -> None:
