@@ -9,7 +9,7 @@ use crate::id::{CallId, LifeId};
 use crate::pool::seat::Order;
 use crate::process::Terminator;
 use crate::telemetry::{PoolEvent, RecycleReason};
-use crate::worker::{Call, Line, Owner};
+use crate::worker::{Call, Line, Owner, Pulse};
 
 impl Owner for Shared {
     fn started(&self, life: LifeId, terminator: Terminator) {
@@ -50,6 +50,10 @@ impl Owner for Shared {
 
     fn raised(&self, life: LifeId, error: &Error) {
         self.judge(life, error);
+    }
+
+    fn beat(&self, pulse: Pulse) {
+        self.counts.heartbeats.one_more(pulse);
     }
 
     fn retired(&self, life: LifeId) {
