@@ -1,6 +1,7 @@
 //! `Hatchery` and its builders: wiring only.
 
 mod ending;
+mod metrics;
 mod pool_builder;
 mod script;
 mod stdout;
@@ -9,7 +10,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -32,6 +33,7 @@ use crate::tool::ToolSpec;
 use crate::worker::Profile;
 
 pub use ending::Cleanup;
+pub use metrics::Metrics;
 pub use pool_builder::PoolBuilder;
 pub use script::ScriptTimeouts;
 pub use stdout::stdout_closed;
@@ -57,6 +59,7 @@ pub struct Hatchery {
     taints: Arc<TaintBook>,
     sessions: Sessions,
     emitter: Emitter,
+    started_at: SystemTime,
     /// What works in the background, in the order of its start; stopped in the reverse order, or when this is dropped.
     services: Services,
 }
@@ -233,7 +236,7 @@ async fn begun(emitter: Emitter, config: run::Config, sessions: SessionSettings)
         let run = Run::begin(RunId::random(), &emitter, &config)?;
         // Before anything is started: what dead runs left may hold a port, or the memory of a GPU.
         run.sweep();
-        let sessions = Sessions::open(Some(&config.data_dir), run.id, sessions)?;
+        let sessions = Sessions::open(Some(&config.data_dir), run.id, sessions, Some(emitter.clone()))?;
         for message in sessions.losses() {
             emitter.emit(Event::Session(SessionEvent::Lost { message }));
         }
@@ -414,9 +417,11 @@ impl Builder {
         let pools = crews.iter().map(pool).collect();
         let services = Services::new(Intensity::default(), emitter.clone());
         // Exists before the first process and the first wait: dropping this future drops it, and it ends what was started.
-        let hatchery = Hatchery { run, pools, crews, taints, sessions, emitter, services };
+        let started_at = SystemTime::now();
+        let hatchery = Hatchery { run, pools, crews, taints, sessions, emitter, started_at, services };
         hatchery.serve(sweep_every);
         for (crew, workers) in hatchery.crews.iter().zip(sizes) {
+            crew.shared.tell_starting(workers);
             crew.resize(workers);
         }
         if let Err(error) = hatchery.await_starts().await {

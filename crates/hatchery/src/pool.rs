@@ -7,6 +7,7 @@ mod chat;
 mod counts;
 mod crew;
 mod guard;
+mod metrics;
 mod refused;
 mod restarts;
 mod roster;
@@ -17,9 +18,11 @@ mod standing;
 mod status;
 mod stream;
 mod ticket;
+mod told;
 mod upkeep;
 
 pub use chat::PoolSession;
+pub use metrics::{BreakerMetrics, HeartbeatMetrics, PoolMetrics, ToolMetrics};
 pub use settings::{Capacity, Concurrency, HealthCheck, OnTimeout, Recycle, Restarts, StartBatches, TimeoutProfile};
 pub use status::{PoolStats, PoolStatus, WorkerStatus};
 pub use stream::{PayloadStream, ReplyStream};
@@ -213,8 +216,9 @@ impl Pool {
 
     async fn call_identified(&self, tool: &str, args: Payload, options: &CallOptions) -> Result<Payload> {
         let shared = self.shared();
-        let deadline = shared.deadline(tool, &args, options, false);
-        let mut account = Account::open(shared, tool, options);
+        let made = Instant::now();
+        let deadline = shared.deadline(tool, &args, options, false, made);
+        let mut account = Account::open(shared, tool, options, made);
         let mut tries = shared.tries(tool, options, deadline);
         let result = loop {
             if let Err(refused) = tries.begin() {
@@ -279,7 +283,7 @@ impl Pool {
         let (caller, items) = mpsc::unbounded_channel();
         let clock = caller.downgrade();
         let shared = self.shared();
-        let deadline = shared.deadline(tool, &args, &options, true);
+        let deadline = shared.deadline(tool, &args, &options, true, made);
         let begun = shared.watch(tool).and_then(|watch| {
             match shared.admit(tool, args, &options, deadline, Sink::Stream(caller)) {
                 Ok(ticket) => Ok((ticket, watch)),
@@ -404,6 +408,11 @@ impl Pool {
     /// What has become of its calls so far.
     pub fn stats(&self) -> PoolStats {
         self.shared().stats()
+    }
+
+    /// Every number that it counts, as it is now.
+    pub fn metrics(&self) -> PoolMetrics {
+        self.shared().metrics()
     }
 
     /// Its circuit breakers, if it has any: their states, and to reset them.

@@ -280,8 +280,8 @@ impl WireLine {
         // Large values are copied before the line is held.
         let placed = self.loans.place(call.arguments.attachments());
         let mut next_id = self.next_id.lock().unwrap_or_else(PoisonError::into_inner);
-        let wire = *next_id;
-        let frame = match self.frame(wire, &call, credit, placed.places()) {
+        let (wire, now) = (*next_id, Instant::now());
+        let frame = match self.frame(wire, &call, credit, placed.places(), now) {
             Ok(frame) => frame,
             Err(error) => {
                 call.sink.fail(error);
@@ -292,7 +292,7 @@ impl WireLine {
             let _given_up = caller.send(Item::Begun(Arc::clone(line)));
         }
         let is_kept = self.takes_ahead && call.may_be_sent_ahead();
-        let given = Given { life: line.life, made: call.made, at: Instant::now(), is_serial: self.is_serial };
+        let given = Given { life: line.life, made: call.made, at: now, is_serial: self.is_serial };
         let opening = Opening { credit: credit.unwrap_or(0), is_kept, given };
         let is_behind = match self.inflight.open(wire, id, call, opening) {
             Opened::First => false,
@@ -329,14 +329,14 @@ impl WireLine {
         self.control.send(frame).map_err(|_| self.gone())
     }
 
-    fn frame(&self, id: WireId, call: &Call, credit: Option<u32>, places: &Places) -> Result<Encoded> {
+    fn frame(&self, id: WireId, call: &Call, credit: Option<u32>, places: &Places, now: Instant) -> Result<Encoded> {
         if credit.is_some() {
             self.needs(Capability::Streams)?;
         }
         if !call.arguments.attachments().is_empty() {
             self.needs(Capability::Attachments)?;
         }
-        let left = call.deadline.map(|deadline| deadline.left(Instant::now()));
+        let left = call.deadline.map(|deadline| deadline.left(now));
         let body = CallBody {
             tool: &call.tool,
             args: &call.arguments,

@@ -41,9 +41,8 @@ pub(super) struct Account<'a> {
 }
 
 impl<'a> Account<'a> {
-    pub(super) fn open(shared: &'a Shared, tool: &'a str, options: &'a CallOptions) -> Account<'a> {
-        let (made, journey) = (Instant::now(), Journey::default());
-        Account { shared, tool, options, made, tries: 0, journey, meter: None, is_closed: false }
+    pub(super) fn open(shared: &'a Shared, tool: &'a str, options: &'a CallOptions, made: Instant) -> Account<'a> {
+        Account { shared, tool, options, made, tries: 0, journey: Journey::default(), meter: None, is_closed: false }
     }
 
     /// It is made, for the first time or again.
@@ -188,7 +187,7 @@ impl Shared {
         });
     }
 
-    fn worker(&self, life: LifeId) -> WorkerId {
+    pub(super) fn worker(&self, life: LifeId) -> WorkerId {
         WorkerId::new(&self.name, life.seat)
     }
 }

@@ -155,13 +155,14 @@ impl Shared {
         Ok((Call { tool, arguments, correlation_id, session, handles, deadline, sink, made, deaths: 0 }, known))
     }
 
-    /// Until when a call that is made now may take: as its caller says, else the pool for this tool, else the app, else the pool.
+    /// Until when a call that is made then may take: as its caller says, else the pool for this tool, else the app, else the pool.
     pub(super) fn deadline(
         &self,
         tool: &str,
         args: &Payload,
         options: &CallOptions,
         is_stream: bool,
+        made: Instant,
     ) -> Option<Deadline> {
         let timeouts = &self.config.timeouts;
         let timeout = options
@@ -169,7 +170,7 @@ impl Shared {
             .or_else(|| self.config.tool_timeouts.get(tool).copied())
             .or_else(|| self.timeout_of_app(tool, args))
             .or(if is_stream { timeouts.stream } else { timeouts.call });
-        timeout.and_then(|timeout| Deadline::after(Instant::now(), timeout))
+        timeout.and_then(|timeout| Deadline::after(made, timeout))
     }
 
     fn timeout_of_app(&self, tool: &str, args: &Payload) -> Option<Duration> {
@@ -318,7 +319,7 @@ impl Shared {
             Sent::Refused => self.finished(worker.life, &[id]),
             Sent::Dying(call) => {
                 let retired = self.roster().take_back(id, call, Instant::now());
-                self.note_left(retired.is_some_and(|retired| retired.was_ready));
+                self.note_left(worker.life, retired.is_some_and(|retired| retired.was_ready));
             }
         }
     }
@@ -450,28 +451,29 @@ impl Shared {
     pub(super) fn gone(&self, life: LifeId) {
         self.lock_terminators().remove(&life);
         let was_ready = self.roster().gone(life);
-        self.left(was_ready);
+        self.left(life, was_ready);
         self.bar_the_tainted();
     }
 
     /// Takes a worker out of service. It finishes what it has; then its seat is told.
     pub(super) fn retire(&self, life: LifeId) {
         let retired = self.roster().retire(life);
-        self.left(retired.was_ready);
+        self.left(life, retired.was_ready);
         if retired.is_drained {
             self.order(life.seat, Order::Drained(life.generation));
         }
     }
 
     /// A worker takes no more calls.
-    fn left(&self, was_ready: bool) {
-        self.note_left(was_ready);
+    fn left(&self, life: LifeId, was_ready: bool) {
+        self.note_left(life, was_ready);
         self.carry_out(None);
     }
 
     /// What follows is in the next steps.
-    fn note_left(&self, was_ready: bool) {
+    fn note_left(&self, life: LifeId, was_ready: bool) {
         if was_ready {
+            self.tell_broken(life);
             let news = self.standing.left();
             self.tell_unavailable(news);
             self.refuse_the_hopeless();
@@ -495,8 +497,9 @@ impl Shared {
 
     /// A seat's first start has come to an end.
     pub(super) fn decided(&self) {
-        let news = self.standing.decided();
+        let (news, all_decided) = self.standing.decided();
         self.tell_unavailable(news);
+        all_decided.into_iter().for_each(|(ready, took)| self.tell_started(ready, took));
         self.refuse_the_hopeless();
         self.carry_out(None);
     }

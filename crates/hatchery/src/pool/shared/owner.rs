@@ -58,7 +58,7 @@ impl Owner for Shared {
 
     fn retired(&self, life: LifeId) {
         let retired = self.roster().retire(life);
-        self.left(retired.was_ready);
+        self.left(life, retired.was_ready);
     }
 
     fn lingers(&self, life: LifeId) {
