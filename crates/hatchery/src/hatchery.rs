@@ -1,6 +1,7 @@
 //! `Hatchery` and its builders: wiring only.
 
 mod ending;
+mod metrics;
 mod pool_builder;
 mod script;
 mod stdout;
@@ -9,16 +10,15 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::broadcast;
 
 use crate::app::{App, Launch, LaunchContext};
 use crate::config::{self, Config, InstanceConfig, PoolConfig};
 use crate::doctor;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, near_match};
 use crate::fault::Taints;
 use crate::host::HostTools;
 use crate::id::RunId;
@@ -28,11 +28,12 @@ use crate::registry::{Instance, ProcessEntry, RunRegistry, SweepOptions};
 use crate::run::{self, Run};
 use crate::service::{Intensity, ServiceStatus, Services};
 use crate::session::{SessionSettings, Sessions};
-use crate::telemetry::{Emitter, Event, SessionEvent};
-use crate::tool::{ToolSpec, near_match};
+use crate::telemetry::{Emitter, Event, EventFilter, Events, SessionEvent};
+use crate::tool::ToolSpec;
 use crate::worker::Profile;
 
 pub use ending::Cleanup;
+pub use metrics::Metrics;
 pub use pool_builder::PoolBuilder;
 pub use script::ScriptTimeouts;
 pub use stdout::stdout_closed;
@@ -58,6 +59,7 @@ pub struct Hatchery {
     taints: Arc<TaintBook>,
     sessions: Sessions,
     emitter: Emitter,
+    started_at: SystemTime,
     /// What works in the background, in the order of its start; stopped in the reverse order, or when this is dropped.
     services: Services,
 }
@@ -94,23 +96,6 @@ impl RunOptions {
             }
         };
         Ok(run::Config { instance, data_dir: data_dir.unwrap_or(usual), require_registry, enclosed })
-    }
-}
-
-/// A subscription to events.
-pub struct Events(broadcast::Receiver<Event>);
-
-impl Events {
-    /// The next event; `None` once the hatchery is gone. Events that were lost because this reader was too slow are
-    /// skipped. Cancel safe.
-    pub async fn next(&mut self) -> Option<Event> {
-        loop {
-            match self.0.recv().await {
-                Ok(event) => return Some(event),
-                Err(broadcast::error::RecvError::Lagged(_)) => {}
-                Err(broadcast::error::RecvError::Closed) => return None,
-            }
-        }
     }
 }
 
@@ -164,9 +149,14 @@ impl Hatchery {
         self.run.sweep_options()
     }
 
-    /// Everything that happens from now on.
+    /// Everything that happens from now on, but what is of every call: [`Hatchery::events_matching`] tells of that too.
     pub fn events(&self) -> Events {
-        Events(self.emitter.subscribe())
+        self.events_matching(&EventFilter::new())
+    }
+
+    /// What happens from now on, as far as the filter lets it pass. What no subscriber wants is not even made.
+    pub fn events_matching(&self, filter: &EventFilter) -> Events {
+        self.emitter.subscribe(filter.clone())
     }
 
     /// What is tainted: lives of workers, and devices. Readable, and resettable with [`Taints::clear`] and its like. `look` must not
@@ -246,7 +236,7 @@ async fn begun(emitter: Emitter, config: run::Config, sessions: SessionSettings)
         let run = Run::begin(RunId::random(), &emitter, &config)?;
         // Before anything is started: what dead runs left may hold a port, or the memory of a GPU.
         run.sweep();
-        let sessions = Sessions::open(Some(&config.data_dir), run.id, sessions)?;
+        let sessions = Sessions::open(Some(&config.data_dir), run.id, sessions, Some(emitter.clone()))?;
         for message in sessions.losses() {
             emitter.emit(Event::Session(SessionEvent::Lost { message }));
         }
@@ -389,7 +379,12 @@ impl Builder {
 
     /// Events from the very start, before there is a [`Hatchery`] to ask: how a start fails is seen here.
     pub fn events(&mut self) -> Events {
-        Events(self.emitter.get_or_insert_with(|| Emitter::new(EVENT_BACKLOG)).subscribe())
+        self.events_matching(&EventFilter::new())
+    }
+
+    /// As [`Builder::events`], as far as the filter lets them pass.
+    pub fn events_matching(&mut self, filter: &EventFilter) -> Events {
+        self.emitter.get_or_insert_with(|| Emitter::new(EVENT_BACKLOG)).subscribe(filter.clone())
     }
 
     /// Starts all workers, in batches, and waits until the first start of each has come to an end. Without a pool it starts what
@@ -422,9 +417,11 @@ impl Builder {
         let pools = crews.iter().map(pool).collect();
         let services = Services::new(Intensity::default(), emitter.clone());
         // Exists before the first process and the first wait: dropping this future drops it, and it ends what was started.
-        let hatchery = Hatchery { run, pools, crews, taints, sessions, emitter, services };
+        let started_at = SystemTime::now();
+        let hatchery = Hatchery { run, pools, crews, taints, sessions, emitter, started_at, services };
         hatchery.serve(sweep_every);
         for (crew, workers) in hatchery.crews.iter().zip(sizes) {
+            crew.shared.tell_starting(workers);
             crew.resize(workers);
         }
         if let Err(error) = hatchery.await_starts().await {

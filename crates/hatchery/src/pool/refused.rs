@@ -1,7 +1,5 @@
 //! What callers are told whose calls are not served.
 
-use std::sync::atomic::Ordering;
-
 use super::Shared;
 use super::roster::Refusal;
 use crate::call::Stage;
@@ -44,7 +42,7 @@ impl Shared {
             ),
             Refusal::StateLost(life) => state_lost(&id(life), life.generation),
             Refusal::Expired => {
-                self.counts.queue_timeouts.fetch_add(1, Ordering::Relaxed);
+                self.counts.queue_timeouts.one_more();
                 Error::new(ErrorKind::Deadline, format!("deadline passed {}", Stage::Queue))
             }
         }

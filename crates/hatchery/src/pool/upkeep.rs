@@ -85,6 +85,7 @@ async fn ask(shared: &Arc<Shared>, line: &Arc<Line>) -> Option<Result<(), String
         handles: false,
         deadline,
         sink: Sink::Unary(answered),
+        made: std::time::Instant::now(),
         deaths: 0,
     };
     let id = shared.lease(line.life)?;
@@ -97,7 +98,7 @@ async fn ask(shared: &Arc<Shared>, line: &Arc<Line>) -> Option<Result<(), String
     }
     let answer = tokio::select! {
         biased;
-        answer = answer => answer.ok()?,
+        answer = answer => answer.ok()?.result,
         () = passed(deadline) => {
             // It is given up like any other call: a worker that is deaf to that is replaced.
             line.cancel(id);
