@@ -90,7 +90,7 @@ mod memory;
 mod error;
 mod id;
 
-pub use crate::hatchery::{Builder, Cleanup, Events, Hatchery, PoolBuilder, ScriptTimeouts, stdout_closed};
+pub use crate::hatchery::{Begun, Builder, Cleanup, Events, Hatchery, NeedsRestart, PoolBuilder, Reconfigured, ScriptTimeouts, stdout_closed};
 pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::{Affinity, CallOptions, Priority};
 pub use config::{
