@@ -4,6 +4,7 @@
 mod buffers;
 mod chat;
 mod crew;
+mod detail;
 mod guard;
 mod refused;
 mod restarts;
@@ -17,6 +18,7 @@ mod stream;
 mod upkeep;
 
 pub use chat::PoolSession;
+pub use detail::WorkerDetail;
 pub use settings::{Capacity, Concurrency, HealthCheck, OnTimeout, Recycle, Restarts, StartBatches, TimeoutProfile};
 pub use status::{PoolStats, PoolStatus, WorkerStatus};
 pub use stream::{PayloadStream, ReplyStream};

@@ -245,6 +245,7 @@ impl Shared {
         let wants = Wants {
             priority: options.priority,
             tenant: options.tenant.clone(),
+            seat: self.named(options)?,
             session: self.session_of(options)?,
             tool: call.may_be_sent_ahead().then_some(tool),
             expires: [queue_deadline, call.deadline].into_iter().flatten().map(|deadline| deadline.at()).min(),
@@ -256,6 +257,17 @@ impl Shared {
         };
         self.carry_out(step);
         admitted
+    }
+
+    /// The seat of the one worker that a call is for.
+    fn named(&self, options: &CallOptions) -> Result<Option<usize>> {
+        let Some(worker) = options.worker.as_deref() else { return Ok(None) };
+        if options.session.is_some() {
+            let message = format!("worker {worker}: a call of a session is not for a worker of one's choice: name one or the other");
+            return Err(Error::new(ErrorKind::Validation, message));
+        }
+        let missing = || Error::new(ErrorKind::NotFound, format!("no such worker in pool {}: {worker}", self.name));
+        self.seat_of(worker).map(Some).ok_or_else(missing)
     }
 
     /// The session of a call is made if there is none.
