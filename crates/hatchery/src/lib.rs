@@ -122,8 +122,8 @@ pub use telemetry::{
 };
 pub use tool::{Parameter, ToolSpec};
 pub use value::{
-    Array, ArrowStream, Binary, Element, Handle, Number, Payload, UnserializableInfo, is_unserializable,
-    unserializable_info,
+    Array, ArrowStream, Binary, BinaryValue, Element, Handle, Number, Payload, PayloadParts, UnserializableInfo,
+    is_unserializable, unserializable_info,
 };
 pub use wire::{Limits, Telemetry, WorkerRuntime};
 pub use worker::{

@@ -113,6 +113,7 @@ pub(crate) struct Call {
     pub(crate) session: Option<String>,
     /// Whether values on a device are to stay there.
     pub(crate) handles: bool,
+    pub(crate) trace_parent: Option<Arc<str>>,
     pub(crate) deadline: Option<Deadline>,
     pub(crate) sink: Sink,
     /// How many workers have died over it without having begun it.
@@ -330,6 +331,7 @@ impl WireLine {
             timeout_us: left.map(|left| u64::try_from(left.as_micros()).unwrap_or(u64::MAX)),
             session: call.session.as_deref(),
             handles: call.handles,
+            trace_parent: call.trace_parent.as_deref(),
         };
         Encoded::call(id, credit, &body, places, &self.terms)
             .map_err(|error| error.unsent().context(format_args!("{}: arguments", call.tool)))

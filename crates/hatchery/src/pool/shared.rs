@@ -167,7 +167,8 @@ impl Shared {
         }
         let correlation_id = options.correlation_id.clone().unwrap_or_default();
         let (session, handles) = (options.session.clone(), options.handles);
-        Ok((Call { tool, arguments, correlation_id, session, handles, deadline, sink, deaths: 0 }, number))
+        let trace_parent = options.trace_parent.clone();
+        Ok((Call { tool, arguments, correlation_id, session, handles, trace_parent, deadline, sink, deaths: 0 }, number))
     }
 
     /// Until when a call that is made now may take: as its caller says, else the pool for this tool, else the app, else the pool.

@@ -87,6 +87,7 @@ async fn ask(shared: &Arc<Shared>, line: &Arc<Line>) -> Option<Result<(), String
         correlation_id: "".into(),
         session: None,
         handles: false,
+        trace_parent: None,
         deadline,
         sink: Sink::Unary(answered),
         deaths: 0,

@@ -222,6 +222,7 @@ pub(crate) struct CallBody<'a> {
     pub(crate) session: Option<&'a str>,
     /// Whether values on a device are to stay there.
     pub(crate) handles: bool,
+    pub(crate) trace_parent: Option<&'a str>,
 }
 
 impl CallBody<'_> {
@@ -243,6 +244,10 @@ impl CallBody<'_> {
         }
         if self.handles {
             out.extend_from_slice(b",\"handles\":true");
+        }
+        if let Some(trace_parent) = self.trace_parent {
+            out.extend_from_slice(b",\"traceparent\":");
+            serde_json::to_writer(&mut *out, trace_parent)?;
         }
         out.push(b'}');
         Ok(())
