@@ -5,6 +5,7 @@ mod buffers;
 mod change;
 mod chat;
 mod crew;
+mod detail;
 mod guard;
 mod orders;
 mod refused;
@@ -21,6 +22,7 @@ mod stream;
 mod upkeep;
 
 pub use chat::PoolSession;
+pub use detail::WorkerDetail;
 pub use settings::{Capacity, Concurrency, HealthCheck, OnTimeout, Recycle, Restarts, StartBatches, TimeoutProfile};
 pub use status::{PoolStats, PoolStatus, WorkerStatus};
 pub use stream::{PayloadStream, ReplyStream};

@@ -177,7 +177,8 @@ impl Shared {
         }
         let correlation_id = options.correlation_id.clone().unwrap_or_default();
         let (session, handles) = (options.session.clone(), options.handles);
-        Ok((Call { tool, arguments, correlation_id, session, handles, deadline, sink, deaths: 0 }, number))
+        let trace_parent = options.trace_parent.clone();
+        Ok((Call { tool, arguments, correlation_id, session, handles, trace_parent, deadline, sink, deaths: 0 }, number))
     }
 
     /// Until when a call that is made now may take: as its caller says, else the pool for this tool, else the app, else the pool.
@@ -233,6 +234,7 @@ impl Shared {
         let wants = Wants {
             priority: options.priority,
             tenant: options.tenant.clone(),
+            seat: self.named(options)?,
             session: self.session_of(options)?,
             tool: call.may_be_sent_ahead().then_some(tool),
             expires: [queue_deadline, call.deadline].into_iter().flatten().map(|deadline| deadline.at()).min(),
@@ -244,6 +246,17 @@ impl Shared {
         };
         self.carry_out(step);
         admitted
+    }
+
+    /// The seat of the one worker that a call is for.
+    fn named(&self, options: &CallOptions) -> Result<Option<usize>> {
+        let Some(worker) = options.worker.as_deref() else { return Ok(None) };
+        if options.session.is_some() {
+            let message = format!("worker {worker}: a call of a session is not for a worker of one's choice: name one or the other");
+            return Err(Error::new(ErrorKind::Validation, message));
+        }
+        let missing = || Error::new(ErrorKind::NotFound, format!("no such worker in pool {}: {worker}", self.name));
+        self.seat_of(worker).map(Some).ok_or_else(missing)
     }
 
     /// The session of a call is made if there is none.

@@ -83,6 +83,7 @@ struct Kept {
     arguments: Payload,
     session: Option<String>,
     handles: bool,
+    trace_parent: Option<Arc<str>>,
     deadline: Option<Deadline>,
     deaths: u8,
 }
@@ -103,8 +104,8 @@ impl Open {
     /// The call as it was before it was sent, if it was kept.
     fn into_call(self) -> Result<(CallId, Call), Sink> {
         let Open { id, sink, correlation_id, kept: Some(kept), .. } = self else { return Err(self.sink) };
-        let Kept { tool, arguments, session, handles, deadline, deaths } = kept;
-        Ok((id, Call { tool, arguments, correlation_id, session, handles, deadline, sink, deaths }))
+        let Kept { tool, arguments, session, handles, trace_parent, deadline, deaths } = kept;
+        Ok((id, Call { tool, arguments, correlation_id, session, handles, trace_parent, deadline, sink, deaths }))
     }
 }
 
@@ -184,8 +185,8 @@ impl Inflight {
             return Opened::Dying(call);
         }
         let counts = &*call.tool != HEALTH_TOOL;
-        let Call { tool, arguments, correlation_id, session, handles, deadline, sink, deaths } = call;
-        let kept = is_kept.then_some(Kept { tool, arguments, session, handles, deadline, deaths });
+        let Call { tool, arguments, correlation_id, session, handles, trace_parent, deadline, sink, deaths } = call;
+        let kept = is_kept.then_some(Kept { tool, arguments, session, handles, trace_parent, deadline, deaths });
         let is_behind = table.open.len() > 0;
         table.open.append(wire, Open { id, counts, sink, correlation_id, credit: credit.into(), kept });
         if !is_behind {
@@ -373,8 +374,8 @@ mod tests {
 
     fn call(sink: Sink) -> Call {
         let (tool, correlation_id) = ("t".into(), "c".into());
-        let (session, handles, deadline, deaths) = (None, false, None, 0);
-        Call { tool, arguments: payload(), correlation_id, session, handles, deadline, sink, deaths }
+        let (session, handles, trace_parent, deadline, deaths) = (None, false, None, None, 0);
+        Call { tool, arguments: payload(), correlation_id, session, handles, trace_parent, deadline, sink, deaths }
     }
 
     fn payload() -> Payload {

@@ -58,9 +58,9 @@ impl OwnLine {
         if open.is_closed {
             return Sent::Dying(call);
         }
-        let Call { tool, arguments, correlation_id, session, deadline, sink, .. } = call;
+        let Call { tool, arguments, correlation_id, session, trace_parent, deadline, sink, .. } = call;
         let deadline = deadline.map(|deadline| deadline.at());
-        let call = ProfileCall { tool, arguments, correlation_id, session, deadline };
+        let call = ProfileCall { tool, arguments, correlation_id, session, trace_parent, deadline };
         let counts = &*call.tool != HEALTH_TOOL;
         let place = Place { line: Arc::clone(self), id, life: self.life, counts, sink: Some(sink) };
         self.count.send_modify(|count| *count += 1);
@@ -192,6 +192,8 @@ pub(super) async fn run(seat: Arc<Seat>, profile: Arc<dyn Profile>, mut stop: St
         pid: None,
         started_at: SystemTime::now(),
         tools: tools.into(),
+        runtime: None,
+        vitals: Arc::default(),
         means: Means::Own(Arc::clone(&line)),
     }));
     let (how, error) = tokio::select! {
