@@ -5,7 +5,7 @@ mod reload;
 mod worker;
 
 pub(crate) use pool::{Drained, Reloading, Resumed, Scaled, drain, reload, reset_breakers, resume, scale};
-pub use reload::{NeedsRestart, Reload, Reloaded};
+pub use reload::{Reload, Reloader};
 pub(crate) use reload::reload_configuration;
 pub(crate) use worker::{Ordered, recycle, restart_worker, stop_worker};
 

@@ -70,7 +70,7 @@ impl Builder {
         doctor::require_critical()
     }
 
-    fn check_pools(&self) -> Result<()> {
+    pub(super) fn check_pools(&self) -> Result<()> {
         let wrong = |message: String| Err(Error::new(ErrorKind::Validation, message));
         for (n, (name, _, config)) in self.pools.iter().enumerate() {
             let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
