@@ -91,7 +91,7 @@ mod error;
 mod id;
 
 pub use crate::hatchery::{
-    Begun, Builder, Cleanup, Events, Hatchery, NeedsRestart, PoolBuilder, Reconfigured, ScriptTimeouts, stdout_closed,
+    Begun, Builder, Cleanup, Hatchery, NeedsRestart, PoolBuilder, Reconfigured, ScriptTimeouts, stdout_closed,
 };
 pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::{Affinity, CallOptions, Priority};
@@ -119,8 +119,9 @@ pub use run::Survivor;
 pub use service::{ServiceState, ServiceStatus};
 pub use session::{Entries, Session, SessionSettings, SessionStats, SessionWorker, Sessions, StoreStats};
 pub use telemetry::{
-    Event, FaultEvent, Level, Log, LogSource, PoolEvent, Progress, RecycleReason, RunEvent, ServiceEvent, SessionEvent,
-    SharedEvent, ToolEvent, WorkerEvent,
+    CallEvent, Event, EventFilter, EventKind, Events, FaultEvent, FieldKind, Heard, Histogram, Lagged, Level, Log,
+    LogSource, PoolEvent, Progress, RecycleReason, RunEvent, ServiceEvent, SessionEvent, SharedEvent, Standing,
+    ToolEvent, WorkerEvent, catalogue, event_reference,
 };
 pub use tool::{Parameter, ToolSpec};
 pub use value::{
