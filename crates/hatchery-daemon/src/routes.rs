@@ -11,7 +11,7 @@ use hatchery::ErrorKind;
 
 use crate::failure::Failure;
 use crate::house::House;
-use crate::{access, calls, gate, observation};
+use crate::{calls, gate, observation};
 
 pub(crate) fn router(house: Arc<House>) -> Router {
     Router::new()
@@ -24,7 +24,6 @@ pub(crate) fn router(house: Arc<House>) -> Router {
         .route("/v1/pools/{pool}/stream/{tool}", post(calls::stream))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
-        .layer(middleware::from_fn(access::admit))
         .layer(middleware::from_fn_with_state(Arc::clone(&house), gate::keep))
         .with_state(house)
 }
