@@ -39,6 +39,7 @@ mod body;
 mod calls;
 mod orders;
 mod conversations;
+mod event_feed;
 mod observation;
 mod house;
 mod system;
@@ -51,6 +52,6 @@ mod record;
 
 pub use access::Scope;
 pub use daemon::Daemon;
-pub use orders::{NeedsRestart, Reload, Reloaded};
+pub use orders::Reload;
 pub use phase::Phase;
 pub use record::{Claim, Record};
