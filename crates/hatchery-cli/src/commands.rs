@@ -26,7 +26,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::{Cli, Command};
 use crate::exit::{Exit, Failure};
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Hangup, Interrupt};
 use crate::invocation::Invocation;
 
 /// Runs the command to its end, or to the second signal.
@@ -49,8 +49,12 @@ fn runtime_for(command: &Command) -> io::Result<Runtime> {
     }
 }
 
+fn hangup_for(command: &Command) -> Hangup {
+    if matches!(command, Command::Serve(_)) { Hangup::Reloads } else { Hangup::Ends }
+}
+
 async fn watched(cli: Cli) -> io::Result<Exit> {
-    let interrupt = Interrupt::listen()?;
+    let interrupt = Interrupt::listen(hangup_for(&cli.command))?;
     let invocation = Invocation::new(cli.global, interrupt.clone())?;
     tokio::select! {
         exit = concluded(cli.command, &invocation) => Ok(exit),

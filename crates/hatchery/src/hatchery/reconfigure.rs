@@ -119,11 +119,20 @@ impl Reconfigured {
             self.needs_restart(format!("pools.{}", pool.name), "pools are added at the start only");
         }
         for pool in before.iter().filter(|pool| !is_in(after, &pool.name)) {
-            self.needs_restart(format!("pools.{}", pool.name), "pools are removed at the start only; drain it until then");
+            self.needs_restart(
+                format!("pools.{}", pool.name),
+                "pools are removed at the start only; drain it until then",
+            );
         }
     }
 
-    fn compare_pool(&mut self, before: &PoolConfig, after: &PoolConfig, crew: &Arc<Crew>, wanted: &pool::Config) -> Step {
+    fn compare_pool(
+        &mut self,
+        before: &PoolConfig,
+        after: &PoolConfig,
+        crew: &Arc<Crew>,
+        wanted: &pool::Config,
+    ) -> Step {
         let rules = crew.shared.rules();
         let of_app = before.app.changes(&after.app);
         let of_pool = pool::changes(&rules.config, wanted);

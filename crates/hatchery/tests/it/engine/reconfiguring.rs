@@ -130,9 +130,11 @@ async fn what_a_worker_is_started_with_comes_with_others_and_no_call_is_lost() {
     ended(load).await;
     assert_eq!(variable(&rig, "SHOP").await, "new");
     assert_eq!(rig.pool.stats().errors, 0);
-    let limits = |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
-    let files = |pid| limits(pid).lines().find(|line| line.starts_with("Max open files")).unwrap().to_owned();
-    assert!(rig.pids().iter().all(|pid| files(pid).contains(" 512 ")), "{}", files(&rig.pids()[0]));
+    for pid in rig.pids() {
+        let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+        assert!(files.contains(" 512 "), "{files}");
+    }
     rig.end().await;
 }
 
@@ -147,7 +149,8 @@ async fn what_cannot_be_changed_is_named_with_its_reason_each_time_and_the_rest_
         "[instance]\nname = \"shop\"\n[sessions]\nmax = 5\n[server]\nlisten = \"127.0.0.1:1\"\n{other}[[pools]]\nname = \"default\"\napp = \"app.py\"\n{pool}\n"
     );
     let report = rig.hatchery.reconfigure(&folder.whole(&text)).unwrap();
-    let expected = ["instance", "server", "sessions", "pools.other", "pools.default.profile", "pools.default.on_escape"];
+    let expected =
+        ["instance", "server", "sessions", "pools.other", "pools.default.profile", "pools.default.on_escape"];
     assert_eq!(restarts(&report), expected);
     assert!(report.needs_restart.iter().all(|it| !it.reason.is_empty()), "{report:?}");
     assert_eq!(report.applied, ["pools.default.max_queue"]);
