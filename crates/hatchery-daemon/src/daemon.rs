@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::house::House;
-use crate::{Phase, connections, listen};
+use crate::{Phase, Reload, connections, listen};
 
 /// A daemon that is bound to its address. Connections wait there until it serves.
 pub struct Daemon {
@@ -37,6 +37,13 @@ impl Daemon {
         self.house.phases()
     }
 
+    /// What reads the configuration again when somebody orders that.
+    #[must_use]
+    pub fn reloaded_by(self, configuration: impl Reload) -> Daemon {
+        self.house.set_configuration(Box::new(configuration));
+        self
+    }
+
     /// Answers from now on, takes calls once `filling` has started the pools, and drains when `shutdown` ends: calls that run
     /// may finish within the graces of their pool ([`StopGraces`](hatchery::StopGraces)). Returns when every worker is gone and every connection is closed.
     ///
@@ -63,7 +70,7 @@ async fn live(
     filling: impl Future<Output = Result<Hatchery>>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
-    let mut shutdown = std::pin::pin!(shutdown);
+    let mut shutdown = std::pin::pin!(either(shutdown, house.told_to_stop()));
     house.enter(Phase::Filling);
     let filled = tokio::select! {
         biased;
@@ -78,6 +85,14 @@ async fn live(
     };
     house.enter(Phase::Closed);
     outcome
+}
+
+/// Whichever comes first: a signal, or somebody's order.
+async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
+    tokio::select! {
+        () = one => {}
+        () = other => {}
+    }
 }
 
 async fn until_drained(house: &House, hatchery: Hatchery, shutdown: impl Future<Output = ()>) -> Result<()> {

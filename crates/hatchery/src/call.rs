@@ -19,6 +19,7 @@ pub struct CallOptions {
     pub(crate) correlation_id: Option<Arc<str>>,
     pub(crate) session: Option<String>,
     pub(crate) affinity: Option<Affinity>,
+    pub(crate) worker: Option<Arc<str>>,
     pub(crate) priority: Priority,
     pub(crate) tenant: Option<Arc<str>>,
     pub(crate) idempotent: bool,
@@ -58,6 +59,15 @@ impl CallOptions {
     #[must_use]
     pub fn affinity(mut self, affinity: Affinity) -> CallOptions {
         self.affinity = Some(affinity);
+        self
+    }
+
+    /// The one worker of the pool that is to run the call, by its id. It waits for its turn there; `unavailable` if that worker takes
+    /// no calls or goes away before, `not_found` if there is none of this id. Not together with a session, which says itself who
+    /// serves it: `validation`.
+    #[must_use]
+    pub fn worker(mut self, id: impl Into<Arc<str>>) -> CallOptions {
+        self.worker = Some(id.into());
         self
     }
 

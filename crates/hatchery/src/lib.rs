@@ -105,7 +105,7 @@ pub use id::{RunId, WorkerId};
 pub use memory::{ArenaSettings, ArenaStatus, Buffer};
 pub use pool::{
     Capacity, Concurrency, HealthCheck, OnTimeout, PayloadStream, Pool, PoolSession, PoolStats, PoolStatus, Recycle,
-    ReplyStream, Restarts, StartBatches, StopGraces, TimeoutProfile, Timeouts, WorkerStatus,
+    ReplyStream, Restarts, StartBatches, StopGraces, TimeoutProfile, Timeouts, WorkerDetail, WorkerStatus,
 };
 pub use process::{Containment, Guarantee, Layer, LayerState, OnEscape, ResourceLimits};
 pub use pyenv::{FoundBy, Import, Interpreter, Probe, PythonApp, PythonVersion, runtime_dir};
@@ -125,7 +125,8 @@ pub use value::{
     Array, ArrowStream, Binary, BinaryValue, Element, Handle, Number, Payload, PayloadParts, UnserializableInfo,
     is_unserializable, unserializable_info,
 };
-pub use wire::{Limits, Telemetry};
+pub use wire::{Limits, Telemetry, WorkerRuntime};
 pub use worker::{
-    Heartbeat, Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, ProfileWorker, WorkerContext,
+    Heartbeat, HeartbeatStatus, Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, ProfileWorker, WorkerContext,
+    WorkerHealth,
 };

@@ -14,6 +14,7 @@ mod reader;
 mod template;
 #[cfg(test)]
 mod tests;
+mod vitals;
 mod voice;
 
 pub use heartbeat::Heartbeat;
@@ -23,6 +24,8 @@ pub(crate) use life::{Exit, Seat, run};
 use loans::Loans;
 pub use profile::{Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, ProfileWorker, WorkerContext};
 pub(crate) use template::{Template, TemplateSettings};
+pub(crate) use vitals::Vitals;
+pub use vitals::{HeartbeatStatus, WorkerHealth};
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -38,7 +41,7 @@ use crate::process::{Confinement, Escalation, Terminator};
 use crate::tool::ToolSpec;
 use crate::transport::Outbox;
 use crate::value::{Payload, Places};
-use crate::wire::{CallBody, Capability, Encoded, HEALTH_TOOL, Kind, Limits, Telemetry, Terms};
+use crate::wire::{CallBody, Capability, Encoded, HEALTH_TOOL, Kind, Limits, Telemetry, Terms, WorkerRuntime};
 
 /// How a worker is started and ended.
 #[derive(Clone, Debug)]
@@ -141,6 +144,9 @@ pub(crate) struct Line {
     pub(crate) pid: Option<i32>,
     pub(crate) started_at: SystemTime,
     pub(crate) tools: Arc<[ToolSpec]>,
+    /// What it is written in, if it says so.
+    pub(crate) runtime: Option<WorkerRuntime>,
+    pub(crate) vitals: Arc<Vitals>,
     means: Means,
 }
 
@@ -213,6 +219,14 @@ impl Line {
         match &self.means {
             Means::Wire(wire) => wire.terms.capabilities.contains(Capability::Health),
             Means::Own(_) => true,
+        }
+    }
+
+    /// The names of what it can do beside plain calls.
+    pub(crate) fn capabilities(&self) -> Vec<&'static str> {
+        match &self.means {
+            Means::Wire(wire) => wire.terms.capabilities.iter().map(Capability::name).collect(),
+            Means::Own(_) => Vec::new(),
         }
     }
 

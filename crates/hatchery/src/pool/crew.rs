@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use super::Shared;
 use super::seat::{Hiring, Order, Seat};
+use super::seats::Seats;
 use crate::panic;
 use crate::process::Escalation;
 use crate::run::Run;
@@ -84,18 +85,37 @@ impl Crew {
         Arc::clone(&self.hiring.run)
     }
 
-    /// From now on there are so many seats. New ones are filled in batches; those that are too many are cleared.
-    pub(crate) fn resize(&self, wanted: usize) {
-        if self.stop.borrow().is_some() {
-            return;
-        }
-        let new: Vec<(usize, mpsc::UnboundedReceiver<Order>)> = {
+    /// From now on there are so many seats. New ones are filled in batches; those that are too many are cleared. Says how many
+    /// there were.
+    pub(crate) fn resize(&self, wanted: usize) -> usize {
+        self.arrange(|seats| seats.resize(wanted))
+    }
+
+    /// One seat fewer; whoever sits there is ended by the pool's graces. Says how many there were; `None` if that is the only one.
+    pub(super) fn retire(&self, seat: usize) -> Option<usize> {
+        self.arrange(|seats| {
+            let from = seats.wanted.len();
+            let is_removed = from > 1 && seats.wanted.remove(&seat);
+            is_removed.then(|| {
+                seats.order(seat, Order::Restart);
+                from
+            })
+        })
+    }
+
+    /// Whoever sits there is ended by the pool's graces, and another follows.
+    pub(super) fn restart(&self, seat: usize) {
+        self.shared.order(seat, Order::Restart);
+    }
+
+    /// Changes which seats there are to be, and has it so.
+    fn arrange<R>(&self, change: impl FnOnce(&mut Seats) -> R) -> R {
+        let (result, new) = {
             let mut seats = self.shared.lock_seats();
-            seats.wanted = wanted;
-            seats.orders.range(wanted..).for_each(|(_, orders)| drop(orders.send(Order::Clear)));
-            seats.orders.range(..wanted).for_each(|(_, orders)| drop(orders.send(Order::Refill)));
-            let missing: Vec<usize> = (0..wanted).filter(|number| !seats.orders.contains_key(number)).collect();
-            missing.into_iter().map(|number| (number, seats.link(number))).collect()
+            let result = change(&mut seats);
+            // A pool that ends fills nothing.
+            let new = if self.stop.borrow().is_some() { Vec::new() } else { seats.settle() };
+            (result, new)
         };
         self.shared.standing.expect(new.len());
         let batches = self.shared.config.batches;
@@ -103,6 +123,7 @@ impl Crew {
             let batch = u32::try_from(order / batches.size.max(1)).unwrap_or(u32::MAX);
             self.fill(number, orders, batches.delay.saturating_mul(batch));
         }
+        result
     }
 
     fn fill(&self, number: usize, orders: mpsc::UnboundedReceiver<Order>, after: Duration) {
@@ -136,7 +157,7 @@ impl Crew {
         }
         let numbers: Vec<usize> = match seat {
             Some(seat) => vec![seat],
-            None => (0..self.shared.lock_seats().wanted).collect(),
+            None => self.shared.lock_seats().wanted.iter().copied().collect(),
         };
         let shared = Arc::clone(&self.shared);
         let counted = Counted::new(&self.busy);

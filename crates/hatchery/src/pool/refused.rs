@@ -43,6 +43,17 @@ impl Shared {
                 life,
             ),
             Refusal::StateLost(life) => state_lost(&id(life), life.generation),
+            Refusal::NamedTainted(life) => unavailable(
+                format!("worker {} takes no calls for a while after a crash, and this call is for it alone", id(life)),
+                "worker_tainted",
+                life,
+            ),
+            Refusal::NamedAbsent(seat) => {
+                let worker = WorkerId::new(pool, seat);
+                let message = format!("worker {worker} is not there to take calls, and this call is for it alone");
+                let details = serde_json::json!({"reason": "worker_absent", "worker": worker});
+                Error::new(ErrorKind::Unavailable, message).with_details(details)
+            }
             Refusal::Expired => {
                 self.counts.queue_timeouts.fetch_add(1, Ordering::Relaxed);
                 Error::new(ErrorKind::Deadline, format!("deadline passed {}", Stage::Queue))

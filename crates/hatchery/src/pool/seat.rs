@@ -30,6 +30,8 @@ pub(super) enum Order {
     Replace(u64, RecycleReason),
     /// Whoever sits here is to be replaced.
     Renew(RecycleReason),
+    /// Whoever sits here is to end within the graces, and another to follow.
+    Restart,
     /// Nobody is to sit here any more, once those who do have finished what they have.
     Clear,
     /// Somebody is, after all.
@@ -150,6 +152,7 @@ impl Seat {
             Order::Replace(generation, reason) if self.holder == Some(generation) => self.replace(reason),
             Order::Replace(..) => {}
             Order::Renew(reason) => self.renew(reason),
+            Order::Restart => self.restart(),
             Order::Clear => self.clear(),
             Order::Refill if self.is_cleared => {
                 self.is_cleared = false;
@@ -212,6 +215,16 @@ impl Seat {
     fn renew(&mut self, reason: RecycleReason) {
         self.replace(reason);
         if self.is_decided {
+            self.next_start = self.next_start.map(|_later| Instant::now());
+        }
+    }
+
+    /// Somebody's word too: what failed here before counts no more. One that is to follow already follows sooner.
+    fn restart(&mut self) {
+        self.backoff = Backoff::default();
+        let ended: Vec<u64> = self.lives.keys().copied().filter(|life| Some(*life) != self.successor).collect();
+        ended.into_iter().for_each(|generation| self.tell_to_end(generation));
+        if self.holder.is_none() {
             self.next_start = self.next_start.map(|_later| Instant::now());
         }
     }

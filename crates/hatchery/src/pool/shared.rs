@@ -14,6 +14,7 @@ use super::guard::{Guard, TaintBook};
 use super::refused::state_lost;
 use super::roster::{Admission, Refusal, Roster, SessionWants, Step, ToolNumber, Wants, Whereabouts};
 use super::seat::Order;
+use super::seats::Seats;
 use super::standing::Standing;
 use super::{Config, OnTimeout, roster};
 use crate::app::App;
@@ -48,26 +49,6 @@ pub(crate) struct Shared {
     seats: Mutex<Seats>,
     /// Rung when everything is served that was taken in, and no more is.
     drained: Notify,
-}
-
-/// What is known of the seats, besides who sits there.
-#[derive(Default)]
-pub(super) struct Seats {
-    /// How many there are to be.
-    pub(super) wanted: usize,
-    /// How to reach the task of each: also of those that are being cleared.
-    pub(super) orders: BTreeMap<usize, mpsc::UnboundedSender<Order>>,
-    /// Of the last life in each.
-    generations: HashMap<usize, u64>,
-}
-
-impl Seats {
-    /// A way to reach the task of this seat.
-    pub(super) fn link(&mut self, seat: usize) -> mpsc::UnboundedReceiver<Order> {
-        let (orders, obeyed) = mpsc::unbounded_channel();
-        self.orders.insert(seat, orders);
-        obeyed
-    }
 }
 
 /// How often calls came to what end.
@@ -246,6 +227,7 @@ impl Shared {
         let wants = Wants {
             priority: options.priority,
             tenant: options.tenant.clone(),
+            seat: self.named(options)?,
             session: self.session_of(options)?,
             tool: call.may_be_sent_ahead().then_some(tool),
             expires: [queue_deadline, call.deadline].into_iter().flatten().map(|deadline| deadline.at()).min(),
@@ -257,6 +239,17 @@ impl Shared {
         };
         self.carry_out(step);
         admitted
+    }
+
+    /// The seat of the one worker that a call is for.
+    fn named(&self, options: &CallOptions) -> Result<Option<usize>> {
+        let Some(worker) = options.worker.as_deref() else { return Ok(None) };
+        if options.session.is_some() {
+            let message = format!("worker {worker}: a call of a session is not for a worker of one's choice: name one or the other");
+            return Err(Error::new(ErrorKind::Validation, message));
+        }
+        let missing = || Error::new(ErrorKind::NotFound, format!("no such worker in pool {}: {worker}", self.name));
+        self.seat_of(worker).map(Some).ok_or_else(missing)
     }
 
     /// The session of a call is made if there is none.
@@ -514,9 +507,13 @@ impl Shared {
     }
 
     pub(super) fn order(&self, seat: usize, order: Order) {
-        if let Some(orders) = self.lock_seats().orders.get(&seat) {
-            let _it_is_gone = orders.send(order);
-        }
+        self.lock_seats().order(seat, order);
+    }
+
+    /// Where the worker of this id sits.
+    pub(super) fn seat_of(&self, worker: &str) -> Option<usize> {
+        let seats = self.lock_seats();
+        seats.wanted.iter().copied().find(|seat| WorkerId::new(&self.name, *seat).as_str() == worker)
     }
 
     pub(super) fn link(&self, seat: usize) -> mpsc::UnboundedReceiver<Order> {

@@ -131,7 +131,7 @@ struct Seen {
 
 impl Shared {
     pub(super) fn status(&self) -> PoolStatus {
-        let wanted = self.lock_seats().wanted;
+        let wanted = self.lock_seats().wanted.len();
         let (ready, queued, running, is_draining) = {
             let roster = self.roster();
             (roster.ready_workers().count(), roster.queued(), roster.running(), roster.is_draining())
@@ -142,7 +142,7 @@ impl Shared {
     }
 
     pub(super) fn stats(&self) -> PoolStats {
-        let workers = self.lock_seats().wanted;
+        let workers = self.lock_seats().wanted.len();
         let counted = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
         let recycled = self.counts.recycled.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let roster = self.roster();
@@ -171,7 +171,7 @@ impl Shared {
 
     /// By seat; of one that replaces another, both.
     pub(super) fn statuses(&self) -> Vec<WorkerStatus> {
-        let wanted = self.lock_seats().wanted;
+        let wanted = self.lock_seats().wanted.clone();
         let seen: Vec<Seen> = {
             let roster = self.roster();
             let seen = |it: Occupant<'_, Arc<Line>>| Seen {
@@ -186,7 +186,7 @@ impl Shared {
         // What workers say of themselves may take a while, and code of others: not while the roster is held.
         let mut statuses: Vec<(usize, WorkerStatus)> =
             seen.iter().map(|seen| (seen.life.seat, self.status_of(seen))).collect();
-        let empty: Vec<usize> = (0..wanted).filter(|seat| statuses.iter().all(|(of, _)| of != seat)).collect();
+        let empty: Vec<usize> = wanted.into_iter().filter(|seat| statuses.iter().all(|(of, _)| of != seat)).collect();
         statuses.extend(empty.into_iter().map(|seat| (seat, self.nobody(seat))));
         statuses.sort_by_key(|(seat, status)| (*seat, status.generation));
         // Reads a file each.

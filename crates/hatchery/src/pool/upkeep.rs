@@ -55,7 +55,10 @@ pub(crate) async fn ask_how_they_are(crew: Weak<Crew>) {
         for line in lines {
             match ask(&shared, &line).await {
                 None => {}
-                Some(Ok(())) => drop(failures.remove(&line.life)),
+                Some(Ok(())) => {
+                    line.vitals.well();
+                    failures.remove(&line.life);
+                }
                 Some(Err(reason)) => {
                     let count = failures.entry(line.life).or_default();
                     *count += 1;
@@ -67,6 +70,7 @@ pub(crate) async fn ask_how_they_are(crew: Weak<Crew>) {
 }
 
 fn unwell(shared: &Shared, line: &Line, failures: u32, reason: String) {
+    line.vitals.unwell(failures, &reason);
     shared.emitter.emit(Event::Worker(WorkerEvent::Unhealthy { worker: line.id.clone(), failures, reason }));
     if shared.config.health.replace_after.is_some_and(|limit| failures >= limit) {
         shared.order(line.life.seat, Order::Replace(line.life.generation, RecycleReason::Unhealthy));

@@ -19,7 +19,7 @@ use super::ledger::Ledger;
 use super::loans::Loans;
 use super::reader::Verdict;
 use super::voice::Voice;
-use super::{Config, Inflight, Line, Means, Owner, Profile, Stop, Template, WireId, WireLine, own};
+use super::{Config, Inflight, Line, Means, Owner, Profile, Stop, Template, Vitals, WireId, WireLine, own};
 use crate::app::{App, Launch};
 use crate::call::{Deadline, passed};
 use crate::error::{Error, ErrorKind, Result};
@@ -148,6 +148,7 @@ struct Life {
     ledger: Option<Ledger>,
     loans: Arc<Loans>,
     voice: Arc<Voice>,
+    vitals: Arc<Vitals>,
     agreed: watch::Sender<Option<Terms>>,
     /// The reader; empty once its verdict was taken.
     reading: JoinSet<Verdict>,
@@ -206,6 +207,8 @@ impl Life {
             pid: Some(self.child.identity().pid().get()),
             started_at: SystemTime::now(),
             tools: ready.tools.into(),
+            runtime: ready.runtime,
+            vitals: Arc::clone(&self.vitals),
             means: Means::Wire(WireLine {
                 id: seat.id.clone(),
                 terms,
@@ -225,6 +228,7 @@ impl Life {
     /// Until told, or until something is wrong.
     async fn serve(&mut self, stop: &mut Stop) -> Ending {
         let mut beat = Beat::new(self.seat.config.heartbeat, Instant::now());
+        beat.iter().for_each(|_| self.vitals.listened_to());
         let mut behind = Behind::default();
         // Of one that other calls still run beside: it takes no more, and is ended when those are over.
         let mut deaf: Vec<WireId> = Vec::new();
@@ -317,6 +321,7 @@ impl Life {
         let seat = &self.seat;
         let is_busy = !seat.config.heartbeat.while_busy && self.open_calls.0.len() > 0;
         let tell = |missed| {
+            self.vitals.missed(missed);
             seat.emitter.emit(Event::Worker(WorkerEvent::HeartbeatMissed { worker: seat.id.clone(), missed }));
         };
         // A tool in C code may hold the interpreter; a process that is stopped answers nobody.
@@ -342,6 +347,7 @@ impl Life {
 
     fn answered(&self, beat: Option<&mut Beat>, id: u64) {
         let took = beat.and_then(|beat| beat.answered(id, Instant::now()));
+        took.into_iter().for_each(|took| self.vitals.answered(took));
         if let Some(took) = took.filter(|_| self.seat.emitter.is_heard()) {
             let worker = self.seat.id.clone();
             self.seat.emitter.emit(Event::Worker(WorkerEvent::Heartbeat { worker, took }));

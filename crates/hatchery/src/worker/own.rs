@@ -192,6 +192,8 @@ pub(super) async fn run(seat: Arc<Seat>, profile: Arc<dyn Profile>, mut stop: St
         pid: None,
         started_at: SystemTime::now(),
         tools: tools.into(),
+        runtime: None,
+        vitals: Arc::default(),
         means: Means::Own(Arc::clone(&line)),
     }));
     let (how, error) = tokio::select! {

@@ -3,6 +3,7 @@
 mod ahead;
 mod heartbeats;
 mod matrix;
+mod orders;
 mod pools;
 mod races;
 mod recycling;

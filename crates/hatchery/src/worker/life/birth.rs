@@ -108,6 +108,7 @@ impl Life {
             ledger,
             loans,
             voice,
+            vitals: Arc::default(),
             agreed,
             reading,
             finish_reading,
