@@ -16,18 +16,6 @@ fn text(value: &Value) -> Bytes {
     value.to_string().into()
 }
 
-pub(crate) mod value {
-    use super::{Bytes, Deserialize, Deserializer, Serialize, Serializer, Value, parsed, text};
-
-    pub(crate) fn serialize<S: Serializer>(json: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
-        parsed::<S::Error>(json)?.serialize(serializer)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
-        Ok(text(&Value::deserialize(deserializer)?))
-    }
-}
-
 /// Present is what stands in the document, null too.
 pub(crate) mod option {
     use super::{Bytes, Deserialize, Deserializer, Serialize, Serializer, Value, parsed, text};

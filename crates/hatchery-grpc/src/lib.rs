@@ -1,17 +1,5 @@
 //! The gRPC surface of hatchery, for servers and clients: what is said ([`v1`]), how values travel ([`payload`]), how documents
 //! are translated ([`document`]), and what each status means ([`status`]).
-//!
-//! ```no_run
-//! use hatchery_grpc::v1::{CallRequest, hatchery_client::HatcheryClient};
-//! use hatchery_grpc::{payload, status};
-//!
-//! # async fn example<C>(channel: C) -> hatchery::Result<()>
-//! # where
-//! #     C: tonic::client::GrpcService<tonic::body::Body> + Send, C::Future: Send,
-//! #     C::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-//! #     C::ResponseBody: tonic::transport_body::Body,
-//! # { Ok(()) }
-//! ```
 #![warn(missing_docs)]
 
 mod document;
