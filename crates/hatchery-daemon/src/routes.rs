@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
-use axum::middleware;
 use axum::response::Response;
 use axum::routing::{get, post};
 use hatchery::ErrorKind;
 
 use crate::failure::Failure;
 use crate::house::House;
-use crate::{access, calls, gate, observation};
+use crate::{calls, observation};
 
 pub(crate) fn router(house: Arc<House>) -> Router {
     Router::new()
@@ -24,8 +23,6 @@ pub(crate) fn router(house: Arc<House>) -> Router {
         .route("/v1/pools/{pool}/stream/{tool}", post(calls::stream))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
-        .layer(middleware::from_fn(access::admit))
-        .layer(middleware::from_fn_with_state(Arc::clone(&house), gate::keep))
         .with_state(house)
 }
 
