@@ -5,10 +5,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use hatchery_grpc::status;
 use tonic::codegen::Service;
-
-use crate::failure::Failed;
 
 /// Sends a request where it belongs.
 pub(crate) async fn choose(State(mut grpc): State<Router>, request: Request, next: Next) -> Response {
@@ -17,16 +14,6 @@ pub(crate) async fn choose(State(mut grpc): State<Router>, request: Request, nex
     }
     // A router is always ready, and does not fail.
     grpc.call(request).await.into_response()
-}
-
-/// Turns what was refused on the way to a counter into what its clients read: they look for a status, not for a document.
-pub(crate) async fn translate(request: Request, next: Next) -> Response {
-    let is_grpc = is_grpc(request.headers());
-    let mut response = next.run(request).await;
-    match response.extensions_mut().remove::<Failed>() {
-        Some(Failed(error)) if is_grpc => status::of(&error).into_http(),
-        _ => response,
-    }
 }
 
 /// `application/grpc`, also with the name of its encoding behind.

@@ -30,15 +30,18 @@
 mod daemon;
 mod connections;
 mod routes;
+mod counters;
 mod gate;
 mod access;
 mod http;
+mod grpc;
 mod event_stream;
 mod options;
 mod body;
 mod calls;
 mod orders;
 mod conversations;
+mod event_feed;
 mod observation;
 mod house;
 mod system;
@@ -51,6 +54,6 @@ mod record;
 
 pub use access::Scope;
 pub use daemon::Daemon;
-pub use orders::{NeedsRestart, Reload, Reloaded};
+pub use orders::Reload;
 pub use phase::Phase;
 pub use record::{Claim, Record};
