@@ -29,7 +29,7 @@ pub(super) fn events(asked: Asked<v1::EventsRequest>) -> Result<Feed> {
         worker: worker.as_deref(),
         correlation_id: correlation_id.as_deref(),
     };
-    let events = event_feed::subscribe(&asked.house, wanted.filter()?)?;
+    let events = event_feed::subscribe(&asked.house, &wanted.filter()?)?;
     let listener = Listener { events, house: asked.house, count: 0 };
     Ok(Box::pin(stream::unfold(listener, |mut listener| async { Some((Ok(listener.next().await?), listener)) })))
 }

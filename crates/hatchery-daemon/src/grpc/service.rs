@@ -55,7 +55,7 @@ fn told<T>(outcome: Result<T>) -> Result<Response<T>, Status> {
 
 /// Writes the service from its rows, and what cannot be said in one.
 macro_rules! service {
-    ($( $Scope:ident: $( $rpc:ident($Message:ident) -> $Answer:ident = $answer:path; )+ )+) => {
+    ($( $Scope:ident { $( $rpc:ident($Message:ident) -> $Answer:ident = $answer:path; )+ } )+) => {
         #[tonic::async_trait]
         impl v1::hatchery_server::Hatchery for Service {
             type StreamCallStream = calls::Chunks;
@@ -91,7 +91,7 @@ macro_rules! service {
 }
 
 service! {
-    Observe:
+    Observe {
         tools(ToolsRequest) -> ToolsResponse = observation::tools;
         pools(PoolsRequest) -> PoolsResponse = observation::pools;
         stats(StatsRequest) -> StatsResponse = observation::stats;
@@ -103,7 +103,8 @@ service! {
         orphans(OrphansRequest) -> OrphansResponse = observation::orphans;
         event_catalogue(EventCatalogueRequest) -> EventCatalogueResponse = events::catalogue;
         list_sessions(ListSessionsRequest) -> ListSessionsResponse = sessions::list;
-    Call:
+    }
+    Call {
         create_session(CreateSessionRequest) -> CreateSessionResponse = sessions::create;
         get_session(GetSessionRequest) -> GetSessionResponse = sessions::get;
         delete_session(DeleteSessionRequest) -> DeleteSessionResponse = sessions::delete;
@@ -113,7 +114,8 @@ service! {
         put_metadata(PutMetadataRequest) -> PutMetadataResponse = sessions::put_metadata;
         get_metadata(GetMetadataRequest) -> GetMetadataResponse = sessions::get_metadata;
         delete_metadata(DeleteMetadataRequest) -> DeleteMetadataResponse = sessions::delete_metadata;
-    Operate:
+    }
+    Operate {
         prune_sessions(PruneSessionsRequest) -> PruneSessionsResponse = orders::prune_sessions;
         scale(ScaleRequest) -> ScaleResponse = orders::scale;
         drain(DrainRequest) -> DrainResponse = orders::drain;
@@ -127,4 +129,5 @@ service! {
         reset_taints(ResetTaintsRequest) -> ResetTaintsResponse = orders::reset_taints;
         reset_breakers(ResetBreakersRequest) -> ResetBreakersResponse = orders::reset_breakers;
         kill_orphans(KillOrphansRequest) -> KillOrphansResponse = orders::kill_orphans;
+    }
 }
