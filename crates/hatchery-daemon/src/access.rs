@@ -18,7 +18,7 @@ mod shares;
 mod tokens;
 
 pub(crate) use arrival::{Arrival, Entrance};
-pub(crate) use audit::audit;
+
 pub(crate) use caller::{Caller, Client, Scopes};
 pub use hatchery::Scope;
 pub(crate) use policy::{Limits, Policy};
@@ -115,7 +115,8 @@ impl Access {
     /// Lets one more connection of a client be open, until its share is dropped. `None`: it has too many.
     pub(crate) fn connection(&self, policy: &Policy, arrival: &Arrival) -> Option<Share> {
         let limits = &policy.limits;
-        let most = if arrival.is_from_here() { limits.connections_from_here } else { limits.connections_from_elsewhere };
+        let most =
+            if arrival.is_from_here() { limits.connections_from_here } else { limits.connections_from_elsewhere };
         self.connections.take(&arrival.client(), most)
     }
 }
@@ -123,7 +124,8 @@ impl Access {
 /// When a client has a request too many, one of them may be over at any moment.
 const SOON: std::time::Duration = std::time::Duration::from_secs(1);
 
-const NO_CREDENTIAL: &str = "nobody knows who makes this request: expected `Authorization: Bearer TOKEN` with a token of `hatchery token new`";
+const NO_CREDENTIAL: &str =
+    "nobody knows who makes this request: expected `Authorization: Bearer TOKEN` with a token of `hatchery token new`";
 
 /// Root may do anything anyhow, and whoever the daemon runs as may end it.
 fn of_user(uid: u32) -> Scopes {

@@ -3,11 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hatchery::{Result, ServerConfig};
+use hatchery::{Reconfigured, Result, ServerConfig};
 
 use crate::access::{Access, Policy};
 use crate::listen::{self, Tls};
-use crate::{NeedsRestart, Reloaded};
 
 /// Where a daemon is reached and by whom, for whoever reads its configuration again.
 #[derive(Clone)]
@@ -24,7 +23,12 @@ const BOUND: &str = "the daemon listens already";
 const COUNTED: &str = "the daemon counts its connections since its start";
 
 impl Doors {
-    pub(crate) fn new(config: ServerConfig, addresses: Vec<SocketAddr>, access: Arc<Access>, tls: Option<Arc<Tls>>) -> Doors {
+    pub(crate) fn new(
+        config: ServerConfig,
+        addresses: Vec<SocketAddr>,
+        access: Arc<Access>,
+        tls: Option<Arc<Tls>>,
+    ) -> Doors {
         Doors(Arc::new(Inner { config: Mutex::new(config), addresses, access, tls }))
     }
 
@@ -32,7 +36,7 @@ impl Doors {
     ///
     /// # Errors
     /// `validation` if it would let in anybody, or if a file cannot be read; nothing has changed then.
-    pub fn obey(&self, config: &ServerConfig) -> Result<Reloaded> {
+    pub fn obey(&self, config: &ServerConfig) -> Result<Reconfigured> {
         let mut before = self.0.config.lock().unwrap_or_else(PoisonError::into_inner);
         for address in &self.0.addresses {
             listen::may_listen(*address, config, &self.0.access)?;
@@ -60,7 +64,7 @@ fn held(before: &ServerConfig, config: &ServerConfig) -> ServerConfig {
     held
 }
 
-fn compared(before: &ServerConfig, now: &ServerConfig) -> Reloaded {
+fn compared(before: &ServerConfig, now: &ServerConfig) -> Reconfigured {
     let (limits, new) = (&before.limits, &now.limits);
     let switched = (before.tls.cert.is_some() != now.tls.cert.is_some()).then_some(BOUND);
     let keys = [
@@ -82,12 +86,12 @@ fn compared(before: &ServerConfig, now: &ServerConfig) -> Reloaded {
         ("limits.head", limits.head == new.head, None),
         ("limits.stall", limits.stall == new.stall, None),
     ];
-    let mut report = Reloaded::default();
+    let mut report = Reconfigured::default();
     for (key, is_same, why_not) in keys {
         let key = format!("server.{key}");
         match why_not {
             _ if is_same => report.unchanged += 1,
-            Some(reason) => report.needs_restart.push(NeedsRestart { key, reason: reason.to_owned() }),
+            Some(reason) => report.needs_restart(key, reason),
             None => report.applied.push(key),
         }
     }
@@ -115,10 +119,11 @@ mod tests {
     #[test]
     fn what_can_change_changes_and_the_rest_is_named_each_time() {
         let doors = doors("", &["127.0.0.1:1"]);
-        let config = server("listen = \"127.0.0.1:2\"\nauth = \"token\"\nlimits.body = \"1MiB\"\nlimits.connections = 7");
+        let config =
+            server("listen = \"127.0.0.1:2\"\nauth = \"token\"\nlimits.body = \"1MiB\"\nlimits.connections = 7");
         let report = doors.obey(&config).unwrap();
         assert_eq!(report.applied, ["server.auth", "server.limits.body"]);
-        let restart = |report: &Reloaded| report.needs_restart.iter().map(|it| it.key.clone()).collect::<Vec<_>>();
+        let restart = |report: &Reconfigured| report.needs_restart.iter().map(|it| it.key.clone()).collect::<Vec<_>>();
         assert_eq!(restart(&report), ["server.listen", "server.limits.connections"]);
         assert_eq!(doors.0.access.policy().limits.body, Some(1 << 20));
         let again = doors.obey(&config).unwrap();

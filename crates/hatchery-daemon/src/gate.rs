@@ -3,10 +3,10 @@
 
 use std::net::IpAddr;
 
+use axum::http::StatusCode;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::http::StatusCode;
 use hatchery::{Error, ErrorKind, Result};
 
 use crate::access::{Arrival, Entrance};

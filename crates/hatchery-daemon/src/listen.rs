@@ -98,11 +98,7 @@ impl Listeners {
     }
 }
 
-fn accepted_tcp(
-    listener: &TcpListener,
-    address: SocketAddr,
-    context: &mut Context<'_>,
-) -> Poll<io::Result<Accepted>> {
+fn accepted_tcp(listener: &TcpListener, address: SocketAddr, context: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
     let accepted = |(stream, peer): (_, SocketAddr)| Accepted::Tcp(stream, Arrival::over_tcp(address.ip(), peer.ip()));
     listener.poll_accept(context).map_ok(accepted)
 }

@@ -36,7 +36,7 @@ pub struct Record {
 
 /// A data directory's one daemon: this process. Dropped, it makes room for another.
 #[derive(Debug)]
-pub struct Claim {
+pub(crate) struct Claim {
     path: PathBuf,
     /// Holds the lock. Nothing else in this process may open and close the file: that would give the lock back.
     file: File,

@@ -90,14 +90,16 @@ mod memory;
 mod error;
 mod id;
 
-pub use crate::hatchery::{Builder, Cleanup, Hatchery, PoolBuilder, ScriptTimeouts, stdout_closed};
+pub use crate::hatchery::{
+    Begun, Builder, Cleanup, Hatchery, NeedsRestart, PoolBuilder, Reconfigured, ScriptTimeouts, stdout_closed,
+};
 pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::{Affinity, CallOptions, Priority};
 pub use config::{
-    AppConfig, ArenaConfig, Auth, BreakerConfig, Config, ConfigProblem, CrashBarrierConfig, HealthConfig, HealthGateConfig,
-    HeartbeatConfig, InstanceConfig, Origin, PoolConfig, PoolStop, PoolTimeouts, RestartsConfig, RetryConfig, Scope,
-    ServerConfig, ServerLimitsConfig, SessionsConfig, Settings, StartConfig, ThreadLimitsConfig, TlsConfig, config_reference, data_dir,
-    format_duration, format_size, parse_duration, parse_size,
+    AppConfig, ArenaConfig, Auth, BreakerConfig, Config, ConfigProblem, CrashBarrierConfig, HealthConfig,
+    HealthGateConfig, HeartbeatConfig, InstanceConfig, Origin, PoolConfig, PoolStop, PoolTimeouts, RestartsConfig,
+    RetryConfig, Scope, ServerConfig, ServerLimitsConfig, SessionsConfig, Settings, StartConfig, ThreadLimitsConfig,
+    TlsConfig, config_reference, data_dir, format_duration, format_size, parse_duration, parse_size,
 };
 pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor, write_guardian};
 pub use error::{Error, ErrorCategory, ErrorKind, Result};
@@ -128,6 +130,6 @@ pub use value::{
 };
 pub use wire::{Limits, Telemetry, WorkerRuntime};
 pub use worker::{
-    Heartbeat, HeartbeatStatus, Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, ProfileWorker, WorkerContext,
-    WorkerHealth,
+    Heartbeat, HeartbeatStatus, Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, ProfileWorker,
+    WorkerContext, WorkerHealth,
 };

@@ -30,7 +30,8 @@ pub(crate) enum Entrance {
 impl Arrival {
     /// Over TCP: where it was accepted, and from whom.
     pub(crate) fn over_tcp(listener: IpAddr, peer: IpAddr) -> Arrival {
-        let entrance = if listener.to_canonical().is_loopback() { Entrance::Loopback(listener) } else { Entrance::Public };
+        let entrance =
+            if listener.to_canonical().is_loopback() { Entrance::Loopback(listener) } else { Entrance::Public };
         Arrival { entrance, peer: Client::Address(whole(peer)), certificate: None, is_encrypted: false }
     }
 
@@ -67,18 +68,17 @@ mod tests {
 
     #[test]
     fn a_client_is_an_address_and_of_ipv6_a_network() {
-        for (address, expected) in [
-            ("192.0.2.7", "192.0.2.7"),
-            ("::ffff:192.0.2.7", "192.0.2.7"),
-            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
-        ] {
+        for (address, expected) in
+            [("192.0.2.7", "192.0.2.7"), ("::ffff:192.0.2.7", "192.0.2.7"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::")]
+        {
             assert_eq!(whole(address.parse().unwrap()), expected.parse::<IpAddr>().unwrap());
         }
     }
 
     #[test]
     fn an_address_is_public_unless_it_is_on_loopback_whoever_comes_to_it() {
-        let entrance = |listener: &str| Arrival::over_tcp(listener.parse().unwrap(), "127.0.0.1".parse().unwrap()).entrance;
+        let entrance =
+            |listener: &str| Arrival::over_tcp(listener.parse().unwrap(), "127.0.0.1".parse().unwrap()).entrance;
         assert_eq!(entrance("0.0.0.0"), Entrance::Public);
         assert_eq!(entrance("::"), Entrance::Public);
         assert_eq!(entrance("10.0.0.1"), Entrance::Public);

@@ -69,12 +69,7 @@ impl Caller {
         Caller { client, scopes }
     }
 
-    /// As the audit and the limits tell of them: `token ci`, `certificate ci`, `uid 0`, or an address.
-    pub(crate) fn name(&self) -> String {
-        self.client.to_string()
-    }
-
-    /// Whose limits hold.
+    /// Who it is, as the audit tells, and whose limits hold.
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }

@@ -101,9 +101,14 @@ fn token(new: &NewToken, names: &[&str], now: SystemTime) -> Result<Token> {
     let refused = |kind, found| Err(Error::new(kind, format!("new token: {found}")));
     let name = match &new.name {
         Some(name) if names.contains(&name.as_str()) => {
-            return refused(ErrorKind::Conflict, format!("there is one called {name:?}; revoke it, or take another name"));
+            return refused(
+                ErrorKind::Conflict,
+                format!("there is one called {name:?}; revoke it, or take another name"),
+            );
         }
-        Some(name) if !is_name(name) => return refused(ErrorKind::Validation, format!("expected {A_NAME}, found {name:?}")),
+        Some(name) if !is_name(name) => {
+            return refused(ErrorKind::Validation, format!("expected {A_NAME}, found {name:?}"));
+        }
         Some(name) => name.clone(),
         None => free_name(names),
     };

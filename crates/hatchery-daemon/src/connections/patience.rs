@@ -55,14 +55,18 @@ impl Patience {
         if !self.has_asked.load(Ordering::Relaxed) {
             return;
         }
-        while let Some(since) = self.waits().longest().or(Some(Instant::now())) {
-            let due = since + stall;
+        loop {
+            let due = self.longest().unwrap_or_else(Instant::now) + stall;
             if due <= Instant::now() {
                 return;
             }
             // Whatever begins to wait meanwhile is due after this.
             tokio::time::sleep_until(due).await;
         }
+    }
+
+    fn longest(&self) -> Option<Instant> {
+        self.waits().longest()
     }
 
     fn waits(&self) -> MutexGuard<'_, Waits> {

@@ -21,13 +21,14 @@ pub(super) enum Stream {
 impl Stream {
     fn inner(&mut self) -> Pin<&mut (dyn Bytes + Send)> {
         match self {
-            Stream::Tcp(stream) => Pin::new(stream),
-            Stream::Tls(stream) => Pin::new(stream.as_mut()),
-            Stream::Unix(stream) => Pin::new(stream),
+            Stream::Tcp(stream) => Pin::new(stream) as Pin<&mut (dyn Bytes + Send)>,
+            Stream::Tls(stream) => Pin::new(stream.as_mut()) as Pin<&mut (dyn Bytes + Send)>,
+            Stream::Unix(stream) => Pin::new(stream) as Pin<&mut (dyn Bytes + Send)>,
         }
     }
 }
 
+/// What can be read and written.
 trait Bytes: AsyncRead + AsyncWrite {}
 impl<S: AsyncRead + AsyncWrite> Bytes for S {}
 
@@ -42,7 +43,10 @@ impl Watched {
         Watched { stream, patience }
     }
 
-    fn write<T>(&mut self, write: impl FnOnce(Pin<&mut (dyn Bytes + Send)>) -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn write<T>(
+        &mut self,
+        write: impl FnOnce(Pin<&mut (dyn Bytes + Send)>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         let written = write(self.stream.inner());
         self.patience.writes(written.is_pending());
         written

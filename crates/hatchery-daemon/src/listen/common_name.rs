@@ -62,7 +62,9 @@ fn split(bytes: &[u8]) -> Option<(Part<'_>, &[u8])> {
     let (length, bytes) = match first {
         short @ 0..=0x7f => (usize::from(*short), bytes),
         long => {
-            let (digits, bytes) = bytes.split_at_checked(usize::from(long & 0x7f)).filter(|(digits, _)| (1..=4).contains(&digits.len()))?;
+            let (digits, bytes) = bytes
+                .split_at_checked(usize::from(long & 0x7f))
+                .filter(|(digits, _)| (1..=4).contains(&digits.len()))?;
             (digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit)), bytes)
         }
     };

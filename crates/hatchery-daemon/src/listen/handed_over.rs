@@ -27,7 +27,10 @@ impl HandedOver {
         let mut all = HandedOver::default();
         for index in 0..descriptors.len() {
             all.take(&mut descriptors, index).map_err(|why| {
-                let message = format!("take socket {} of LISTEN_FDS: {why}; expected a TCP or Unix socket that listens", index + 1);
+                let message = format!(
+                    "take socket {} of LISTEN_FDS: {why}; expected a TCP or Unix socket that listens",
+                    index + 1
+                );
                 Error::new(ErrorKind::Validation, message)
             })?;
         }

@@ -44,7 +44,9 @@ impl Socket {
     }
 
     pub(crate) fn handed_over(listener: std::os::unix::net::UnixListener) -> Result<Socket> {
-        let failed = |why: io::Error| Error::new(ErrorKind::Validation, format!("listen on a Unix socket that was handed over: {why}"));
+        let failed = |why: io::Error| {
+            Error::new(ErrorKind::Validation, format!("listen on a Unix socket that was handed over: {why}"))
+        };
         listener.set_nonblocking(true).map_err(failed)?;
         Ok(Socket { listener: UnixListener::from_std(listener).map_err(failed)?, place: None })
     }
@@ -63,7 +65,9 @@ impl Socket {
 pub(crate) fn unfit(path: &Path) -> Option<String> {
     let length = path.as_os_str().len();
     if length > LONGEST {
-        return Some(format!("expected a path of at most {LONGEST} bytes, found {length}; `server.socket` in hatchery.toml names another"));
+        return Some(format!(
+            "expected a path of at most {LONGEST} bytes, found {length}; `server.socket` in hatchery.toml names another"
+        ));
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let found = match folder.metadata() {
@@ -75,7 +79,9 @@ pub(crate) fn unfit(path: &Path) -> Option<String> {
     // In a folder like /tmp, others may not replace what is not theirs.
     let is_open = found.mode() & 0o022 != 0 && found.mode() & 0o1000 == 0;
     match () {
-        () if !is_ours => Some(format!("{} belongs to user {}, who could take its place", folder.display(), found.uid())),
+        () if !is_ours => {
+            Some(format!("{} belongs to user {}, who could take its place", folder.display(), found.uid()))
+        }
         () if is_open => {
             let mode = found.mode() & 0o777;
             Some(format!("others may write {} (mode {mode:o}); `chmod go-w` keeps them out", folder.display()))

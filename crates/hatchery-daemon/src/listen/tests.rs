@@ -1,4 +1,4 @@
-use hatchery::{Settings, ServerConfig};
+use hatchery::{ServerConfig, Settings};
 
 use super::*;
 use crate::access::{NewToken, Policy, Scope, Tokens};

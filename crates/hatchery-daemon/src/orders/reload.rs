@@ -2,8 +2,7 @@
 
 use std::pin::Pin;
 
-use hatchery::{Error, ErrorKind, Result};
-use serde::Serialize;
+use hatchery::{Error, ErrorKind, Reconfigured, Result};
 
 use crate::access::Caller;
 use crate::house::House;
@@ -14,34 +13,14 @@ pub trait Reload: Send + Sync + 'static {
     ///
     /// # Errors
     /// `validation`, with what is wrong.
-    fn reload(&self) -> Pin<Box<dyn Future<Output = Result<Reloaded>> + Send + '_>>;
-}
-
-/// What came of reading the configuration again.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Reloaded {
-    /// The key paths whose new values hold now.
-    pub applied: Vec<String>,
-    /// How many keys are as they were.
-    pub unchanged: usize,
-    /// Those that cannot be changed in a running daemon.
-    pub needs_restart: Vec<NeedsRestart>,
-}
-
-/// A key whose new value holds after the next start.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct NeedsRestart {
-    /// Its path.
-    pub key: String,
-    /// Why not now.
-    pub reason: String,
+    fn reload(&self) -> Pin<Box<dyn Future<Output = Result<Reconfigured>> + Send + '_>>;
 }
 
 /// As after SIGHUP.
 ///
 /// # Errors
 /// `unavailable` if the daemon was started without a configuration that could be read again.
-pub(crate) async fn reload_configuration(house: &House, caller: &Caller) -> Result<Reloaded> {
+pub(crate) async fn reload_configuration(house: &House, caller: &Caller) -> Result<Reconfigured> {
     let work = async {
         let none = || Error::new(ErrorKind::Unavailable, "this daemon has no configuration that could be read again");
         house.configuration().ok_or_else(none)?.reload().await

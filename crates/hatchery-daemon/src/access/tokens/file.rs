@@ -81,7 +81,10 @@ pub(super) fn read(data_dir: &Path) -> Result<Vec<Entry>> {
     };
     let document: Document = serde_json::from_str(&text).map_err(|why| failed(damaged(&why)))?;
     if document.version != VERSION {
-        return Err(failed(format!("expected version {VERSION}, found {}: another hatchery wrote it", document.version)));
+        return Err(failed(format!(
+            "expected version {VERSION}, found {}: another hatchery wrote it",
+            document.version
+        )));
     }
     let entries: Option<Vec<Entry>> = document.tokens.into_iter().map(Line::entry).collect();
     entries.ok_or_else(|| failed(damaged(&"a hash is none")))
@@ -99,8 +102,12 @@ fn text(path: &Path) -> io::Result<String> {
     let us = geteuid().as_raw();
     let wrong = match () {
         () if !found.is_file() => "it is no regular file".to_owned(),
-        () if found.uid() != us && found.uid() != 0 => format!("it belongs to user {}, and not to this one ({us})", found.uid()),
-        () if found.mode() & 0o022 != 0 => format!("others may write it (mode {:o}); `chmod 600` keeps them out", found.mode() & 0o777),
+        () if found.uid() != us && found.uid() != 0 => {
+            format!("it belongs to user {}, and not to this one ({us})", found.uid())
+        }
+        () if found.mode() & 0o022 != 0 => {
+            format!("others may write it (mode {:o}); `chmod 600` keeps them out", found.mode() & 0o777)
+        }
         () => String::new(),
     };
     if !wrong.is_empty() {

@@ -76,7 +76,9 @@ fn a_damaged_file_is_kept_and_lets_nobody_in() {
     let whole = std::fs::read_to_string(&path).unwrap();
     assert!(known.caller(secret.text(), SystemTime::now()).unwrap().is_some());
     let half = &whole[..whole.len() / 2];
-    for damaged in [half, "", "{}", "[]", &whole.replace("\"version\": 1", "\"version\": 2"), &whole.replace("\"ci\"", "7")] {
+    for damaged in
+        [half, "", "{}", "[]", &whole.replace("\"version\": 1", "\"version\": 2"), &whole.replace("\"ci\"", "7")]
+    {
         std::fs::write(&path, damaged).unwrap();
         let error = known.caller(secret.text(), SystemTime::now()).unwrap_err();
         assert_eq!(error.message(), "tokens cannot be read; the log of the daemon says why", "{damaged}");

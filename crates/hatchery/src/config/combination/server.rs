@@ -28,7 +28,8 @@ fn in_the_clear(top: &Layer) -> Option<ConfigProblem> {
 fn open_to_all(top: &Layer) -> Option<ConfigProblem> {
     let address = elsewhere(top)?;
     let is_open = top.word::<Auth>("server.auth")? == Auth::None && top.get("server.tls.client_ca").is_none();
-    let message = format!("expected \"token\" beside listen = {address:?}, found \"none\": anybody could run the app's code");
+    let message =
+        format!("expected \"token\" beside listen = {address:?}, found \"none\": anybody could run the app's code");
     is_open.then(|| error(top, "server.auth", message))?
 }
 

@@ -42,7 +42,11 @@ pub(super) const SERVER: &[Key] = &[
         "The web sites whose pages may call, each as its pages name it: `https://example.org`. Pages of others are refused.",
     ),
     table("tls", TLS, "Encryption of the TCP address, and the certificates of clients."),
-    table("limits", LIMITS, "How much of a daemon one client may have, and all of them. Whose limits: a token's, a certificate's, a user's, else an address's."),
+    table(
+        "limits",
+        LIMITS,
+        "How much of a daemon one client may have, and all of them. Whose limits: a token's, a certificate's, a user's, else an address's.",
+    ),
 ];
 
 const TLS: &[Key] = &[

@@ -215,7 +215,11 @@ fn what_cannot_be_is_refused_even_if_each_key_is_as_it_should_be() {
 /// What is wrong with a `[server]` table, without the file and the line.
 fn server(text: &str) -> Vec<String> {
     let settings = Settings::parse(&format!("[server]\n{text}"), Path::new("f"));
-    settings.problems().iter().map(|problem| problem.to_string().splitn(3, ':').nth(2).unwrap().trim().to_owned()).collect()
+    settings
+        .problems()
+        .iter()
+        .map(|problem| problem.to_string().splitn(3, ':').nth(2).unwrap().trim().to_owned())
+        .collect()
 }
 
 #[test]
@@ -232,7 +236,9 @@ fn a_daemon_that_others_reach_is_encrypted_and_asks_who_they_are() {
     let open = server(&format!("listen = \"10.0.0.1:1\"\nauth = \"none\"\n{tls}"));
     assert_eq!(
         open,
-        ["server.auth: expected \"token\" beside listen = \"10.0.0.1:1\", found \"none\": anybody could run the app's code"]
+        [
+            "server.auth: expected \"token\" beside listen = \"10.0.0.1:1\", found \"none\": anybody could run the app's code"
+        ]
     );
 }
 
