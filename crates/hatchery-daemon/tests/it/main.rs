@@ -5,6 +5,7 @@ mod calls;
 mod client;
 mod ends;
 mod gate;
+mod grpc;
 mod observation;
 mod rig;
 mod statuses;
