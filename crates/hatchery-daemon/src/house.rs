@@ -8,6 +8,7 @@ use hatchery::{Error, ErrorKind, Hatchery, Pool, Result};
 use tokio::sync::watch;
 
 use crate::Phase;
+use crate::access::Access;
 use crate::orders::Reload;
 use crate::system::{Lookout, System};
 
@@ -15,6 +16,7 @@ use crate::system::{Lookout, System};
 pub(crate) struct House {
     pub(crate) address: SocketAddr,
     pub(crate) started_at: SystemTime,
+    access: Arc<Access>,
     phase: watch::Sender<Phase>,
     /// Somebody with the scope for it has told the daemon to end.
     is_to_stop: watch::Sender<bool>,
@@ -24,16 +26,22 @@ pub(crate) struct House {
 }
 
 impl House {
-    pub(crate) fn new(address: SocketAddr) -> House {
+    pub(crate) fn new(address: SocketAddr, access: Arc<Access>) -> House {
         House {
             address,
             started_at: SystemTime::now(),
+            access,
             phase: watch::Sender::new(Phase::Starting),
             is_to_stop: watch::Sender::new(false),
             hatchery: OnceLock::new(),
             configuration: OnceLock::new(),
             lookout: Lookout::new(),
         }
+    }
+
+    /// Who is let in.
+    pub(crate) fn access(&self) -> &Arc<Access> {
+        &self.access
     }
 
     pub(crate) fn phase(&self) -> Phase {

@@ -37,7 +37,8 @@ pub(crate) mod map {
     type Texts = HashMap<String, Bytes>;
 
     pub(crate) fn serialize<S: Serializer>(texts: &Texts, serializer: S) -> Result<S::Ok, S::Error> {
-        let values: Result<Vec<_>, _> = texts.iter().map(|(name, json)| Ok((name, parsed::<S::Error>(json)?))).collect();
+        let values: Result<Vec<_>, _> =
+            texts.iter().map(|(name, json)| Ok((name, parsed::<S::Error>(json)?))).collect();
         serializer.collect_map(values?)
     }
 

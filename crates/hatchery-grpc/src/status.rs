@@ -229,7 +229,10 @@ mod tests {
             let denied = Error::new(ErrorKind::Unavailable, "no").with_details(json!({ "reason": reason }));
             assert_eq!(of(&denied).code(), code);
             let elsewhere = error(&Status::new(code, "no"));
-            assert_eq!((elsewhere.kind(), &elsewhere.details().unwrap()["reason"]), (ErrorKind::Unavailable, &json!(reason)));
+            assert_eq!(
+                (elsewhere.kind(), &elsewhere.details().unwrap()["reason"]),
+                (ErrorKind::Unavailable, &json!(reason))
+            );
             assert!(!elsewhere.is_retryable());
         }
         // What an app raises is not taken for ours.

@@ -21,7 +21,8 @@ pub(super) async fn call(asked: Asked<v1::CallRequest>) -> Result<v1::CallRespon
 
 /// What fails before the first chunk is the status of the call at once.
 pub(super) async fn stream(asked: Asked<v1::StreamCallRequest>) -> Result<Chunks> {
-    let Asked { house, metadata, message: v1::StreamCallRequest { pool, tool, arguments, options: wanted }, .. } = asked;
+    let Asked { house, metadata, message: v1::StreamCallRequest { pool, tool, arguments, options: wanted }, .. } =
+        asked;
     let options = options(wanted, &metadata)?;
     let begun = calls::stream(&house, &pool, &tool, payload::read(arguments)?, &options).await?;
     Ok(Chunks { first: begun.first, chunks: begun.chunks })

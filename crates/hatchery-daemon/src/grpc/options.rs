@@ -36,7 +36,8 @@ pub(super) fn options(message: Option<v1::CallOptions>, metadata: &MetadataMap) 
 pub(super) fn timeout(metadata: &MetadataMap) -> Result<Option<Duration>> {
     let Some(value) = metadata.get("grpc-timeout") else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
-    let expected = || wrong("grpc-timeout", format!("expected up to 8 digits and one of H, M, S, m, u, n, found {text:?}"));
+    let expected =
+        || wrong("grpc-timeout", format!("expected up to 8 digits and one of H, M, S, m, u, n, found {text:?}"));
     duration(text).map(Some).ok_or_else(expected)
 }
 
@@ -151,17 +152,23 @@ mod tests {
 
     #[test]
     fn a_timeout_is_digits_and_a_unit() {
-        assert_eq!(["1H", "2M", "3S", "4m", "5u", "6n"].map(duration).map(Option::unwrap), [
-            Duration::from_secs(3600),
-            Duration::from_secs(120),
-            Duration::from_secs(3),
-            Duration::from_millis(4),
-            Duration::from_micros(5),
-            Duration::from_nanos(6),
-        ]);
+        assert_eq!(
+            ["1H", "2M", "3S", "4m", "5u", "6n"].map(duration).map(Option::unwrap),
+            [
+                Duration::from_secs(3600),
+                Duration::from_secs(120),
+                Duration::from_secs(3),
+                Duration::from_millis(4),
+                Duration::from_micros(5),
+                Duration::from_nanos(6),
+            ]
+        );
         assert_eq!(["", "S", "1", "1s", "-1S", "123456789S", "1 S", "1é"].map(duration), [None; 8]);
         let error = timeout(&metadata("grpc-timeout", "soon")).unwrap_err();
-        assert_eq!(error.message(), r#"grpc-timeout: expected up to 8 digits and one of H, M, S, m, u, n, found "soon""#);
+        assert_eq!(
+            error.message(),
+            r#"grpc-timeout: expected up to 8 digits and one of H, M, S, m, u, n, found "soon""#
+        );
     }
 
     #[test]

@@ -74,7 +74,9 @@ fn given(text: &str) -> Option<&str> {
 fn wait(seconds: Option<f64>) -> Result<Duration> {
     match seconds.unwrap_or(0.0) {
         seconds if seconds >= 0.0 => Ok(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)),
-        other => Err(Error::new(ErrorKind::Validation, format!("wait_seconds: expected a time from 0 on, found {other}"))),
+        other => {
+            Err(Error::new(ErrorKind::Validation, format!("wait_seconds: expected a time from 0 on, found {other}")))
+        }
     }
 }
 
@@ -84,11 +86,10 @@ mod tests {
 
     #[test]
     fn a_wait_is_a_time_from_0_on() {
-        assert_eq!([None, Some(0.5), Some(f64::INFINITY)].map(|it| wait(it).unwrap()), [
-            Duration::ZERO,
-            Duration::from_millis(500),
-            Duration::MAX
-        ]);
+        assert_eq!(
+            [None, Some(0.5), Some(f64::INFINITY)].map(|it| wait(it).unwrap()),
+            [Duration::ZERO, Duration::from_millis(500), Duration::MAX]
+        );
         for wrong in [-1.0, f64::NAN] {
             assert_eq!(wait(Some(wrong)).unwrap_err().kind(), ErrorKind::Validation);
         }

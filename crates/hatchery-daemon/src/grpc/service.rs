@@ -45,7 +45,9 @@ impl Service {
 /// Waits no longer than the client does.
 async fn within<T>(timeout: Option<Duration>, work: impl Future<Output = Result<T>>) -> Result<T> {
     let Some(timeout) = timeout else { return work.await };
-    let late = |_| Error::new(ErrorKind::Deadline, format!("the {timeout:?} of grpc-timeout passed before there was an answer"));
+    let late = |_| {
+        Error::new(ErrorKind::Deadline, format!("the {timeout:?} of grpc-timeout passed before there was an answer"))
+    };
     tokio::time::timeout(timeout, work).await.map_err(late)?
 }
 

@@ -73,7 +73,8 @@ fn ttl(seconds: Option<f64>) -> Result<Option<Duration>> {
     if seconds == f64::INFINITY {
         return Ok(Some(Duration::MAX));
     }
-    let wrong = |_| Error::new(ErrorKind::Validation, format!("ttl_seconds: expected a time from 0 on, found {seconds}"));
+    let wrong =
+        |_| Error::new(ErrorKind::Validation, format!("ttl_seconds: expected a time from 0 on, found {seconds}"));
     Duration::try_from_secs_f64(seconds).map(Some).map_err(wrong)
 }
 

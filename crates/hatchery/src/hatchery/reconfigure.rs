@@ -108,8 +108,17 @@ impl Step {
 }
 
 impl Reconfigured {
-    fn needs_restart(&mut self, key: impl Into<String>, reason: &str) {
+    /// Adds a key that does not hold before the next start, for what stands around a hatchery and obeys keys of its own.
+    pub fn needs_restart(&mut self, key: impl Into<String>, reason: &str) {
         self.needs_restart.push(NeedsRestart { key: key.into(), reason: reason.to_owned() });
+    }
+
+    /// What came of both.
+    #[must_use]
+    pub fn and(mut self, other: Reconfigured) -> Reconfigured {
+        self.applied.extend(other.applied);
+        self.needs_restart.extend(other.needs_restart);
+        Reconfigured { unchanged: self.unchanged + other.unchanged, ..self }
     }
 
     /// The pools of a run are those of its start.
@@ -119,11 +128,20 @@ impl Reconfigured {
             self.needs_restart(format!("pools.{}", pool.name), "pools are added at the start only");
         }
         for pool in before.iter().filter(|pool| !is_in(after, &pool.name)) {
-            self.needs_restart(format!("pools.{}", pool.name), "pools are removed at the start only; drain it until then");
+            self.needs_restart(
+                format!("pools.{}", pool.name),
+                "pools are removed at the start only; drain it until then",
+            );
         }
     }
 
-    fn compare_pool(&mut self, before: &PoolConfig, after: &PoolConfig, crew: &Arc<Crew>, wanted: &pool::Config) -> Step {
+    fn compare_pool(
+        &mut self,
+        before: &PoolConfig,
+        after: &PoolConfig,
+        crew: &Arc<Crew>,
+        wanted: &pool::Config,
+    ) -> Step {
         let rules = crew.shared.rules();
         let of_app = before.app.changes(&after.app);
         let of_pool = pool::changes(&rules.config, wanted);
@@ -143,12 +161,11 @@ impl Reconfigured {
     }
 }
 
-/// What is said above the pools and is not laid over them.
+/// What is said above the pools and is not laid over them. `[server]` is the affair of the daemon.
 fn compare_top(before: &Config, after: &Config, report: &mut Reconfigured) {
     let instance = |config: &Config| format!("{:?}", config.instance);
     let keys = [
         ("instance", instance(before) == instance(after), "whose records these are is settled at the start"),
-        ("server", before.server == after.server, "where and how a daemon listens is settled at the start"),
         ("sessions", before.sessions == after.sessions, "sessions are opened at the start"),
     ];
     for (key, is_same, reason) in keys {

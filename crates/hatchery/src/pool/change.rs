@@ -135,7 +135,8 @@ mod tests {
     #[test]
     fn what_is_within_reach_differs_only_in_what_needs_a_restart() {
         let now = Config { arena: None, ..Config::new() };
-        let mut wanted = Config { workers: 2, concurrency: Concurrency::Thread { threads_per_worker: 4 }, ..now.clone() };
+        let mut wanted =
+            Config { workers: 2, concurrency: Concurrency::Thread { threads_per_worker: 4 }, ..now.clone() };
         wanted.worker.confinement.on_escape = OnEscape::Report;
         wanted.worker.confinement.resources.memory = Some(1 << 30);
         let reached = within_reach(&now, &wanted);

@@ -7,9 +7,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::{Config, Shared};
 use super::seat::{Hiring, Order, Seat};
 use super::seats::Seats;
+use super::{Config, Shared};
 use crate::app::App;
 use crate::panic;
 use crate::process::Escalation;
@@ -52,7 +52,8 @@ impl Drop for Counted {
 
 impl Crew {
     pub(crate) fn new(shared: Arc<Shared>, hiring: Hiring) -> Crew {
-        let template = Template::of(&shared.name, &hiring.run, &hiring.emitter, &shared.rules().config.worker).map(Arc::new);
+        let template =
+            Template::of(&shared.name, &hiring.run, &hiring.emitter, &shared.rules().config.worker).map(Arc::new);
         let crew = Crew {
             shared,
             hiring: Hiring { template, ..hiring },

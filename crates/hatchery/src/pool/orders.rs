@@ -77,8 +77,10 @@ impl Pool {
     }
 
     fn needs_one(&self, worker: &str) -> Error {
-        let message =
-            format!("pool {}: {worker} is its only worker, and it needs one; restart that, or drain the pool", self.name());
+        let message = format!(
+            "pool {}: {worker} is its only worker, and it needs one; restart that, or drain the pool",
+            self.name()
+        );
         Error::new(ErrorKind::Validation, message)
     }
 }

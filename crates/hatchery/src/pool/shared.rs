@@ -178,7 +178,10 @@ impl Shared {
         let correlation_id = options.correlation_id.clone().unwrap_or_default();
         let (session, handles) = (options.session.clone(), options.handles);
         let trace_parent = options.trace_parent.clone();
-        Ok((Call { tool, arguments, correlation_id, session, handles, trace_parent, deadline, sink, deaths: 0 }, number))
+        Ok((
+            Call { tool, arguments, correlation_id, session, handles, trace_parent, deadline, sink, deaths: 0 },
+            number,
+        ))
     }
 
     /// Until when a call that is made now may take: as its caller says, else the pool for this tool, else the app, else the pool.
@@ -252,7 +255,9 @@ impl Shared {
     fn named(&self, options: &CallOptions) -> Result<Option<usize>> {
         let Some(worker) = options.worker.as_deref() else { return Ok(None) };
         if options.session.is_some() {
-            let message = format!("worker {worker}: a call of a session is not for a worker of one's choice: name one or the other");
+            let message = format!(
+                "worker {worker}: a call of a session is not for a worker of one's choice: name one or the other"
+            );
             return Err(Error::new(ErrorKind::Validation, message));
         }
         let missing = || Error::new(ErrorKind::NotFound, format!("no such worker in pool {}: {worker}", self.name));
