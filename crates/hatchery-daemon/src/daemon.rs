@@ -3,24 +3,28 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use hatchery::{Hatchery, Result, ServerConfig};
+use hatchery::{Builder, Hatchery, Result, ServerConfig};
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use crate::access::{Access, Policy};
+use crate::doors::Doors;
 use crate::house::House;
 use crate::listen::{self, Listeners, Socket, Tls, socket};
 use crate::record::{Claim, Record};
-use crate::{Doors, HandedOver, Phase, Reload, connections};
+use crate::{HandedOver, Notifier, Phase, Reload, Reloader, connections, watchdog};
 
 /// A daemon that is bound to its address. Connections wait there until it serves.
 pub struct Daemon {
     listeners: Listeners,
     tls: Option<Arc<Tls>>,
     house: Arc<House>,
-    doors: Doors,
     /// None: it has no data directory.
     claim: Option<Claim>,
+    /// How long the service manager waits for a sign of life.
+    patience: Option<Duration>,
 }
 
 impl Daemon {
@@ -48,7 +52,7 @@ impl Daemon {
 
     async fn listen(data_dir: Option<&Path>, config: &ServerConfig, handed_over: HandedOver) -> Result<Daemon> {
         let access = Arc::new(Access::new(Policy::of(config), data_dir));
-        let tls = Tls::of(config)?.map(Arc::new);
+        let tls = Tls::read(config)?.map(|read| Arc::new(Tls::new(read)));
         let HandedOver { tcp, unix } = handed_over;
         let wanted = config.listen.as_deref().unwrap_or(ServerConfig::LISTEN);
         if tcp.is_empty() {
@@ -65,9 +69,9 @@ impl Daemon {
         if let Some(claim) = &claim {
             claim.tell(&Record::of(listeners.address(), listeners.socket(), tls.is_some()))?;
         }
-        let house = Arc::new(House::new(listeners.address(), Arc::clone(&access)));
         let doors = Doors::new(config.clone(), listeners.addresses().collect(), access, tls.clone());
-        Ok(Daemon { listeners, tls, house, doors, claim })
+        let house = Arc::new(House::new(listeners.address(), doors));
+        Ok(Daemon { listeners, tls, house, claim, patience: None })
     }
 
     /// Where it listens.
@@ -86,11 +90,6 @@ impl Daemon {
         self.listeners.socket()
     }
 
-    /// What obeys `[server]` when it is read again.
-    pub fn doors(&self) -> Doors {
-        self.doors.clone()
-    }
-
     /// The phases that it enters, from now on to the last.
     pub fn phases(&self) -> watch::Receiver<Phase> {
         self.house.phases()
@@ -99,8 +98,36 @@ impl Daemon {
     /// What reads the configuration again when somebody orders that.
     #[must_use]
     pub fn reloaded_by(self, configuration: impl Reload) -> Daemon {
-        self.house.set_configuration(Box::new(configuration));
+        self.house.set_configuration(Arc::new(configuration));
         self
+    }
+
+    /// Has it read its configuration again, as an order does.
+    pub fn reloader(&self) -> Reloader {
+        Reloader::new(&self.house)
+    }
+
+    /// Who is told of its phases and reloads; and, twice in `patience`, that it answers.
+    #[must_use]
+    pub fn notifying(mut self, manager: Notifier, patience: Option<Duration>) -> Daemon {
+        self.house.set_notifier(manager);
+        self.patience = patience;
+        self
+    }
+
+    /// [`Daemon::serve`], from the first half of the start on ([`Builder::begin`]), which is a phase of its own.
+    ///
+    /// # Errors
+    /// Those of the start; the daemon has ended then.
+    pub async fn start(self, pools: Builder, shutdown: impl Future<Output = ()>) -> Result<()> {
+        let house = Arc::clone(&self.house);
+        let filling = async move {
+            house.enter(Phase::Sweeping);
+            let begun = pools.begin().await?;
+            house.enter(Phase::Filling);
+            begun.fill().await
+        };
+        self.live(filling, shutdown).await
     }
 
     /// Answers from now on, takes calls once `filling` has started the pools, and drains when `shutdown` ends: calls that run
@@ -115,9 +142,23 @@ impl Daemon {
         filling: impl Future<Output = Result<Hatchery>>,
         shutdown: impl Future<Output = ()>,
     ) -> Result<()> {
-        let Daemon { listeners, tls, house, doors: _, claim } = self;
+        let house = Arc::clone(&self.house);
+        let filling = async move {
+            house.enter(Phase::Filling);
+            filling.await
+        };
+        self.live(filling, shutdown).await
+    }
+
+    async fn live(
+        self,
+        filling: impl Future<Output = Result<Hatchery>>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<()> {
+        let Daemon { listeners, tls, house, claim, patience } = self;
         // It is given back last: until then the directory is this daemon's.
-        let _until_the_end = claim;
+        let _claimed = claim;
+        let _until_the_end = Watching::begin(&house, patience);
         let live = live(&house, filling, shutdown);
         // Dropped, the connections go first: nobody is told as an answer what the end of the workers does to calls.
         let ((), outcome) = tokio::join!(connections::serve(listeners, tls, Arc::clone(&house)), live);
@@ -157,6 +198,24 @@ fn usual(data_dir: &Path) -> Option<std::path::PathBuf> {
     }
 }
 
+/// The watchdog's task, for as long as the daemon lives.
+struct Watching(Option<AbortHandle>);
+
+impl Watching {
+    fn begin(house: &Arc<House>, patience: Option<Duration>) -> Watching {
+        let (Some(notifier), Some(patience)) = (house.notifier(), patience) else { return Watching(None) };
+        let house = Arc::clone(house);
+        let task = tokio::spawn(async move { watchdog::watch(house, &notifier, patience).await });
+        Watching(Some(task.abort_handle()))
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
+}
+
 /// From the first phase after the start to the last.
 async fn live(
     house: &House,
@@ -164,7 +223,6 @@ async fn live(
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
     let mut shutdown = std::pin::pin!(either(shutdown, house.told_to_stop()));
-    house.enter(Phase::Filling);
     let filled = tokio::select! {
         biased;
         // Nobody has called the workers yet: they end with the future that starts them.

@@ -8,15 +8,19 @@ use hatchery::{Reconfigured, Result, ServerConfig};
 use crate::access::{Access, Policy};
 use crate::listen::{self, Tls};
 
-/// Where a daemon is reached and by whom, for whoever reads its configuration again.
-#[derive(Clone)]
-pub struct Doors(Arc<Inner>);
-
-struct Inner {
+/// Where a daemon is reached and by whom.
+pub(crate) struct Doors {
     config: Mutex<ServerConfig>,
     addresses: Vec<SocketAddr>,
     access: Arc<Access>,
     tls: Option<Arc<Tls>>,
+}
+
+/// A configuration that can be obeyed.
+pub(crate) struct Checked<'a> {
+    doors: &'a Doors,
+    config: &'a ServerConfig,
+    tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 const BOUND: &str = "the daemon listens already";
@@ -29,26 +33,39 @@ impl Doors {
         access: Arc<Access>,
         tls: Option<Arc<Tls>>,
     ) -> Doors {
-        Doors(Arc::new(Inner { config: Mutex::new(config), addresses, access, tls }))
+        Doors { config: Mutex::new(config), addresses, access, tls }
     }
 
-    /// Has the next requests and connections obey this, and reads the files of TLS again. Connections that are open stay.
+    pub(crate) fn access(&self) -> &Arc<Access> {
+        &self.access
+    }
+
+    /// Reads the files of TLS again. Nothing changes yet.
     ///
     /// # Errors
-    /// `validation` if it would let in anybody, or if a file cannot be read; nothing has changed then.
-    pub fn obey(&self, config: &ServerConfig) -> Result<Reconfigured> {
-        let mut before = self.0.config.lock().unwrap_or_else(PoisonError::into_inner);
-        for address in &self.0.addresses {
-            listen::may_listen(*address, config, &self.0.access)?;
+    /// `validation` if it would let in anybody, or if a file cannot be read.
+    pub(crate) fn check<'a>(&'a self, config: &'a ServerConfig) -> Result<Checked<'a>> {
+        for address in &self.addresses {
+            listen::may_listen(*address, config, &self.access)?;
         }
-        if let Some(tls) = &self.0.tls {
-            tls.reload(config)?;
+        let tls = if self.tls.is_some() { Tls::read(config)? } else { None };
+        Ok(Checked { doors: self, config, tls })
+    }
+}
+
+impl Checked<'_> {
+    /// Has the next requests and connections obey it. Connections that are open stay.
+    pub(crate) fn obey(self) -> Reconfigured {
+        let Checked { doors, config, tls } = self;
+        let mut before = doors.config.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(running), Some(tls)) = (&doors.tls, tls) {
+            running.replace(tls);
         }
-        self.0.access.obey(Policy::of(config));
+        doors.access.obey(Policy::of(config));
         let report = compared(&before, config);
         // What needs a restart is told of each time: it is compared with what holds.
         *before = held(&before, config);
-        Ok(report)
+        report
     }
 }
 
@@ -121,12 +138,12 @@ mod tests {
         let doors = doors("", &["127.0.0.1:1"]);
         let config =
             server("listen = \"127.0.0.1:2\"\nauth = \"token\"\nlimits.body = \"1MiB\"\nlimits.connections = 7");
-        let report = doors.obey(&config).unwrap();
+        let report = doors.check(&config).unwrap().obey();
         assert_eq!(report.applied, ["server.auth", "server.limits.body"]);
         let restart = |report: &Reconfigured| report.needs_restart.iter().map(|it| it.key.clone()).collect::<Vec<_>>();
         assert_eq!(restart(&report), ["server.listen", "server.limits.connections"]);
-        assert_eq!(doors.0.access.policy().limits.body, Some(1 << 20));
-        let again = doors.obey(&config).unwrap();
+        assert_eq!(doors.access.policy().limits.body, Some(1 << 20));
+        let again = doors.check(&config).unwrap().obey();
         assert_eq!((again.applied.len(), restart(&again).len(), again.unchanged), (0, 2, 15));
     }
 
@@ -134,8 +151,8 @@ mod tests {
     fn a_daemon_that_others_reach_is_not_opened_to_all() {
         let doors = doors("auth = \"token\"\ninsecure_plaintext = true", &["10.0.0.1:1"]);
         for open in ["auth = \"none\"", "auth = \"none\"\ninsecure_plaintext = true", ""] {
-            assert!(doors.obey(&server(open)).is_err(), "{open}");
-            assert_eq!(doors.0.access.policy().auth, hatchery::Auth::Token);
+            assert!(doors.check(&server(open)).is_err(), "{open}");
+            assert_eq!(doors.access.policy().auth, hatchery::Auth::Token);
         }
     }
 }

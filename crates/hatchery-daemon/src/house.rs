@@ -9,6 +9,8 @@ use tokio::sync::watch;
 
 use crate::Phase;
 use crate::access::Access;
+use crate::doors::Doors;
+use crate::notify::Notifier;
 use crate::orders::Reload;
 use crate::system::{Lookout, System};
 
@@ -16,32 +18,42 @@ use crate::system::{Lookout, System};
 pub(crate) struct House {
     pub(crate) address: SocketAddr,
     pub(crate) started_at: SystemTime,
-    access: Arc<Access>,
+    doors: Doors,
     phase: watch::Sender<Phase>,
     /// Somebody with the scope for it has told the daemon to end.
     is_to_stop: watch::Sender<bool>,
     hatchery: OnceLock<Weak<Hatchery>>,
-    configuration: OnceLock<Box<dyn Reload>>,
+    configuration: OnceLock<Arc<dyn Reload>>,
+    /// The configuration is read by one at a time.
+    pub(crate) reloads: tokio::sync::Mutex<()>,
+    notifier: OnceLock<Arc<Notifier>>,
     lookout: Lookout,
 }
 
 impl House {
-    pub(crate) fn new(address: SocketAddr, access: Arc<Access>) -> House {
+    pub(crate) fn new(address: SocketAddr, doors: Doors) -> House {
         House {
             address,
             started_at: SystemTime::now(),
-            access,
+            doors,
             phase: watch::Sender::new(Phase::Starting),
             is_to_stop: watch::Sender::new(false),
             hatchery: OnceLock::new(),
             configuration: OnceLock::new(),
+            reloads: tokio::sync::Mutex::default(),
+            notifier: OnceLock::new(),
             lookout: Lookout::new(),
         }
     }
 
     /// Who is let in.
     pub(crate) fn access(&self) -> &Arc<Access> {
-        &self.access
+        self.doors.access()
+    }
+
+    /// What obeys `[server]`.
+    pub(crate) fn doors(&self) -> &Doors {
+        &self.doors
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -60,6 +72,9 @@ impl House {
 
     pub(crate) fn enter(&self, phase: Phase) {
         self.phase.send_replace(phase);
+        if let Some(notifier) = self.notifier() {
+            notifier.phase(phase, self.address);
+        }
     }
 
     /// Tells the daemon to end, as a signal does.
@@ -74,12 +89,21 @@ impl House {
     }
 
     /// What reads the configuration again. The first one counts.
-    pub(crate) fn set_configuration(&self, configuration: Box<dyn Reload>) {
+    pub(crate) fn set_configuration(&self, configuration: Arc<dyn Reload>) {
         let _set_once = self.configuration.set(configuration);
     }
 
-    pub(crate) fn configuration(&self) -> Option<&dyn Reload> {
-        self.configuration.get().map(Box::as_ref)
+    pub(crate) fn configuration(&self) -> Option<Arc<dyn Reload>> {
+        self.configuration.get().cloned()
+    }
+
+    /// Who is told of the phases. The first one counts.
+    pub(crate) fn set_notifier(&self, notifier: Notifier) {
+        let _set_once = self.notifier.set(Arc::new(notifier));
+    }
+
+    pub(crate) fn notifier(&self) -> Option<Arc<Notifier>> {
+        self.notifier.get().cloned()
     }
 
     /// The pools are filled: from now on calls are taken.

@@ -7,8 +7,8 @@
 //! # async fn example(asked_to_end: impl Future<Output = ()>) -> hatchery::Result<()> {
 //! let daemon = Daemon::bind("127.0.0.1:0").await?;
 //! println!("listening on http://{}", daemon.address());
-//! let filling = Hatchery::builder().pool("default", PythonApp::file("app.py")).workers(4).start();
-//! daemon.serve(filling, asked_to_end).await?;
+//! let pools = Hatchery::builder().pool("default", PythonApp::file("app.py")).workers(4).done();
+//! daemon.start(pools, asked_to_end).await?;
 //! # Ok(()) }
 //! ```
 //!
@@ -32,12 +32,11 @@
 #![warn(missing_docs)]
 
 mod daemon;
-mod doors;
+mod watchdog;
 mod connections;
 mod routes;
 mod counters;
 mod gate;
-mod listen;
 mod http;
 mod grpc;
 mod event_stream;
@@ -49,8 +48,11 @@ mod conversations;
 mod event_feed;
 mod observation;
 mod house;
+mod doors;
+mod listen;
 mod access;
 mod system;
+mod notify;
 mod guarantee;
 mod failure;
 mod denial;
@@ -59,8 +61,8 @@ mod record;
 
 pub use access::{NewToken, Scope, Secret, Token, Tokens};
 pub use daemon::Daemon;
-pub use doors::Doors;
 pub use listen::HandedOver;
-pub use orders::Reload;
+pub use notify::Notifier;
+pub use orders::{Reload, Reloader};
 pub use phase::Phase;
 pub use record::Record;

@@ -24,23 +24,22 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 pub(crate) struct Tls(RwLock<Arc<rustls::ServerConfig>>);
 
 impl Tls {
-    /// As the configuration says; `None` if it says nothing of TLS.
+    /// As it was read.
+    pub(crate) fn new(config: Arc<rustls::ServerConfig>) -> Tls {
+        Tls(RwLock::new(config))
+    }
+
+    /// Reads the files; `None` if the configuration says nothing of TLS.
     ///
     /// # Errors
     /// `validation`, naming the key and the file.
-    pub(crate) fn of(config: &ServerConfig) -> Result<Option<Tls>> {
-        Ok(read(config)?.map(|config| Tls(RwLock::new(config))))
+    pub(crate) fn read(config: &ServerConfig) -> Result<Option<Arc<rustls::ServerConfig>>> {
+        read(config)
     }
 
-    /// Reads the files again. Connections that are open keep what they have.
-    ///
-    /// # Errors
-    /// As [`Tls::of`]; nothing has changed then.
-    pub(crate) fn reload(&self, config: &ServerConfig) -> Result<()> {
-        if let Some(read) = read(config)? {
-            *self.0.write().unwrap_or_else(PoisonError::into_inner) = read;
-        }
-        Ok(())
+    /// Holds from the next connection on.
+    pub(crate) fn replace(&self, config: Arc<rustls::ServerConfig>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = config;
     }
 
     /// Shakes hands, in time. `None`: whoever it is does not speak it, or has no certificate that is asked for.
