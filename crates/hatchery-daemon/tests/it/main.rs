@@ -9,6 +9,7 @@ mod ends;
 mod events;
 mod fuzz;
 mod gate;
+mod grpc;
 mod observation;
 mod orders;
 mod rig;
