@@ -10,7 +10,7 @@ use hatchery::ErrorKind;
 use crate::colour::ColorChoice;
 use crate::commands::{
     bench, call, compat, completions, config, doctor, man, map, new, orphans, registry, serve, status, stream, test,
-    tools, workers,
+    token, tools, workers,
 };
 use crate::exit::Exit;
 use crate::logs::Filter;
@@ -26,7 +26,7 @@ pub(crate) struct Cli {
 }
 
 /// Flags that every command takes, before or after its name.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalOptions {
     /// Configuration file [default: ./hatchery.toml, if there is one]
@@ -63,6 +63,7 @@ pub(crate) enum Command {
     Test(test::TestArgs),
     Orphans(orphans::OrphansArgs),
     Registry(registry::RegistryArgs),
+    Token(token::TokenArgs),
     Doctor(doctor::DoctorArgs),
     Config(config::ConfigArgs),
     Compat(compat::CompatArgs),

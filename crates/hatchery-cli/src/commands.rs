@@ -16,6 +16,7 @@ pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod stream;
 pub(crate) mod test;
+pub(crate) mod token;
 pub(crate) mod tools;
 pub(crate) mod workers;
 
@@ -26,12 +27,17 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::{Cli, Command};
 use crate::exit::{Exit, Failure};
-use crate::interrupt::Interrupt;
+use crate::first_process;
+use crate::interrupt::{Hangup, Interrupt};
 use crate::invocation::Invocation;
 
 /// Runs the command to its end, or to the second signal.
 pub(crate) fn run(cli: Cli) -> Exit {
-    match runtime_for(&cli.command).and_then(|runtime| runtime.block_on(watched(cli))) {
+    let outcome = match &cli.command {
+        Command::Serve(_) if first_process::is_this() => first_process::stand_by(),
+        command => runtime_for(command).and_then(|runtime| runtime.block_on(watched(cli))),
+    };
+    match outcome {
         Ok(exit) => exit,
         Err(why) => {
             let _stderr_may_be_closed =
@@ -49,8 +55,12 @@ fn runtime_for(command: &Command) -> io::Result<Runtime> {
     }
 }
 
+fn hangup_for(command: &Command) -> Hangup {
+    if matches!(command, Command::Serve(_)) { Hangup::Reloads } else { Hangup::Ends }
+}
+
 async fn watched(cli: Cli) -> io::Result<Exit> {
-    let interrupt = Interrupt::listen()?;
+    let interrupt = Interrupt::listen(hangup_for(&cli.command))?;
     let invocation = Invocation::new(cli.global, interrupt.clone())?;
     tokio::select! {
         exit = concluded(cli.command, &invocation) => Ok(exit),
@@ -77,6 +87,7 @@ async fn dispatch(command: Command, invocation: &Invocation) -> Result<Exit, Fai
         Command::Test(args) => test::test(args, invocation).await,
         Command::Orphans(args) => orphans::orphans(args, invocation).await,
         Command::Registry(args) => registry::registry(args, invocation).await,
+        Command::Token(args) => token::token(args, invocation).await,
         Command::Doctor(args) => doctor::doctor(args, invocation).await,
         Command::Config(args) => config::config(args, invocation).await,
         Command::Compat(args) => compat::compat(args, invocation).await,

@@ -90,14 +90,16 @@ mod memory;
 mod error;
 mod id;
 
-pub use crate::hatchery::{Builder, Cleanup, Hatchery, Metrics, PoolBuilder, ScriptTimeouts, stdout_closed};
+pub use crate::hatchery::{
+    Begun, Builder, Cleanup, Hatchery, Metrics, NeedsRestart, PoolBuilder, Reconfigured, ScriptTimeouts, stdout_closed,
+};
 pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::{Affinity, CallOptions, Priority};
 pub use config::{
-    AppConfig, ArenaConfig, BreakerConfig, Config, ConfigProblem, CrashBarrierConfig, HealthConfig, HealthGateConfig,
-    HeartbeatConfig, InstanceConfig, Origin, PoolConfig, PoolStop, PoolTimeouts, RestartsConfig, RetryConfig,
-    ServerConfig, SessionsConfig, Settings, StartConfig, ThreadLimitsConfig, config_reference, data_dir,
-    format_duration, format_size, parse_duration, parse_size,
+    AppConfig, ArenaConfig, Auth, BreakerConfig, Config, ConfigProblem, CrashBarrierConfig, HealthConfig,
+    HealthGateConfig, HeartbeatConfig, InstanceConfig, Origin, PoolConfig, PoolStop, PoolTimeouts, RestartsConfig,
+    RetryConfig, Scope, ServerConfig, ServerLimitsConfig, SessionsConfig, Settings, StartConfig, ThreadLimitsConfig,
+    TlsConfig, config_reference, data_dir, format_duration, format_size, parse_duration, parse_size,
 };
 pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor, write_guardian};
 pub use error::{Error, ErrorCategory, ErrorKind, Result};
@@ -106,7 +108,7 @@ pub use memory::{ArenaSettings, ArenaStatus, Buffer};
 pub use pool::{
     BreakerMetrics, Capacity, Concurrency, HealthCheck, HeartbeatMetrics, OnTimeout, PayloadStream, Pool, PoolMetrics,
     PoolSession, PoolStats, PoolStatus, Recycle, ReplyStream, Restarts, StartBatches, StopGraces, TimeoutProfile,
-    Timeouts, ToolMetrics, WorkerStatus,
+    Timeouts, ToolMetrics, WorkerDetail, WorkerStatus,
 };
 pub use process::{Containment, Guarantee, Layer, LayerState, OnEscape, ResourceLimits};
 pub use pyenv::{FoundBy, Import, Interpreter, Probe, PythonApp, PythonVersion, runtime_dir};
@@ -124,10 +126,11 @@ pub use telemetry::{
 };
 pub use tool::{Parameter, ToolSpec};
 pub use value::{
-    Array, ArrowStream, Binary, Element, Handle, Number, Payload, UnserializableInfo, is_unserializable,
-    unserializable_info,
+    Array, ArrowStream, Binary, BinaryValue, Element, Handle, Number, Payload, PayloadParts, UnserializableInfo,
+    is_unserializable, unserializable_info,
 };
-pub use wire::{Limits, Telemetry};
+pub use wire::{Limits, Telemetry, WorkerRuntime};
 pub use worker::{
-    Heartbeat, Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, ProfileWorker, WorkerContext,
+    Heartbeat, HeartbeatStatus, Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, ProfileWorker,
+    WorkerContext, WorkerHealth,
 };

@@ -3,15 +3,20 @@
 
 mod account;
 mod buffers;
+mod change;
 mod chat;
 mod counts;
 mod crew;
+mod detail;
 mod guard;
 mod metrics;
+mod orders;
 mod refused;
 mod restarts;
 mod roster;
+mod rules;
 mod seat;
+mod seats;
 mod settings;
 mod shared;
 mod standing;
@@ -22,6 +27,7 @@ mod told;
 mod upkeep;
 
 pub use chat::PoolSession;
+pub use detail::WorkerDetail;
 pub use metrics::{BreakerMetrics, HeartbeatMetrics, PoolMetrics, ToolMetrics};
 pub use settings::{Capacity, Concurrency, HealthCheck, OnTimeout, Recycle, Restarts, StartBatches, TimeoutProfile};
 pub use status::{PoolStats, PoolStatus, WorkerStatus};
@@ -39,16 +45,15 @@ use tokio::sync::{mpsc, oneshot};
 use crate::call::{Affinity, CallOptions, passed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{Breakers, HealthStats};
-use crate::id::WorkerId;
 use crate::memory::{ArenaSettings, Buffer};
 use crate::process::{Containment, Escalation};
-use crate::telemetry::{PoolEvent, RecycleReason};
 use crate::tool::ToolSpec;
 use crate::value::Payload;
 use crate::wire::Telemetry;
 use crate::worker::{self, Answer, Journey, Line, Profile, Sink};
 
 use account::{Account, Finished};
+pub(crate) use change::{COUNT as KEYS, Takes, changes, within_reach};
 pub(crate) use crew::Crew;
 use guard::After;
 pub(crate) use guard::{FaultConfig, TaintBook, usual_retry};
@@ -352,57 +357,8 @@ impl Pool {
         match tokio::time::timeout(within, state).await.map_err(|_| late())? {
             Ok(()) => Ok(()),
             Err(Some(verdict)) => Err(self.shared().unavailable(&verdict)),
-            Err(None) => Err(Error::new(ErrorKind::Unavailable, format!("pool {} is shut down", self.name()))),
+            Err(None) => Err(self.shut_down()),
         }
-    }
-
-    /// From now on it is to have so many workers: new ones are started in batches; those that are too many finish what they have
-    /// and leave, the last first. Does not wait.
-    ///
-    /// # Errors
-    /// `validation` if that is not 1 to 1024; `unavailable` after the shutdown.
-    pub fn scale(&self, workers: usize) -> Result<()> {
-        if !(1..=MAX_WORKERS).contains(&workers) {
-            let message = format!("pool {}: expected 1 to {MAX_WORKERS} workers, found {workers}", self.name());
-            return Err(Error::new(ErrorKind::Validation, message));
-        }
-        if self.shared().standing.is_closed() {
-            return Err(Error::new(ErrorKind::Unavailable, format!("pool {} is shut down", self.name())));
-        }
-        let from = self.status().workers;
-        self.crew.resize(workers);
-        self.shared().tell(PoolEvent::Scaled { pool: self.name().to_owned(), from, to: workers });
-        Ok(())
-    }
-
-    /// Takes no more calls, which fail with `unavailable` from now on, and waits until those that it has are served. Its
-    /// workers stay. Dropping the future takes nothing back; [`Pool::resume`] does.
-    pub async fn drain(&self) {
-        self.crew.drained().await;
-    }
-
-    /// Takes calls again after a [`Pool::drain`].
-    pub fn resume(&self) {
-        self.shared().change(roster::Roster::resume);
-        self.shared().tell(PoolEvent::Resumed { pool: self.name().to_owned() });
-    }
-
-    /// Replaces every worker, in batches: each by a new one that is ready before the old one goes, which finishes what it has. No
-    /// call is lost, and the app is loaded anew. Does not wait.
-    pub fn reload(&self) {
-        self.crew.renew(None, RecycleReason::Reload);
-    }
-
-    /// Replaces one worker, named by its id, as [`Pool::reload`] does.
-    ///
-    /// # Errors
-    /// `not_found`.
-    pub fn recycle(&self, worker: &str) -> Result<()> {
-        let wanted = self.status().workers;
-        let seat = (0..wanted).find(|seat| WorkerId::new(self.name(), *seat).as_str() == worker);
-        let missing = || Error::new(ErrorKind::NotFound, format!("no such worker in pool {}: {worker}", self.name()));
-        self.crew.renew(Some(seat.ok_or_else(missing)?), RecycleReason::Manual);
-        Ok(())
     }
 
     /// What has become of its calls so far.
@@ -416,18 +372,18 @@ impl Pool {
     }
 
     /// Its circuit breakers, if it has any: their states, and to reset them.
-    pub fn breakers(&self) -> Option<&Breakers> {
-        self.shared().guard.breakers()
+    pub fn breakers(&self) -> Option<Breakers> {
+        self.shared().rules().guard.breakers().cloned()
     }
 
     /// How its workers have crashed of late.
     pub fn health(&self) -> HealthStats {
-        self.shared().guard.health()
+        self.shared().rules().guard.health()
     }
 
     /// Forgets how its workers have crashed.
     pub fn reset_health(&self) {
-        self.shared().guard.reset_health();
+        self.shared().rules().guard.reset_health();
     }
 
     /// How busy the pool is at this moment.
@@ -448,15 +404,21 @@ impl Pool {
     /// # Errors
     /// `unavailable` after the shutdown.
     pub fn buffer(&self, length: usize) -> Result<Buffer> {
-        if self.shared().standing.is_closed() {
-            return Err(Error::new(ErrorKind::Unavailable, format!("pool {} is shut down", self.name())));
-        }
+        self.must_be_open()?;
         Ok(self.shared().buffer(length))
     }
 
     /// The name.
     pub fn name(&self) -> &str {
         &self.shared().name
+    }
+
+    fn must_be_open(&self) -> Result<()> {
+        if self.shared().standing.is_closed() { Err(self.shut_down()) } else { Ok(()) }
+    }
+
+    fn shut_down(&self) -> Error {
+        Error::new(ErrorKind::Unavailable, format!("pool {} is shut down", self.name()))
     }
 
     /// Sets which telemetry events the workers that are ready now send from now on.

@@ -15,6 +15,7 @@ mod reader;
 mod template;
 #[cfg(test)]
 mod tests;
+mod vitals;
 mod voice;
 
 pub use heartbeat::Heartbeat;
@@ -25,6 +26,8 @@ pub(crate) use life::{Exit, Seat, run};
 use loans::Loans;
 pub use profile::{Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, ProfileWorker, WorkerContext};
 pub(crate) use template::{Template, TemplateSettings};
+pub(crate) use vitals::Vitals;
+pub use vitals::{HeartbeatStatus, WorkerHealth};
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -40,7 +43,7 @@ use crate::process::{Confinement, Escalation, Terminator};
 use crate::tool::ToolSpec;
 use crate::transport::Outbox;
 use crate::value::{Payload, Places};
-use crate::wire::{CallBody, Capability, Encoded, HEALTH_TOOL, Kind, Limits, Telemetry, Terms};
+use crate::wire::{CallBody, Capability, Encoded, HEALTH_TOOL, Kind, Limits, Telemetry, Terms, WorkerRuntime};
 
 /// How a worker is started and ended.
 #[derive(Clone, Debug)]
@@ -124,6 +127,7 @@ pub(crate) struct Call {
     pub(crate) session: Option<String>,
     /// Whether values on a device are to stay there.
     pub(crate) handles: bool,
+    pub(crate) trace_parent: Option<Arc<str>>,
     pub(crate) deadline: Option<Deadline>,
     pub(crate) sink: Sink,
     /// When it was made.
@@ -156,6 +160,9 @@ pub(crate) struct Line {
     pub(crate) pid: Option<i32>,
     pub(crate) started_at: SystemTime,
     pub(crate) tools: Arc<[ToolSpec]>,
+    /// What it is written in, if it says so.
+    pub(crate) runtime: Option<WorkerRuntime>,
+    pub(crate) vitals: Arc<Vitals>,
     means: Means,
 }
 
@@ -238,6 +245,14 @@ impl Line {
         match &self.means {
             Means::Wire(wire) => wire.terms.capabilities.contains(Capability::Health),
             Means::Own(_) => true,
+        }
+    }
+
+    /// The names of what it can do beside plain calls.
+    pub(crate) fn capabilities(&self) -> Vec<&'static str> {
+        match &self.means {
+            Means::Wire(wire) => wire.terms.capabilities.iter().map(Capability::name).collect(),
+            Means::Own(_) => Vec::new(),
         }
     }
 
@@ -344,6 +359,7 @@ impl WireLine {
             timeout_us: left.map(|left| u64::try_from(left.as_micros()).unwrap_or(u64::MAX)),
             session: call.session.as_deref(),
             handles: call.handles,
+            trace_parent: call.trace_parent.as_deref(),
         };
         Encoded::call(id, credit, &body, places, &self.terms)
             .map_err(|error| error.unsent().context(format_args!("{}: arguments", call.tool)))

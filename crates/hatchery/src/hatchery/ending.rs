@@ -56,7 +56,7 @@ impl Hatchery {
 
     async fn end_within(&self, longest: Duration) -> Result<()> {
         for crew in &self.crews {
-            crew.end(crew.shared.config.stop.within(longest));
+            crew.end(crew.shared.rules().config.stop.within(longest));
         }
         self.crews_gone().await;
         self.services.stop(SERVICE_PATIENCE).await;

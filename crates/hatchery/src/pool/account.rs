@@ -146,7 +146,7 @@ impl Shared {
     pub(super) fn tell_saturated(&self, call: &Call) {
         self.emitter.emit_with(SATURATED, || {
             let (tool, correlation_id) = (call.tool.to_string(), call.correlation_id.to_string());
-            let (pool, queued) = (self.name.to_string(), self.config.max_queue);
+            let (pool, queued) = (self.name.to_string(), self.rules().config.max_queue);
             Event::Pool(PoolEvent::Saturated { pool, tool, queued, correlation_id })
         });
     }

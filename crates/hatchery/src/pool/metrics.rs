@@ -105,7 +105,7 @@ impl Shared {
     pub(super) fn metrics(&self) -> PoolMetrics {
         let (status, counts) = (self.status(), &self.counts);
         let totals = self.roster().totals();
-        let (workers, workers_tainted) = self.workers_by_state(status.workers);
+        let (workers, workers_tainted) = self.workers_by_state();
         PoolMetrics {
             pool: status.pool,
             state: status.state,
@@ -114,7 +114,7 @@ impl Shared {
             workers_wanted: status.workers,
             workers_tainted,
             queued: status.queued,
-            queue_limit: self.config.max_queue,
+            queue_limit: self.rules().config.max_queue,
             running: status.running,
             admitted: totals.requests,
             waited: totals.queued,
@@ -131,12 +131,13 @@ impl Shared {
     }
 
     /// And how many of them are tainted.
-    fn workers_by_state(&self, wanted: usize) -> (BTreeMap<&'static str, usize>, usize) {
+    fn workers_by_state(&self) -> (BTreeMap<&'static str, usize>, usize) {
+        let wanted = self.lock_seats().wanted.clone();
         let seen: Vec<(usize, &'static str, bool)> =
             self.roster().occupants().map(|it| (it.life.seat, it.state, it.is_barred)).collect();
         let mut workers: BTreeMap<&'static str, usize> = STATES.map(|state| (state, 0)).into();
         seen.iter().for_each(|(_, state, _)| *workers.entry(state).or_default() += 1);
-        let empty = (0..wanted).filter(|seat| seen.iter().all(|(taken, ..)| taken != seat)).count();
+        let empty = wanted.iter().filter(|seat| seen.iter().all(|(taken, ..)| taken != *seat)).count();
         let nobody = if self.standing.is_closed() { "gone" } else { "starting" };
         *workers.entry(nobody).or_default() += empty;
         (workers, seen.iter().filter(|(.., is_tainted)| *is_tainted).count())
@@ -160,7 +161,7 @@ impl Shared {
 
     /// Of tools that there are: others have a breaker too, but are no name to count under.
     fn breaker_metrics(&self) -> Vec<BreakerMetrics> {
-        let Some(breakers) = self.guard.breakers() else { return Vec::new() };
+        let Some(breakers) = self.rules().guard.breakers().cloned() else { return Vec::new() };
         let (pool, mut tools) = breakers.stats(Instant::now());
         let of_tools = self.counts.meters.all().into_iter().filter_map(|(tool, _)| {
             let stats = tools.remove(&*tool)?;

@@ -37,7 +37,7 @@ impl Ticket {
 
     /// Gives a unary call up because its time is over.
     pub(super) fn expired(self) -> Answer {
-        let may_finish = self.shared.config.on_timeout == OnTimeout::Abandon;
+        let may_finish = self.shared.rules().config.on_timeout == OnTimeout::Abandon;
         let (error, journey) = self.shared.expired(self.id, self.deadline, may_finish);
         self.over(&journey);
         Answer { result: Err(error), journey }

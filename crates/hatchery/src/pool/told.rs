@@ -29,7 +29,7 @@ impl Shared {
 
     /// The first start of each of them has come to an end.
     pub(super) fn tell_started(&self, ready: usize, took: Duration) {
-        let workers = self.lock_seats().wanted;
+        let workers = self.lock_seats().wanted.len();
         self.tell(PoolEvent::Started { pool: self.name.to_string(), workers, ready, took });
     }
 }

@@ -92,6 +92,7 @@ struct Kept {
     arguments: Payload,
     session: Option<String>,
     handles: bool,
+    trace_parent: Option<Arc<str>>,
     deadline: Option<Deadline>,
     deaths: u8,
 }
@@ -118,8 +119,8 @@ impl Open {
         let Open { id, sink, given, correlation_id, kept: Some(kept), .. } = self else {
             return Err((self.sink, self.given));
         };
-        let (Kept { tool, arguments, session, handles, deadline, deaths }, made) = (kept, given.made);
-        Ok((id, Call { tool, arguments, correlation_id, session, handles, deadline, sink, made, deaths }))
+        let (Kept { tool, arguments, session, handles, trace_parent, deadline, deaths }, made) = (kept, given.made);
+        Ok((id, Call { tool, arguments, correlation_id, session, handles, trace_parent, deadline, sink, made, deaths }))
     }
 }
 
@@ -211,8 +212,8 @@ impl Inflight {
         }
         let counts = &*call.tool != HEALTH_TOOL;
         let Opening { credit, is_kept, given } = opening;
-        let Call { tool, arguments, correlation_id, session, handles, deadline, sink, deaths, .. } = call;
-        let kept = is_kept.then_some(Kept { tool, arguments, session, handles, deadline, deaths });
+        let Call { tool, arguments, correlation_id, session, handles, trace_parent, deadline, sink, deaths, .. } = call;
+        let kept = is_kept.then_some(Kept { tool, arguments, session, handles, trace_parent, deadline, deaths });
         let is_behind = table.open.len() > 0;
         table.open.append(wire, Open { id, counts, sink, given, correlation_id, credit: credit.into(), kept });
         if !is_behind {
@@ -426,8 +427,19 @@ mod tests {
 
     fn call(sink: Sink) -> Call {
         let (tool, correlation_id) = ("t".into(), "c".into());
-        let (session, handles, deadline, made, deaths) = (None, false, None, Instant::now(), 0);
-        Call { tool, arguments: payload(), correlation_id, session, handles, deadline, sink, made, deaths }
+        let (session, handles, trace_parent, deadline, made, deaths) = (None, false, None, None, Instant::now(), 0);
+        Call {
+            tool,
+            arguments: payload(),
+            correlation_id,
+            session,
+            handles,
+            trace_parent,
+            deadline,
+            sink,
+            made,
+            deaths,
+        }
     }
 
     fn payload() -> Payload {

@@ -19,7 +19,7 @@ use super::ledger::Ledger;
 use super::loans::Loans;
 use super::reader::Verdict;
 use super::voice::Voice;
-use super::{Config, Inflight, Line, Means, Owner, Profile, Pulse, Stop, Template, WireId, WireLine, own};
+use super::{Config, Inflight, Line, Means, Owner, Profile, Pulse, Stop, Template, Vitals, WireId, WireLine, own};
 use crate::app::{App, Launch};
 use crate::call::{Deadline, passed};
 use crate::error::{Error, ErrorKind, Result};
@@ -148,6 +148,7 @@ struct Life {
     ledger: Option<Ledger>,
     loans: Arc<Loans>,
     voice: Arc<Voice>,
+    vitals: Arc<Vitals>,
     agreed: watch::Sender<Option<Terms>>,
     /// The reader; empty once its verdict was taken.
     reading: JoinSet<Verdict>,
@@ -206,6 +207,8 @@ impl Life {
             pid: Some(self.child.identity().pid().get()),
             started_at: SystemTime::now(),
             tools: ready.tools.into(),
+            runtime: ready.runtime,
+            vitals: Arc::clone(&self.vitals),
             means: Means::Wire(WireLine {
                 id: seat.id.clone(),
                 terms,
@@ -226,6 +229,7 @@ impl Life {
     /// Until told, or until something is wrong.
     async fn serve(&mut self, stop: &mut Stop) -> Ending {
         let mut beat = Beat::new(self.seat.config.heartbeat, Instant::now());
+        beat.iter().for_each(|_| self.vitals.listened_to());
         let mut behind = Behind::default();
         // Of one that other calls still run beside: it takes no more, and is ended when those are over.
         let mut deaf: Vec<WireId> = Vec::new();
@@ -339,6 +343,7 @@ impl Life {
     }
 
     fn missed(&self, missed: u32) {
+        self.vitals.missed(missed);
         self.seat.owner.beat(Pulse::Missed);
         self.tell(WorkerEvent::HeartbeatMissed { worker: self.seat.id.clone(), missed });
     }
@@ -354,6 +359,7 @@ impl Life {
     fn answered(&self, beat: Option<&mut Beat>, id: u64) {
         let took = beat.and_then(|beat| beat.answered(id, Instant::now()));
         if let Some(took) = took {
+            self.vitals.answered(took);
             self.seat.owner.beat(Pulse::Answered);
             self.tell(WorkerEvent::Heartbeat { worker: self.seat.id.clone(), took });
         }

@@ -58,10 +58,10 @@ impl OwnLine {
         if open.is_closed {
             return Sent::Dying(call);
         }
-        let Call { tool, arguments, correlation_id, session, deadline, sink, made, .. } = call;
+        let Call { tool, arguments, correlation_id, session, trace_parent, deadline, sink, made, .. } = call;
         let given = Given { life: self.life, made, at: std::time::Instant::now(), is_serial: false };
         let deadline = deadline.map(|deadline| deadline.at());
-        let call = ProfileCall { tool, arguments, correlation_id, session, deadline };
+        let call = ProfileCall { tool, arguments, correlation_id, session, trace_parent, deadline };
         let counts = &*call.tool != HEALTH_TOOL;
         let place = Place { line: Arc::clone(self), id, life: self.life, counts, given, sink: Some(sink) };
         self.count.send_modify(|count| *count += 1);
@@ -196,6 +196,8 @@ pub(super) async fn run(seat: Arc<Seat>, profile: Arc<dyn Profile>, mut stop: St
         pid: None,
         started_at: SystemTime::now(),
         tools: tools.into(),
+        runtime: None,
+        vitals: Arc::default(),
         means: Means::Own(Arc::clone(&line)),
     }));
     let (how, error) = tokio::select! {
