@@ -64,12 +64,13 @@ impl House {
     async fn reread(&self) -> Result<Reconfigured> {
         let none = || Error::new(ErrorKind::Unavailable, "this daemon has no configuration that could be read again");
         let configuration = self.configuration().ok_or_else(none)?;
-        let hatchery = self.filled()?;
+        // Not kept while it is read: nobody but its owner has the hatchery for so long.
+        self.filled().map(drop)?;
         let read = tokio::task::spawn_blocking(move || configuration.read()).await;
         let config =
             read.map_err(|why| Error::new(ErrorKind::Internal, format!("read the configuration: {why}")))??;
         let doors = self.doors().check(&config.server)?;
-        let report = hatchery.reconfigure(&config)?;
+        let report = self.filled()?.reconfigure(&config)?;
         Ok(report.and(doors.obey()))
     }
 }

@@ -52,7 +52,7 @@ impl Hatchery {
     /// [`Pool::reload`](crate::Pool::reload) does, without losing a call. A call that runs ends under what held when it was made. A
     /// key that the configuration does not change is left alone, whatever [`Pool::scale`](crate::Pool::scale) has made of it since.
     /// What cannot be changed while it runs is named, with the reason; it is compared with what holds, and so named every time.
-    /// Does not wait for the new workers.
+    /// Does not wait for the new workers. Of `[server]` nothing is said: that is a daemon's.
     ///
     /// Every pool is checked before one of them is changed.
     ///

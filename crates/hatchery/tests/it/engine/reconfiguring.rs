@@ -149,8 +149,7 @@ async fn what_cannot_be_changed_is_named_with_its_reason_each_time_and_the_rest_
         "[instance]\nname = \"shop\"\n[sessions]\nmax = 5\n[server]\nlisten = \"127.0.0.1:1\"\n{other}[[pools]]\nname = \"default\"\napp = \"app.py\"\n{pool}\n"
     );
     let report = rig.hatchery.reconfigure(&folder.whole(&text)).unwrap();
-    let expected =
-        ["instance", "server", "sessions", "pools.other", "pools.default.profile", "pools.default.on_escape"];
+    let expected = ["instance", "sessions", "pools.other", "pools.default.profile", "pools.default.on_escape"];
     assert_eq!(restarts(&report), expected);
     assert!(report.needs_restart.iter().all(|it| !it.reason.is_empty()), "{report:?}");
     assert_eq!(report.applied, ["pools.default.max_queue"]);
