@@ -13,12 +13,11 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::broadcast;
 
 use crate::app::{App, Launch, LaunchContext};
 use crate::config::{self, Config, InstanceConfig, PoolConfig};
 use crate::doctor;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, near_match};
 use crate::fault::Taints;
 use crate::host::HostTools;
 use crate::id::RunId;
@@ -28,8 +27,8 @@ use crate::registry::{Instance, ProcessEntry, RunRegistry, SweepOptions};
 use crate::run::{self, Run};
 use crate::service::{Intensity, ServiceStatus, Services};
 use crate::session::{SessionSettings, Sessions};
-use crate::telemetry::{Emitter, Event, SessionEvent};
-use crate::tool::{ToolSpec, near_match};
+use crate::telemetry::{Emitter, Event, EventFilter, Events, SessionEvent};
+use crate::tool::ToolSpec;
 use crate::worker::Profile;
 
 pub use ending::Cleanup;
@@ -97,23 +96,6 @@ impl RunOptions {
     }
 }
 
-/// A subscription to events.
-pub struct Events(broadcast::Receiver<Event>);
-
-impl Events {
-    /// The next event; `None` once the hatchery is gone. Events that were lost because this reader was too slow are
-    /// skipped. Cancel safe.
-    pub async fn next(&mut self) -> Option<Event> {
-        loop {
-            match self.0.recv().await {
-                Ok(event) => return Some(event),
-                Err(broadcast::error::RecvError::Lagged(_)) => {}
-                Err(broadcast::error::RecvError::Closed) => return None,
-            }
-        }
-    }
-}
-
 impl Hatchery {
     /// Begins a configuration.
     pub fn builder() -> Builder {
@@ -164,9 +146,14 @@ impl Hatchery {
         self.run.sweep_options()
     }
 
-    /// Everything that happens from now on.
+    /// Everything that happens from now on, but what is of every call: [`Hatchery::events_matching`] tells of that too.
     pub fn events(&self) -> Events {
-        Events(self.emitter.subscribe())
+        self.events_matching(&EventFilter::new())
+    }
+
+    /// What happens from now on, as far as the filter lets it pass. What no subscriber wants is not even made.
+    pub fn events_matching(&self, filter: &EventFilter) -> Events {
+        self.emitter.subscribe(filter.clone())
     }
 
     /// What is tainted: lives of workers, and devices. Readable, and resettable with [`Taints::clear`] and its like. `look` must not
@@ -389,7 +376,12 @@ impl Builder {
 
     /// Events from the very start, before there is a [`Hatchery`] to ask: how a start fails is seen here.
     pub fn events(&mut self) -> Events {
-        Events(self.emitter.get_or_insert_with(|| Emitter::new(EVENT_BACKLOG)).subscribe())
+        self.events_matching(&EventFilter::new())
+    }
+
+    /// As [`Builder::events`], as far as the filter lets them pass.
+    pub fn events_matching(&mut self, filter: &EventFilter) -> Events {
+        self.emitter.get_or_insert_with(|| Emitter::new(EVENT_BACKLOG)).subscribe(filter.clone())
     }
 
     /// Starts all workers, in batches, and waits until the first start of each has come to an end. Without a pool it starts what

@@ -90,7 +90,7 @@ mod memory;
 mod error;
 mod id;
 
-pub use crate::hatchery::{Builder, Cleanup, Events, Hatchery, PoolBuilder, ScriptTimeouts, stdout_closed};
+pub use crate::hatchery::{Builder, Cleanup, Hatchery, PoolBuilder, ScriptTimeouts, stdout_closed};
 pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::{Affinity, CallOptions, Priority};
 pub use config::{
@@ -117,8 +117,9 @@ pub use run::Survivor;
 pub use service::{ServiceState, ServiceStatus};
 pub use session::{Entries, Session, SessionSettings, SessionStats, SessionWorker, Sessions, StoreStats};
 pub use telemetry::{
-    Event, FaultEvent, Level, Log, LogSource, PoolEvent, Progress, RecycleReason, RunEvent, ServiceEvent, SessionEvent,
-    SharedEvent, ToolEvent, WorkerEvent,
+    CallEvent, Event, EventFilter, EventKind, Events, FaultEvent, FieldKind, Heard, Histogram, Lagged, Level, Log,
+    LogSource, PoolEvent, Progress, RecycleReason, RunEvent, ServiceEvent, SessionEvent, SharedEvent, Standing,
+    ToolEvent, WorkerEvent, catalogue, event_reference,
 };
 pub use tool::{Parameter, ToolSpec};
 pub use value::{

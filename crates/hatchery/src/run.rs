@@ -348,10 +348,10 @@ mod tests {
             enclosed: Vec::new(),
         };
         let emitter = Emitter::new(16);
-        let mut events = emitter.subscribe();
+        let mut events = emitter.subscribe(crate::EventFilter::new());
         let run = Run::begin(RunId::random(), &emitter, &config).unwrap();
         let guardian = loop {
-            if let Event::Run(RunEvent::Guarded { guardian, .. }) = events.recv().await.unwrap() {
+            if let Event::Run(RunEvent::Guarded { guardian, .. }) = events.next().await.unwrap() {
                 break rustix::process::Pid::from_raw(guardian).unwrap();
             }
         };

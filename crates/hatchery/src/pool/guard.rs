@@ -242,7 +242,11 @@ impl Shared {
     }
 
     pub(super) fn breaker_changed(&self, tool: Option<&str>, change: BreakerChange) {
-        self.fault(FaultEvent::Breaker { pool: self.name.to_string(), tool: tool.map(str::to_owned), change });
+        let (pool, tool) = (self.name.to_string(), tool.map(str::to_owned));
+        self.fault(match change {
+            BreakerChange::Opened { failures } => FaultEvent::BreakerOpened { pool, tool, failures },
+            BreakerChange::Closed => FaultEvent::BreakerClosed { pool, tool },
+        });
     }
 
     /// An error of a worker that lives on may say that it should not.

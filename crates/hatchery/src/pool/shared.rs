@@ -19,13 +19,13 @@ use super::standing::Standing;
 use super::{Config, OnTimeout, roster};
 use crate::app::App;
 use crate::call::{Affinity, CallOptions, Deadline, Stage};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, near_match};
 use crate::id::{CallId, LifeId, WorkerId};
 use crate::memory::Arena;
 use crate::process::Terminator;
 use crate::session::Sessions;
 use crate::telemetry::{Emitter, Event, PoolEvent, RecycleReason, ServiceEvent};
-use crate::tool::{ToolSpec, near_match};
+use crate::tool::ToolSpec;
 use crate::value::Payload;
 use crate::worker::{Call, Line, Sent, Sink};
 

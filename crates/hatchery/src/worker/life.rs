@@ -320,26 +320,33 @@ impl Life {
     fn look(&self, beat: &mut Beat) -> Option<Ending> {
         let seat = &self.seat;
         let is_busy = !seat.config.heartbeat.while_busy && self.open_calls.0.len() > 0;
-        let tell = |missed| {
-            self.vitals.missed(missed);
-            seat.emitter.emit(Event::Worker(WorkerEvent::HeartbeatMissed { worker: seat.id.clone(), missed }));
-        };
         // A tool in C code may hold the interpreter; a process that is stopped answers nobody.
         match beat.act(Instant::now(), is_busy && !self.child.is_stopped()) {
             Act::Ask(id) => self.ping(id),
             Act::Missed(missed, id) => {
-                tell(missed);
+                self.missed(missed);
                 self.ping(id);
             }
             Act::GiveUp(missed) => {
-                tell(missed);
+                self.missed(missed);
+                self.tell(WorkerEvent::HeartbeatFailed { worker: seat.id.clone(), missed });
                 return Some(Ending::Silent(missed));
             }
         }
         None
     }
 
+    fn tell(&self, event: WorkerEvent) {
+        self.seat.emitter.emit(Event::Worker(event));
+    }
+
+    fn missed(&self, missed: u32) {
+        self.vitals.missed(missed);
+        self.tell(WorkerEvent::HeartbeatMissed { worker: self.seat.id.clone(), missed });
+    }
+
     fn ping(&self, id: u64) {
+        self.tell(WorkerEvent::HeartbeatAsked { worker: self.seat.id.clone() });
         if let Ok(frame) = Encoded::bare(Kind::Ping, id, &self.seat.offered()) {
             let _dying = self.control_out.send(frame);
         }
@@ -347,10 +354,9 @@ impl Life {
 
     fn answered(&self, beat: Option<&mut Beat>, id: u64) {
         let took = beat.and_then(|beat| beat.answered(id, Instant::now()));
-        took.into_iter().for_each(|took| self.vitals.answered(took));
-        if let Some(took) = took.filter(|_| self.seat.emitter.is_heard()) {
-            let worker = self.seat.id.clone();
-            self.seat.emitter.emit(Event::Worker(WorkerEvent::Heartbeat { worker, took }));
+        if let Some(took) = took {
+            self.vitals.answered(took);
+            self.tell(WorkerEvent::Heartbeat { worker: self.seat.id.clone(), took });
         }
     }
 
