@@ -1,5 +1,6 @@
 //! The `hatchery` command. This file is its table of contents; what a command does is in `commands/`.
 
+mod ages;
 mod arguments;
 mod cli;
 mod colour;
@@ -18,6 +19,7 @@ mod progress;
 mod remote;
 mod standard_input;
 mod target;
+mod worker_order;
 mod writer;
 
 use std::process::ExitCode;

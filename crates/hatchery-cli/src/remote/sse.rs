@@ -1,16 +1,49 @@
 //! Server-sent events, from bytes that come in pieces of any size.
 
+use hatchery::Result;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use super::Daemon;
+
 /// One event.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Event {
-    pub(super) name: String,
-    pub(super) data: String,
+pub(crate) struct Event {
+    pub(crate) name: String,
+    pub(crate) data: String,
+}
+
+/// The events of an answer, as they come. Dropping it closes the connection.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    pub(super) daemon: Daemon,
+    body: Incoming,
+    decoder: Decoder,
+}
+
+impl Feed {
+    pub(super) fn new(daemon: Daemon, body: Incoming) -> Feed {
+        Feed { daemon, body, decoder: Decoder::default() }
+    }
+
+    /// The next event; `None` if the daemon has ended the answer.
+    pub(crate) async fn next(&mut self) -> Result<Option<Event>> {
+        loop {
+            if let Some(event) = self.decoder.next() {
+                return Ok(Some(event));
+            }
+            let Some(frame) = self.body.frame().await else { return Ok(None) };
+            if let Some(bytes) = frame.map_err(|why| self.daemon.cut_off(&why))?.data_ref() {
+                self.decoder.feed(bytes);
+            }
+        }
+    }
 }
 
 /// Collects lines into events. Lines end with a line feed, as the daemon writes them, and comments and fields that it does not
 /// write are skipped.
 #[derive(Debug, Default)]
-pub(super) struct Decoder {
+struct Decoder {
     bytes: Vec<u8>,
     /// What of the bytes is read.
     read: usize,
@@ -21,7 +54,7 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    pub(super) fn feed(&mut self, bytes: &[u8]) {
+    fn feed(&mut self, bytes: &[u8]) {
         self.bytes.drain(..self.read);
         self.searched -= self.read;
         self.read = 0;
@@ -29,7 +62,7 @@ impl Decoder {
     }
 
     /// The next event that is complete.
-    pub(super) fn next(&mut self) -> Option<Event> {
+    fn next(&mut self) -> Option<Event> {
         while let Some(line) = self.line() {
             match line.split_once(": ") {
                 Some(("event", name)) => self.name = name.to_owned(),
