@@ -42,6 +42,9 @@ pub(crate) const START_ONE: &str =
 /// How long a daemon may take to say how it is, or to take an order. Calls take as long as they take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A daemon that tells of events says four times as often that it is there.
+const SILENCE: Duration = Duration::from_secs(60);
+
 /// A daemon at its address. Clones share its connections; a request that is dropped closes the one that it was on.
 #[derive(Clone, Debug)]
 pub(crate) struct Daemon {
@@ -100,7 +103,7 @@ impl Daemon {
     pub(crate) async fn events(&self, said: &[(&str, &str)]) -> Result<Feed> {
         let request = Request::get(self.uri(&(path(&["events"]) + &query(said)))?);
         let response = self.soon(self.send(request, Bytes::new())).await?;
-        Ok(Feed::new(self.clone(), response.into_body()))
+        Ok(Feed::new(self.clone(), response.into_body(), Some(SILENCE)))
     }
 
     /// Waits until nobody answers there any more.

@@ -126,11 +126,6 @@ pub(crate) fn delete(house: &House, id: &str) -> Result<Deleted> {
     Ok(Deleted { deleted: sessions.delete(id) })
 }
 
-/// The names of its programs.
-pub(crate) fn programs(house: &House, id: &str) -> Result<Vec<String>> {
-    Ok(sessions(house)?.get(id)?.programs.keys().cloned().collect())
-}
-
 pub(crate) fn program(house: &House, id: &str, name: &str) -> Result<Value> {
     sessions(house)?.get_program(id, name)
 }
@@ -144,11 +139,6 @@ pub(crate) fn store_program(house: &House, id: &str, name: &str, program: Value)
 /// `not_found`, also if there is no such program.
 pub(crate) fn delete_program(house: &House, id: &str, name: &str) -> Result<Deleted> {
     found(id, "program", name, sessions(house)?.delete_program(id, name)?)
-}
-
-/// All that was set.
-pub(crate) fn metadata(house: &House, id: &str) -> Result<BTreeMap<String, Value>> {
-    Ok(BTreeMap::clone(&sessions(house)?.get(id)?.metadata))
 }
 
 /// # Errors

@@ -8,6 +8,7 @@ use hatchery::{Error, ErrorKind, Hatchery, Pool, Result};
 use tokio::sync::watch;
 
 use crate::Phase;
+use crate::notify::Notifier;
 use crate::orders::Reload;
 use crate::system::{Lookout, System};
 
@@ -19,7 +20,10 @@ pub(crate) struct House {
     /// Somebody with the scope for it has told the daemon to end.
     is_to_stop: watch::Sender<bool>,
     hatchery: OnceLock<Weak<Hatchery>>,
-    configuration: OnceLock<Box<dyn Reload>>,
+    configuration: OnceLock<Arc<dyn Reload>>,
+    /// The configuration is read by one at a time.
+    pub(crate) reloads: tokio::sync::Mutex<()>,
+    notifier: OnceLock<Arc<Notifier>>,
     lookout: Lookout,
 }
 
@@ -32,6 +36,8 @@ impl House {
             is_to_stop: watch::Sender::new(false),
             hatchery: OnceLock::new(),
             configuration: OnceLock::new(),
+            reloads: tokio::sync::Mutex::default(),
+            notifier: OnceLock::new(),
             lookout: Lookout::new(),
         }
     }
@@ -52,6 +58,9 @@ impl House {
 
     pub(crate) fn enter(&self, phase: Phase) {
         self.phase.send_replace(phase);
+        if let Some(notifier) = self.notifier() {
+            notifier.phase(phase, self.address);
+        }
     }
 
     /// Tells the daemon to end, as a signal does.
@@ -66,12 +75,21 @@ impl House {
     }
 
     /// What reads the configuration again. The first one counts.
-    pub(crate) fn set_configuration(&self, configuration: Box<dyn Reload>) {
+    pub(crate) fn set_configuration(&self, configuration: Arc<dyn Reload>) {
         let _set_once = self.configuration.set(configuration);
     }
 
-    pub(crate) fn configuration(&self) -> Option<&dyn Reload> {
-        self.configuration.get().map(Box::as_ref)
+    pub(crate) fn configuration(&self) -> Option<Arc<dyn Reload>> {
+        self.configuration.get().cloned()
+    }
+
+    /// Who is told of the phases. The first one counts.
+    pub(crate) fn set_notifier(&self, notifier: Notifier) {
+        let _set_once = self.notifier.set(Arc::new(notifier));
+    }
+
+    pub(crate) fn notifier(&self) -> Option<Arc<Notifier>> {
+        self.notifier.get().cloned()
     }
 
     /// The pools are filled: from now on calls are taken.

@@ -90,7 +90,9 @@ mod memory;
 mod error;
 mod id;
 
-pub use crate::hatchery::{Builder, Cleanup, Hatchery, PoolBuilder, ScriptTimeouts, stdout_closed};
+pub use crate::hatchery::{
+    Begun, Builder, Cleanup, Hatchery, NeedsRestart, PoolBuilder, Reconfigured, ScriptTimeouts, stdout_closed,
+};
 pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::{Affinity, CallOptions, Priority};
 pub use config::{
@@ -128,6 +130,6 @@ pub use value::{
 };
 pub use wire::{Limits, Telemetry, WorkerRuntime};
 pub use worker::{
-    Heartbeat, HeartbeatStatus, Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, ProfileWorker, WorkerContext,
-    WorkerHealth,
+    Heartbeat, HeartbeatStatus, Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, ProfileWorker,
+    WorkerContext, WorkerHealth,
 };

@@ -2,6 +2,7 @@
 //! `pool/seat.rs` keeps each seat filled, `pool/crew.rs` all of them; this file is the door.
 
 mod buffers;
+mod change;
 mod chat;
 mod crew;
 mod detail;
@@ -10,6 +11,7 @@ mod orders;
 mod refused;
 mod restarts;
 mod roster;
+mod rules;
 mod seat;
 mod seats;
 mod settings;
@@ -44,6 +46,7 @@ use crate::value::Payload;
 use crate::wire::Telemetry;
 use crate::worker::{self, Line, Profile, Sink};
 
+pub(crate) use change::{COUNT as KEYS, Takes, changes, within_reach};
 pub(crate) use crew::Crew;
 use guard::After;
 pub(crate) use guard::{FaultConfig, TaintBook, usual_retry};
@@ -347,18 +350,18 @@ impl Pool {
     }
 
     /// Its circuit breakers, if it has any: their states, and to reset them.
-    pub fn breakers(&self) -> Option<&Breakers> {
-        self.shared().guard.breakers()
+    pub fn breakers(&self) -> Option<Breakers> {
+        self.shared().rules().guard.breakers().cloned()
     }
 
     /// How its workers have crashed of late.
     pub fn health(&self) -> HealthStats {
-        self.shared().guard.health()
+        self.shared().rules().guard.health()
     }
 
     /// Forgets how its workers have crashed.
     pub fn reset_health(&self) {
-        self.shared().guard.reset_health();
+        self.shared().rules().guard.reset_health();
     }
 
     /// How busy the pool is at this moment.

@@ -69,7 +69,7 @@ impl Pool {
 
     pub(crate) async fn stream(&self, tool: &str, arguments: &Payload) -> Result<Chunks> {
         let response = self.post("stream", tool, arguments).await?;
-        Ok(Chunks { feed: Feed::new(self.daemon.clone(), response.into_body()), is_over: false })
+        Ok(Chunks { feed: Feed::new(self.daemon.clone(), response.into_body(), None), is_over: false })
     }
 
     async fn post(&self, how: &str, tool: &str, arguments: &Payload) -> Result<Response<Incoming>> {

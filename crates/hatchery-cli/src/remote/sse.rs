@@ -1,8 +1,10 @@
 //! Server-sent events, from bytes that come in pieces of any size.
 
+use std::time::Duration;
+
 use hatchery::Result;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Frame, Incoming};
 
 use super::Daemon;
 
@@ -18,12 +20,14 @@ pub(crate) struct Event {
 pub(crate) struct Feed {
     pub(super) daemon: Daemon,
     body: Incoming,
+    /// How long it may be silent; `None`: as long as it takes.
+    silence: Option<Duration>,
     decoder: Decoder,
 }
 
 impl Feed {
-    pub(super) fn new(daemon: Daemon, body: Incoming) -> Feed {
-        Feed { daemon, body, decoder: Decoder::default() }
+    pub(super) fn new(daemon: Daemon, body: Incoming, silence: Option<Duration>) -> Feed {
+        Feed { daemon, body, silence, decoder: Decoder::default() }
     }
 
     /// The next event; `None` if the daemon has ended the answer.
@@ -32,11 +36,17 @@ impl Feed {
             if let Some(event) = self.decoder.next() {
                 return Ok(Some(event));
             }
-            let Some(frame) = self.body.frame().await else { return Ok(None) };
+            let Some(frame) = self.frame().await? else { return Ok(None) };
             if let Some(bytes) = frame.map_err(|why| self.daemon.cut_off(&why))?.data_ref() {
                 self.decoder.feed(bytes);
             }
         }
+    }
+
+    async fn frame(&mut self) -> Result<Option<std::result::Result<Frame<Bytes>, hyper::Error>>> {
+        let Some(silence) = self.silence else { return Ok(self.body.frame().await) };
+        let silent = |_| self.daemon.failed(format_args!("nothing was heard of it for {silence:?}"));
+        tokio::time::timeout(silence, self.body.frame()).await.map_err(silent)
     }
 }
 

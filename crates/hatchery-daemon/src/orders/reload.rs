@@ -1,50 +1,73 @@
-//! The configuration, read again. How it is read and applied is the affair of whoever started the daemon.
+//! The configuration, read again. How it is read is the affair of whoever started the daemon.
 
-use std::pin::Pin;
+use std::sync::Arc;
 
-use hatchery::{Error, ErrorKind, Result};
-use serde::Serialize;
+use hatchery::{Config, Error, ErrorKind, Reconfigured, Result};
 
 use crate::access::Caller;
 use crate::house::House;
 
-/// Reads the configuration again, and has the running pools follow it as far as they can.
+/// Reads the configuration again. In a thread where it may block.
 pub trait Reload: Send + Sync + 'static {
-    /// Nothing of a wrong configuration is taken.
+    /// # Errors
+    /// `validation`, with everything that is wrong.
+    fn read(&self) -> Result<Config>;
+}
+
+impl<F: Fn() -> Result<Config> + Send + Sync + 'static> Reload for F {
+    fn read(&self) -> Result<Config> {
+        self()
+    }
+}
+
+/// Has a daemon read its configuration again, as an order does. For signals.
+#[derive(Clone)]
+pub struct Reloader(Arc<House>);
+
+impl Reloader {
+    pub(crate) fn new(house: &Arc<House>) -> Reloader {
+        Reloader(Arc::clone(house))
+    }
+
+    /// Reads the configuration, and has the running pools obey it as far as they can ([`Hatchery::reconfigure`](hatchery::Hatchery::reconfigure)).
     ///
     /// # Errors
-    /// `validation`, with what is wrong.
-    fn reload(&self) -> Pin<Box<dyn Future<Output = Result<Reloaded>> + Send + '_>>;
-}
-
-/// What came of reading the configuration again.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Reloaded {
-    /// The key paths whose new values hold now.
-    pub applied: Vec<String>,
-    /// How many keys are as they were.
-    pub unchanged: usize,
-    /// Those that cannot be changed in a running daemon.
-    pub needs_restart: Vec<NeedsRestart>,
-}
-
-/// A key whose new value holds after the next start.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct NeedsRestart {
-    /// Its path.
-    pub key: String,
-    /// Why not now.
-    pub reason: String,
+    /// `validation` for a wrong configuration, of which nothing is taken; `unavailable` if the daemon does not serve, or was started
+    /// without a configuration that could be read again.
+    pub async fn reload(&self) -> Result<Reconfigured> {
+        self.0.reload().await
+    }
 }
 
 /// As after SIGHUP.
 ///
 /// # Errors
-/// `unavailable` if the daemon was started without a configuration that could be read again.
-pub(crate) async fn reload_configuration(house: &House, caller: &Caller) -> Result<Reloaded> {
-    let work = async {
+/// Those of [`Reloader::reload`].
+pub(crate) async fn reload_configuration(house: &House, caller: &Caller) -> Result<Reconfigured> {
+    caller.order("reload", "configuration", house.reload()).await
+}
+
+impl House {
+    async fn reload(&self) -> Result<Reconfigured> {
+        // One at a time: the manager is told of each by itself.
+        let _turn = self.reloads.lock().await;
+        if let Some(notifier) = self.notifier() {
+            notifier.reloading();
+        }
+        let outcome = self.reread().await;
+        if let Some(notifier) = self.notifier() {
+            notifier.reloaded(outcome.as_ref().err(), self.address);
+        }
+        outcome
+    }
+
+    async fn reread(&self) -> Result<Reconfigured> {
         let none = || Error::new(ErrorKind::Unavailable, "this daemon has no configuration that could be read again");
-        house.configuration().ok_or_else(none)?.reload().await
-    };
-    caller.order("reload", "configuration", work).await
+        let configuration = self.configuration().ok_or_else(none)?;
+        let hatchery = self.filled()?;
+        let read = tokio::task::spawn_blocking(move || configuration.read()).await;
+        let config =
+            read.map_err(|why| Error::new(ErrorKind::Internal, format!("read the configuration: {why}")))??;
+        hatchery.reconfigure(&config)
+    }
 }

@@ -47,7 +47,7 @@ impl Hatchery {
     /// Those of [`Hatchery::shutdown`].
     pub async fn shutdown_within(&self, longest: Duration) -> Result<()> {
         for crew in &self.crews {
-            crew.end(crew.shared.config.stop.within(longest));
+            crew.end(crew.shared.rules().config.stop.within(longest));
         }
         self.crews_gone().await;
         self.services.stop(SERVICE_PATIENCE).await;

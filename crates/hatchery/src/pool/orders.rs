@@ -16,8 +16,7 @@ impl Pool {
             return Err(Error::new(ErrorKind::Validation, message));
         }
         self.must_be_open()?;
-        let from = self.crew.resize(workers);
-        self.shared().tell(PoolEvent::Scaled { pool: self.name().to_owned(), from, to: workers });
+        self.crew.scale(workers);
         Ok(())
     }
 
@@ -69,9 +68,7 @@ impl Pool {
     pub fn retire(&self, worker: &str) -> Result<()> {
         self.must_be_open()?;
         let seat = self.seat(worker)?;
-        let from = self.crew.retire(seat).ok_or_else(|| self.needs_one(worker))?;
-        self.shared().tell(PoolEvent::Scaled { pool: self.name().to_owned(), from, to: from - 1 });
-        Ok(())
+        self.crew.retire(seat).ok_or_else(|| self.needs_one(worker))
     }
 
     fn seat(&self, worker: &str) -> Result<usize> {
@@ -80,8 +77,10 @@ impl Pool {
     }
 
     fn needs_one(&self, worker: &str) -> Error {
-        let message =
-            format!("pool {}: {worker} is its only worker, and it needs one; restart that, or drain the pool", self.name());
+        let message = format!(
+            "pool {}: {worker} is its only worker, and it needs one; restart that, or drain the pool",
+            self.name()
+        );
         Error::new(ErrorKind::Validation, message)
     }
 }

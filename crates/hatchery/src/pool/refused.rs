@@ -19,7 +19,7 @@ impl Shared {
         };
         match refusal {
             Refusal::Full => {
-                let waiting = self.config.max_queue;
+                let waiting = self.rules().config.max_queue;
                 Error::new(ErrorKind::Saturated, format!("the queue of pool {pool} is full ({waiting} calls wait)"))
             }
             Refusal::Closed { draining: true } => Error::new(ErrorKind::Unavailable, format!("pool {pool} drains")),

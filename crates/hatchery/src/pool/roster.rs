@@ -171,6 +171,17 @@ impl<C, W: Clone> Roster<C, W> {
         }
     }
 
+    /// From now on it obeys this. Who has room now has it at once.
+    pub(crate) fn obey(&mut self, config: Config) {
+        let before = std::mem::replace(&mut self.config, config);
+        for (life, state) in self.lives.iter() {
+            if let Life::Ready(ready) = state {
+                self.free.moved(life, ready.room(before.per_worker), ready.room(config.per_worker));
+                self.ahead.moved(life, ready.room_ahead(&before), ready.room_ahead(&config));
+            }
+        }
+    }
+
     /// A new call. To its worker if that has room, else to the end of its line.
     pub(crate) fn admit(&mut self, call: C, wants: Wants, now: Instant) -> (Admission<C>, Option<Step<C, W>>) {
         if self.door != Door::Open {

@@ -24,7 +24,8 @@ impl Seats {
         while self.wanted.len() > wanted {
             self.wanted.pop_last();
         }
-        let free: Vec<usize> = (0..).filter(|number| !self.wanted.contains(number)).take(wanted - self.wanted.len()).collect();
+        let free: Vec<usize> =
+            (0..).filter(|number| !self.wanted.contains(number)).take(wanted - self.wanted.len()).collect();
         self.wanted.extend(free);
         from
     }
@@ -35,7 +36,8 @@ impl Seats {
             let order = if self.wanted.contains(number) { Order::Refill } else { Order::Clear };
             let _it_is_gone = orders.send(order);
         }
-        let missing: Vec<usize> = self.wanted.iter().copied().filter(|number| !self.orders.contains_key(number)).collect();
+        let missing: Vec<usize> =
+            self.wanted.iter().copied().filter(|number| !self.orders.contains_key(number)).collect();
         missing.into_iter().map(|number| (number, self.link(number))).collect()
     }
 

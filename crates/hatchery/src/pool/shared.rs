@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::guard::{Guard, TaintBook};
+use super::guard::TaintBook;
 use super::refused::state_lost;
 use super::roster::{Admission, Refusal, Roster, SessionWants, Step, ToolNumber, Wants, Whereabouts};
+use super::rules::Rules;
 use super::seat::Order;
 use super::seats::Seats;
 use super::standing::Standing;
-use super::{Config, OnTimeout, roster};
+use super::{Config, OnTimeout};
 use crate::app::App;
 use crate::call::{Affinity, CallOptions, Deadline, Stage};
 use crate::error::{Error, ErrorKind, Result, near_match};
@@ -32,8 +33,7 @@ use crate::worker::{Call, Line, Sent, Sink};
 /// See the head of this file.
 pub(crate) struct Shared {
     pub(crate) name: Arc<str>,
-    pub(crate) app: Arc<dyn App>,
-    pub(crate) config: Config,
+    rules: RwLock<Arc<Rules>>,
     pub(super) emitter: Emitter,
     pub(super) sessions: Sessions,
     /// `None`: no memory is shared with its workers.
@@ -44,7 +44,7 @@ pub(crate) struct Shared {
     /// Of every process. For a synchronous end; harmless once that process is reaped.
     terminators: Mutex<HashMap<LifeId, Terminator>>,
     pub(super) standing: Standing,
-    pub(super) guard: Guard,
+    pub(super) taints: Arc<TaintBook>,
     pub(super) counts: Counts,
     seats: Mutex<Seats>,
     /// Rung when everything is served that was taken in, and no more is.
@@ -85,7 +85,7 @@ impl Ticket {
     /// Gives a unary call up because its time is over.
     pub(super) fn expired(mut self) -> Error {
         self.is_over = true;
-        let may_finish = self.shared.config.on_timeout == OnTimeout::Abandon;
+        let may_finish = self.shared.rules().config.on_timeout == OnTimeout::Abandon;
         self.shared.expired(self.id, self.deadline, may_finish)
     }
 
@@ -107,33 +107,43 @@ impl Shared {
     pub(crate) fn new(
         name: &str,
         app: Arc<dyn App>,
-        mut config: Config,
+        config: Config,
         emitter: Emitter,
         sessions: Sessions,
         taints: Arc<TaintBook>,
     ) -> Shared {
-        config.worker.max_in_flight = config.per_worker();
-        let roster = roster::Config {
-            per_worker: config.per_worker(),
-            max_queue: config.max_queue,
-            max_requests: config.recycle.max_requests.map(|limit| limit.max(1)),
-        };
+        let rules = Rules::new(name, app, config);
         Shared {
             name: name.into(),
-            app,
             emitter,
             sessions,
-            arena: config.arena().map(|settings| Arc::new(Arena::new(settings))),
-            roster: Mutex::new(Roster::new(roster)),
+            arena: rules.config.arena().map(|settings| Arc::new(Arena::new(settings))),
+            roster: Mutex::new(Roster::new(rules.of_roster())),
             tools: RwLock::default(),
             terminators: Mutex::default(),
-            standing: Standing::new(config.restarts),
-            guard: Guard::new(name, config.faults.clone(), taints),
+            standing: Standing::default(),
+            taints,
             counts: Counts::default(),
             seats: Mutex::default(),
             drained: Notify::new(),
-            config,
+            rules: RwLock::new(Arc::new(rules)),
         }
+    }
+
+    /// What holds just now.
+    pub(crate) fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on this holds: for calls that are made, and for workers that are started.
+    pub(super) fn obey(&self, app: Arc<dyn App>, config: Config) -> Arc<Rules> {
+        let rules = {
+            let mut held = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+            *held = Arc::new(held.followed_by(&self.name, app, config));
+            Arc::clone(&held)
+        };
+        self.change(|roster| roster.obey(rules.of_roster()));
+        rules
     }
 
     /// Takes a call in, unless it is known to be wrong before a worker sees it.
@@ -168,7 +178,10 @@ impl Shared {
         let correlation_id = options.correlation_id.clone().unwrap_or_default();
         let (session, handles) = (options.session.clone(), options.handles);
         let trace_parent = options.trace_parent.clone();
-        Ok((Call { tool, arguments, correlation_id, session, handles, trace_parent, deadline, sink, deaths: 0 }, number))
+        Ok((
+            Call { tool, arguments, correlation_id, session, handles, trace_parent, deadline, sink, deaths: 0 },
+            number,
+        ))
     }
 
     /// Until when a call that is made now may take: as its caller says, else the pool for this tool, else the app, else the pool.
@@ -179,17 +192,14 @@ impl Shared {
         options: &CallOptions,
         is_stream: bool,
     ) -> Option<Deadline> {
-        let timeouts = &self.config.timeouts;
+        let rules = self.rules();
+        let timeouts = &rules.config.timeouts;
         let timeout = options
             .timeout
-            .or_else(|| self.config.tool_timeouts.get(tool).copied())
-            .or_else(|| self.timeout_of_app(tool, args))
+            .or_else(|| rules.config.tool_timeouts.get(tool).copied())
+            .or_else(|| timeout_of_app(&*rules.app, tool, args))
             .or(if is_stream { timeouts.stream } else { timeouts.call });
         timeout.and_then(|timeout| Deadline::after(Instant::now(), timeout))
-    }
-
-    fn timeout_of_app(&self, tool: &str, args: &Payload) -> Option<Duration> {
-        self.app.has_timeouts().then(|| self.app.timeout(tool, args.as_raw()?)).flatten()
     }
 
     fn tool(&self, name: &str, stream: bool) -> Result<(Arc<str>, ToolNumber)> {
@@ -223,7 +233,7 @@ impl Shared {
             return Err(self.unavailable(&verdict));
         }
         let now = Instant::now();
-        let queue_deadline = self.config.timeouts.queue.and_then(|allowed| Deadline::after(now, allowed));
+        let queue_deadline = self.rules().config.timeouts.queue.and_then(|allowed| Deadline::after(now, allowed));
         let wants = Wants {
             priority: options.priority,
             tenant: options.tenant.clone(),
@@ -245,7 +255,9 @@ impl Shared {
     fn named(&self, options: &CallOptions) -> Result<Option<usize>> {
         let Some(worker) = options.worker.as_deref() else { return Ok(None) };
         if options.session.is_some() {
-            let message = format!("worker {worker}: a call of a session is not for a worker of one's choice: name one or the other");
+            let message = format!(
+                "worker {worker}: a call of a session is not for a worker of one's choice: name one or the other"
+            );
             return Err(Error::new(ErrorKind::Validation, message));
         }
         let missing = || Error::new(ErrorKind::NotFound, format!("no such worker in pool {}: {worker}", self.name));
@@ -256,7 +268,7 @@ impl Shared {
     fn session_of(&self, options: &CallOptions) -> Result<Option<SessionWants>> {
         let Some(id) = options.session.as_deref() else { return Ok(None) };
         let (birth, last_worker) = self.sessions.enter(id)?;
-        let affinity = options.affinity.unwrap_or(self.config.affinity);
+        let affinity = options.affinity.unwrap_or_else(|| self.rules().config.affinity);
         // Of an earlier run of this program, which has taken its workers along.
         let stranger = last_worker.filter(|last| last.run != self.sessions.run());
         match stranger.filter(|_| affinity != Affinity::Hint) {
@@ -322,7 +334,7 @@ impl Shared {
                 if is_given_up {
                     worker.cancel(id);
                 }
-                if is_full && self.config.capacity == super::Capacity::Hybrid {
+                if is_full && self.rules().config.capacity == super::Capacity::Hybrid {
                     self.tell(PoolEvent::CapacityReached { worker: worker.id.clone() });
                 }
             }
@@ -342,7 +354,7 @@ impl Shared {
             self.order(seat, Order::Drained(generation));
         }
         // Again at every multiple: the word may come to one whose successor has failed.
-        let limit = self.config.recycle.max_requests;
+        let limit = self.rules().config.recycle.max_requests;
         if limit.is_some_and(|limit| done.answered % limit.max(1) < done.newly) {
             self.order(seat, Order::Replace(generation, RecycleReason::MaxRequests));
         }
@@ -486,7 +498,7 @@ impl Shared {
 
     /// A worker died before it was ready, for the first time or again.
     pub(super) fn never_ready(&self, error: &Error, is_first_start: bool) {
-        let news = self.standing.failed(error, is_first_start);
+        let news = self.standing.failed(error, is_first_start, self.rules().config.restarts);
         self.tell_unavailable(news);
         self.refuse_the_hopeless();
         self.carry_out(None);
@@ -569,4 +581,8 @@ impl Shared {
     fn lock_terminators(&self) -> MutexGuard<'_, HashMap<LifeId, Terminator>> {
         self.terminators.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn timeout_of_app(app: &dyn App, tool: &str, args: &Payload) -> Option<Duration> {
+    app.has_timeouts().then(|| app.timeout(tool, args.as_raw()?)).flatten()
 }

@@ -8,8 +8,8 @@ use super::restarts::CrashLoop;
 use super::settings::Restarts;
 use crate::error::{Error, ErrorKind};
 
+#[derive(Default)]
 pub(super) struct Standing {
-    settings: Restarts,
     state: watch::Sender<State>,
     /// Deaths before ready.
     crashes: Mutex<CrashLoop>,
@@ -40,10 +40,6 @@ impl State {
 }
 
 impl Standing {
-    pub(super) fn new(settings: Restarts) -> Standing {
-        Standing { settings, state: watch::Sender::default(), crashes: Mutex::default() }
-    }
-
     /// So many seats are to be filled for the first time.
     pub(super) fn expect(&self, seats: usize) {
         self.state.send_modify(|state| state.undecided += seats);
@@ -61,8 +57,8 @@ impl Standing {
     }
 
     /// A worker is ready. True if it was told that nobody was to be expected.
-    pub(super) fn came(&self) -> bool {
-        let _was_loop = self.lock_crashes().succeeded(self.settings);
+    pub(super) fn came(&self, settings: Restarts) -> bool {
+        let _was_loop = self.lock_crashes().succeeded(settings);
         let mut was_told = false;
         self.state.send_modify(|state| {
             was_told = std::mem::take(&mut state.is_told);
@@ -79,8 +75,8 @@ impl Standing {
 
     /// A worker died before it was ready. From now on nobody is to be expected soon if the app itself is wrong, or if that was one
     /// too many.
-    pub(super) fn failed(&self, error: &Error, is_first_start: bool) -> Option<Error> {
-        let is_loop = self.lock_crashes().failed(self.settings);
+    pub(super) fn failed(&self, error: &Error, is_first_start: bool, settings: Restarts) -> Option<Error> {
+        let is_loop = self.lock_crashes().failed(settings);
         let is_hopeless = is_first_start && error.kind() == ErrorKind::Validation;
         self.change(|state| {
             state.last_end = Some(error.clone());

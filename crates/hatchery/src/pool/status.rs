@@ -148,7 +148,7 @@ impl Shared {
         let roster = self.roster();
         let totals = roster.totals();
         let near = |is_near: &dyn Fn(&Occupant<'_, Arc<Line>>) -> bool| roster.occupants().filter(is_near).count();
-        let Recycle { ttl, max_requests, .. } = self.config.recycle;
+        let Recycle { ttl, max_requests, .. } = self.rules().config.recycle;
         let near_ttl = ttl.map_or(0, |ttl| near(&|it| it.worker.is_some_and(|line| line.age() >= ttl / 10 * 9)));
         let is_worn = |it: &Occupant<'_, Arc<Line>>, limit: u64| roster.answered(it.life) >= limit - limit / 10;
         let near_max_requests = max_requests.map_or(0, |limit| near(&|it| is_worn(it, limit)));

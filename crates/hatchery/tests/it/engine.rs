@@ -6,6 +6,7 @@ mod matrix;
 mod orders;
 mod pools;
 mod races;
+mod reconfiguring;
 mod recycling;
 mod scheduling;
 mod storms;

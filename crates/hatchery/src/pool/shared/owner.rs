@@ -21,7 +21,7 @@ impl Owner for Shared {
         let tools =
             Tools { specs: Arc::clone(&line.tools), by_name: line.tools.iter().map(|spec| self.known(spec)).collect() };
         *self.tools.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tools);
-        if self.standing.came() {
+        if self.standing.came(self.rules().config.restarts) {
             self.tell(PoolEvent::Available { pool: self.name.to_string() });
         }
         self.restarted(life);
