@@ -2,6 +2,7 @@
 
 mod ages;
 mod arguments;
+mod both;
 mod cli;
 mod colour;
 mod columns;

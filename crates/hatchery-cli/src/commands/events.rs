@@ -64,6 +64,10 @@ pub(crate) async fn events(args: EventsArgs, invocation: &Invocation) -> Result<
     ];
     let said: Vec<(&str, &str)> = said.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
     let mut feed = invocation.unless_interrupted(daemon.events(&said)).await?;
+    if args.follow && !invocation.global.quiet {
+        let text = format!("events of the daemon at {} from now on; Ctrl-C ends this", daemon.address());
+        invocation.printer.message(&invocation.printer.message_paint().dim(&text)).await;
+    }
     let shown = invocation.while_read(show(&mut feed, args.count, invocation));
     invocation.unless_interrupted(within(args.time(), shown)).await?;
     Ok(Exit::Success)

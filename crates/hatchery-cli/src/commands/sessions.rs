@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::ages::since_1970;
+use crate::both::Both;
 use crate::exit::{Exit, Failure};
 use crate::invocation::{Invocation, understood};
 use crate::json_input;
@@ -85,7 +86,7 @@ pub(crate) async fn sessions(args: SessionsArgs, invocation: &Invocation) -> Res
             invocation.show(all(&daemon), sheet).await
         }
         SessionsCommand::Show { id } => {
-            let sheet = |session: Session, paint| session.sheet(since_1970(), paint);
+            let sheet = |Both(summary, rest): Both<Summary, Session>, paint| rest.sheet(&summary, since_1970(), paint);
             invocation.show(daemon.get(&["sessions", &id]), sheet).await
         }
         SessionsCommand::Create { id, ttl, metadata } => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::ages::{age, since_1970};
+use crate::both::Both;
 use crate::colour::Paint;
 use crate::columns::{Column, Holds, known, table};
 use crate::exit::{Exit, Failure};
@@ -45,7 +46,8 @@ pub(crate) async fn workers(args: WorkersArgs, invocation: &Invocation) -> Resul
             .await;
     };
     let asked = daemon.of_worker(id, daemon.get(&["workers", id]));
-    invocation.show(asked, |worker: Detail, paint| worker.sheet(since_1970(), paint)).await
+    let sheet = |Both(worker, detail): Both<Worker, Detail>, paint| detail.sheet(&worker, since_1970(), paint);
+    invocation.show(asked, sheet).await
 }
 
 fn sheet(workers: &[Worker], now: Duration, paint: Paint) -> String {

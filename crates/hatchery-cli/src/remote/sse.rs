@@ -78,8 +78,11 @@ impl Decoder {
                 Some(("event", name)) => self.name = name.to_owned(),
                 Some(("data", text)) => self.data.push(text.to_owned()),
                 _ if line.is_empty() => {
-                    let data = std::mem::take(&mut self.data).join("\n");
-                    return Some(Event { name: std::mem::take(&mut self.name), data });
+                    let (name, data) = (std::mem::take(&mut self.name), std::mem::take(&mut self.data));
+                    // A comment has an empty line behind it, too.
+                    if !data.is_empty() {
+                        return Some(Event { name, data: data.join("\n") });
+                    }
                 }
                 _ => {}
             }
@@ -103,7 +106,7 @@ impl Decoder {
 mod tests {
     use super::*;
 
-    const TEXT: &str = ": a comment\nevent: chunk\ndata: \"é\"\n\nevent: chunk\ndata: [1,\ndata: 2]\n\nevent: end\ndata: {}\n\nevent: ch";
+    const TEXT: &str = ": a comment\n\nevent: chunk\ndata: \"é\"\n\nevent: chunk\ndata: [1,\ndata: 2]\n\nevent: end\ndata: {}\n\nevent: ch";
 
     fn events(pieces: impl Iterator<Item = Vec<u8>>) -> Vec<(String, String)> {
         let mut decoder = Decoder::default();

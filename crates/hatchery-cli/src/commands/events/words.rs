@@ -10,8 +10,8 @@ pub(super) fn line(name: &str, data: &str, paint: Paint) -> String {
     let Ok(Value::Object(mut event)) = serde_json::from_str(data) else {
         return format!("{} {data}", paint.bold(name));
     };
-    let at = event.remove("at").and_then(|at| at.as_f64()).map(time_of_day);
-    event.remove("name");
+    let at = event.shift_remove("at").and_then(|at| at.as_f64()).map(time_of_day);
+    event.shift_remove("name");
     let name = if name.ends_with("lagged") { paint.yellow(name) } else { paint.bold(name) };
     let time = at.map(|at| paint.dim(&at));
     time.into_iter().chain([name]).chain(fields(&event)).collect::<Vec<_>>().join("  ")

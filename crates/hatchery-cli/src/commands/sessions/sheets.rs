@@ -28,11 +28,9 @@ struct LastWorker {
     generation: u64,
 }
 
-/// And of one that is looked at.
+/// And of one that is looked at, besides.
 #[derive(Deserialize)]
 pub(super) struct Session {
-    #[serde(flatten)]
-    summary: Summary,
     programs: Vec<String>,
     metadata: Map<String, Value>,
 }
@@ -77,8 +75,7 @@ impl Summary {
 }
 
 impl Session {
-    pub(super) fn sheet(&self, now: Duration, paint: Paint) -> String {
-        let summary = &self.summary;
+    pub(super) fn sheet(&self, summary: &Summary, now: Duration, paint: Paint) -> String {
         let worker =
             summary.last_worker.as_ref().map(|last| format!("{} (generation {})", last.worker, last.generation));
         let said = [
@@ -98,6 +95,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::both::Both;
 
     const SUMMARY: &str = r#""id":"user-7","created_at":40.0,"last_accessed":99.5,"ttl_seconds":3600.0,
         "last_worker":{"run":"0123","worker":"default-1","generation":2},"program_count":1,"metadata_count":2,"memory_bytes":1025"#;
@@ -116,7 +114,7 @@ user-7   default-1  60 s        0 s  60 min         1         2   2 KiB";
     fn one_is_shown_with_what_is_in_it() {
         let text =
             format!(r#"{{{SUMMARY},"programs":["plan"],"metadata":{{"user":7,"big":12345678901234567890123}}}}"#);
-        let session: Session = serde_json::from_str(&text).unwrap();
+        let Both::<Summary, Session>(summary, session) = serde_json::from_str(&text).unwrap();
         let expected = "\
 session   user-7
 worker    default-1 (generation 2)
@@ -126,6 +124,6 @@ lives     60 min
 memory    2 KiB
 programs  plan
 metadata  {\"user\":7,\"big\":12345678901234567890123}";
-        assert_eq!(session.sheet(Duration::from_secs(100), Paint::PLAIN), expected);
+        assert_eq!(session.sheet(&summary, Duration::from_secs(100), Paint::PLAIN), expected);
     }
 }

@@ -9,11 +9,9 @@ use crate::ages::{age, ago};
 use crate::colour::Paint;
 use crate::columns::{known, pairs};
 
-/// What of the daemon's answer people read.
+/// What of the daemon's answer people read, besides what is in a list.
 #[derive(Deserialize)]
 pub(super) struct Detail {
-    #[serde(flatten)]
-    worker: Worker,
     pool: String,
     capabilities: Vec<String>,
     runtime: Option<Runtime>,
@@ -53,8 +51,7 @@ struct Taint {
 }
 
 impl Detail {
-    pub(super) fn sheet(&self, now: Duration, paint: Paint) -> String {
-        let worker = &self.worker;
+    pub(super) fn sheet(&self, worker: &Worker, now: Duration, paint: Paint) -> String {
         let said = [
             ("worker", worker.id.clone()),
             ("pool", self.pool.clone()),
@@ -114,12 +111,13 @@ impl Taint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::both::Both;
 
     fn shown(rest: &str) -> String {
         let status =
             r#""id":"default-1","pool":"default","state":"idle","generation":2,"in_flight":0,"calls":10,"errors":3"#;
-        let detail: Detail = serde_json::from_str(&format!("{{{status},{rest}}}")).unwrap();
-        detail.sheet(Duration::from_secs(101), Paint::PLAIN)
+        let Both::<Worker, Detail>(worker, detail) = serde_json::from_str(&format!("{{{status},{rest}}}")).unwrap();
+        detail.sheet(&worker, Duration::from_secs(101), Paint::PLAIN)
     }
 
     #[test]
