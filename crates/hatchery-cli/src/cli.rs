@@ -10,7 +10,7 @@ use hatchery::ErrorKind;
 use crate::colour::ColorChoice;
 use crate::commands::{
     bench, breakers, call, compat, completions, config, doctor, drain, events, man, map, new, orphans, recycle,
-    registry, reload, restart, resume, scale, serve, sessions, stats, status, stop, stream, taints, test, tools,
+    registry, reload, restart, resume, scale, serve, sessions, stats, status, stop, stream, taints, test, token, tools,
     workers,
 };
 use crate::exit::Exit;
@@ -76,6 +76,7 @@ pub(crate) enum Command {
     Test(test::TestArgs),
     Orphans(orphans::OrphansArgs),
     Registry(registry::RegistryArgs),
+    Token(token::TokenArgs),
     Doctor(doctor::DoctorArgs),
     Config(config::ConfigArgs),
     Compat(compat::CompatArgs),

@@ -28,6 +28,7 @@ pub(crate) mod stop;
 pub(crate) mod stream;
 pub(crate) mod taints;
 pub(crate) mod test;
+pub(crate) mod token;
 pub(crate) mod tools;
 pub(crate) mod workers;
 
@@ -110,6 +111,7 @@ async fn dispatch(command: Command, invocation: &Invocation) -> Result<Exit, Fai
         Command::Test(args) => test::test(args, invocation).await,
         Command::Orphans(args) => orphans::orphans(args, invocation).await,
         Command::Registry(args) => registry::registry(args, invocation).await,
+        Command::Token(args) => token::token(args, invocation).await,
         Command::Doctor(args) => doctor::doctor(args, invocation).await,
         Command::Config(args) => config::config(args, invocation).await,
         Command::Compat(args) => compat::compat(args, invocation).await,

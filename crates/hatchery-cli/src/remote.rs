@@ -19,9 +19,11 @@ pub(crate) use sse::Feed;
 pub(crate) use versions::Versions;
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hatchery::{Error, ErrorKind, Result};
+use hatchery_daemon::Record;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, SERVER};
@@ -45,18 +47,30 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A daemon that tells of events says four times as often that it is there.
 const SILENCE: Duration = Duration::from_secs(60);
 
+/// How often is looked whether a daemon that ends is gone.
+const GLANCE: Duration = Duration::from_millis(50);
+
 /// A daemon at its address. Clones share its connections; a request that is dropped closes the one that it was on.
 #[derive(Clone, Debug)]
 pub(crate) struct Daemon {
     http: Client<Connector, Full<Bytes>>,
     address: Address,
+    /// The one that it has, if it was found by that.
+    data_dir: Option<PathBuf>,
     token: Option<Token>,
     versions: Versions,
 }
 
 impl Daemon {
-    fn at(address: Address, connector: Connector, token: Option<Token>, versions: Versions) -> Daemon {
-        Daemon { http: Client::builder(TokioExecutor::new()).build(connector), address, token, versions }
+    fn at(
+        address: Address,
+        data_dir: Option<PathBuf>,
+        connector: Connector,
+        token: Option<Token>,
+        versions: Versions,
+    ) -> Daemon {
+        let http = Client::builder(TokioExecutor::new()).build(connector);
+        Daemon { http, address, data_dir, token, versions }
     }
 
     pub(crate) fn address(&self) -> &Address {
@@ -106,19 +120,25 @@ impl Daemon {
         Ok(Feed::new(self.clone(), response.into_body(), Some(SILENCE)))
     }
 
-    /// Waits until nobody answers there any more.
+    /// Waits until nobody answers there any more, nor has the data directory by which it was found.
     pub(crate) async fn gone(&self) {
-        while self.health().await {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        while self.is_there().await {
+            tokio::time::sleep(GLANCE).await;
         }
     }
 
+    async fn is_there(&self) -> bool {
+        let has_claimed = self.data_dir.as_ref().is_some_and(|dir| matches!(Record::find(dir), Ok(Some(_))));
+        has_claimed || self.answers().await
+    }
+
     /// Whether somebody answers, whatever it is.
-    async fn health(&self) -> bool {
-        let Ok(uri) = self.uri("/healthz") else { return false };
-        let request = Request::get(uri).body(Full::default());
-        let Ok(request) = request else { return false };
-        self.http.request(request).await.is_ok()
+    async fn answers(&self) -> bool {
+        let request = self.uri("/healthz").ok().and_then(|uri| Request::get(uri).body(Full::default()).ok());
+        match request {
+            Some(request) => self.http.request(request).await.is_ok(),
+            None => false,
+        }
     }
 
     async fn soon<T>(&self, asked: impl Future<Output = Result<T>>) -> Result<T> {

@@ -1,39 +1,93 @@
 //! The life of a daemon, top to bottom.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hatchery::{Builder, Hatchery, Result};
-use tokio::net::TcpListener;
+use hatchery::{Builder, Hatchery, Result, ServerConfig};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use crate::access::{Access, Policy};
+use crate::doors::Doors;
 use crate::house::House;
-use crate::{Notifier, Phase, Reload, Reloader, connections, listen, watchdog};
+use crate::listen::{self, Listeners, Socket, Tls, socket};
+use crate::record::{Claim, Record};
+use crate::{HandedOver, Notifier, Phase, Reload, Reloader, connections, watchdog};
 
 /// A daemon that is bound to its address. Connections wait there until it serves.
 pub struct Daemon {
-    listener: TcpListener,
+    listeners: Listeners,
+    tls: Option<Arc<Tls>>,
     house: Arc<House>,
+    /// None: it has no data directory.
+    claim: Option<Claim>,
     /// How long the service manager waits for a sign of life.
     patience: Option<Duration>,
 }
 
 impl Daemon {
-    /// Listens on `HOST:PORT`; port 0 is any free one.
+    /// Listens on `HOST:PORT` of loopback, for everybody there; port 0 is any free one. It has no data directory: no tokens, no
+    /// Unix socket, and no record by which others find it.
     ///
     /// # Errors
     /// `validation` for anything but a loopback address, since callers are not authenticated; `conflict` if somebody
     /// listens there.
     pub async fn bind(address: &str) -> Result<Daemon> {
-        let (listener, address) = listen::bind(address).await?;
-        Ok(Daemon { listener, house: Arc::new(House::new(address)), patience: None })
+        let mut config = ServerConfig::default();
+        config.listen = Some(address.to_owned());
+        Daemon::listen(None, &config, HandedOver::default()).await
+    }
+
+    /// The daemon of a data directory, which it claims until it ends: it listens where the configuration says, and on the
+    /// Unix socket `daemon.sock` there, and leaves a [`Record`] of both.
+    ///
+    /// # Errors
+    /// `validation` for an address that others reach without TLS or without a credential to ask for, and for files that cannot be
+    /// used; `conflict` if somebody listens there, or if the directory has a daemon.
+    pub async fn open(data_dir: &Path, config: &ServerConfig, handed_over: HandedOver) -> Result<Daemon> {
+        Daemon::listen(Some(data_dir), config, handed_over).await
+    }
+
+    async fn listen(data_dir: Option<&Path>, config: &ServerConfig, handed_over: HandedOver) -> Result<Daemon> {
+        let access = Arc::new(Access::new(Policy::of(config), data_dir));
+        let tls = Tls::read(config)?.map(|read| Arc::new(Tls::new(read)));
+        let HandedOver { tcp, unix } = handed_over;
+        let wanted = config.listen.as_deref().unwrap_or(ServerConfig::LISTEN);
+        if tcp.is_empty() {
+            listen::may_listen(listen::address(wanted)?, config, &access)?;
+        }
+        let mut listeners = Listeners::bind(wanted, tcp).await?;
+        for address in listeners.addresses() {
+            listen::may_listen(address, config, &access)?;
+        }
+        let claim = data_dir.map(Claim::of).transpose()?;
+        for socket in sockets(data_dir, config, unix).await? {
+            listeners.add(socket);
+        }
+        if let Some(claim) = &claim {
+            claim.tell(&Record::of(listeners.address(), listeners.socket(), tls.is_some()))?;
+        }
+        let doors = Doors::new(config.clone(), listeners.addresses().collect(), access, tls.clone());
+        let house = Arc::new(House::new(listeners.address(), doors));
+        Ok(Daemon { listeners, tls, house, claim, patience: None })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.house.address
+    }
+
+    /// How others reach it: `http://` or `https://`, and the address.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address())
+    }
+
+    /// Its Unix socket, if it has one that lies in the file system.
+    pub fn socket(&self) -> Option<&Path> {
+        self.listeners.socket()
     }
 
     /// The phases that it enters, from now on to the last.
@@ -101,12 +155,46 @@ impl Daemon {
         filling: impl Future<Output = Result<Hatchery>>,
         shutdown: impl Future<Output = ()>,
     ) -> Result<()> {
-        let Daemon { listener, house, patience } = self;
+        let Daemon { listeners, tls, house, claim, patience } = self;
+        // It is given back last: until then the directory is this daemon's.
+        let _claimed = claim;
         let _until_the_end = Watching::begin(&house, patience);
         let live = live(&house, filling, shutdown);
         // Dropped, the connections go first: nobody is told as an answer what the end of the workers does to calls.
-        let ((), outcome) = tokio::join!(connections::serve(listener, Arc::clone(&house)), live);
+        let ((), outcome) = tokio::join!(connections::serve(listeners, tls, Arc::clone(&house)), live);
         outcome
+    }
+}
+
+/// Those that were handed over, else the one that the configuration names, else the one of the data directory, if it can be there.
+async fn sockets(
+    data_dir: Option<&Path>,
+    config: &ServerConfig,
+    handed_over: Vec<std::os::unix::net::UnixListener>,
+) -> Result<Vec<Socket>> {
+    if !handed_over.is_empty() {
+        return handed_over.into_iter().map(Socket::handed_over).collect();
+    }
+    let path = match (&config.socket, data_dir) {
+        (Some(wanted), _) => wanted.clone(),
+        (None, Some(data_dir)) => usual(data_dir),
+        (None, None) => None,
+    };
+    match path {
+        Some(path) => Ok(vec![Socket::bind(&path).await?]),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Nobody has asked for it: where it would not be safe, there is none.
+fn usual(data_dir: &Path) -> Option<std::path::PathBuf> {
+    let path = data_dir.join(socket::NAME);
+    match socket::unfit(&path) {
+        None => Some(path),
+        Some(reason) => {
+            tracing::warn!(target: "hatchery::daemon", reason, "no Unix socket");
+            None
+        }
     }
 }
 

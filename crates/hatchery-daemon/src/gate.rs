@@ -2,40 +2,72 @@
 //! them from requests that somebody here means.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, header};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use axum::response::{IntoResponse, Response};
 use hatchery::{Error, ErrorKind, Result};
 
-use crate::failure::Failure;
-use crate::house::House;
+use crate::access::{Arrival, Entrance};
 
-/// Lets a request pass, or answers it.
-pub(crate) async fn keep(State(house): State<Arc<House>>, request: Request, next: Next) -> Result<Response, Failure> {
-    check(request.headers(), house.address.ip())?;
-    Ok(next.run(request).await)
-}
+/// A web site of others whose pages may call, as `server.cors_origins` has it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Site(HeaderValue);
 
-/// The host must be a name of this machine: a page whose own name was made to point here (DNS rebinding) gives that name. And
-/// a page says where it is from.
-fn check(headers: &HeaderMap, bound: IpAddr) -> Result<()> {
-    let host = only(headers, header::HOST)?.ok_or_else(|| refused("Host: is missing"))?;
-    if !is_ours(host, bound) {
+/// Lets a request pass that no page of others makes. The host must be a name of this machine: a page whose own name was made
+/// to point here (DNS rebinding) gives that name. An address that others reach may have any name. And a page says where it is
+/// from.
+///
+/// # Errors
+/// `validation` for all others.
+pub(crate) fn check(uri: &Uri, headers: &HeaderMap, arrival: &Arrival, sites: &[String]) -> Result<Option<Site>> {
+    let bound = match arrival.entrance {
+        // No browser opens it.
+        Entrance::Socket => return Ok(None),
+        Entrance::Loopback(bound) => Some(bound),
+        Entrance::Public => None,
+    };
+    let host = match uri.authority() {
+        // As HTTP/2 says it.
+        Some(authority) => authority.as_str(),
+        None => only(headers, header::HOST)?.ok_or_else(|| refused("Host: is missing"))?,
+    };
+    if bound.is_some_and(|bound| !is_ours(host, bound)) {
         return Err(refused(format!("Host: {host}: expected a name of this machine, like 127.0.0.1 or localhost")));
     }
-    match only(headers, header::ORIGIN)? {
-        Some(origin) if origin.strip_prefix("http://") != Some(host) => {
-            Err(refused(format!("Origin: {origin}: pages of other sites may not call")))
-        }
-        _ => Ok(()),
+    let Some(origin) = only(headers, header::ORIGIN)? else { return Ok(None) };
+    let scheme = if arrival.is_encrypted { "https://" } else { "http://" };
+    match origin.strip_prefix(scheme) == Some(host) {
+        true => Ok(None),
+        false if sites.iter().any(|site| site == origin) => Ok(headers.get(header::ORIGIN).cloned().map(Site)),
+        false => Err(refused(format!("Origin: {origin}: pages of other sites may not call"))),
     }
 }
 
-fn only(headers: &HeaderMap, name: header::HeaderName) -> Result<Option<&str>> {
+/// The answer to a browser that asks whether a page may send a request, if it is asked that.
+pub(crate) fn preflight(method: &Method, headers: &HeaderMap) -> Option<Response> {
+    let asked = headers.get(header::ACCESS_CONTROL_REQUEST_METHOD).filter(|_| method == Method::OPTIONS)?;
+    let mut answer = StatusCode::NO_CONTENT.into_response();
+    answer.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_METHODS, asked.clone());
+    // Which of them mean something, whoever answers the request knows.
+    if let Some(names) = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+        answer.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
+    }
+    answer.headers_mut().insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    Some(answer)
+}
+
+impl Site {
+    /// Lets pages of the site read the answer.
+    pub(crate) fn let_read(self, headers: &mut HeaderMap) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, self.0);
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));
+        headers.append(header::VARY, HeaderValue::from_static("origin"));
+    }
+}
+
+fn only(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>> {
     let mut values = headers.get_all(&name).iter();
     let value = values.next().map(HeaderValue::to_str).transpose();
     match (value, values.next()) {
@@ -61,12 +93,23 @@ fn refused(message: impl Into<String>) -> Error {
 mod tests {
     use super::*;
 
-    fn passes(lines: &[(&'static str, &'static str)]) -> bool {
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let line = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap())
+        };
         let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
-        }
-        check(&headers, IpAddr::from([127, 0, 0, 1])).is_ok()
+        lines.iter().map(line).for_each(|(name, value)| drop(headers.append(name, value)));
+        headers
+    }
+
+    fn checked(arrival: &Arrival, lines: &[(&'static str, &'static str)]) -> Result<Option<Site>> {
+        check(&Uri::from_static("/v1/status"), &headers(lines), arrival, &["https://site.example".to_owned()])
+    }
+
+    fn passes(lines: &[(&'static str, &'static str)]) -> bool {
+        checked(&Arrival::over_tcp(HERE, HERE), lines).is_ok()
     }
 
     #[test]
@@ -88,10 +131,43 @@ mod tests {
     }
 
     #[test]
+    fn the_name_that_http_2_gives_is_the_one_that_counts() {
+        let arrival = Arrival::over_tcp(HERE, HERE);
+        let passes = |uri| check(&Uri::from_static(uri), &headers(&[("host", "localhost")]), &arrival, &[]).is_ok();
+        assert!(passes("http://localhost:7411/v1/status"));
+        assert!(!passes("http://evil.example:7411/v1/status"));
+    }
+
+    #[test]
     fn a_page_passes_only_if_it_came_from_here() {
         assert!(passes(&[("host", "localhost:7411"), ("origin", "http://localhost:7411")]));
         for origin in ["http://localhost:80", "https://localhost:7411", "null", "http://evil.example"] {
             assert!(!passes(&[("host", "localhost:7411"), ("origin", origin)]), "{origin}");
         }
+    }
+
+    #[test]
+    fn a_public_address_has_any_name_and_pages_of_its_own() {
+        let public = Arrival::over_tcp(IpAddr::from([0, 0, 0, 0]), IpAddr::from([192, 0, 2, 1]));
+        assert_eq!(checked(&public, &[("host", "api.example")]).unwrap(), None);
+        assert_eq!(checked(&public, &[("host", "api.example"), ("origin", "http://api.example")]).unwrap(), None);
+        assert!(checked(&public, &[("host", "api.example"), ("origin", "https://api.example")]).is_err());
+        let encrypted = public.encrypted(None);
+        assert_eq!(checked(&encrypted, &[("host", "api.example"), ("origin", "https://api.example")]).unwrap(), None);
+    }
+
+    #[test]
+    fn pages_of_a_site_that_is_named_may_call_and_read() {
+        let lines = [("host", "localhost:1"), ("origin", "https://site.example")];
+        let site = checked(&Arrival::over_tcp(HERE, HERE), &lines).unwrap().unwrap();
+        let mut answer = HeaderMap::new();
+        site.let_read(&mut answer);
+        assert_eq!(answer[header::ACCESS_CONTROL_ALLOW_ORIGIN], "https://site.example");
+        assert!(!passes(&[("host", "evil.example"), ("origin", "https://site.example")]));
+    }
+
+    #[test]
+    fn no_page_comes_by_the_socket() {
+        assert_eq!(checked(&Arrival::over_socket(0), &[("host", "anything"), ("origin", "null")]).unwrap(), None);
     }
 }

@@ -8,6 +8,8 @@ use hatchery::{Error, ErrorKind, Hatchery, Pool, Result};
 use tokio::sync::watch;
 
 use crate::Phase;
+use crate::access::Access;
+use crate::doors::Doors;
 use crate::notify::Notifier;
 use crate::orders::Reload;
 use crate::system::{Lookout, System};
@@ -16,6 +18,7 @@ use crate::system::{Lookout, System};
 pub(crate) struct House {
     pub(crate) address: SocketAddr,
     pub(crate) started_at: SystemTime,
+    doors: Doors,
     phase: watch::Sender<Phase>,
     /// Somebody with the scope for it has told the daemon to end.
     is_to_stop: watch::Sender<bool>,
@@ -28,10 +31,11 @@ pub(crate) struct House {
 }
 
 impl House {
-    pub(crate) fn new(address: SocketAddr) -> House {
+    pub(crate) fn new(address: SocketAddr, doors: Doors) -> House {
         House {
             address,
             started_at: SystemTime::now(),
+            doors,
             phase: watch::Sender::new(Phase::Starting),
             is_to_stop: watch::Sender::new(false),
             hatchery: OnceLock::new(),
@@ -40,6 +44,16 @@ impl House {
             notifier: OnceLock::new(),
             lookout: Lookout::new(),
         }
+    }
+
+    /// Who is let in.
+    pub(crate) fn access(&self) -> &Arc<Access> {
+        self.doors.access()
+    }
+
+    /// What obeys `[server]`.
+    pub(crate) fn doors(&self) -> &Doors {
+        &self.doors
     }
 
     pub(crate) fn phase(&self) -> Phase {

@@ -1,4 +1,4 @@
-//! The daemon: pools of workers behind HTTP, on loopback.
+//! The daemon: pools of workers behind HTTP and gRPC.
 //!
 //! ```no_run
 //! use hatchery::{Hatchery, PythonApp};
@@ -17,7 +17,11 @@
 //! A daemon passes through [`Phase`]s, in their order and never back. It answers from the moment it is bound; calls it takes
 //! while it is serving. Told to end, it drains: calls that run may finish within their pool's grace, and it answers until they have.
 //!
-//! **A request** passes the gate (`gate.rs`: web pages of others stay outside), is read whole within bounds (`body.rs`) and
+//! **Who reaches it** ([`Daemon::open`]): on loopback everybody, unless a credential is asked for; on the Unix socket the daemon's user
+//! and root; anywhere else who shows a token ([`Tokens`]) or a certificate. An address that others reach is not served otherwise.
+//!
+//! **A request** passes the reception (`connections/reception.rs`): web pages of others stay outside (`gate.rs`), its caller is known (`access.rs`), and does not ask
+//! too often. It is read whole within bounds (`body.rs`) and
 //! becomes a call of the library, whose future the connection holds: a client that goes away drops it, and that cancels the
 //! call. A stream is a response whose body asks the pool for the next chunk when the client has taken the last.
 //!
@@ -31,9 +35,10 @@ mod daemon;
 mod watchdog;
 mod connections;
 mod routes;
+mod counters;
 mod gate;
-mod access;
 mod http;
+mod grpc;
 mod event_stream;
 mod options;
 mod body;
@@ -43,18 +48,21 @@ mod conversations;
 mod event_feed;
 mod observation;
 mod house;
+mod doors;
+mod listen;
+mod access;
 mod system;
 mod notify;
 mod guarantee;
 mod failure;
 mod denial;
-mod listen;
 mod phase;
 mod record;
 
-pub use access::Scope;
+pub use access::{NewToken, Scope, Secret, Token, Tokens};
 pub use daemon::Daemon;
+pub use listen::HandedOver;
 pub use notify::Notifier;
 pub use orders::{Reload, Reloader};
 pub use phase::Phase;
-pub use record::{Claim, Record};
+pub use record::Record;

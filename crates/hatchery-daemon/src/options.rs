@@ -74,7 +74,7 @@ fn parsed<T: std::str::FromStr<Err = Error>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: Error| error.message().to_owned())
 }
 
-fn short(text: &str) -> Result<&str, String> {
+pub(crate) fn short(text: &str) -> Result<&str, String> {
     match text.len() {
         1..=LONGEST => Ok(text),
         long => Err(format!("expected 1 to {LONGEST} characters, found {long}")),

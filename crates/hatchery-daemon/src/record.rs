@@ -22,6 +22,12 @@ const FILE: &str = "daemon.json";
 pub struct Record {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Its Unix socket, which lets its user in without a token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket: Option<PathBuf>,
+    /// Whether TLS is spoken at the address.
+    #[serde(default)]
+    pub tls: bool,
     /// Its process.
     pub pid: u32,
     /// The version of hatchery that it is.
@@ -30,7 +36,7 @@ pub struct Record {
 
 /// A data directory's one daemon: this process. Dropped, it makes room for another.
 #[derive(Debug)]
-pub struct Claim {
+pub(crate) struct Claim {
     path: PathBuf,
     /// Holds the lock. Nothing else in this process may open and close the file: that would give the lock back.
     file: File,
@@ -46,24 +52,35 @@ impl Record {
         read(&path).map_err(|why| Error::new(ErrorKind::Unavailable, format!("read {}: {why}", path.display())))
     }
 
-    /// Claims the data directory for the daemon in this process, which listens on `address`. Makes the directory if there is
-    /// none.
-    ///
-    /// # Errors
-    /// `conflict` if another daemon has claimed it; `validation` if it cannot be written.
-    pub fn claim(data_dir: &Path, address: SocketAddr) -> Result<Claim> {
-        let path = data_dir.join(FILE);
-        let failed = |why: io::Error| Error::new(ErrorKind::Validation, format!("write {}: {why}", path.display()));
-        DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(failed)?;
-        let Some(file) = locked(&path).map_err(failed)? else { return Err(taken(data_dir)) };
-        let claim = Claim { path: path.clone(), file };
-        let record = Record { address, pid: std::process::id(), version: env!("CARGO_PKG_VERSION").into() };
-        claim.write(&record).map_err(failed)?;
-        Ok(claim)
+    /// That of this process.
+    pub(crate) fn of(address: SocketAddr, socket: Option<&Path>, tls: bool) -> Record {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Record { address, socket: socket.map(Path::to_owned), tls, pid: std::process::id(), version }
     }
 }
 
 impl Claim {
+    /// Claims the data directory for the daemon in this process. Makes the directory if there is none.
+    ///
+    /// # Errors
+    /// `conflict` if another daemon has claimed it; `validation` if it cannot be written.
+    pub(crate) fn of(data_dir: &Path) -> Result<Claim> {
+        let path = data_dir.join(FILE);
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(data_dir).and_then(|()| locked(&path));
+        match made.map_err(|why| unwritten(&path, &why))? {
+            Some(file) => Ok(Claim { path, file }),
+            None => Err(taken(data_dir)),
+        }
+    }
+
+    /// Tells others how the daemon is reached.
+    ///
+    /// # Errors
+    /// `validation` if it cannot be written.
+    pub(crate) fn tell(&self, record: &Record) -> Result<()> {
+        self.write(record).map_err(|why| unwritten(&self.path, &why))
+    }
+
     fn write(&self, record: &Record) -> io::Result<()> {
         let text = serde_json::to_string(record)?;
         self.file.set_len(0)?;
@@ -77,6 +94,10 @@ impl Drop for Claim {
             let _gone_already = std::fs::remove_file(&self.path);
         }
     }
+}
+
+fn unwritten(path: &Path, why: &io::Error) -> Error {
+    Error::new(ErrorKind::Validation, format!("write {}: {why}", path.display()))
 }
 
 fn taken(data_dir: &Path) -> Error {
@@ -127,19 +148,20 @@ mod tests {
 
     use super::*;
 
-    fn address() -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], 7411))
+    fn record() -> Record {
+        Record::of(SocketAddr::from(([127, 0, 0, 1], 7411)), Some(Path::new("/d/daemon.sock")), true)
     }
 
     #[test]
     fn a_claim_is_a_private_file_that_goes_with_it() {
         let folder = tempfile::tempdir().unwrap();
         let data_dir = folder.path().join("state/default");
-        let claim = Record::claim(&data_dir, address()).unwrap();
+        let claim = Claim::of(&data_dir).unwrap();
+        claim.tell(&record()).unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&data_dir), mode(&data_dir.join(FILE))), (0o700, 0o600));
-        let record: Record = serde_json::from_str(&std::fs::read_to_string(data_dir.join(FILE)).unwrap()).unwrap();
-        assert_eq!((record.address, record.pid), (address(), std::process::id()));
+        let found: Record = serde_json::from_str(&std::fs::read_to_string(data_dir.join(FILE)).unwrap()).unwrap();
+        assert_eq!(found, record());
         drop(claim);
         assert_eq!(std::fs::read_dir(&data_dir).unwrap().count(), 0);
     }
@@ -148,17 +170,18 @@ mod tests {
     fn a_file_that_nobody_holds_is_no_daemon_and_is_taken_over() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(Record::find(folder.path()).unwrap(), None);
-        let stale = Record { address: address(), pid: 1, version: "0".repeat(1000) };
+        let stale = Record { pid: 1, version: "0".repeat(1000), ..record() };
         std::fs::write(folder.path().join(FILE), serde_json::to_string(&stale).unwrap()).unwrap();
         assert_eq!(Record::find(folder.path()).unwrap(), None);
-        let claim = Record::claim(folder.path(), address()).unwrap();
+        let claim = Claim::of(folder.path()).unwrap();
+        claim.tell(&record()).unwrap();
         let text = std::fs::read_to_string(&claim.path).unwrap();
         assert_eq!(serde_json::from_str::<Record>(&text).unwrap().pid, std::process::id(), "{text}");
     }
 
     #[test]
     fn a_folder_that_cannot_be_made_is_named() {
-        let error = Record::claim(Path::new("/proc/no/such"), address()).unwrap_err();
+        let error = Claim::of(Path::new("/proc/no/such")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Validation);
         assert!(error.message().starts_with("write /proc/no/such/daemon.json: "), "{error}");
     }

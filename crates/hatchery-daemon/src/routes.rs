@@ -13,7 +13,7 @@ use crate::access::Scope::{Call, Observe, Operate};
 use crate::failure::Failure;
 use crate::house::House;
 use crate::http::{Answer, Query, Route, calls, conversations, events, observation, openapi, orders, page};
-use crate::{access, gate, http};
+use crate::{counters, grpc, http};
 
 pub(crate) fn router(house: Arc<House>) -> Router {
     let routes = table().into_iter().fold(Router::new(), |router, row| router.route(row.path, row.handler()));
@@ -21,9 +21,8 @@ pub(crate) fn router(house: Arc<House>) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(http::compressed())
-        .layer(middleware::from_fn(access::admit))
-        .layer(middleware::from_fn_with_state(Arc::clone(&house), gate::keep))
         .layer(middleware::map_response(signed))
+        .layer(middleware::from_fn_with_state(grpc::router(&house), counters::choose))
         .with_state(house)
 }
 

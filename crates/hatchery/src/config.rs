@@ -28,6 +28,7 @@ mod origin;
 mod pool;
 mod raw;
 mod reference;
+mod server;
 mod settings;
 mod show;
 mod size;
@@ -48,6 +49,7 @@ pub use pool::{
     PoolStop, PoolTimeouts, RestartsConfig, RetryConfig, StartConfig, ThreadLimitsConfig,
 };
 pub use reference::config_reference;
+pub use server::{Auth, Scope, ServerConfig, ServerLimitsConfig, TlsConfig};
 pub use settings::Settings;
 pub use size::{format_size, parse_size};
 
@@ -107,11 +109,6 @@ impl Default for InstanceConfig {
     }
 }
 
-impl ServerConfig {
-    /// Where a daemon listens if nobody says where.
-    pub const LISTEN: &str = keys::LISTEN;
-}
-
 impl InstanceConfig {
     /// What `HATCHERY__INSTANCE__NAME`, `HATCHERY__INSTANCE__TOKEN` and `HATCHERY__INSTANCE__DATA_DIR` say, else the default.
     ///
@@ -130,14 +127,6 @@ impl InstanceConfig {
     pub fn instance(&self) -> Instance {
         Instance { name: self.name.clone(), token: self.token.clone() }
     }
-}
-
-/// `[server]`: where a daemon is reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ServerConfig {
-    /// `HOST:PORT`.
-    pub listen: Option<String>,
 }
 
 /// `[sessions]`: the sessions of all pools. What nobody says is `None`.

@@ -96,10 +96,10 @@ pub use crate::hatchery::{
 pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::{Affinity, CallOptions, Priority};
 pub use config::{
-    AppConfig, ArenaConfig, BreakerConfig, Config, ConfigProblem, CrashBarrierConfig, HealthConfig, HealthGateConfig,
-    HeartbeatConfig, InstanceConfig, Origin, PoolConfig, PoolStop, PoolTimeouts, RestartsConfig, RetryConfig,
-    ServerConfig, SessionsConfig, Settings, StartConfig, ThreadLimitsConfig, config_reference, data_dir,
-    format_duration, format_size, parse_duration, parse_size,
+    AppConfig, ArenaConfig, Auth, BreakerConfig, Config, ConfigProblem, CrashBarrierConfig, HealthConfig,
+    HealthGateConfig, HeartbeatConfig, InstanceConfig, Origin, PoolConfig, PoolStop, PoolTimeouts, RestartsConfig,
+    RetryConfig, Scope, ServerConfig, ServerLimitsConfig, SessionsConfig, Settings, StartConfig, ThreadLimitsConfig,
+    TlsConfig, config_reference, data_dir, format_duration, format_size, parse_duration, parse_size,
 };
 pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor, write_guardian};
 pub use error::{Error, ErrorCategory, ErrorKind, Result};

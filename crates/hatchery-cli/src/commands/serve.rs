@@ -3,8 +3,8 @@ mod manager;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use hatchery::{Builder, Config, Error, ErrorKind, Hatchery, Reconfigured, ServerConfig, StopGraces};
-use hatchery_daemon::{Daemon, Phase, Record, Reloader};
+use hatchery::{Builder, Config, Error, ErrorKind, Hatchery, Reconfigured, StopGraces};
+use hatchery_daemon::{Daemon, HandedOver, Phase, Reloader};
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -22,7 +22,7 @@ const GRACES: StopGraces = StopGraces { ask: Duration::from_secs(30), term: Dura
 /// The pool that an app without a configuration gets.
 const POOL: &str = "default";
 
-/// Serve an app over HTTP until SIGTERM or SIGINT, then let running calls finish (30s, or `stop` of the pool in hatchery.toml).
+/// Serve an app over HTTP and gRPC until SIGTERM or SIGINT, then let running calls finish (30s, or `stop` of the pool in hatchery.toml).
 /// SIGHUP reads the configuration again
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct ServeArgs {
@@ -31,7 +31,7 @@ pub(crate) struct ServeArgs {
     /// How many worker processes
     #[arg(long, value_name = "N", default_value = "1", value_parser = private_pool::workers)]
     workers: NonZeroUsize,
-    /// Where to listen, on loopback; port 0 is any free one [default: `[server] listen` in hatchery.toml, else 127.0.0.1:7411]
+    /// Where to listen; port 0 is any free one. Beyond loopback it takes tokens or certificates, and TLS [default: `[server] listen` in hatchery.toml, else 127.0.0.1:7411]
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
 }
@@ -42,9 +42,8 @@ pub(crate) async fn serve(args: ServeArgs, invocation: &Invocation) -> Result<Ex
     let config = args.config(global)?;
     let data_dir = configuration::records(global)?.0;
     let manager = manager::of_process()?;
-    let daemon = Daemon::bind(args.listen(&config)).await?;
-    let claimed = Record::claim(&data_dir, daemon.address());
-    let _until_the_end = claimed.map_err(|error| Failure::from(error).hinted(of_claim))?;
+    let opened = Daemon::open(&data_dir, &config.server, HandedOver::from_environment()?).await;
+    let daemon = opened.map_err(|error| Failure::from(error).hinted(of_claim))?;
     let mut builder = Hatchery::builder();
     let logs = Logs::follow(builder.events(), global.log, global.quiet, Calls::Many, &invocation.printer);
     let builder = builder.usual_stop(GRACES).configure(&config).data_dir(data_dir);
@@ -62,6 +61,9 @@ impl ServeArgs {
     /// well as when it is read again.
     fn config(&self, global: &GlobalOptions) -> hatchery::Result<Config> {
         let mut config = configuration::checked(global.config.as_deref())?;
+        if self.listen.is_some() {
+            config.server.listen.clone_from(&self.listen);
+        }
         if self.app.app.is_some() {
             let mut pool = self.app.resolve(global)?.into_pool(POOL);
             pool.workers = Some(self.workers.get());
@@ -72,10 +74,6 @@ impl ServeArgs {
             return Err(Error::new(ErrorKind::Validation, nothing));
         }
         Ok(config)
-    }
-
-    fn listen<'a>(&'a self, config: &'a Config) -> &'a str {
-        self.listen.as_deref().or(config.server.listen.as_deref()).unwrap_or(ServerConfig::LISTEN)
     }
 
     /// Reads it again.
@@ -92,12 +90,13 @@ fn longest_stop(config: &Config) -> Duration {
 
 /// A directory that has a daemon says so itself; one that cannot be written is somebody else's, or the wrong one.
 fn of_claim(error: &Error) -> Option<String> {
-    (error.kind() == ErrorKind::Validation).then(|| configuration::OTHER_DATA_DIR.to_owned())
+    let is_of_claim = error.kind() == ErrorKind::Validation && error.message().starts_with("write ");
+    is_of_claim.then(|| configuration::OTHER_DATA_DIR.to_owned())
 }
 
 /// Serves; tells of the phases meanwhile, and reloads when it is told to.
 async fn watched(daemon: Daemon, pools: Builder, grace: Duration, invocation: &Invocation) -> hatchery::Result<()> {
-    let url = format!("http://{}", daemon.address());
+    let url = daemon.url();
     let (phases, reloader) = (daemon.phases(), daemon.reloader());
     let beside = async {
         tokio::join!(tell(phases, &url, grace, invocation), reload(reloader, invocation));

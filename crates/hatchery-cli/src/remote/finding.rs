@@ -36,12 +36,19 @@ pub(crate) struct DaemonOptions {
     key: Option<PathBuf>,
 }
 
+/// Where it is.
+struct Found {
+    address: Address,
+    /// What it was found by; `None` if somebody has said where it is.
+    data_dir: Option<PathBuf>,
+}
+
 impl DaemonOptions {
     /// The daemon that is meant. Whether it answers is found out by asking it. `otherwise` is what to do if there is none.
     pub(crate) fn find(&self, invocation: &Invocation, otherwise: &str) -> Result<Daemon> {
-        let address = self.address(invocation, otherwise)?;
+        let Found { address, data_dir } = self.look(invocation, otherwise)?;
         let (connector, token) = (self.connector(&address)?, self.token(&address)?);
-        Ok(Daemon::at(address, connector, token, invocation.versions.clone()))
+        Ok(Daemon::at(address, data_dir, connector, token, invocation.versions.clone()))
     }
 
     /// The flags that were given, for who has no use for them.
@@ -55,18 +62,15 @@ impl DaemonOptions {
         ]
     }
 
-    fn address(&self, invocation: &Invocation, otherwise: &str) -> Result<Address> {
-        if let Some(address) = &self.addr {
-            return Ok(address.clone());
-        }
-        if let Some(address) = of_environment()? {
-            return Ok(address);
+    fn look(&self, invocation: &Invocation, otherwise: &str) -> Result<Found> {
+        if let Some(address) = self.addr.clone().map_or_else(of_environment, |said| Ok(Some(said)))? {
+            return Ok(Found { address, data_dir: None });
         }
         let data_dir = configuration::records(&invocation.global)?.0;
         let record = Record::find(&data_dir).map_err(|error| of_somebody_else(error, &data_dir))?;
         let record = record.ok_or_else(|| none(&data_dir, otherwise))?;
         invocation.versions.of_daemon(&record.version);
-        of_record(&record)
+        Ok(Found { address: of_record(&record)?, data_dir: Some(data_dir) })
     }
 
     fn connector(&self, address: &Address) -> Result<Connector> {
@@ -99,9 +103,13 @@ impl DaemonOptions {
     }
 }
 
-/// The socket before the port: it takes no token.
+/// The socket before the port: it takes no token. One that somebody took away is not waited for.
 fn of_record(record: &Record) -> Result<Address> {
-    record.address.to_string().parse()
+    match &record.socket {
+        Some(socket) if socket.exists() => Ok(Address::Unix(socket.clone())),
+        _ if record.tls => format!("https://{}", record.address).parse(),
+        _ => record.address.to_string().parse(),
+    }
 }
 
 fn of_environment() -> Result<Option<Address>> {

@@ -4,23 +4,14 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use hatchery::Result;
-use serde::{Deserialize, Serialize};
+use axum::extract::FromRequestParts;
+use axum::http::Extensions;
+use axum::http::request::Parts;
+use hatchery::{Result, Scope};
 
 use super::audit::audit;
 use crate::denial::Denial;
-
-/// What a caller may do. `Operate` has the other two in it: who may end a pool may look at it and call it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scope {
-    /// Calls of tools, and the sessions and programs that calls use.
-    Call,
-    /// Looking: status, workers, statistics, events, metrics.
-    Observe,
-    /// Orders: all that changes pools, workers, the sessions of others, or the daemon.
-    Operate,
-}
+use crate::failure::Failure;
 
 /// Some of the scopes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,23 +35,6 @@ pub(crate) enum Client {
 pub(crate) struct Caller {
     client: Client,
     scopes: Scopes,
-}
-
-impl Scope {
-    /// The text form, as in JSON and on the command line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Scope::Call => "call",
-            Scope::Observe => "observe",
-            Scope::Operate => "operate",
-        }
-    }
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }
 
 impl Scopes {
@@ -95,14 +69,18 @@ impl Caller {
         Caller { client, scopes }
     }
 
-    /// As the audit and the limits tell of them: `token ci`, `certificate ci`, `uid 0`, or an address.
-    pub(crate) fn name(&self) -> String {
-        self.client.to_string()
-    }
-
-    /// Whose limits hold.
+    /// Who it is, as the audit tells, and whose limits hold.
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Who makes the request, for services that are no handlers of axum.
+    ///
+    /// # Errors
+    /// [`Denial::Unauthenticated`] for a request that has not come past the reception.
+    pub(crate) fn of(extensions: &Extensions) -> Result<Caller> {
+        let caller = extensions.get::<Caller>().cloned();
+        caller.ok_or_else(|| Denial::Unauthenticated.error("nobody knows who makes this request"))
     }
 
     /// Lets the caller do this.
@@ -127,6 +105,15 @@ impl Caller {
         line.is_written = true;
         audit(self, name, subject, outcome.as_ref().err().map_or("done", |error| error.kind().as_str()));
         outcome
+    }
+}
+
+/// An argument of a handler.
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Caller, Failure> {
+        Ok(Caller::of(&parts.extensions)?)
     }
 }
 

@@ -68,6 +68,8 @@ impl House {
         let read = tokio::task::spawn_blocking(move || configuration.read()).await;
         let config =
             read.map_err(|why| Error::new(ErrorKind::Internal, format!("read the configuration: {why}")))??;
-        hatchery.reconfigure(&config)
+        let doors = self.doors().check(&config.server)?;
+        let report = hatchery.reconfigure(&config)?;
+        Ok(report.and(doors.obey()))
     }
 }

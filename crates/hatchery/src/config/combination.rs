@@ -1,7 +1,6 @@
 //! Settings that are each as they should be, and do not go together: what cannot be is an error, what is hardly meant a warning.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 use super::document::prefix_of;
 use super::layer::{Layer, Setting, duration_of};
@@ -14,8 +13,10 @@ use crate::fault::CrashRetry;
 use crate::pool::Capacity;
 use crate::process::{Containment, OnEscape};
 
+mod server;
+
 pub(super) fn problems(settings: &Settings) -> Vec<ConfigProblem> {
-    let mut problems: Vec<ConfigProblem> = listen(&settings.top).into_iter().collect();
+    let mut problems = server::problems(&settings.top);
     for pool in &settings.pools {
         problems.extend(RULES.iter().filter_map(|rule| rule(&Seen { pool })));
     }
@@ -186,19 +187,6 @@ fn no_retry_within_the_budget(pool: &Seen<'_>) -> Option<ConfigProblem> {
     let several = attempts != Value::Whole(1);
     (none && several)
         .then(|| pool.warning("retry.budget", "no call is made again; expected above 0, or `attempts = 1`"))?
-}
-
-/// Nobody is authenticated, so nobody from elsewhere is let in.
-fn listen(top: &Layer) -> Option<ConfigProblem> {
-    let (setting, address) = (top.explicit("server.listen")?, top.text("server.listen")?);
-    let host = address.rsplit_once(':')?.0;
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let is_loopback = host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    let message = format!(
-        "expected an address on loopback (127.0.0.1, ::1, localhost), found {address:?}: callers are not authenticated, so \
-         that others could run the app's code"
-    );
-    (!is_loopback).then(|| ConfigProblem::error(setting.origin.clone(), "server.listen", message))
 }
 
 /// Every pool has a name of its own, and variables of its own.

@@ -10,8 +10,10 @@ use crate::pool::{TimeoutProfile, Timeouts};
 
 mod faults;
 mod pool;
+mod server;
 
 pub(super) use pool::{POOL, THREADS};
+pub(super) use server::LISTEN;
 
 /// One key.
 pub(super) struct Key {
@@ -70,9 +72,6 @@ pub(super) fn seconds(number: u64) -> Value {
     Value::Duration(Duration::from_secs(number))
 }
 
-/// Where a daemon listens.
-pub(super) const LISTEN: &str = "127.0.0.1:7411";
-
 pub(super) const TOP: &[Key] = &[
     key(
         "timeout_profile",
@@ -89,7 +88,7 @@ pub(super) const TOP: &[Key] = &[
         "The interpreter of all Python pools that name none of their own.",
     ),
     table("instance", INSTANCE, "Which installation this is: runs of one instance share their records."),
-    table("server", SERVER, "Where a daemon is reached."),
+    table("server", server::SERVER, "Where a daemon is reached, by whom, and how much of it one client may have."),
     table("sessions", SESSIONS, "The sessions of all pools."),
     table(
         "pool_defaults",
@@ -110,13 +109,6 @@ const INSTANCE: &[Key] = &[
         "Where it keeps its records.",
     ),
 ];
-
-const SERVER: &[Key] = &[key(
-    "listen",
-    Kind::Address,
-    Fallback::Is(|| Value::Text(LISTEN.to_owned())),
-    "Where a daemon listens: HOST:PORT on loopback, port 0 being any free one.",
-)];
 
 const SESSIONS: &[Key] = &[
     key("ttl", Kind::Limit, Fallback::Is(|| seconds(3600)), "How long an untouched session lives."),

@@ -35,9 +35,13 @@ pub(super) enum Kind {
     Text,
     Name,
     Path,
+    /// Or `"none"`.
+    PathOrNone,
     Program,
     App,
     Address,
+    /// A web site, as its pages name it.
+    Origin,
     Words(fn() -> Vec<&'static str>),
     /// A list of any length.
     List(&'static Kind),
@@ -62,6 +66,9 @@ pub(super) enum Naming {
 
 /// Names become parts of file names and of worker ids.
 pub(super) const A_NAME: &str = "a name of 1 to 64 letters, digits, `-`, `_` or `.`, beginning with a letter or digit";
+
+/// Instead of a path, where none is wanted.
+const NONE: &str = "none";
 
 const A_COMMAND: &str = r#"a program and its arguments, like ["node", "worker.js"]"#;
 
@@ -124,10 +131,12 @@ impl Kind {
             Kind::Text => !text.contains('\0'),
             Kind::Name => is_name(text),
             Kind::Address => is_address(text),
+            Kind::Origin => is_origin(text),
             _ => !text.is_empty(),
         };
         fits.then(|| match self {
-            Kind::Path => Value::Path(folder.join(text)),
+            Kind::PathOrNone if text == NONE => Value::Text(text.to_owned()),
+            Kind::Path | Kind::PathOrNone => Value::Path(folder.join(text)),
             // With a slash it is a path, else a name to look for.
             Kind::Program if is_path(text.as_ref()) => Value::Path(folder.join(text)),
             Kind::Program => Value::Path(text.into()),
@@ -169,9 +178,11 @@ impl Kind {
             Kind::Text => "text".into(),
             Kind::Name => A_NAME.into(),
             Kind::Path => "a path".into(),
+            Kind::PathOrNone => "a path, or \"none\"".into(),
             Kind::Program => "the name or the path of a program".into(),
             Kind::App => "PATH[:ATTR] or MODULE[:ATTR]".into(),
             Kind::Address => "an address and a port, like \"127.0.0.1:7411\"".into(),
+            Kind::Origin => "a scheme and a host, like \"https://example.org\"".into(),
             Kind::Words(words) => alternatives(&words()).into(),
             Kind::List(element) => format!("a list, each {}", element.expected()).into(),
             Kind::Command => A_COMMAND.into(),
@@ -234,4 +245,11 @@ pub(super) fn is_name(text: &str) -> bool {
 
 fn is_address(text: &str) -> bool {
     text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+}
+
+/// Browsers write it so: without a path, and in lower case.
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._:[]".contains(c);
+    host.is_some_and(|host| !host.is_empty() && host.chars().all(is_plain))
 }

@@ -180,7 +180,10 @@ fn where_to_listen_is_an_address() {
         "[server]\nlisten = 7411",
         "2: server.listen: expected an address and a port, like \"127.0.0.1:7411\", found 7411",
     );
-    check("[server]\nport = 1", "2: server.port: unknown key; expected one of listen");
+    check(
+        "[server]\nport = 1",
+        "2: server.port: unknown key; expected one of listen, socket, auth, insecure_plaintext, cors_origins, tls, limits",
+    );
 }
 
 #[test]

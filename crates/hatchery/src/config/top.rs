@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::layer::Layer;
 use super::value::Value;
-use super::{InstanceConfig, ServerConfig, SessionsConfig};
+use super::{InstanceConfig, SessionsConfig};
 
 pub(super) fn instance(said: &Layer) -> InstanceConfig {
     InstanceConfig {
@@ -12,10 +12,6 @@ pub(super) fn instance(said: &Layer) -> InstanceConfig {
         token: said.text("instance.token").map(str::to_owned),
         data_dir: path(said, "instance.data_dir"),
     }
-}
-
-pub(super) fn server(said: &Layer) -> ServerConfig {
-    ServerConfig { listen: said.text("server.listen").map(str::to_owned) }
 }
 
 pub(super) fn sessions(said: &Layer) -> SessionsConfig {

@@ -108,8 +108,17 @@ impl Step {
 }
 
 impl Reconfigured {
-    fn needs_restart(&mut self, key: impl Into<String>, reason: &str) {
+    /// Adds a key that does not hold before the next start, for what stands around a hatchery and obeys keys of its own.
+    pub fn needs_restart(&mut self, key: impl Into<String>, reason: &str) {
         self.needs_restart.push(NeedsRestart { key: key.into(), reason: reason.to_owned() });
+    }
+
+    /// What came of both.
+    #[must_use]
+    pub fn and(mut self, other: Reconfigured) -> Reconfigured {
+        self.applied.extend(other.applied);
+        self.needs_restart.extend(other.needs_restart);
+        Reconfigured { unchanged: self.unchanged + other.unchanged, ..self }
     }
 
     /// The pools of a run are those of its start.
@@ -152,12 +161,11 @@ impl Reconfigured {
     }
 }
 
-/// What is said above the pools and is not laid over them.
+/// What is said above the pools and is not laid over them. `[server]` is the affair of the daemon.
 fn compare_top(before: &Config, after: &Config, report: &mut Reconfigured) {
     let instance = |config: &Config| format!("{:?}", config.instance);
     let keys = [
         ("instance", instance(before) == instance(after), "whose records these are is settled at the start"),
-        ("server", before.server == after.server, "where and how a daemon listens is settled at the start"),
         ("sessions", before.sessions == after.sessions, "sessions are opened at the start"),
     ];
     for (key, is_same, reason) in keys {

@@ -212,6 +212,61 @@ fn what_cannot_be_is_refused_even_if_each_key_is_as_it_should_be() {
     }
 }
 
+/// What is wrong with a `[server]` table, without the file and the line.
+fn server(text: &str) -> Vec<String> {
+    let settings = Settings::parse(&format!("[server]\n{text}"), Path::new("f"));
+    settings
+        .problems()
+        .iter()
+        .map(|problem| problem.to_string().splitn(3, ':').nth(2).unwrap().trim().to_owned())
+        .collect()
+}
+
+#[test]
+fn a_daemon_that_others_reach_is_encrypted_and_asks_who_they_are() {
+    let tls = "tls = { cert = \"c.pem\", key = \"k.pem\" }";
+    for fine in [
+        "listen = \"0.0.0.0:1\"\ninsecure_plaintext = true",
+        &format!("listen = \"0.0.0.0:1\"\nauth = \"token\"\n{tls}"),
+        "listen = \"0.0.0.0:1\"\nauth = \"none\"\ntls = { cert = \"c\", key = \"k\", client_ca = \"a\" }",
+        "auth = \"none\"",
+    ] {
+        assert_eq!(server(fine), [""; 0], "{fine}");
+    }
+    let open = server(&format!("listen = \"10.0.0.1:1\"\nauth = \"none\"\n{tls}"));
+    assert_eq!(
+        open,
+        [
+            "server.auth: expected \"token\" beside listen = \"10.0.0.1:1\", found \"none\": anybody could run the app's code"
+        ]
+    );
+}
+
+#[test]
+fn the_doors_of_a_daemon_fit_together() {
+    for (text, said) in [
+        ("tls.cert = \"c\"", "server.tls.cert: expected beside `key`, found alone"),
+        ("tls.key = \"k\"", "server.tls.key: expected beside `cert`, found alone"),
+        ("tls.client_ca = \"a\"", "server.tls.client_ca: expected beside `cert` and `key`, found alone"),
+        ("tls.client_scopes = [\"call\"]", "server.tls.client_scopes: expected beside `client_ca`, found alone"),
+        ("limits.burst = 3", "server.limits.burst: expected beside `requests_per_second`, found alone"),
+        (
+            "cors_origins = [\"https://a.example\", \"*\"]",
+            "server.cors_origins[1]: expected a scheme and a host, like \"https://example.org\", found \"*\"",
+        ),
+    ] {
+        assert_eq!(server(text), [said]);
+    }
+}
+
+#[test]
+fn the_socket_has_a_place_or_is_none() {
+    let socket = |text: &str| Settings::parse(text, Path::new("/srv/f")).config().unwrap().server.socket;
+    assert_eq!(socket(""), None);
+    assert_eq!(socket("[server]\nsocket = \"none\""), Some(None));
+    assert_eq!(socket("[server]\nsocket = \"d.sock\""), Some(Some("/srv/d.sock".into())));
+}
+
 #[test]
 fn what_is_hardly_meant_is_told_and_obeyed() {
     for (text, key, line) in [

@@ -1,0 +1,65 @@
+//! gRPC, in front of the desk: reads messages, asks, writes messages. Nothing here decides. What each message means stands in the
+//! proto file of `hatchery-grpc`.
+
+mod calls;
+mod events;
+mod health;
+mod observation;
+mod options;
+mod orders;
+mod service;
+mod sessions;
+
+use std::sync::Arc;
+
+use axum::Router;
+use hatchery_grpc::v1::hatchery_server::HatcheryServer;
+use hatchery_grpc::{DESCRIPTORS, SERVICE};
+use tonic::service::Routes;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_reflection::server::{Builder, Error};
+
+use crate::house::House;
+use service::Service;
+
+/// Of one message that comes in. The JSON of a call may weigh so much on the wire, too.
+const LARGEST_MESSAGE: usize = 64 << 20;
+
+/// What is answered to `application/grpc`: the service, its health, and what there is to be asked.
+pub(crate) fn router(house: &Arc<House>) -> Router {
+    let service = HatcheryServer::new(Service::new(Arc::clone(house)))
+        .max_decoding_message_size(LARGEST_MESSAGE)
+        // What a worker may send, a client may receive. Its own limit, usually 4 MiB, is the client's to raise.
+        .max_encoding_message_size(usize::MAX);
+    let routes = Routes::new(service).add_service(HealthServer::new(health::Service::new(Arc::clone(house))));
+    match reflecting(routes.clone()) {
+        Ok(routes) => routes.prepare().into_axum_router(),
+        // The descriptors are ours: a test holds them to this.
+        Err(_) => routes.prepare().into_axum_router(),
+    }
+}
+
+/// Reflection, in both versions that clients speak.
+fn reflecting(routes: Routes) -> Result<Routes, Error> {
+    let builder = || {
+        Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    Ok(routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?))
+}
+
+/// Whether this is a service that there is: the daemon as a whole, or by its name.
+fn is_ours(service: &str) -> bool {
+    service.is_empty() || service == SERVICE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_descriptors_can_be_reflected() {
+        assert!(reflecting(Routes::default()).is_ok());
+    }
+}
