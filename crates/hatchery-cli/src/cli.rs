@@ -9,8 +9,9 @@ use hatchery::ErrorKind;
 
 use crate::colour::ColorChoice;
 use crate::commands::{
-    bench, call, compat, completions, config, doctor, man, map, new, orphans, registry, serve, status, stream, test,
-    token, tools, workers,
+    bench, breakers, call, compat, completions, config, doctor, drain, events, man, map, new, orphans, recycle,
+    registry, reload, restart, resume, scale, serve, sessions, stats, status, stop, stream, taints, test, token, tools,
+    workers,
 };
 use crate::exit::Exit;
 use crate::logs::Filter;
@@ -59,6 +60,18 @@ pub(crate) enum Command {
     Serve(serve::ServeArgs),
     Status(status::StatusArgs),
     Workers(workers::WorkersArgs),
+    Sessions(sessions::SessionsArgs),
+    Events(events::EventsArgs),
+    Stats(stats::StatsArgs),
+    Recycle(recycle::RecycleArgs),
+    Restart(restart::RestartArgs),
+    Stop(stop::StopArgs),
+    Drain(drain::DrainArgs),
+    Resume(resume::ResumeArgs),
+    Scale(scale::ScaleArgs),
+    Reload(reload::ReloadArgs),
+    Taints(taints::TaintsArgs),
+    Breakers(breakers::BreakersArgs),
     New(new::NewArgs),
     Test(test::TestArgs),
     Orphans(orphans::OrphansArgs),

@@ -26,6 +26,18 @@ pub(crate) fn table<const N: usize>(columns: [Column; N], rows: &[[String; N]], 
     std::iter::once(heading).chain(rows).collect::<Vec<_>>().join("\n")
 }
 
+/// What is said about one thing: its names in one column, what they are in another.
+pub(crate) fn pairs(pairs: &[(&str, String)], paint: Paint) -> String {
+    let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let line = |(name, value): &(&str, String)| format!("{}  {value}", paint.bold(&format!("{name:width$}")));
+    pairs.iter().map(|pair| line(pair).trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// What is not known is a dash.
+pub(crate) fn known(value: Option<String>) -> String {
+    value.unwrap_or_else(|| "-".to_owned())
+}
+
 fn padded(cell: &str, width: usize, holds: Holds) -> String {
     match holds {
         Holds::Text => format!("{cell:width$}"),
@@ -43,5 +55,11 @@ mod tests {
         let rows = [["a".into(), "1".into()], ["longer".into(), "1234567".into()]];
         let expected = "name      calls\na             1\nlonger  1234567";
         assert_eq!(table(columns, &rows, Paint::PLAIN), expected);
+    }
+
+    #[test]
+    fn pairs_stand_below_each_other() {
+        let said = [("state", "idle".to_owned()), ("in flight", "0".to_owned())];
+        assert_eq!(pairs(&said, Paint::PLAIN), "state      idle\nin flight  0");
     }
 }

@@ -1,20 +1,32 @@
 //! The commands: one file each, one function each.
 
 pub(crate) mod bench;
+pub(crate) mod breakers;
 pub(crate) mod call;
 pub(crate) mod compat;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod doctor;
+pub(crate) mod drain;
+pub(crate) mod events;
 pub(crate) mod man;
 pub(crate) mod map;
 pub(crate) mod new;
 pub(crate) mod orphans;
 mod python_path;
+pub(crate) mod recycle;
 pub(crate) mod registry;
+pub(crate) mod reload;
+pub(crate) mod restart;
+pub(crate) mod resume;
+pub(crate) mod scale;
 pub(crate) mod serve;
+pub(crate) mod sessions;
+pub(crate) mod stats;
 pub(crate) mod status;
+pub(crate) mod stop;
 pub(crate) mod stream;
+pub(crate) mod taints;
 pub(crate) mod test;
 pub(crate) mod token;
 pub(crate) mod tools;
@@ -83,6 +95,18 @@ async fn dispatch(command: Command, invocation: &Invocation) -> Result<Exit, Fai
         Command::Serve(args) => serve::serve(args, invocation).await,
         Command::Status(args) => status::status(args, invocation).await,
         Command::Workers(args) => workers::workers(args, invocation).await,
+        Command::Sessions(args) => sessions::sessions(args, invocation).await,
+        Command::Events(args) => events::events(args, invocation).await,
+        Command::Stats(args) => stats::stats(args, invocation).await,
+        Command::Recycle(args) => recycle::recycle(args, invocation).await,
+        Command::Restart(args) => restart::restart(args, invocation).await,
+        Command::Stop(args) => stop::stop(args, invocation).await,
+        Command::Drain(args) => drain::drain(args, invocation).await,
+        Command::Resume(args) => resume::resume(args, invocation).await,
+        Command::Scale(args) => scale::scale(args, invocation).await,
+        Command::Reload(args) => reload::reload(args, invocation).await,
+        Command::Taints(args) => taints::taints(args, invocation).await,
+        Command::Breakers(args) => breakers::breakers(args, invocation).await,
         Command::New(args) => new::new(args, invocation).await,
         Command::Test(args) => test::test(args, invocation).await,
         Command::Orphans(args) => orphans::orphans(args, invocation).await,

@@ -11,6 +11,7 @@ use crate::colour::Paint;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::printer::Printer;
+use crate::remote::{Versions, advice};
 use crate::writer::WriteError;
 
 /// How long an interrupted command waits for outputs that nobody may be reading. What a file or a living reader takes,
@@ -22,6 +23,8 @@ pub(crate) const PARTING: Duration = Duration::from_millis(500);
 pub(crate) struct Invocation {
     pub(crate) global: GlobalOptions,
     pub(crate) printer: Printer,
+    /// What was found out about the version of the daemon that is asked.
+    pub(crate) versions: Versions,
     interrupt: Interrupt,
 }
 
@@ -29,7 +32,7 @@ impl Invocation {
     /// Takes over the signals and the outputs.
     pub(crate) fn new(global: GlobalOptions, interrupt: Interrupt) -> std::io::Result<Invocation> {
         let printer = Printer::new(&global)?;
-        Ok(Invocation { global, printer, interrupt })
+        Ok(Invocation { global, printer, versions: Versions::default(), interrupt })
     }
 
     /// The outcome of the work, or the signal that came first. The work is dropped then.
@@ -63,6 +66,17 @@ impl Invocation {
         }
     }
 
+    /// Asks a daemon, and prints its answer.
+    pub(crate) async fn show<T: DeserializeOwned, E: Into<Failure>>(
+        &self,
+        asked: impl Future<Output = Result<String, E>>,
+        sheet: impl FnOnce(T, Paint) -> String,
+    ) -> Result<Exit, Failure> {
+        let text = self.unless_interrupted(asked).await?;
+        self.print_answer(&text, sheet).await?;
+        Ok(Exit::Success)
+    }
+
     /// Prints what a daemon answered: its text for machines, a sheet made of it for people.
     pub(crate) async fn print_answer<T: DeserializeOwned>(
         &self,
@@ -72,15 +86,12 @@ impl Invocation {
         if self.printer.json() {
             return Ok(self.printer.result(text).await?);
         }
-        let strange = |why| {
-            Error::new(ErrorKind::Unavailable, format!("the daemon answers what this version does not know: {why}"))
-        };
-        let answer = serde_json::from_str(text).map_err(strange)?;
-        Ok(self.printer.text(&sheet(answer, self.printer.result_paint())).await?)
+        Ok(self.printer.text(&sheet(understood(text)?, self.printer.result_paint())).await?)
     }
 
     /// Says why the command failed if it did, lets the outputs finish, and knows the exit status.
     pub(crate) async fn conclude(&self, outcome: Result<Exit, Failure>) -> Exit {
+        let outcome = outcome.map_err(|failure| failure.hinted(advice));
         let exit = match &outcome {
             Ok(exit) => *exit,
             Err(failure) => failure.exit(),
@@ -107,9 +118,19 @@ impl Invocation {
 
     async fn last_words(&self, failure: Option<Failure>) -> Result<(), WriteError> {
         self.printer.progress().clear();
+        if let Some(warning) = self.versions.warning().filter(|_| !self.global.quiet) {
+            self.printer.message(&format!("{} {warning}", self.printer.message_paint().yellow("warning:"))).await;
+        }
         if let Some(Failure::Error { error, hint }) = &failure {
             self.printer.error(error, hint.as_deref()).await;
         }
         self.printer.flush().await
     }
+}
+
+/// What a daemon answered, as this version knows it.
+pub(crate) fn understood<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
+    let strange =
+        |why| Error::new(ErrorKind::Unavailable, format!("the daemon answers what this version does not know: {why}"));
+    serde_json::from_str(text).map_err(strange)
 }

@@ -1,6 +1,8 @@
 //! The `hatchery` command. This file is its table of contents; what a command does is in `commands/`.
 
+mod ages;
 mod arguments;
+mod both;
 mod cli;
 mod colour;
 mod columns;
@@ -19,6 +21,7 @@ mod progress;
 mod remote;
 mod standard_input;
 mod target;
+mod worker_order;
 mod writer;
 
 use std::process::ExitCode;

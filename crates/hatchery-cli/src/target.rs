@@ -47,6 +47,9 @@ pub(crate) struct CallingOptions {
     /// The session that the calls belong to
     #[arg(long, value_name = "NAME")]
     session: Option<String>,
+    /// The worker of the daemon that is to take the calls, like default-3
+    #[arg(long, value_name = "ID")]
+    worker: Option<String>,
     /// What a call may do if its session's worker cannot take it [default: the pool's, else hint]
     #[arg(long, value_name = "hint|strict-queue|strict-fail-fast")]
     affinity: Option<Affinity>,
@@ -99,9 +102,9 @@ pub(crate) enum Chunks {
 impl TargetOptions {
     /// The place, for a look at its tools.
     pub(crate) fn place(self, invocation: &Invocation) -> Result<Place> {
-        let (workers, timeout, session, affinity, priority, tenant) = Default::default();
+        let (workers, timeout, session, worker, affinity, priority, tenant) = Default::default();
         let idempotent = false;
-        CallingOptions { target: self, workers, timeout, session, affinity, priority, tenant, idempotent }
+        CallingOptions { target: self, workers, timeout, session, worker, affinity, priority, tenant, idempotent }
             .place(invocation)
     }
 }
@@ -111,7 +114,8 @@ impl CallingOptions {
     pub(crate) fn place(self, invocation: &Invocation) -> Result<Place> {
         let TargetOptions { app, daemon, pool } = &self.target;
         if app.app.is_some() {
-            only_for("a daemon, not for --app", &[("--addr", daemon.addr.is_some()), ("--pool", pool.is_some())])?;
+            only_for("a daemon, not for --app", &daemon.given())?;
+            only_for("a daemon, not for --app", &[("--pool", pool.is_some()), ("--worker", self.worker.is_some())])?;
             return Ok(Place::Own(self.own()));
         }
         only_for(
@@ -122,13 +126,14 @@ impl CallingOptions {
                 ("--require-registry", app.require_registry),
             ],
         )?;
-        let daemon = daemon.find(&invocation.global, OR_AN_APP)?;
+        let daemon = daemon.find(invocation, OR_AN_APP)?;
         let mut pool = remote::Pool::new(daemon, pool.as_deref().unwrap_or(DEFAULT_POOL));
         if let Some(limit) = self.timeout {
             pool = pool.with_option("x-hatchery-timeout", &limit.to_string())?;
         }
         let said = [
             ("x-hatchery-session", self.session),
+            ("x-hatchery-worker", self.worker),
             ("x-hatchery-affinity", self.affinity.map(|affinity| affinity.to_string())),
             ("x-hatchery-priority", self.priority.map(|priority| priority.to_string())),
             ("x-hatchery-tenant", self.tenant),

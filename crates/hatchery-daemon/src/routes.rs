@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::Response;
 use hatchery::ErrorKind;
@@ -22,8 +22,16 @@ pub(crate) fn router(house: Arc<House>) -> Router {
         .method_not_allowed_fallback(no_such_method)
         .layer(http::compressed())
         .layer(middleware::from_fn(http::gzip_or_nothing))
+        .layer(middleware::map_response(signed))
         .layer(middleware::from_fn_with_state(grpc::router(&house), counters::choose))
         .with_state(house)
+}
+
+/// Whatever the answer, a client sees which version it speaks to, as far as that matters to it.
+async fn signed(mut response: Response) -> Response {
+    const OURS: &str = concat!("hatchery/", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
+    response.headers_mut().insert(header::SERVER, HeaderValue::from_static(OURS));
+    response
 }
 
 /// Every operation.

@@ -1,8 +1,8 @@
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::workers::age;
+use crate::ages::{age, since_1970};
 use crate::colour::Paint;
 use crate::columns::{Column, Holds, table};
 use crate::exit::{Exit, Failure};
@@ -52,6 +52,7 @@ enum System {
 #[derive(Deserialize)]
 struct PoolStatus {
     pool: String,
+    state: String,
     workers: usize,
     ready: usize,
     queued: usize,
@@ -60,11 +61,8 @@ struct PoolStatus {
 
 /// Asks it.
 pub(crate) async fn status(args: StatusArgs, invocation: &Invocation) -> Result<Exit, Failure> {
-    let daemon = args.daemon.find(&invocation.global, START_ONE)?;
-    let text = invocation.unless_interrupted(daemon.get("/v1/status")).await?;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    invocation.print_answer(&text, |status: Status, paint| sheet(&status, now, paint)).await?;
-    Ok(Exit::Success)
+    let daemon = args.daemon.find(invocation, START_ONE)?;
+    invocation.show(daemon.get(&["status"]), |status: Status, paint| sheet(&status, since_1970(), paint)).await
 }
 
 /// The daemon, its pools, and what of it is left to chance.
@@ -89,14 +87,20 @@ fn head(status: &Status, paint: Paint) -> String {
 
 fn pools(pools: &[PoolStatus], paint: Paint) -> String {
     let number = |heading| Column(heading, Holds::Numbers);
-    let columns =
-        [Column("pool", Holds::Text), number("workers"), number("ready"), number("queued"), number("running")];
+    let columns = [
+        Column("pool", Holds::Text),
+        Column("state", Holds::Text),
+        number("workers"),
+        number("ready"),
+        number("queued"),
+        number("running"),
+    ];
     let row = |pool: &PoolStatus| {
         let [workers, ready, queued, running] =
             [pool.workers, pool.ready, pool.queued, pool.running].map(|count| count.to_string());
-        [pool.pool.clone(), workers, ready, queued, running]
+        [pool.pool.clone(), pool.state.clone(), workers, ready, queued, running]
     };
-    let rows: Vec<[String; 5]> = pools.iter().map(row).collect();
+    let rows: Vec<[String; 6]> = pools.iter().map(row).collect();
     table(columns, &rows, paint)
 }
 
@@ -142,7 +146,7 @@ mod tests {
     #[test]
     fn the_daemon_its_pools_and_what_holds() {
         let rest = r#""run":"0123456789abcdef",
-            "pools":[{"pool":"default","workers":4,"ready":3,"queued":0,"running":2}],
+            "pools":[{"pool":"default","state":"serving","workers":4,"ready":3,"queued":0,"running":2}],
             "guarantee":{"promise":"no orphan","layers":[
                 {"name":"death signal","holds":true,"detail":""},
                 {"name":"cgroup leaf","holds":false,"detail":"Permission denied"},
@@ -150,8 +154,8 @@ mod tests {
             "system":{"registry":{},"processes":6,"orphans":0,"oldest_orphan":null,"health":"healthy","notes":[]}"#;
         let expected = "\
 serving on http://127.0.0.1:7411, pid 7, run 0123456, hatchery 0.1.0
-pool     workers  ready  queued  running
-default        4      3       0        2
+pool     state    workers  ready  queued  running
+default  serving        4      3       0        2
 promise: no orphan
 lost: cgroup leaf: Permission denied
 orphans: 0

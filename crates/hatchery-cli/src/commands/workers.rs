@@ -1,16 +1,24 @@
-use std::time::{Duration, SystemTime};
+mod detail;
+
+use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::ages::{age, since_1970};
+use crate::both::Both;
 use crate::colour::Paint;
-use crate::columns::{Column, Holds, table};
+use crate::columns::{Column, Holds, known, table};
 use crate::exit::{Exit, Failure};
 use crate::invocation::Invocation;
 use crate::remote::{DaemonOptions, START_ONE};
+use detail::Detail;
 
-/// List the workers of the running daemon, and what each is doing
+/// List the workers of the running daemon, and what each is doing; or tell all that is known of one
 #[derive(clap::Args, Debug)]
 pub(crate) struct WorkersArgs {
+    /// The one, like default-3: also what it can do, and how it fares
+    #[arg(value_name = "ID")]
+    worker: Option<String>,
     #[command(flatten)]
     daemon: DaemonOptions,
 }
@@ -31,11 +39,15 @@ struct Worker {
 
 /// Asks it.
 pub(crate) async fn workers(args: WorkersArgs, invocation: &Invocation) -> Result<Exit, Failure> {
-    let daemon = args.daemon.find(&invocation.global, START_ONE)?;
-    let text = invocation.unless_interrupted(daemon.get("/v1/workers")).await?;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    invocation.print_answer(&text, |workers: Vec<Worker>, paint| sheet(&workers, now, paint)).await?;
-    Ok(Exit::Success)
+    let daemon = args.daemon.find(invocation, START_ONE)?;
+    let Some(id) = &args.worker else {
+        return invocation
+            .show(daemon.get(&["workers"]), |all: Vec<Worker>, paint| sheet(&all, since_1970(), paint))
+            .await;
+    };
+    let asked = daemon.of_worker(id, daemon.get(&["workers", id]));
+    let sheet = |Both(worker, detail): Both<Worker, Detail>, paint| detail.sheet(&worker, since_1970(), paint);
+    invocation.show(asked, sheet).await
 }
 
 fn sheet(workers: &[Worker], now: Duration, paint: Paint) -> String {
@@ -56,7 +68,6 @@ fn sheet(workers: &[Worker], now: Duration, paint: Paint) -> String {
 }
 
 fn row(worker: &Worker, now: Duration) -> [String; 9] {
-    let known = |value: Option<String>| value.unwrap_or_else(|| "-".into());
     [
         worker.id.clone(),
         worker.state.clone(),
@@ -68,18 +79,6 @@ fn row(worker: &Worker, now: Duration) -> [String; 9] {
         known(worker.rss_bytes.map(|bytes| format!("{} MiB", bytes >> 20))),
         known(worker.started_at.map(|since| age(now.as_secs_f64() - since))),
     ]
-}
-
-/// In the unit in which it has few digits.
-pub(super) fn age(seconds: f64) -> String {
-    // The clock may have been set back.
-    let seconds = seconds.max(0.0) as u64;
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} d", seconds / 86_400),
-    }
 }
 
 #[cfg(test)]
@@ -99,11 +98,5 @@ worker     state      pid  generation  in flight  calls  errors  memory    up
 default-1  busy      4711           2          1     10       3  15 MiB  60 s
 default-2  starting     -           0          0      0       0       -     -";
         assert_eq!(sheet(&workers, Duration::from_secs(101), Paint::PLAIN), expected);
-    }
-
-    #[test]
-    fn ages_have_few_digits() {
-        let ages: Vec<String> = [-5.0, 119.9, 120.0, 7_200.0, 200_000.0].into_iter().map(age).collect();
-        assert_eq!(ages, ["0 s", "119 s", "2 min", "2 h", "2 d"]);
     }
 }

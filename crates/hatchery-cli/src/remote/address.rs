@@ -1,61 +1,68 @@
-//! Where the daemon is: the flag, the variable, or the record in the data directory.
+//! Where a daemon may be.
 
+use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::Args;
 use hatchery::{Error, ErrorKind, Result};
-use hatchery_daemon::Record;
 use hyper::http::uri::Authority;
 
-use super::Daemon;
-use crate::cli::GlobalOptions;
-use crate::configuration;
-
-const VARIABLE: &str = "HATCHERY_ADDR";
-
-/// Which daemon.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct DaemonOptions {
-    /// The daemon's address [default: HATCHERY_ADDR, else the daemon of the data directory]
-    #[arg(long, value_name = "HOST:PORT")]
-    pub(crate) addr: Option<Address>,
+/// Where a daemon listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Address {
+    /// `HOST:PORT`, with or without `http://` before it.
+    Plain(Authority),
+    /// `https://HOST:PORT`.
+    Tls(Authority),
+    /// `unix:PATH`.
+    Unix(PathBuf),
 }
 
-/// `HOST:PORT`, with or without `http://` before it.
-#[derive(Clone, Debug)]
-pub(crate) struct Address(Authority);
+impl Address {
+    /// What a request says that it is for. A socket has no name; its daemon takes that of this machine.
+    pub(super) fn authority(&self) -> Authority {
+        match self {
+            Address::Plain(authority) | Address::Tls(authority) => authority.clone(),
+            Address::Unix(_) => Authority::from_static("localhost"),
+        }
+    }
+}
 
 impl FromStr for Address {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Address> {
-        let bare = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
-        let parsed = bare.parse::<Authority>().ok().filter(|found| found.port_u16().is_some() && !bare.contains('@'));
-        let wrong = || format!("expected the address of a daemon, like 127.0.0.1:7411, found {text:?}");
-        parsed.map(Address).ok_or_else(|| Error::new(ErrorKind::Validation, wrong()))
+        let found = if let Some(path) = text.strip_prefix("unix:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            (!path.is_empty()).then(|| Address::Unix(path.into()))
+        } else if let Some(rest) = text.strip_prefix("https://") {
+            authority(rest).map(Address::Tls)
+        } else {
+            authority(text.strip_prefix("http://").unwrap_or(text)).map(Address::Plain)
+        };
+        found.ok_or_else(|| wrong(text))
     }
 }
 
-impl DaemonOptions {
-    /// The daemon that is meant. Whether it answers is found out by asking it. `otherwise` is what to do if there is none.
-    pub(crate) fn find(&self, global: &GlobalOptions, otherwise: &str) -> Result<Daemon> {
-        if let Some(Address(address)) = &self.addr {
-            return Ok(Daemon::at(address.clone()));
-        }
-        if let Some(Address(address)) = of_environment()? {
-            return Ok(Daemon::at(address));
-        }
-        let data_dir = configuration::records(global)?.0;
-        let record = Record::find(&data_dir)?
-            .ok_or_else(|| Error::new(ErrorKind::Unavailable, format!("no daemon is running; {otherwise}")))?;
-        Ok(Daemon::at(record.address.to_string().parse::<Address>()?.0))
-    }
+fn authority(text: &str) -> Option<Authority> {
+    let bare = text.trim_end_matches('/');
+    bare.parse::<Authority>().ok().filter(|found| found.port_u16().is_some() && !bare.contains('@'))
 }
 
-fn of_environment() -> Result<Option<Address>> {
-    let Some(text) = std::env::var_os(VARIABLE).filter(|text| !text.is_empty()) else { return Ok(None) };
-    let address = text.to_string_lossy().parse();
-    address.map(Some).map_err(|why: Error| Error::new(ErrorKind::Validation, format!("{VARIABLE}: {why}")))
+fn wrong(text: &str) -> Error {
+    let expected =
+        "expected the address of a daemon, like 127.0.0.1:7411, https://host:7411 or unix:/path/of/daemon.sock";
+    Error::new(ErrorKind::Validation, format!("{expected}, found {text:?}"))
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Plain(authority) => write!(f, "{authority}"),
+            Address::Tls(authority) => write!(f, "https://{authority}"),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -63,13 +70,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_has_a_host_and_a_port() {
-        for (text, expected) in
-            [("127.0.0.1:7411", "127.0.0.1:7411"), ("http://localhost:1/", "localhost:1"), ("[::1]:80", "[::1]:80")]
-        {
-            assert_eq!(text.parse::<Address>().unwrap().0, expected);
+    fn an_address_is_a_host_with_a_port_or_a_socket() {
+        for (text, expected) in [
+            ("127.0.0.1:7411", "127.0.0.1:7411"),
+            ("http://localhost:1/", "localhost:1"),
+            ("[::1]:80", "[::1]:80"),
+            ("https://pool.example:443/", "https://pool.example:443"),
+            ("unix:/run/hatchery.sock", "unix:/run/hatchery.sock"),
+            ("unix:///run/hatchery.sock", "unix:/run/hatchery.sock"),
+            ("unix:daemon.sock", "unix:daemon.sock"),
+        ] {
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), expected);
         }
-        for text in ["", "localhost", "https://localhost:1", "localhost:x", "a@localhost:1", "localhost:1/path"] {
+        for text in [
+            "",
+            "localhost",
+            "https://localhost",
+            "localhost:x",
+            "a@localhost:1",
+            "localhost:1/path",
+            "unix:",
+            "ftp://a:1",
+        ] {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }
     }

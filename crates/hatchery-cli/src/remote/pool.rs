@@ -1,14 +1,14 @@
 //! Calls of a daemon's pool.
 
 use hatchery::{Error, ErrorKind, Payload, Result, ToolSpec};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response};
 use serde::Deserialize;
 
-use super::events::Decoder;
-use super::{Daemon, error_in, segment};
+use super::path::path;
+use super::sse::Feed;
+use super::{Daemon, error_in};
 
 /// One pool of a daemon, and what all calls to it have in common.
 #[derive(Clone, Debug)]
@@ -21,9 +21,7 @@ pub(crate) struct Pool {
 /// The chunks of a stream. Dropping it closes the connection, which cancels the stream.
 #[derive(Debug)]
 pub(crate) struct Chunks {
-    daemon: Daemon,
-    body: Incoming,
-    decoder: Decoder,
+    feed: Feed,
     is_over: bool,
 }
 
@@ -45,7 +43,7 @@ impl Pool {
     }
 
     pub(crate) async fn tools(&self) -> Result<Vec<ToolSpec>> {
-        self.read(&self.daemon.get(&self.path("tools")).await?)
+        self.read(&self.daemon.get(&["pools", &self.name, "tools"]).await?)
     }
 
     /// How many workers it has.
@@ -59,32 +57,27 @@ impl Pool {
             pool: String,
             workers: usize,
         }
-        let status: Status = self.read(&self.daemon.get("/v1/status").await?)?;
+        let status: Status = self.read(&self.daemon.get(&["status"]).await?)?;
         // A pool that is not there is told of by the first call.
         Ok(status.pools.iter().find(|pool| pool.pool == self.name).map_or(1, |pool| pool.workers))
     }
 
     /// The JSON text of the result.
     pub(crate) async fn call(&self, tool: &str, arguments: &Payload) -> Result<String> {
-        self.daemon.text(self.post(&format!("call/{}", segment(tool)), arguments).await?).await
+        self.daemon.text(self.post("call", tool, arguments).await?).await
     }
 
     pub(crate) async fn stream(&self, tool: &str, arguments: &Payload) -> Result<Chunks> {
-        let response = self.post(&format!("stream/{}", segment(tool)), arguments).await?;
-        let (daemon, body) = (self.daemon.clone(), response.into_body());
-        Ok(Chunks { daemon, body, decoder: Decoder::default(), is_over: false })
+        let response = self.post("stream", tool, arguments).await?;
+        Ok(Chunks { feed: Feed::new(self.daemon.clone(), response.into_body(), None), is_over: false })
     }
 
-    async fn post(&self, path: &str, arguments: &Payload) -> Result<Response<Incoming>> {
-        let mut request = Request::post(self.daemon.uri(&self.path(path))?);
+    async fn post(&self, how: &str, tool: &str, arguments: &Payload) -> Result<Response<Incoming>> {
+        let mut request = Request::post(self.daemon.uri(&path(&["pools", &self.name, how, tool]))?);
         if let Some(headers) = request.headers_mut() {
             headers.clone_from(&self.headers);
         }
         self.daemon.send(request, arguments.to_json_text()?.into()).await
-    }
-
-    fn path(&self, rest: &str) -> String {
-        format!("/v1/pools/{}/{rest}", segment(&self.name))
     }
 
     fn read<'a, T: Deserialize<'a>>(&self, text: &'a str) -> Result<T> {
@@ -104,21 +97,14 @@ impl Chunks {
     }
 
     async fn until_chunk(&mut self) -> Result<Option<String>> {
-        loop {
-            while let Some(event) = self.decoder.next() {
-                match event.name.as_str() {
-                    "chunk" => return Ok(Some(event.data)),
-                    "end" => return Ok(None),
-                    "error" => return Err(error_in(&event.data).unwrap_or_else(|| self.daemon.failed(event.data))),
-                    _ => {}
-                }
-            }
-            let Some(frame) = self.body.frame().await else {
-                return Err(self.daemon.failed("it ended the stream before its end"));
-            };
-            if let Some(bytes) = frame.map_err(|why| self.daemon.cut_off(&why))?.data_ref() {
-                self.decoder.feed(bytes);
+        while let Some(event) = self.feed.next().await? {
+            match event.name.as_str() {
+                "chunk" => return Ok(Some(event.data)),
+                "end" => return Ok(None),
+                "error" => return Err(error_in(&event.data).unwrap_or_else(|| self.feed.daemon.failed(event.data))),
+                _ => {}
             }
         }
+        Err(self.feed.daemon.failed("it ended the stream before its end"))
     }
 }

@@ -2,20 +2,24 @@
 //! is left.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+mod asking;
 mod bench;
 mod both_ways;
 mod call;
 mod config;
 mod doctor;
 mod daemon;
+mod events;
 mod examples;
 mod failing_apps;
+mod finding;
 mod generated;
 mod handed_over;
 mod killed_at_once;
 mod life;
 mod map;
 mod new;
+mod orders;
 mod orphans;
 mod remote;
 mod sandbox;

@@ -56,7 +56,9 @@ impl Sandbox {
         command.args(words).current_dir(self.folder.path()).env("HATCHERY_TEST_MARK", self.mark());
         command.env("XDG_CACHE_HOME", self.path("cache")).env("XDG_STATE_HOME", self.path("state"));
         command.env("XDG_RUNTIME_DIR", self.folder.path());
-        for name in ["NO_COLOR", "HATCHERY_PYTHON", "HATCHERY_DATA_DIR", "HATCHERY_ADDR", "PYTHONPATH"] {
+        for name in
+            ["NO_COLOR", "HATCHERY_PYTHON", "HATCHERY_DATA_DIR", "HATCHERY_ADDR", "HATCHERY_TOKEN", "PYTHONPATH"]
+        {
             command.env_remove(name);
         }
         let is_configuration = |name: &std::ffi::OsString| name.to_string_lossy().starts_with("HATCHERY__");

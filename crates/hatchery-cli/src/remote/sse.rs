@@ -1,16 +1,59 @@
 //! Server-sent events, from bytes that come in pieces of any size.
 
+use std::time::Duration;
+
+use hatchery::Result;
+use http_body_util::BodyExt;
+use hyper::body::{Bytes, Frame, Incoming};
+
+use super::Daemon;
+
 /// One event.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Event {
-    pub(super) name: String,
-    pub(super) data: String,
+pub(crate) struct Event {
+    pub(crate) name: String,
+    pub(crate) data: String,
+}
+
+/// The events of an answer, as they come. Dropping it closes the connection.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    pub(super) daemon: Daemon,
+    body: Incoming,
+    /// How long it may be silent; `None`: as long as it takes.
+    silence: Option<Duration>,
+    decoder: Decoder,
+}
+
+impl Feed {
+    pub(super) fn new(daemon: Daemon, body: Incoming, silence: Option<Duration>) -> Feed {
+        Feed { daemon, body, silence, decoder: Decoder::default() }
+    }
+
+    /// The next event; `None` if the daemon has ended the answer.
+    pub(crate) async fn next(&mut self) -> Result<Option<Event>> {
+        loop {
+            if let Some(event) = self.decoder.next() {
+                return Ok(Some(event));
+            }
+            let Some(frame) = self.frame().await? else { return Ok(None) };
+            if let Some(bytes) = frame.map_err(|why| self.daemon.cut_off(&why))?.data_ref() {
+                self.decoder.feed(bytes);
+            }
+        }
+    }
+
+    async fn frame(&mut self) -> Result<Option<std::result::Result<Frame<Bytes>, hyper::Error>>> {
+        let Some(silence) = self.silence else { return Ok(self.body.frame().await) };
+        let silent = |_| self.daemon.failed(format_args!("nothing was heard of it for {silence:?}"));
+        tokio::time::timeout(silence, self.body.frame()).await.map_err(silent)
+    }
 }
 
 /// Collects lines into events. Lines end with a line feed, as the daemon writes them, and comments and fields that it does not
 /// write are skipped.
 #[derive(Debug, Default)]
-pub(super) struct Decoder {
+struct Decoder {
     bytes: Vec<u8>,
     /// What of the bytes is read.
     read: usize,
@@ -21,7 +64,7 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    pub(super) fn feed(&mut self, bytes: &[u8]) {
+    fn feed(&mut self, bytes: &[u8]) {
         self.bytes.drain(..self.read);
         self.searched -= self.read;
         self.read = 0;
@@ -29,14 +72,17 @@ impl Decoder {
     }
 
     /// The next event that is complete.
-    pub(super) fn next(&mut self) -> Option<Event> {
+    fn next(&mut self) -> Option<Event> {
         while let Some(line) = self.line() {
             match line.split_once(": ") {
                 Some(("event", name)) => self.name = name.to_owned(),
                 Some(("data", text)) => self.data.push(text.to_owned()),
                 _ if line.is_empty() => {
-                    let data = std::mem::take(&mut self.data).join("\n");
-                    return Some(Event { name: std::mem::take(&mut self.name), data });
+                    let (name, data) = (std::mem::take(&mut self.name), std::mem::take(&mut self.data));
+                    // A comment has an empty line behind it, too.
+                    if !data.is_empty() {
+                        return Some(Event { name, data: data.join("\n") });
+                    }
                 }
                 _ => {}
             }
@@ -60,7 +106,7 @@ impl Decoder {
 mod tests {
     use super::*;
 
-    const TEXT: &str = ": a comment\nevent: chunk\ndata: \"é\"\n\nevent: chunk\ndata: [1,\ndata: 2]\n\nevent: end\ndata: {}\n\nevent: ch";
+    const TEXT: &str = ": a comment\n\nevent: chunk\ndata: \"é\"\n\nevent: chunk\ndata: [1,\ndata: 2]\n\nevent: end\ndata: {}\n\nevent: ch";
 
     fn events(pieces: impl Iterator<Item = Vec<u8>>) -> Vec<(String, String)> {
         let mut decoder = Decoder::default();
