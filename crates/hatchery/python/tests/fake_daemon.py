@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import socket
 import struct
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 import hatchery
 from hatchery.client.aio import AsyncClient
 
-PATIENCE = 20  # Only ever waited out by a test that fails.
+PATIENCE = 5  # Only ever waited out by a test that fails.
 
 
 class Seen(NamedTuple):
@@ -91,6 +92,7 @@ class FakeDaemon:
     def __init__(self, *scripts: Any, path: bool = False):
         self._folder = tempfile.TemporaryDirectory() if path else None
         self._listener = self._of_path() if path else socket.create_server(("127.0.0.1", 0))
+        self._name = self._listener.getsockname()
         self._listener.settimeout(PATIENCE)
         self._scripts = list(scripts)
         self._failures: list = []
@@ -99,7 +101,7 @@ class FakeDaemon:
 
     @property
     def address(self) -> str:
-        name = self._listener.getsockname()
+        name = self._name
         return f"unix:{name}" if isinstance(name, str) else "http://%s:%d" % name
 
     def __enter__(self) -> FakeDaemon:
@@ -133,6 +135,7 @@ class FakeDaemon:
             thread = threading.Thread(target=self._play, args=(script, Peer(connection)))
             self._threads.append(thread)
             thread.start()
+        self._listener.close()  # A connection that no script is for is refused, and not waited for.
 
     def _play(self, script: Any, peer: Peer) -> None:
         try:
@@ -200,7 +203,7 @@ class looping:
         if hasattr(value, "__aiter__"):
             return _Iterated(self, value)
         if callable(value):
-            return lambda *args, **named: self._faced(value(*args, **named))
+            return functools.wraps(value)(lambda *args, **named: self._faced(value(*args, **named)))
         return _Face(self, value) if type(value).__module__.startswith("hatchery.client") else value
 
     def _run(self, awaitable: Any) -> Any:

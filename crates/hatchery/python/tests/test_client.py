@@ -1,10 +1,12 @@
 """Both clients against a daemon that does exactly what a test has it do."""
 
 import asyncio
+import gc
 import random
 import socket
 import threading
 import unittest
+import warnings
 
 import hatchery
 from hatchery.client import Cancelled, DeadlineExceeded, Error, NotFound, RemoteError, Saturated, Unavailable, ValidationError
@@ -177,7 +179,8 @@ class Connections(BothClients, unittest.TestCase):
         def breaks(peer):
             peer.request()
 
-        with FakeDaemon(breaks) as daemon, connect(daemon.address) as client:
+        # That of `connect` may have been idle for long; the one in its place is new.
+        with FakeDaemon(breaks, breaks) as daemon, connect(daemon.address) as client:
             with self.assertRaisesRegex(Unavailable, f"the daemon at {daemon.address}: it went away before it had answered"):
                 client.call("t", idempotent=True)
 
@@ -593,6 +596,10 @@ class Tasks(unittest.TestCase):
             client = asyncio.run(_await(hatchery.connect_async(daemon.address)))
             self.assertEqual(asyncio.run(_await(client.call("t"))), 2)
             asyncio.run(_await(client.aclose()))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ResourceWarning)  # Who leaves connections behind in a loop is told so.
+                del client
+                gc.collect()
 
 
 async def _await(awaitable):

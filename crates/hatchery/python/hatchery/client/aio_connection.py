@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+import socket
 from time import monotonic
 from typing import Any, Optional
 
@@ -49,8 +50,14 @@ class Connection:
     def abort(self) -> None:
         try:
             self._writer.transport.abort()  # type: ignore[attr-defined]
-        except RuntimeError:
-            pass  # Its loop was closed before it, and there is nobody to tell.
+        except RuntimeError:  # Its loop was closed before it.
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        try:
+            self._writer.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # It has ended already.
 
     def _has_news(self) -> bool:
         """Whether something has come that the loop has not seen yet, as it was busy. With TLS that may be anything, and means nothing."""
@@ -99,6 +106,8 @@ class Connections:
         """A connection belongs to the loop that it was made in; with another one, the old ones are as lost as their loop."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
+            for connection in self._idle:
+                connection.abort()
             self._loop, self._idle = loop, []
 
     async def _connected(self) -> Connection:
@@ -196,8 +205,8 @@ class Exchange:
                 self._reader.feed(await connection.receive())
             return True
         except BaseException as why:
-            is_stale = not is_fresh and isinstance(why, (OSError, Malformed)) and not (self._is_closed or self._is_late)
-            if is_stale and may_resend(self._request, self._reader, self._sent_whole):
+            is_stale = not is_fresh and not (self._is_closed or self._is_late)
+            if is_stale and may_resend(self._request, self._reader, self._sent_whole, why):
                 connection.abort()
                 return False
             raise self._failure(why) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from http import HTTPStatus
 from typing import Any, Callable, NamedTuple
@@ -78,16 +79,16 @@ def is_success(status: int) -> bool:
     return 200 <= status < 300
 
 
-def may_resend(request: Request, reader: Reader, sent_whole: bool) -> bool:
-    """Whether a request whose connection broke may be sent once more. One that was not sent to its end has not been understood, so
+def may_resend(request: Request, reader: Reader, sent_whole: bool, why: BaseException) -> bool:
+    """Whether a request may be sent once more whose connection broke. One that was not sent to its end has not been understood, so
     nothing came of it."""
-    return not reader.has_head and (request.idempotent or not sent_whole)
+    return _is_break(why) and not reader.has_head and (request.idempotent or not sent_whole)
 
 
 def lost(address: Address, why: Exception, request: Request, sent_whole: bool) -> Unavailable:
     """The connection broke, or what answers is no daemon."""
     found = str(why) if not isinstance(why, OSError) else f"it went away before it had answered: {reason(why)}"
-    is_unclear = sent_whole and not request.idempotent and isinstance(why, (OSError, CutOff))
+    is_unclear = sent_whole and not request.idempotent and _is_break(why)
     return failed(address, f"{found}; whether it has done what was asked is not known" if is_unclear else found)
 
 
@@ -104,7 +105,13 @@ def failed(address: Address, found: str) -> Unavailable:
 
 
 def reason(why: OSError) -> str:
+    if type(why).__module__ == "builtins" and why.errno:
+        return os.strerror(why.errno)  # Without the address, which asyncio adds and the message has.
     return why.strerror or str(why) or type(why).__name__
+
+
+def _is_break(why: BaseException) -> bool:
+    return isinstance(why, (OSError, CutOff))
 
 
 def _phrase(status: int) -> str:

@@ -80,7 +80,7 @@ class Exchange:
                 self._reader.feed(connection.receive(deadline))
             return True
         except (OSError, Malformed) as why:
-            is_stale = not is_fresh and not self._is_closed and may_resend(self._request, self._reader, self._sent_whole)
+            is_stale = not is_fresh and not self._is_closed and may_resend(self._request, self._reader, self._sent_whole, why)
             failure = self._failure(connection, why)
             if is_stale:
                 return False
