@@ -26,7 +26,7 @@ pub(crate) struct Cli {
 }
 
 /// Flags that every command takes, before or after its name.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalOptions {
     /// Configuration file [default: ./hatchery.toml, if there is one]

@@ -26,12 +26,17 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::{Cli, Command};
 use crate::exit::{Exit, Failure};
-use crate::interrupt::Interrupt;
+use crate::first_process;
+use crate::interrupt::{Hangup, Interrupt};
 use crate::invocation::Invocation;
 
 /// Runs the command to its end, or to the second signal.
 pub(crate) fn run(cli: Cli) -> Exit {
-    match runtime_for(&cli.command).and_then(|runtime| runtime.block_on(watched(cli))) {
+    let outcome = match &cli.command {
+        Command::Serve(_) if first_process::is_this() => first_process::stand_by(),
+        command => runtime_for(command).and_then(|runtime| runtime.block_on(watched(cli))),
+    };
+    match outcome {
         Ok(exit) => exit,
         Err(why) => {
             let _stderr_may_be_closed =
@@ -49,8 +54,12 @@ fn runtime_for(command: &Command) -> io::Result<Runtime> {
     }
 }
 
+fn hangup_for(command: &Command) -> Hangup {
+    if matches!(command, Command::Serve(_)) { Hangup::Reloads } else { Hangup::Ends }
+}
+
 async fn watched(cli: Cli) -> io::Result<Exit> {
-    let interrupt = Interrupt::listen()?;
+    let interrupt = Interrupt::listen(hangup_for(&cli.command))?;
     let invocation = Invocation::new(cli.global, interrupt.clone())?;
     tokio::select! {
         exit = concluded(cli.command, &invocation) => Ok(exit),

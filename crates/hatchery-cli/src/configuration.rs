@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use hatchery::{
     AppConfig, Builder, Config, Error, ErrorKind, Instance, PoolBuilder, PoolConfig, PythonApp, Result, Settings,
-    StopGraces, Timeouts,
+    Timeouts,
 };
 
 use crate::cli::GlobalOptions;
@@ -16,6 +16,22 @@ const DEFAULT: &str = "hatchery.toml";
 /// The configuration that `--config` names, or the one in the current folder, or none; and before it the variables.
 pub(crate) fn load(named: Option<&Path>) -> Result<Config> {
     Settings::load(file(named))?.config()
+}
+
+/// The same, and told are all mistakes at once.
+pub(crate) fn checked(named: Option<&Path>) -> Result<Config> {
+    let settings = Settings::load(file(named))?;
+    settings.config().map_err(|error| {
+        let wrong = settings.problems().iter().filter(|problem| !problem.is_warning);
+        let lines: Vec<String> = wrong.map(ToString::to_string).collect();
+        match (lines.len(), error.details().cloned()) {
+            (0 | 1, _) | (_, None) => error,
+            (count, Some(details)) => {
+                let message = format!("{count} mistakes in the configuration:\n{}", lines.join("\n"));
+                Error::new(ErrorKind::Validation, message).with_details(details)
+            }
+        }
+    })
 }
 
 /// The file that is read.
@@ -60,8 +76,6 @@ pub(crate) struct Setting {
     pub(crate) app: PythonApp,
     pool: Option<PoolConfig>,
     data: (PathBuf, Instance),
-    /// Where the configuration has a daemon listen.
-    pub(crate) listen: Option<String>,
     pub(crate) timeouts: Timeouts,
     pub(crate) require_registry: bool,
 }
@@ -70,26 +84,32 @@ impl Setting {
     pub(crate) fn of(app: PythonApp, global: &GlobalOptions) -> Result<Setting> {
         let config = load(global.config.as_deref())?;
         let data = data_of(global, &config);
-        let (timeouts, listen) = (config.timeouts(), config.server.listen);
+        let timeouts = config.timeouts();
         Ok(match config.pools.iter().find_map(|pool| same(&app, pool)) {
             Some((other, pool)) => Setting {
                 app: app.or(other),
                 pool: Some(pool.clone()),
                 data,
-                listen,
                 timeouts: pool.timeouts.over(timeouts),
                 require_registry: false,
             },
             None => {
                 let app = config.python.iter().fold(app, |app, python| app.or(&PythonApp::module("").python(python)));
-                Setting { app, pool: None, data, listen, timeouts, require_registry: false }
+                Setting { app, pool: None, data, timeouts, require_registry: false }
             }
         })
     }
 
-    /// What its workers have to leave by themselves, where the configuration says nothing else.
-    pub(crate) fn stop(&self, default: StopGraces) -> StopGraces {
-        self.pool.as_ref().map_or(default, |pool| pool.stop.over(default))
+    /// As the one pool of a configuration.
+    pub(crate) fn into_pool(self, name: &str) -> PoolConfig {
+        let app = AppConfig::Python(self.app);
+        match self.pool {
+            None => PoolConfig::new(name, app),
+            Some(mut pool) => {
+                (pool.name, pool.app) = (name.to_owned(), app);
+                pool
+            }
+        }
     }
 
     /// The one pool of a command.

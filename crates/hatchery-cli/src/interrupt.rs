@@ -1,4 +1,5 @@
 //! SIGINT, SIGTERM, SIGHUP and SIGQUIT, handled the same: the first asks for an orderly end, the second for an immediate one.
+//! To a daemon SIGHUP means something else.
 
 use std::io;
 
@@ -9,6 +10,16 @@ use tokio::sync::watch;
 #[derive(Clone, Debug)]
 pub(crate) struct Interrupt {
     seen: watch::Receiver<Seen>,
+    hangups: watch::Receiver<u64>,
+}
+
+/// What SIGHUP means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hangup {
+    /// The terminal is gone.
+    Ends,
+    /// The configuration is to be read again.
+    Reloads,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -20,16 +31,28 @@ enum Seen {
 
 impl Interrupt {
     /// Listens from now on, by a task on the current runtime.
-    pub(crate) fn listen() -> io::Result<Interrupt> {
+    pub(crate) fn listen(meaning: Hangup) -> io::Result<Interrupt> {
         let (sender, seen) = watch::channel(Seen::Nothing);
+        let (reloads, hangups) = watch::channel(0);
+        let hangup = if is_ignored(SignalKind::hangup()) { None } else { Some(signal(SignalKind::hangup())?) };
+        let (hangup, for_reloads) = match meaning {
+            Hangup::Ends => (hangup, None),
+            Hangup::Reloads => (None, hangup),
+        };
         let signals = Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             quit: signal(SignalKind::quit())?,
-            hangup: if is_ignored(SignalKind::hangup()) { None } else { Some(signal(SignalKind::hangup())?) },
+            hangup,
         };
         tokio::spawn(count(signals, sender));
-        Ok(Interrupt { seen })
+        tokio::spawn(count_hangups(for_reloads, reloads));
+        Ok(Interrupt { seen, hangups })
+    }
+
+    /// How often SIGHUP has come, where that is to reload.
+    pub(crate) fn hangups(&self) -> watch::Receiver<u64> {
+        self.hangups.clone()
     }
 
     /// The first signal's number, once it has come.
@@ -65,6 +88,14 @@ async fn count(mut signals: Signals, seen: watch::Sender<Seen>) {
     seen.send_replace(Seen::First(first));
     signals.next().await;
     seen.send_replace(Seen::Second(first));
+}
+
+/// For as long as somebody looks, also if none can come.
+async fn count_hangups(hangup: Option<Signal>, seen: watch::Sender<u64>) {
+    let Some(mut hangup) = hangup else { return seen.closed().await };
+    while hangup.recv().await.is_some() {
+        seen.send_modify(|count| *count += 1);
+    }
 }
 
 struct Signals {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hatchery::{Error, ErrorKind};
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 
 use crate::cli::GlobalOptions;
 use crate::colour::Paint;
@@ -47,6 +48,11 @@ impl Invocation {
     /// Ends with the first signal, for work that ends by itself then.
     pub(crate) async fn told_to_end(&self) {
         self.interrupt.first().await;
+    }
+
+    /// How often SIGHUP has come, in a command that does not end with it.
+    pub(crate) fn hangups(&self) -> watch::Receiver<u64> {
+        self.interrupt.hangups()
     }
 
     /// The outcome of work that makes no sense once nobody reads its results.

@@ -3,7 +3,6 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use hatchery::fault::BreakerChange;
 use hatchery::{Event, Events, FaultEvent, Level, Log, PoolEvent, RunEvent, ServiceEvent, SessionEvent, WorkerEvent};
 use tokio::task::JoinHandle;
 
@@ -224,14 +223,11 @@ fn of_fault(event: &FaultEvent) -> Option<(Level, String)> {
         FaultEvent::Retry { tool, attempt, after, reason, .. } => {
             (Level::Info, format!("{tool}: try {attempt} failed: {reason}; the next one comes {}", wait(*after)))
         }
-        FaultEvent::Breaker { pool, tool, change } => {
-            let whose = tool.as_ref().map_or_else(|| format!("pool {pool}"), |tool| format!("{tool} of pool {pool}"));
-            match change {
-                BreakerChange::Opened { failures } => {
-                    (Level::Warning, format!("the breaker of {whose} opens after {failures} failures"))
-                }
-                _ => (Level::Info, format!("the breaker of {whose} closes")),
-            }
+        FaultEvent::BreakerOpened { pool, tool, failures } => {
+            (Level::Warning, format!("the breaker of {} opens after {failures} failures", whose(pool, tool.as_deref())))
+        }
+        FaultEvent::BreakerClosed { pool, tool } => {
+            (Level::Info, format!("the breaker of {} closes", whose(pool, tool.as_deref())))
         }
         _ => return None,
     })
@@ -257,6 +253,10 @@ fn of_worker(event: &WorkerEvent, calls: Calls) -> Option<(Level, String)> {
         }
         _ => return None,
     })
+}
+
+fn whose(pool: &str, tool: Option<&str>) -> String {
+    tool.map_or_else(|| format!("pool {pool}"), |tool| format!("{tool} of pool {pool}"))
 }
 
 fn wait(time: Duration) -> String {

@@ -11,7 +11,12 @@ use http_body_util::BodyExt;
 const LARGEST: usize = 64 << 20;
 
 /// How long a client may take to send it.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The whole body of a call, whatever it is.
+pub(crate) async fn read(body: Body) -> Result<bytes::Bytes> {
+    Ok(whole(body, LARGEST, PATIENCE).await?.into())
+}
 
 /// The arguments of a call: one JSON object. No body is no arguments.
 pub(crate) async fn arguments(body: Body) -> Result<Payload> {
@@ -29,7 +34,7 @@ pub(crate) async fn arguments(body: Body) -> Result<Payload> {
     Ok(arguments)
 }
 
-async fn whole(body: Body, largest: usize, patience: Duration) -> Result<Vec<u8>> {
+pub(crate) async fn whole(body: Body, largest: usize, patience: Duration) -> Result<Vec<u8>> {
     let late = |_| Error::new(ErrorKind::Deadline, format!("the body of the request was not here after {patience:?}"));
     tokio::time::timeout(patience, collected(body, largest)).await.map_err(late)?
 }

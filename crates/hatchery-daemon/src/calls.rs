@@ -1,43 +1,36 @@
 //! Calls and streams. The futures here are dropped when the client goes away, and that cancels the call.
 
-use std::sync::Arc;
+use hatchery::{CallOptions, Payload, PayloadStream, Result};
 
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
-
-use crate::failure::{Failure, json};
 use crate::house::House;
-use crate::options::{Callee, Options};
-use crate::{body, event_stream};
 
-type Answer = Result<Response, Failure>;
-
-/// `POST /v1/pools/{pool}/call/{tool}`: the bare result.
-pub(crate) async fn call(
-    State(house): State<Arc<House>>,
-    callee: Callee,
-    Options(options): Options,
-    body: Body,
-) -> Answer {
-    let arguments = body::arguments(body).await?;
-    let pool = house.pool(&callee.pool)?;
-    let result = pool.call_payload(&callee.tool, arguments, &options).await?;
-    Ok(json(StatusCode::OK, result.to_json_text()?))
+/// A stream that has not failed.
+pub(crate) struct Begun {
+    /// It was waited for. Absent for a stream without chunks.
+    pub(crate) first: Option<Payload>,
+    pub(crate) chunks: PayloadStream,
 }
 
-/// `POST /v1/pools/{pool}/stream/{tool}`: server-sent events. What fails before the first chunk is told by the status, what
-/// fails later by an event.
+/// Calls a tool that returns once, and waits for its result.
+pub(crate) async fn call(
+    house: &House,
+    pool: &str,
+    tool: &str,
+    arguments: Payload,
+    options: &CallOptions,
+) -> Result<Payload> {
+    house.pool(pool)?.call_payload(tool, arguments, options).await
+}
+
+/// Calls a streaming tool, and waits for its first chunk: what fails before that is the error of the call.
 pub(crate) async fn stream(
-    State(house): State<Arc<House>>,
-    callee: Callee,
-    Options(options): Options,
-    body: Body,
-) -> Answer {
-    let arguments = body::arguments(body).await?;
-    let pool = house.pool(&callee.pool)?;
-    let mut chunks = pool.stream_payload(&callee.tool, arguments, &options).await?;
+    house: &House,
+    pool: &str,
+    tool: &str,
+    arguments: Payload,
+    options: &CallOptions,
+) -> Result<Begun> {
+    let mut chunks = house.pool(pool)?.stream_payload(tool, arguments, options).await?;
     let first = chunks.next().await.transpose()?;
-    Ok(event_stream::answer(first, chunks))
+    Ok(Begun { first, chunks })
 }

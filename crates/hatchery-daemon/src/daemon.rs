@@ -2,18 +2,22 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use hatchery::{Hatchery, Result};
+use hatchery::{Builder, Hatchery, Result};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use crate::house::House;
-use crate::{Phase, connections, listen};
+use crate::{Notifier, Phase, Reload, Reloader, connections, listen, watchdog};
 
 /// A daemon that is bound to its address. Connections wait there until it serves.
 pub struct Daemon {
     listener: TcpListener,
     house: Arc<House>,
+    /// How long the service manager waits for a sign of life.
+    patience: Option<Duration>,
 }
 
 impl Daemon {
@@ -24,7 +28,7 @@ impl Daemon {
     /// listens there.
     pub async fn bind(address: &str) -> Result<Daemon> {
         let (listener, address) = listen::bind(address).await?;
-        Ok(Daemon { listener, house: Arc::new(House::new(address)) })
+        Ok(Daemon { listener, house: Arc::new(House::new(address)), patience: None })
     }
 
     /// Where it listens.
@@ -35,6 +39,41 @@ impl Daemon {
     /// The phases that it enters, from now on to the last.
     pub fn phases(&self) -> watch::Receiver<Phase> {
         self.house.phases()
+    }
+
+    /// What reads the configuration again when somebody orders that.
+    #[must_use]
+    pub fn reloaded_by(self, configuration: impl Reload) -> Daemon {
+        self.house.set_configuration(Arc::new(configuration));
+        self
+    }
+
+    /// Has it read its configuration again, as an order does.
+    pub fn reloader(&self) -> Reloader {
+        Reloader::new(&self.house)
+    }
+
+    /// Who is told of its phases and reloads; and, twice in `patience`, that it answers.
+    #[must_use]
+    pub fn notifying(mut self, manager: Notifier, patience: Option<Duration>) -> Daemon {
+        self.house.set_notifier(manager);
+        self.patience = patience;
+        self
+    }
+
+    /// [`Daemon::serve`], from the first half of the start on ([`Builder::begin`]), which is a phase of its own.
+    ///
+    /// # Errors
+    /// Those of the start; the daemon has ended then.
+    pub async fn start(self, pools: Builder, shutdown: impl Future<Output = ()>) -> Result<()> {
+        let house = Arc::clone(&self.house);
+        let filling = async move {
+            house.enter(Phase::Sweeping);
+            let begun = pools.begin().await?;
+            house.enter(Phase::Filling);
+            begun.fill().await
+        };
+        self.live(filling, shutdown).await
     }
 
     /// Answers from now on, takes calls once `filling` has started the pools, and drains when `shutdown` ends: calls that run
@@ -49,11 +88,43 @@ impl Daemon {
         filling: impl Future<Output = Result<Hatchery>>,
         shutdown: impl Future<Output = ()>,
     ) -> Result<()> {
-        let Daemon { listener, house } = self;
+        let house = Arc::clone(&self.house);
+        let filling = async move {
+            house.enter(Phase::Filling);
+            filling.await
+        };
+        self.live(filling, shutdown).await
+    }
+
+    async fn live(
+        self,
+        filling: impl Future<Output = Result<Hatchery>>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<()> {
+        let Daemon { listener, house, patience } = self;
+        let _until_the_end = Watching::begin(&house, patience);
         let live = live(&house, filling, shutdown);
         // Dropped, the connections go first: nobody is told as an answer what the end of the workers does to calls.
         let ((), outcome) = tokio::join!(connections::serve(listener, Arc::clone(&house)), live);
         outcome
+    }
+}
+
+/// The watchdog's task, for as long as the daemon lives.
+struct Watching(Option<AbortHandle>);
+
+impl Watching {
+    fn begin(house: &Arc<House>, patience: Option<Duration>) -> Watching {
+        let (Some(notifier), Some(patience)) = (house.notifier(), patience) else { return Watching(None) };
+        let house = Arc::clone(house);
+        let task = tokio::spawn(async move { watchdog::watch(house, &notifier, patience).await });
+        Watching(Some(task.abort_handle()))
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
     }
 }
 
@@ -63,8 +134,7 @@ async fn live(
     filling: impl Future<Output = Result<Hatchery>>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
-    let mut shutdown = std::pin::pin!(shutdown);
-    house.enter(Phase::Filling);
+    let mut shutdown = std::pin::pin!(either(shutdown, house.told_to_stop()));
     let filled = tokio::select! {
         biased;
         // Nobody has called the workers yet: they end with the future that starts them.
@@ -78,6 +148,14 @@ async fn live(
     };
     house.enter(Phase::Closed);
     outcome
+}
+
+/// Whichever comes first: a signal, or somebody's order.
+async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
+    tokio::select! {
+        () = one => {}
+        () = other => {}
+    }
 }
 
 async fn until_drained(house: &House, hatchery: Hatchery, shutdown: impl Future<Output = ()>) -> Result<()> {

@@ -4,6 +4,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hatchery::{Error, ErrorKind};
 
+use crate::denial::Denial;
+
 /// What a handler that failed answers.
 #[derive(Debug)]
 pub(crate) struct Failure(pub(crate) Error);
@@ -27,7 +29,19 @@ impl From<Error> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        self.with_status(status(self.0.kind()))
+        let Some(denial) = Denial::of(&self.0) else { return self.with_status(status(self.0.kind())) };
+        let mut response = self.with_status(status_of_denial(denial));
+        match denial {
+            Denial::Unauthenticated => {
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Denial::TooMany { retry_after } => {
+                let seconds = retry_after.as_secs_f64().ceil() as u64;
+                response.headers_mut().insert(header::RETRY_AFTER, seconds.max(1).into());
+            }
+            Denial::Forbidden => {}
+        }
+        response
     }
 }
 
@@ -55,6 +69,14 @@ fn status(kind: ErrorKind) -> StatusCode {
         ErrorKind::Deadline => StatusCode::GATEWAY_TIMEOUT,
         // `Internal`, and kinds that a newer library may have: both are ours to explain.
         _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn status_of_denial(denial: Denial) -> StatusCode {
+    match denial {
+        Denial::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Denial::Forbidden => StatusCode::FORBIDDEN,
+        Denial::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
     }
 }
 
@@ -87,6 +109,19 @@ mod tests {
         for (kind, number) in expected {
             assert_eq!(Failure::new(kind, "m").into_response().status().as_u16(), number, "{kind}");
         }
+    }
+
+    #[test]
+    fn who_is_not_let_in_is_told_what_would_help() {
+        let answer = |denial: Denial| {
+            let response = Failure(denial.error("no")).into_response();
+            let header = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+            (response.status().as_u16(), header(header::WWW_AUTHENTICATE), header(header::RETRY_AFTER))
+        };
+        assert_eq!(answer(Denial::Unauthenticated), (401, Some("Bearer".into()), None));
+        assert_eq!(answer(Denial::Forbidden), (403, None, None));
+        let retry_after = std::time::Duration::from_millis(1200);
+        assert_eq!(answer(Denial::TooMany { retry_after }), (429, None, Some("2".into())));
     }
 
     #[test]

@@ -8,6 +8,8 @@ use hatchery::{Error, ErrorKind, Hatchery, Pool, Result};
 use tokio::sync::watch;
 
 use crate::Phase;
+use crate::notify::Notifier;
+use crate::orders::Reload;
 use crate::system::{Lookout, System};
 
 /// Who owns the [`Hatchery`] is `Daemon::serve`: dropping that ends every process, whatever requests still hold this.
@@ -15,14 +17,29 @@ pub(crate) struct House {
     pub(crate) address: SocketAddr,
     pub(crate) started_at: SystemTime,
     phase: watch::Sender<Phase>,
+    /// Somebody with the scope for it has told the daemon to end.
+    is_to_stop: watch::Sender<bool>,
     hatchery: OnceLock<Weak<Hatchery>>,
+    configuration: OnceLock<Arc<dyn Reload>>,
+    /// The configuration is read by one at a time.
+    pub(crate) reloads: tokio::sync::Mutex<()>,
+    notifier: OnceLock<Arc<Notifier>>,
     lookout: Lookout,
 }
 
 impl House {
     pub(crate) fn new(address: SocketAddr) -> House {
-        let phase = watch::Sender::new(Phase::Starting);
-        House { address, started_at: SystemTime::now(), phase, hatchery: OnceLock::new(), lookout: Lookout::new() }
+        House {
+            address,
+            started_at: SystemTime::now(),
+            phase: watch::Sender::new(Phase::Starting),
+            is_to_stop: watch::Sender::new(false),
+            hatchery: OnceLock::new(),
+            configuration: OnceLock::new(),
+            reloads: tokio::sync::Mutex::default(),
+            notifier: OnceLock::new(),
+            lookout: Lookout::new(),
+        }
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -41,6 +58,38 @@ impl House {
 
     pub(crate) fn enter(&self, phase: Phase) {
         self.phase.send_replace(phase);
+        if let Some(notifier) = self.notifier() {
+            notifier.phase(phase, self.address);
+        }
+    }
+
+    /// Tells the daemon to end, as a signal does.
+    pub(crate) fn stop(&self) {
+        self.is_to_stop.send_replace(true);
+    }
+
+    /// Waits until somebody has told it to.
+    pub(crate) async fn told_to_stop(&self) {
+        let mut told = self.is_to_stop.subscribe();
+        let _we_hold_the_sender = told.wait_for(|told| *told).await;
+    }
+
+    /// What reads the configuration again. The first one counts.
+    pub(crate) fn set_configuration(&self, configuration: Arc<dyn Reload>) {
+        let _set_once = self.configuration.set(configuration);
+    }
+
+    pub(crate) fn configuration(&self) -> Option<Arc<dyn Reload>> {
+        self.configuration.get().cloned()
+    }
+
+    /// Who is told of the phases. The first one counts.
+    pub(crate) fn set_notifier(&self, notifier: Notifier) {
+        let _set_once = self.notifier.set(Arc::new(notifier));
+    }
+
+    pub(crate) fn notifier(&self) -> Option<Arc<Notifier>> {
+        self.notifier.get().cloned()
     }
 
     /// The pools are filled: from now on calls are taken.
@@ -66,13 +115,24 @@ impl House {
         Some(self.lookout.look(options).await)
     }
 
+    /// The hatchery.
+    ///
+    /// # Errors
+    /// `unavailable` before its filling and after its end.
+    pub(crate) fn filled(&self) -> Result<Arc<Hatchery>> {
+        let none = || Error::new(ErrorKind::Unavailable, format!("the daemon takes no calls: it is {}", self.phase()));
+        self.hatchery().ok_or_else(none)
+    }
+
     /// The pool of this name.
     pub(crate) fn pool(&self, name: &str) -> Result<Pool> {
-        match self.hatchery() {
-            Some(hatchery) => hatchery.pool(name),
-            None => {
-                Err(Error::new(ErrorKind::Unavailable, format!("the daemon takes no calls: it is {}", self.phase())))
-            }
-        }
+        self.filled()?.pool(name)
+    }
+
+    /// The pool that the worker of this id belongs to, or would.
+    pub(crate) fn pool_of(&self, worker: &str) -> Result<Pool> {
+        let hatchery = self.filled()?;
+        let pool = worker.rsplit_once('-').and_then(|(pool, _)| hatchery.pools().find(|it| it.name() == pool));
+        pool.cloned().ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no such worker: {worker}")))
     }
 }

@@ -7,8 +7,8 @@
 //! # async fn example(asked_to_end: impl Future<Output = ()>) -> hatchery::Result<()> {
 //! let daemon = Daemon::bind("127.0.0.1:0").await?;
 //! println!("listening on http://{}", daemon.address());
-//! let filling = Hatchery::builder().pool("default", PythonApp::file("app.py")).workers(4).start();
-//! daemon.serve(filling, asked_to_end).await?;
+//! let pools = Hatchery::builder().pool("default", PythonApp::file("app.py")).workers(4).done();
+//! daemon.start(pools, asked_to_end).await?;
 //! # Ok(()) }
 //! ```
 //!
@@ -28,22 +28,33 @@
 #![warn(missing_docs)]
 
 mod daemon;
+mod watchdog;
 mod connections;
 mod routes;
 mod gate;
-mod calls;
+mod access;
+mod http;
 mod event_stream;
-mod observation;
 mod options;
 mod body;
+mod calls;
+mod orders;
+mod conversations;
+mod event_feed;
+mod observation;
 mod house;
 mod system;
+mod notify;
 mod guarantee;
 mod failure;
+mod denial;
 mod listen;
 mod phase;
 mod record;
 
+pub use access::Scope;
 pub use daemon::Daemon;
+pub use notify::Notifier;
+pub use orders::{Reload, Reloader};
 pub use phase::Phase;
 pub use record::{Claim, Record};

@@ -1,43 +1,66 @@
-//! What a daemon is doing, for those who watch it. Nothing here waits for a worker, or for long.
+//! What a daemon is doing, for those who watch it. Nothing here waits for a worker, or for long, and nothing knows a protocol.
 
+mod breakers;
+mod taints;
+mod worker;
+
+pub(crate) use breakers::{PoolBreakers, breakers};
+pub(crate) use taints::taints;
+pub(crate) use worker::worker;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
-use hatchery::{Error, ErrorKind, Pool, PoolStatus, WorkerStatus};
+use hatchery::fault::HealthStats;
+use hatchery::{
+    Error, ErrorKind, Pool, PoolStats, PoolStatus, Result, StoreStats, SweepReport, ToolSpec, WorkerStatus,
+};
 use serde::Serialize;
 
 use crate::Phase;
-use crate::failure::{Failure, json};
 use crate::guarantee::Promise;
 use crate::house::House;
-use crate::options::PoolName;
-use crate::system::System;
+use crate::system::{self, System};
 
-type Answer = Result<Response, Failure>;
-
-/// `GET /v1/status`.
+/// The daemon as a whole.
 #[derive(Serialize)]
-struct Status {
-    phase: Phase,
+pub(crate) struct Status {
+    pub(crate) phase: Phase,
     /// Absent before the pools are filled and after they are gone.
-    run: Option<String>,
-    pid: u32,
-    version: &'static str,
-    address: String,
+    pub(crate) run: Option<String>,
+    pub(crate) pid: u32,
+    pub(crate) version: &'static str,
+    pub(crate) address: String,
     /// In seconds since 1970.
-    started_at: f64,
-    pools: Vec<PoolStatus>,
+    pub(crate) started_at: f64,
+    pub(crate) pools: Vec<PoolStatus>,
     /// What is certain to end with this daemon. Absent when `run` is.
-    guarantee: Option<Promise>,
+    pub(crate) guarantee: Option<Promise>,
     /// What dead runs of its instance have left. Absent when `run` is.
-    system: Option<System>,
+    pub(crate) system: Option<System>,
 }
 
-pub(crate) async fn status(State(house): State<Arc<House>>) -> Answer {
-    document(&Status {
+/// One pool: how busy it is, what has become of its calls, how its workers have crashed of late.
+#[derive(Serialize)]
+pub(crate) struct PoolView {
+    #[serde(flatten)]
+    pub(crate) status: PoolStatus,
+    pub(crate) stats: PoolStats,
+    pub(crate) health: HealthStats,
+}
+
+/// The numbers since the start: of all pools together, of each, and of the sessions.
+#[derive(Serialize)]
+pub(crate) struct Stats {
+    pub(crate) total: PoolStats,
+    pub(crate) pools: BTreeMap<String, PoolStats>,
+    pub(crate) sessions: StoreStats,
+}
+
+/// Waits 2 s at most, for the system.
+pub(crate) async fn status(house: &House) -> Status {
+    Status {
         phase: house.phase(),
         run: house.hatchery().map(|hatchery| hatchery.run_id().to_string()),
         pid: std::process::id(),
@@ -47,37 +70,56 @@ pub(crate) async fn status(State(house): State<Arc<House>>) -> Answer {
         pools: house.pools().iter().map(Pool::status).collect(),
         guarantee: house.hatchery().map(|hatchery| Promise::of(&hatchery.guarantee())),
         system: house.system().await,
-    })
+    }
 }
 
-/// `GET /v1/workers`.
-pub(crate) async fn workers(State(house): State<Arc<House>>) -> Answer {
-    document(&house.pools().iter().flat_map(Pool::workers).collect::<Vec<WorkerStatus>>())
+/// None before the pools are filled.
+pub(crate) fn pools(house: &House) -> Vec<PoolView> {
+    house.pools().iter().map(PoolView::of).collect()
 }
 
-/// `GET /v1/pools/{pool}/tools`.
-pub(crate) async fn tools(State(house): State<Arc<House>>, PoolName(pool): PoolName) -> Answer {
-    document(&house.pool(&pool)?.tools())
+pub(crate) fn pool(house: &House, name: &str) -> Result<PoolView> {
+    Ok(PoolView::of(&house.pool(name)?))
 }
 
-/// `GET /healthz`: it answers, so it is well.
-pub(crate) async fn health() -> &'static str {
-    "ok\n"
+impl PoolView {
+    fn of(pool: &Pool) -> PoolView {
+        PoolView { status: pool.status(), stats: pool.stats(), health: pool.health() }
+    }
 }
 
-/// `GET /readyz`: whether a call would find a worker.
-pub(crate) async fn readiness(State(house): State<Arc<House>>) -> Result<&'static str, Failure> {
-    let not_ready = |found: String| Failure::new(ErrorKind::Unavailable, format!("not ready: {found}"));
+/// The tools of a pool's app, in the app's order.
+pub(crate) fn tools(house: &House, pool: &str) -> Result<Arc<[ToolSpec]>> {
+    Ok(house.pool(pool)?.tools())
+}
+
+/// The workers of all pools.
+pub(crate) fn workers(house: &House) -> Vec<WorkerStatus> {
+    house.pools().iter().flat_map(Pool::workers).collect()
+}
+
+pub(crate) fn stats(house: &House) -> Result<Stats> {
+    let hatchery = house.filled()?;
+    let pools = hatchery.pools().map(|pool| (pool.name().to_owned(), pool.stats())).collect();
+    Ok(Stats { total: hatchery.stats(), pools, sessions: hatchery.sessions().stats() })
+}
+
+/// Live processes that dead runs of the instance have left. Ends nothing. A look takes milliseconds, unless a sweep is in its way.
+pub(crate) async fn orphans(house: &House) -> Result<SweepReport> {
+    system::swept(house.filled()?.sweep_options()).await
+}
+
+/// Whether a call would find a worker.
+///
+/// # Errors
+/// `unavailable`, with what is missing.
+pub(crate) fn readiness(house: &House) -> Result<()> {
+    let not_ready = |found: String| Err(Error::new(ErrorKind::Unavailable, format!("not ready: {found}")));
     if house.phase() != Phase::Serving {
-        return Err(not_ready(format!("the daemon is {}", house.phase())));
+        return not_ready(format!("the daemon is {}", house.phase()));
     }
     match house.pools().iter().map(Pool::status).find(|pool| pool.ready == 0) {
-        Some(pool) => Err(not_ready(format!("pool {} has no worker that takes calls", pool.pool))),
-        None => Ok("ready\n"),
+        Some(pool) => not_ready(format!("pool {} has no worker that takes calls", pool.pool)),
+        None => Ok(()),
     }
-}
-
-fn document(value: &impl Serialize) -> Answer {
-    let failed = |why| Error::new(ErrorKind::Internal, format!("write JSON: {why}"));
-    Ok(json(StatusCode::OK, serde_json::to_string(value).map_err(failed)?))
 }

@@ -1,8 +1,6 @@
-//! What a request says about its call besides the arguments: the pool and the tool in its path, and the options in its
-//! headers.
+//! What a request says about its call besides the arguments: the options in its headers.
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use hatchery::{CallOptions, Error, ErrorKind, Result};
@@ -16,35 +14,8 @@ const PREFIX: &str = "x-hatchery-";
 /// Of a session's name and of a correlation id.
 const LONGEST: usize = 256;
 
-/// The pool and the tool of a path.
-pub(crate) struct Callee {
-    pub(crate) pool: String,
-    pub(crate) tool: String,
-}
-
-/// The pool of a path that names nothing else.
-pub(crate) struct PoolName(pub(crate) String);
-
 /// The options of the headers.
 pub(crate) struct Options(pub(crate) CallOptions);
-
-impl<S: Send + Sync> FromRequestParts<S> for Callee {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Callee, Failure> {
-        let Path((pool, tool)) = Path::from_request_parts(parts, state).await.map_err(misspelt)?;
-        Ok(Callee { pool, tool })
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for PoolName {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<PoolName, Failure> {
-        let Path(pool) = Path::from_request_parts(parts, state).await.map_err(misspelt)?;
-        Ok(PoolName(pool))
-    }
-}
 
 impl<S: Send + Sync> FromRequestParts<S> for Options {
     type Rejection = Failure;
@@ -54,16 +25,24 @@ impl<S: Send + Sync> FromRequestParts<S> for Options {
     }
 }
 
-fn misspelt(why: PathRejection) -> Failure {
-    Failure::new(ErrorKind::Validation, format!("the path: {}", why.body_text()))
+fn read(headers: &HeaderMap) -> Result<CallOptions> {
+    let wrong = |name: &str, found: String| Error::new(ErrorKind::Validation, format!("{PREFIX}{name}: {found}"));
+    let ours = headers.keys().filter_map(|name| Some((name.as_str().strip_prefix(PREFIX)?, headers.get_all(name))));
+    let options = ours.into_iter().try_fold(CallOptions::new(), |options, (name, values)| {
+        let mut values = values.iter();
+        match (values.next(), values.next()) {
+            (Some(value), None) => with(options, name, value).map_err(|found| wrong(name, found)),
+            _ => Err(wrong(name, "is there twice".into())),
+        }
+    })?;
+    Ok(with_trace_parent(options, headers))
 }
 
-fn read(headers: &HeaderMap) -> Result<CallOptions> {
-    let ours = headers.iter().filter_map(|(name, value)| Some((name.as_str().strip_prefix(PREFIX)?, value)));
-    ours.into_iter().try_fold(CallOptions::new(), |options, (name, value)| {
-        with(options, name, value)
-            .map_err(|found| Error::new(ErrorKind::Validation, format!("{PREFIX}{name}: {found}")))
-    })
+/// The W3C says to go on without one that is not well made, as if there were none.
+fn with_trace_parent(options: CallOptions, headers: &HeaderMap) -> CallOptions {
+    let said = headers.get("traceparent").and_then(|value| value.to_str().ok());
+    let with = |text: &str| options.clone().trace_parent(text);
+    said.and_then(|text| with(text).ok()).unwrap_or(options)
 }
 
 fn with(options: CallOptions, name: &str, value: &HeaderValue) -> Result<CallOptions, String> {
@@ -76,6 +55,7 @@ fn with(options: CallOptions, name: &str, value: &HeaderValue) -> Result<CallOpt
         "session" => Ok(options.session(short(text)?)),
         "correlation-id" => Ok(options.correlation_id(short(text)?)),
         "affinity" => Ok(options.affinity(parsed(text)?)),
+        "worker" => Ok(options.worker(short(text)?)),
         "priority" => Ok(options.priority(parsed(text)?)),
         "tenant" => Ok(options.tenant(short(text)?)),
         "idempotent" => match text {
@@ -84,7 +64,7 @@ fn with(options: CallOptions, name: &str, value: &HeaderValue) -> Result<CallOpt
             other => Err(format!("expected true or false, found {other:?}")),
         },
         _ => {
-            Err("no such option; there are timeout, session, affinity, priority, tenant, idempotent and correlation-id"
+            Err("no such option; there are timeout, session, affinity, worker, priority, tenant, idempotent and correlation-id"
                 .into())
         }
     }
@@ -117,10 +97,26 @@ mod tests {
         assert!(said("x-hatchery-timeout", "250ms").contains("timeout: Some(250ms)"));
         assert!(said("x-hatchery-session", "user-7").contains(r#"session: Some("user-7")"#));
         assert!(said("x-hatchery-affinity", "strict-queue").contains("affinity: Some(StrictQueue)"));
+        assert!(said("x-hatchery-worker", "default-3").contains(r#"worker: Some("default-3")"#));
         assert!(said("x-hatchery-priority", "high").contains("priority: High"));
         assert!(said("x-hatchery-tenant", "acme").contains(r#"tenant: Some("acme")"#));
         assert!(said("x-hatchery-idempotent", "true").contains("idempotent: true"));
         assert!(said("x-hatchery-correlation-id", "order 1").contains(r#"correlation_id: Some("order 1")"#));
+    }
+
+    #[test]
+    fn what_is_said_twice_is_refused() {
+        let mut headers = HeaderMap::new();
+        headers.append("x-hatchery-session", HeaderValue::from_static("a"));
+        headers.append("x-hatchery-session", HeaderValue::from_static("a"));
+        assert_eq!(read(&headers).unwrap_err().message(), "x-hatchery-session: is there twice");
+    }
+
+    #[test]
+    fn a_trace_goes_with_the_call_and_a_bad_one_is_as_none() {
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert!(said("traceparent", trace).contains(trace));
+        assert!(said("traceparent", "00-no").contains("trace_parent: None"));
     }
 
     #[test]

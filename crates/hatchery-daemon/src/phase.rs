@@ -8,6 +8,8 @@ use serde::Serialize;
 pub enum Phase {
     /// It is bound, and nothing else.
     Starting,
+    /// It ends what dead runs of its instance have left.
+    Sweeping,
     /// Its workers start. It answers, but takes no calls.
     Filling,
     /// It takes calls.
@@ -23,6 +25,7 @@ impl Phase {
     pub fn as_str(self) -> &'static str {
         match self {
             Phase::Starting => "starting",
+            Phase::Sweeping => "sweeping",
             Phase::Filling => "filling",
             Phase::Serving => "serving",
             Phase::Draining => "draining",

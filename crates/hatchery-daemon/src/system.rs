@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hatchery::{Error, ErrorKind, Result, SweepOptions, SystemStatus};
+use hatchery::{Error, ErrorKind, Result, SweepOptions, SweepReport, SystemStatus};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
@@ -19,6 +19,12 @@ pub(crate) enum System {
         /// Why nothing is known.
         unavailable: String,
     },
+}
+
+/// A sweep, in a thread of its own. It goes on if nobody waits for it any more: every step of it can be the last.
+pub(crate) async fn swept(options: SweepOptions) -> Result<SweepReport> {
+    let failed = |why: tokio::task::JoinError| Error::new(ErrorKind::Internal, format!("look for orphans: {why}"));
+    tokio::task::spawn_blocking(move || hatchery::orphans(&options)).await.map_err(failed)?
 }
 
 /// Looks in a thread of its own, one at a time: however many ask, and however long it takes, it occupies no second thread.

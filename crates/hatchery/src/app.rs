@@ -195,6 +195,16 @@ impl CommandApp {
     pub fn cwd(self, folder: impl Into<PathBuf>) -> CommandApp {
         CommandApp(self.0.cwd(folder))
     }
+
+    /// The keys of a configuration in which the other one differs.
+    pub(crate) fn changes(&self, other: &CommandApp) -> Vec<&'static str> {
+        let (one, other) = (&self.0, &other.0);
+        let is_same = [
+            ("command", (&one.program, &one.args, &one.cwd) == (&other.program, &other.args, &other.cwd)),
+            ("env", one.env == other.env),
+        ];
+        is_same.into_iter().filter(|(_, is_same)| !is_same).map(|(key, _)| key).collect()
+    }
 }
 
 impl App for CommandApp {

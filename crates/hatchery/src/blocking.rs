@@ -39,6 +39,7 @@ use crate::pool::{PoolStats, WorkerStatus};
 use crate::process::Guarantee;
 use crate::registry::ProcessEntry;
 use crate::session::Sessions;
+use crate::telemetry::EventFilter;
 use driver::Driver;
 
 /// Running pools and the workers in them, as [`hatchery::Hatchery`](crate::Hatchery) has them.
@@ -104,6 +105,11 @@ impl Hatchery {
     /// Everything that happens from now on.
     pub fn events(&self) -> Events {
         Events::new(self.inner.events(), Arc::clone(&self.driver))
+    }
+
+    /// As [`hatchery::Hatchery::events_matching`](crate::Hatchery::events_matching).
+    pub fn events_matching(&self, filter: &EventFilter) -> Events {
+        Events::new(self.inner.events_matching(filter), Arc::clone(&self.driver))
     }
 
     /// This run's id.

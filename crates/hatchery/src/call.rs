@@ -19,10 +19,12 @@ pub struct CallOptions {
     pub(crate) correlation_id: Option<Arc<str>>,
     pub(crate) session: Option<String>,
     pub(crate) affinity: Option<Affinity>,
+    pub(crate) worker: Option<Arc<str>>,
     pub(crate) priority: Priority,
     pub(crate) tenant: Option<Arc<str>>,
     pub(crate) idempotent: bool,
     pub(crate) handles: bool,
+    pub(crate) trace_parent: Option<Arc<str>>,
 }
 
 impl CallOptions {
@@ -60,6 +62,15 @@ impl CallOptions {
         self
     }
 
+    /// The one worker of the pool that is to run the call, by its id. It waits for its turn there; `unavailable` if that worker takes
+    /// no calls or goes away before, `not_found` if there is none of this id. Not together with a session, which says itself who
+    /// serves it: `validation`.
+    #[must_use]
+    pub fn worker(mut self, id: impl Into<Arc<str>>) -> CallOptions {
+        self.worker = Some(id.into());
+        self
+    }
+
     /// Whose turn comes first, where calls wait. Calls of one session keep their order, whatever this says.
     #[must_use]
     pub fn priority(mut self, priority: Priority) -> CallOptions {
@@ -87,6 +98,20 @@ impl CallOptions {
     pub fn handles(mut self, yes: bool) -> CallOptions {
         self.handles = yes;
         self
+    }
+
+    /// The span that the call is part of, as the W3C's `traceparent`: `00-<trace id>-<span id>-<flags>`. The tool sees it as
+    /// `ctx.traceparent`.
+    ///
+    /// # Errors
+    /// `validation` if it is not of that form.
+    pub fn trace_parent(mut self, text: &str) -> Result<CallOptions, Error> {
+        if !is_trace_parent(text) {
+            let expected = "expected 00-<32 hexadecimal digits>-<16>-<2> in lower case, the first two not zero";
+            return Err(Error::new(ErrorKind::Validation, format!("traceparent: {expected}, found {text:?}")));
+        }
+        self.trace_parent = Some(text.into());
+        Ok(self)
     }
 
     /// With a correlation id, the caller's or a new one.
@@ -174,6 +199,23 @@ impl fmt::Display for Priority {
     }
 }
 
+/// Of version 00, or of a later one that begins the same (Trace Context, section 3.2).
+fn is_trace_parent(text: &str) -> bool {
+    let is_hex = |part: &str, length: usize| {
+        part.len() == length && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let is_id = |part: &str, length: usize| is_hex(part, length) && part.bytes().any(|byte| byte != b'0');
+    let mut parts = text.splitn(5, '-');
+    let mut part = || parts.next().unwrap_or_default();
+    let (version, trace, span, flags) = (part(), part(), part(), part());
+    let is_complete = parts.next().is_none() || version != "00";
+    let is_version = is_hex(version, 2) && version != "ff" && text.len() <= LONGEST_TRACE_PARENT;
+    is_version && is_id(trace, 32) && is_id(span, 16) && is_hex(flags, 2) && is_complete
+}
+
+/// Of a later version. One of version 00 has 55 characters.
+const LONGEST_TRACE_PARENT: usize = 128;
+
 fn one_of<T: Copy>(words: &[(&str, T)], text: &str) -> Result<T, Error> {
     let said = text.to_ascii_lowercase().replace('_', "-");
     let found = words.iter().find(|(word, _)| *word == said).map(|(_, meaning)| *meaning);
@@ -254,6 +296,22 @@ mod tests {
         assert_eq!("HIGH".parse::<Priority>().unwrap(), Priority::High);
         let error = "urgent".parse::<Priority>().unwrap_err();
         assert_eq!(error.message(), "expected one of low, normal, high, found \"urgent\"");
+    }
+
+    #[test]
+    fn a_trace_parent_is_that_of_the_w3c() {
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7";
+        for good in [format!("00-{trace}-01"), format!("00-{trace}-ff"), format!("cc-{trace}-01-later")] {
+            assert_eq!(CallOptions::new().trace_parent(&good).unwrap().trace_parent.as_deref(), Some(good.as_str()));
+        }
+        let zeros = format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32));
+        let upper = format!("00-{}-01", trace.to_uppercase());
+        let long = format!("cc-{trace}-01-{}", "x".repeat(100));
+        let more = format!("00-{trace}-01-more");
+        for bad in ["", "00", "é", &zeros, &upper, &long, &more, &format!("ff-{trace}-01"), &format!("00-{trace}-1")] {
+            let error = CallOptions::new().trace_parent(bad).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Validation, "{bad}");
+        }
     }
 
     #[test]

@@ -188,6 +188,21 @@ impl AppConfig {
     }
 }
 
+impl AppConfig {
+    /// How many keys it is compared by: `app` or `command`, `python`, `env`.
+    pub(crate) const KEYS: usize = 3;
+
+    /// The keys in which the other one differs.
+    pub(crate) fn changes(&self, other: &AppConfig) -> Vec<&'static str> {
+        match (self, other) {
+            (AppConfig::Python(one), AppConfig::Python(other)) => one.changes(other),
+            (AppConfig::Command(one), AppConfig::Command(other)) => one.changes(other),
+            (_, AppConfig::Python(_)) => vec!["app"],
+            (_, AppConfig::Command(_)) => vec!["command"],
+        }
+    }
+}
+
 impl App for AppConfig {
     fn launch(&self, worker: &LaunchContext<'_>) -> Result<Launch> {
         self.app().launch(worker)

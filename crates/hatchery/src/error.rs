@@ -1,9 +1,13 @@
 //! The one error at the door. Rooms have small typed errors of their own and turn them into this one where they meet
 //! the caller; exit codes, HTTP and gRPC status are chosen elsewhere, from [`ErrorKind`].
 
+mod near;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub(crate) use near::near_match;
 
 /// What every fallible function of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -59,6 +63,22 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// All of them, in their order.
+    pub(crate) const ALL: [ErrorKind; 12] = [
+        ErrorKind::Validation,
+        ErrorKind::NotFound,
+        ErrorKind::Remote,
+        ErrorKind::Deadline,
+        ErrorKind::Cancelled,
+        ErrorKind::Saturated,
+        ErrorKind::Unavailable,
+        ErrorKind::WorkerDied,
+        ErrorKind::Protocol,
+        ErrorKind::Limit,
+        ErrorKind::Conflict,
+        ErrorKind::Internal,
+    ];
+
     /// The text form, as in JSON.
     ///
     /// ```

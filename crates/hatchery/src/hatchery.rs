@@ -1,44 +1,46 @@
 //! `Hatchery` and its builders: wiring only.
 
 mod ending;
+mod metrics;
 mod pool_builder;
+mod reconfigure;
 mod script;
+mod start;
 mod stdout;
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::broadcast;
 
 use crate::app::{App, Launch, LaunchContext};
 use crate::config::{self, Config, InstanceConfig, PoolConfig};
-use crate::doctor;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, near_match};
 use crate::fault::Taints;
 use crate::host::HostTools;
 use crate::id::RunId;
-use crate::pool::{self, Concurrency, Crew, Hiring, Pool, PoolStats, Shared, TaintBook, WorkerStatus};
-use crate::process::{Containment, Escalation, Guarantee};
+use crate::pool::{self, Crew, Pool, PoolStats, StopGraces, TaintBook, WorkerStatus};
+use crate::process::{Escalation, Guarantee};
 use crate::registry::{Instance, ProcessEntry, RunRegistry, SweepOptions};
 use crate::run::{self, Run};
-use crate::service::{Intensity, ServiceStatus, Services};
+use crate::service::{ServiceStatus, Services};
 use crate::session::{SessionSettings, Sessions};
-use crate::telemetry::{Emitter, Event, SessionEvent};
-use crate::tool::{ToolSpec, near_match};
+use crate::telemetry::{Emitter, EventFilter, Events};
+use crate::tool::ToolSpec;
 use crate::worker::Profile;
 
 pub use ending::Cleanup;
+pub use metrics::Metrics;
 pub use pool_builder::PoolBuilder;
+use reconfigure::Configured;
+pub use reconfigure::{NeedsRestart, Reconfigured};
 pub use script::ScriptTimeouts;
+pub use start::Begun;
 pub use stdout::stdout_closed;
-
-/// The least that a handshake and an error need.
-const MIN_BODY: usize = 16 << 10;
 
 /// Events that a subscriber may fall behind before it loses the oldest.
 const EVENT_BACKLOG: usize = 4096;
@@ -58,8 +60,11 @@ pub struct Hatchery {
     taints: Arc<TaintBook>,
     sessions: Sessions,
     emitter: Emitter,
+    started_at: SystemTime,
     /// What works in the background, in the order of its start; stopped in the reverse order, or when this is dropped.
     services: Services,
+    /// `None`: it was not made from a configuration.
+    configured: Mutex<Option<Configured>>,
 }
 
 /// Configures a [`Hatchery`]. Nothing is started, or checked, before `start`.
@@ -72,6 +77,10 @@ pub struct Builder {
     emitter: Option<Emitter>,
     run: RunOptions,
     sessions: SessionSettings,
+    /// Of pools that say nothing of it.
+    usual_stop: Option<StopGraces>,
+    /// Where the pools come from, if it is one configuration.
+    configured: Option<Config>,
 }
 
 /// Whose run it will be.
@@ -94,23 +103,6 @@ impl RunOptions {
             }
         };
         Ok(run::Config { instance, data_dir: data_dir.unwrap_or(usual), require_registry, enclosed })
-    }
-}
-
-/// A subscription to events.
-pub struct Events(broadcast::Receiver<Event>);
-
-impl Events {
-    /// The next event; `None` once the hatchery is gone. Events that were lost because this reader was too slow are
-    /// skipped. Cancel safe.
-    pub async fn next(&mut self) -> Option<Event> {
-        loop {
-            match self.0.recv().await {
-                Ok(event) => return Some(event),
-                Err(broadcast::error::RecvError::Lagged(_)) => {}
-                Err(broadcast::error::RecvError::Closed) => return None,
-            }
-        }
     }
 }
 
@@ -164,9 +156,14 @@ impl Hatchery {
         self.run.sweep_options()
     }
 
-    /// Everything that happens from now on.
+    /// Everything that happens from now on, but what is of every call: [`Hatchery::events_matching`] tells of that too.
     pub fn events(&self) -> Events {
-        Events(self.emitter.subscribe())
+        self.events_matching(&EventFilter::new())
+    }
+
+    /// What happens from now on, as far as the filter lets it pass. What no subscriber wants is not even made.
+    pub fn events_matching(&self, filter: &EventFilter) -> Events {
+        self.emitter.subscribe(filter.clone())
     }
 
     /// What is tainted: lives of workers, and devices. Readable, and resettable with [`Taints::clear`] and its like. `look` must not
@@ -240,22 +237,6 @@ impl Hatchery {
     }
 }
 
-/// Begins a run, and opens its sessions, where it may block.
-async fn begun(emitter: Emitter, config: run::Config, sessions: SessionSettings) -> Result<(Arc<Run>, Sessions)> {
-    let begin = move || {
-        let run = Run::begin(RunId::random(), &emitter, &config)?;
-        // Before anything is started: what dead runs left may hold a port, or the memory of a GPU.
-        run.sweep();
-        let sessions = Sessions::open(Some(&config.data_dir), run.id, sessions)?;
-        for message in sessions.losses() {
-            emitter.emit(Event::Session(SessionEvent::Lost { message }));
-        }
-        Ok((Arc::new(run), sessions))
-    };
-    let begun = tokio::task::spawn_blocking(begin).await;
-    begun.map_err(|error| Error::new(ErrorKind::Internal, format!("start the guardian: {error}")))?
-}
-
 /// Other runs of the instance may die while this one lives.
 async fn keep_house(run: Weak<Run>, period: Duration) {
     loop {
@@ -290,12 +271,6 @@ async fn keep_taints(taints: Arc<TaintBook>, crews: Vec<Arc<Crew>>) {
     }
 }
 
-/// The pools that asked for a PID namespace.
-fn enclosed(pools: &[(String, Arc<dyn App>, pool::Config)]) -> Vec<String> {
-    let asked = pools.iter().filter(|(_, _, config)| config.containment == Containment::PidNamespace);
-    asked.map(|(name, _, _)| name.clone()).collect()
-}
-
 impl Drop for Hatchery {
     fn drop(&mut self) {
         for crew in &self.crews {
@@ -318,19 +293,35 @@ impl Builder {
             let started = builder.pool(&pool.name, pool.app.clone()).timeouts(config.timeouts());
             started.configure(pool).done()
         };
-        config.pools.iter().fold(builder, add)
+        let mut builder = config.pools.iter().fold(builder, add);
+        builder.configured = Some(config.clone());
+        builder
+    }
+
+    /// What calls that run have to finish when a pool ends that says nothing of it, and its workers after that. For pools that
+    /// are added from here on. Default: [`StopGraces::default`].
+    #[must_use]
+    pub fn usual_stop(mut self, graces: StopGraces) -> Builder {
+        self.usual_stop = Some(graces);
+        self
+    }
+
+    fn fresh(&self) -> pool::Config {
+        let usual = pool::Config::new();
+        pool::Config { stop: self.usual_stop.unwrap_or(usual.stop), ..usual }
     }
 
     /// Adds a pool of one worker; the returned builder configures it.
     pub fn pool(self, name: &str, app: impl App) -> PoolBuilder {
-        PoolBuilder { builder: self, name: name.to_owned(), app: Arc::new(app), config: pool::Config::new() }
+        let config = self.fresh();
+        PoolBuilder { builder: self, name: name.to_owned(), app: Arc::new(app), config }
     }
 
     /// Adds a pool of one worker of the embedder's own kind; the returned builder configures it. What concerns processes does not
     /// concern it.
     pub fn pool_of(self, name: &str, profile: impl Profile) -> PoolBuilder {
         let profile: Arc<dyn Profile> = Arc::new(profile);
-        let config = pool::Config { profile: Some(Arc::clone(&profile)), ..pool::Config::new() };
+        let config = pool::Config { profile: Some(Arc::clone(&profile)), ..self.fresh() };
         PoolBuilder { builder: self, name: name.to_owned(), app: Arc::new(NoProgram(profile)), config }
     }
 
@@ -389,88 +380,11 @@ impl Builder {
 
     /// Events from the very start, before there is a [`Hatchery`] to ask: how a start fails is seen here.
     pub fn events(&mut self) -> Events {
-        Events(self.emitter.get_or_insert_with(|| Emitter::new(EVENT_BACKLOG)).subscribe())
+        self.events_matching(&EventFilter::new())
     }
 
-    /// Starts all workers, in batches, and waits until the first start of each has come to an end. Without a pool it starts what
-    /// pools stand on.
-    ///
-    /// A pool that cannot serve does not hurt the others: its calls fail at once with the reason, and it goes on trying.
-    ///
-    /// Dropping the future ends what was started.
-    ///
-    /// # Errors
-    /// `validation` for a mistake in the configuration. If no pool can serve, why the first cannot: `validation` for an app that
-    /// does not load or a missing interpreter; `deadline` if no worker is ready in time; `worker_died` or `protocol` if they
-    /// end before. The worker's last output is in the error.
-    pub async fn start(self) -> Result<Hatchery> {
-        self.check()?;
-        let emitter = self.emitter.unwrap_or_else(|| Emitter::new(EVENT_BACKLOG));
-        let sweep_every = self.run.sweep_every.unwrap_or(SWEEP_EVERY);
-        let config = self.run.config(enclosed(&self.pools))?;
-        let (run, sessions) = begun(emitter.clone(), config, self.sessions).await?;
-        let host_tools = Arc::new(self.host_tools);
-        let hiring = Hiring { run: Arc::clone(&run), emitter: emitter.clone(), host_tools, template: None };
-        let taints: Arc<TaintBook> = Arc::default();
-        let sizes: Vec<usize> = self.pools.iter().map(|(_, _, config)| config.workers).collect();
-        let crew = |(name, app, config): (String, Arc<dyn App>, pool::Config)| {
-            let shared = Shared::new(&name, app, config, emitter.clone(), sessions.clone(), Arc::clone(&taints));
-            Arc::new(Crew::new(Arc::new(shared), hiring.clone()))
-        };
-        let crews: Vec<Arc<Crew>> = self.pools.into_iter().map(crew).collect();
-        let pool = |crew: &Arc<Crew>| (crew.shared.name.to_string(), Pool::new(Arc::clone(crew)));
-        let pools = crews.iter().map(pool).collect();
-        let services = Services::new(Intensity::default(), emitter.clone());
-        // Exists before the first process and the first wait: dropping this future drops it, and it ends what was started.
-        let hatchery = Hatchery { run, pools, crews, taints, sessions, emitter, services };
-        hatchery.serve(sweep_every);
-        for (crew, workers) in hatchery.crews.iter().zip(sizes) {
-            crew.resize(workers);
-        }
-        if let Err(error) = hatchery.await_starts().await {
-            // What went wrong first is the news.
-            let _ended = hatchery.shutdown_within(Duration::ZERO).await;
-            return Err(error);
-        }
-        Ok(hatchery)
-    }
-
-    fn check(&self) -> Result<()> {
-        if let Some(mistake) = &self.mistake {
-            return Err(mistake.clone());
-        }
-        let wrong = |message: String| Err(Error::new(ErrorKind::Validation, message));
-        for (n, (name, _, config)) in self.pools.iter().enumerate() {
-            let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-            if name.is_empty() || name.len() > 64 || !name.chars().all(is_word) {
-                return wrong(format!("pool name {name:?}: expected 1 to 64 letters, digits, `-` or `_`"));
-            }
-            if self.pools[..n].iter().any(|(other, _, _)| other == name) {
-                return wrong(format!("there are two pools named {name}"));
-            }
-            if !(1..=pool::MAX_WORKERS).contains(&config.workers) {
-                return wrong(format!("pool {name}: expected 1 to 1024 workers, found {}", config.workers));
-            }
-            if config.stop.ask == Duration::MAX || config.stop.term == Duration::MAX {
-                return wrong(format!("pool {name}: expected a stop whose graces end, found {:?}", config.stop));
-            }
-            if let Concurrency::Thread { threads_per_worker } = config.concurrency
-                && !(1..=pool::MAX_WORKERS).contains(&threads_per_worker)
-            {
-                return wrong(format!(
-                    "pool {name}: expected 1 to 1024 threads per worker, found {threads_per_worker}"
-                ));
-            }
-            if config.worker.heartbeat.max_missed == 0 || config.restarts.max_failures == 0 || config.batches.size == 0
-            {
-                return wrong(format!(
-                    "pool {name}: expected a heartbeat's max_missed, a restart's max_failures and a batch's size above 0"
-                ));
-            }
-            if config.worker.limits.max_body < MIN_BODY {
-                return wrong(format!("pool {name}: expected a max_body of at least {MIN_BODY} bytes"));
-            }
-        }
-        doctor::require_critical()
+    /// As [`Builder::events`], as far as the filter lets them pass.
+    pub fn events_matching(&mut self, filter: &EventFilter) -> Events {
+        self.emitter.get_or_insert_with(|| Emitter::new(EVENT_BACKLOG)).subscribe(filter.clone())
     }
 }

@@ -11,9 +11,9 @@ use std::task::Poll;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, near_match};
 use crate::panic::message_of;
-use crate::tool::{ToolSpec, near_match};
+use crate::tool::ToolSpec;
 use crate::value::Payload;
 
 type Answer = Pin<Box<dyn Future<Output = Result<Payload>> + Send>>;

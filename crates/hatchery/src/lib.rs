@@ -90,7 +90,9 @@ mod memory;
 mod error;
 mod id;
 
-pub use crate::hatchery::{Builder, Cleanup, Events, Hatchery, PoolBuilder, ScriptTimeouts, stdout_closed};
+pub use crate::hatchery::{
+    Begun, Builder, Cleanup, Hatchery, Metrics, NeedsRestart, PoolBuilder, Reconfigured, ScriptTimeouts, stdout_closed,
+};
 pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::{Affinity, CallOptions, Priority};
 pub use config::{
@@ -104,8 +106,9 @@ pub use error::{Error, ErrorCategory, ErrorKind, Result};
 pub use id::{RunId, WorkerId};
 pub use memory::{ArenaSettings, ArenaStatus, Buffer};
 pub use pool::{
-    Capacity, Concurrency, HealthCheck, OnTimeout, PayloadStream, Pool, PoolSession, PoolStats, PoolStatus, Recycle,
-    ReplyStream, Restarts, StartBatches, StopGraces, TimeoutProfile, Timeouts, WorkerStatus,
+    BreakerMetrics, Capacity, Concurrency, HealthCheck, HeartbeatMetrics, OnTimeout, PayloadStream, Pool, PoolMetrics,
+    PoolSession, PoolStats, PoolStatus, Recycle, ReplyStream, Restarts, StartBatches, StopGraces, TimeoutProfile,
+    Timeouts, ToolMetrics, WorkerDetail, WorkerStatus,
 };
 pub use process::{Containment, Guarantee, Layer, LayerState, OnEscape, ResourceLimits};
 pub use pyenv::{FoundBy, Import, Interpreter, Probe, PythonApp, PythonVersion, runtime_dir};
@@ -113,19 +116,21 @@ pub use registry::{
     EntryState, Health, Instance, ProcessClass, ProcessEntry, RecordPlace, RunRegistry, Statistics, SweepDetail,
     SweepOptions, SweepReport, SystemStatus, Wanted, orphans, registry_entries, registry_lookup, system_status,
 };
-pub use run::Survivor;
+pub use run::{RunMetrics, Survivor};
 pub use service::{ServiceState, ServiceStatus};
 pub use session::{Entries, Session, SessionSettings, SessionStats, SessionWorker, Sessions, StoreStats};
 pub use telemetry::{
-    Event, FaultEvent, Level, Log, LogSource, PoolEvent, Progress, RecycleReason, RunEvent, ServiceEvent, SessionEvent,
-    SharedEvent, ToolEvent, WorkerEvent,
+    CallEvent, Event, EventFilter, EventKind, Events, FaultEvent, FieldKind, Heard, Histogram, Lagged, Level, Log,
+    LogSource, PoolEvent, Progress, RecycleReason, RunEvent, ServiceEvent, SessionEvent, SharedEvent, Standing,
+    ToolEvent, WorkerEvent, catalogue, event_reference,
 };
 pub use tool::{Parameter, ToolSpec};
 pub use value::{
-    Array, ArrowStream, Binary, Element, Handle, Number, Payload, UnserializableInfo, is_unserializable,
-    unserializable_info,
+    Array, ArrowStream, Binary, BinaryValue, Element, Handle, Number, Payload, PayloadParts, UnserializableInfo,
+    is_unserializable, unserializable_info,
 };
-pub use wire::{Limits, Telemetry};
+pub use wire::{Limits, Telemetry, WorkerRuntime};
 pub use worker::{
-    Heartbeat, Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, ProfileWorker, WorkerContext,
+    Heartbeat, HeartbeatStatus, Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, ProfileWorker,
+    WorkerContext, WorkerHealth,
 };

@@ -1,22 +1,34 @@
 //! A pool: workers of one app, a queue before them. `pool/roster.rs` decides, `pool/shared.rs` carries out,
 //! `pool/seat.rs` keeps each seat filled, `pool/crew.rs` all of them; this file is the door.
 
+mod account;
 mod buffers;
+mod change;
 mod chat;
+mod counts;
 mod crew;
+mod detail;
 mod guard;
+mod metrics;
+mod orders;
 mod refused;
 mod restarts;
 mod roster;
+mod rules;
 mod seat;
+mod seats;
 mod settings;
 mod shared;
 mod standing;
 mod status;
 mod stream;
+mod ticket;
+mod told;
 mod upkeep;
 
 pub use chat::PoolSession;
+pub use detail::WorkerDetail;
+pub use metrics::{BreakerMetrics, HeartbeatMetrics, PoolMetrics, ToolMetrics};
 pub use settings::{Capacity, Concurrency, HealthCheck, OnTimeout, Recycle, Restarts, StartBatches, TimeoutProfile};
 pub use status::{PoolStats, PoolStatus, WorkerStatus};
 pub use stream::{PayloadStream, ReplyStream};
@@ -24,7 +36,7 @@ pub use stream::{PayloadStream, ReplyStream};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -33,21 +45,21 @@ use tokio::sync::{mpsc, oneshot};
 use crate::call::{Affinity, CallOptions, passed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{Breakers, HealthStats};
-use crate::id::WorkerId;
 use crate::memory::{ArenaSettings, Buffer};
 use crate::process::{Containment, Escalation};
-use crate::telemetry::{PoolEvent, RecycleReason};
 use crate::tool::ToolSpec;
 use crate::value::Payload;
 use crate::wire::Telemetry;
-use crate::worker::{self, Line, Profile, Sink};
+use crate::worker::{self, Answer, Journey, Line, Profile, Sink};
 
+use account::{Account, Finished};
+pub(crate) use change::{COUNT as KEYS, Takes, changes, within_reach};
 pub(crate) use crew::Crew;
 use guard::After;
 pub(crate) use guard::{FaultConfig, TaintBook, usual_retry};
 pub(crate) use seat::Hiring;
 pub(crate) use shared::Shared;
-use shared::Ticket;
+use ticket::Ticket;
 pub(crate) use upkeep::{ask_how_they_are, recycle};
 
 /// How long things may take. `None` is no limit.
@@ -209,15 +221,21 @@ impl Pool {
 
     async fn call_identified(&self, tool: &str, args: Payload, options: &CallOptions) -> Result<Payload> {
         let shared = self.shared();
-        let deadline = shared.deadline(tool, &args, options, false);
+        let made = Instant::now();
+        let deadline = shared.deadline(tool, &args, options, false, made);
+        let mut account = Account::open(shared, tool, options, made);
         let mut tries = shared.tries(tool, options, deadline);
         let result = loop {
             if let Err(refused) = tries.begin() {
                 break Err(refused);
             }
+            account.begin();
             let (caller, reply) = oneshot::channel();
             let tried = match shared.admit(tool, args.clone(), options, deadline, Sink::Unary(caller)) {
-                Ok(ticket) => answer(ticket, reply).await,
+                Ok(ticket) => {
+                    account.admitted(&ticket);
+                    account.answered(answer(ticket, reply).await)
+                }
                 Err(refused) => Err(refused),
             };
             match tries.end(tried) {
@@ -225,6 +243,7 @@ impl Pool {
                 After::Again(pause) => tokio::time::sleep(pause).await,
             }
         };
+        account.close(&result);
         result.map_err(|error| {
             shared.count_error();
             options.mark(error)
@@ -265,11 +284,11 @@ impl Pool {
 
     /// [`Pool::stream`] without looking into arguments or chunks.
     pub async fn stream_payload(&self, tool: &str, args: Payload, options: &CallOptions) -> Result<PayloadStream> {
-        let options = options.identified();
+        let (options, made) = (options.identified(), Instant::now());
         let (caller, items) = mpsc::unbounded_channel();
         let clock = caller.downgrade();
         let shared = self.shared();
-        let deadline = shared.deadline(tool, &args, &options, true);
+        let deadline = shared.deadline(tool, &args, &options, true, made);
         let begun = shared.watch(tool).and_then(|watch| {
             match shared.admit(tool, args, &options, deadline, Sink::Stream(caller)) {
                 Ok(ticket) => Ok((ticket, watch)),
@@ -283,6 +302,9 @@ impl Pool {
             Ok((ticket, watch)) => Ok(PayloadStream::new(ticket, watch, items, clock, options)),
             Err(error) => {
                 shared.count_error();
+                let (error_kind, journey) = (Some(error.kind()), Journey::default());
+                let finished = Finished { tool, options: &options, error: error_kind, made, tries: 1, journey };
+                shared.finished_call(&shared.counts.meters.of_whatever(tool), &finished);
                 Err(options.mark(error))
             }
         }
@@ -335,57 +357,8 @@ impl Pool {
         match tokio::time::timeout(within, state).await.map_err(|_| late())? {
             Ok(()) => Ok(()),
             Err(Some(verdict)) => Err(self.shared().unavailable(&verdict)),
-            Err(None) => Err(Error::new(ErrorKind::Unavailable, format!("pool {} is shut down", self.name()))),
+            Err(None) => Err(self.shut_down()),
         }
-    }
-
-    /// From now on it is to have so many workers: new ones are started in batches; those that are too many finish what they have
-    /// and leave, the last first. Does not wait.
-    ///
-    /// # Errors
-    /// `validation` if that is not 1 to 1024; `unavailable` after the shutdown.
-    pub fn scale(&self, workers: usize) -> Result<()> {
-        if !(1..=MAX_WORKERS).contains(&workers) {
-            let message = format!("pool {}: expected 1 to {MAX_WORKERS} workers, found {workers}", self.name());
-            return Err(Error::new(ErrorKind::Validation, message));
-        }
-        if self.shared().standing.is_closed() {
-            return Err(Error::new(ErrorKind::Unavailable, format!("pool {} is shut down", self.name())));
-        }
-        let from = self.status().workers;
-        self.crew.resize(workers);
-        self.shared().tell(PoolEvent::Scaled { pool: self.name().to_owned(), from, to: workers });
-        Ok(())
-    }
-
-    /// Takes no more calls, which fail with `unavailable` from now on, and waits until those that it has are served. Its
-    /// workers stay. Dropping the future takes nothing back; [`Pool::resume`] does.
-    pub async fn drain(&self) {
-        self.crew.drained().await;
-    }
-
-    /// Takes calls again after a [`Pool::drain`].
-    pub fn resume(&self) {
-        self.shared().change(roster::Roster::resume);
-        self.shared().tell(PoolEvent::Resumed { pool: self.name().to_owned() });
-    }
-
-    /// Replaces every worker, in batches: each by a new one that is ready before the old one goes, which finishes what it has. No
-    /// call is lost, and the app is loaded anew. Does not wait.
-    pub fn reload(&self) {
-        self.crew.renew(None, RecycleReason::Reload);
-    }
-
-    /// Replaces one worker, named by its id, as [`Pool::reload`] does.
-    ///
-    /// # Errors
-    /// `not_found`.
-    pub fn recycle(&self, worker: &str) -> Result<()> {
-        let wanted = self.status().workers;
-        let seat = (0..wanted).find(|seat| WorkerId::new(self.name(), *seat).as_str() == worker);
-        let missing = || Error::new(ErrorKind::NotFound, format!("no such worker in pool {}: {worker}", self.name()));
-        self.crew.renew(Some(seat.ok_or_else(missing)?), RecycleReason::Manual);
-        Ok(())
     }
 
     /// What has become of its calls so far.
@@ -393,19 +366,24 @@ impl Pool {
         self.shared().stats()
     }
 
+    /// Every number that it counts, as it is now.
+    pub fn metrics(&self) -> PoolMetrics {
+        self.shared().metrics()
+    }
+
     /// Its circuit breakers, if it has any: their states, and to reset them.
-    pub fn breakers(&self) -> Option<&Breakers> {
-        self.shared().guard.breakers()
+    pub fn breakers(&self) -> Option<Breakers> {
+        self.shared().rules().guard.breakers().cloned()
     }
 
     /// How its workers have crashed of late.
     pub fn health(&self) -> HealthStats {
-        self.shared().guard.health()
+        self.shared().rules().guard.health()
     }
 
     /// Forgets how its workers have crashed.
     pub fn reset_health(&self) {
-        self.shared().guard.reset_health();
+        self.shared().rules().guard.reset_health();
     }
 
     /// How busy the pool is at this moment.
@@ -426,15 +404,21 @@ impl Pool {
     /// # Errors
     /// `unavailable` after the shutdown.
     pub fn buffer(&self, length: usize) -> Result<Buffer> {
-        if self.shared().standing.is_closed() {
-            return Err(Error::new(ErrorKind::Unavailable, format!("pool {} is shut down", self.name())));
-        }
+        self.must_be_open()?;
         Ok(self.shared().buffer(length))
     }
 
     /// The name.
     pub fn name(&self) -> &str {
         &self.shared().name
+    }
+
+    fn must_be_open(&self) -> Result<()> {
+        if self.shared().standing.is_closed() { Err(self.shut_down()) } else { Ok(()) }
+    }
+
+    fn shut_down(&self) -> Error {
+        Error::new(ErrorKind::Unavailable, format!("pool {} is shut down", self.name()))
     }
 
     /// Sets which telemetry events the workers that are ready now send from now on.
@@ -448,7 +432,7 @@ impl Pool {
 }
 
 /// Waits for the answer of an admitted call, no longer than its deadlines allow.
-async fn answer(ticket: Ticket, mut reply: oneshot::Receiver<Result<Payload>>) -> Result<Payload> {
+async fn answer(mut ticket: Ticket, mut reply: oneshot::Receiver<Answer>) -> Answer {
     let (deadline, mut queue_deadline) = (ticket.deadline, ticket.queue_deadline);
     loop {
         // One timer, not two: the later one is rarely needed.
@@ -459,8 +443,8 @@ async fn answer(ticket: Ticket, mut reply: oneshot::Receiver<Result<Payload>>) -
             // An answer that is here counts, however late we look.
             reply = &mut reply => return ticket.answered(reply),
             () = passed(next) => match is_in_queue.then(|| ticket.expired_in_queue()) {
-                None => return Err(ticket.expired()),
-                Some(Some(error)) => return Err(error),
+                None => return ticket.expired(),
+                Some(Some(answer)) => return answer,
                 // Passed after the call left the queue, it means nothing.
                 Some(None) => {}
             },

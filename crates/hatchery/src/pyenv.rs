@@ -123,6 +123,16 @@ impl PythonApp {
         self
     }
 
+    /// The keys of a configuration in which the other one differs.
+    pub(crate) fn changes(&self, other: &PythonApp) -> Vec<&'static str> {
+        let is_same = [
+            ("app", (&self.source, &self.attr) == (&other.source, &other.attr)),
+            ("python", self.python == other.python),
+            ("env", self.env == other.env),
+        ];
+        is_same.into_iter().filter(|(_, is_same)| !is_same).map(|(key, _)| key).collect()
+    }
+
     /// Whether both name the same file, or the same module; the attribute does not matter.
     pub fn is_same_source(&self, other: &PythonApp) -> bool {
         let real = |path: &Path| path.canonicalize().ok();

@@ -7,6 +7,7 @@ mod attachment;
 mod handle;
 mod json;
 mod marker;
+mod parts;
 #[cfg(feature = "ndarray")]
 mod ndarray;
 mod serde_forms;
@@ -26,6 +27,7 @@ pub(crate) use attachment::DeviceArray;
 pub(crate) use attachment::{Attachment, Attachments, Laid, ON_DEVICE, Place, Places, Shelf, TableError};
 pub use handle::Handle;
 pub use marker::{UnserializableInfo, is_unserializable, unserializable_info};
+pub use parts::{BinaryValue, PayloadParts};
 
 /// The arguments or the result of a call: JSON, and the binary values that it refers to.
 ///

@@ -18,11 +18,11 @@ pub(crate) use codec::{Head, encode};
 pub(crate) use header::FrameError;
 pub use limits::Limits;
 pub(crate) use limits::Terms;
-pub use message::Telemetry;
 pub(crate) use message::{
     Access, CallBody, EventBody, HEALTH_TOOL, HealthBody, Hello, HostCall, LogBody, ProgressBody, Ready, SegmentBody,
     Shutdown, VERSION,
 };
+pub use message::{Telemetry, WorkerRuntime};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use scratch::Scratch;
 

@@ -1,8 +1,10 @@
+mod manager;
+
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use hatchery::{Builder, Error, ErrorKind, Hatchery, ServerConfig, SessionSettings, StopGraces};
-use hatchery_daemon::{Daemon, Phase, Record};
+use hatchery::{Builder, Config, Error, ErrorKind, Hatchery, Reconfigured, ServerConfig, StopGraces};
+use hatchery_daemon::{Daemon, Phase, Record, Reloader};
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -15,13 +17,14 @@ use crate::private_pool::{self, AppOptions};
 
 /// What calls that run have to finish when the daemon is told to end, unless the configuration says otherwise. Supervisors of
 /// services wait longer before they kill.
-const GRACE: Duration = Duration::from_secs(30);
+const GRACES: StopGraces = StopGraces { ask: Duration::from_secs(30), term: Duration::from_secs(2) };
 
 /// The pool that an app without a configuration gets.
 const POOL: &str = "default";
 
-/// Serve an app over HTTP until SIGTERM or SIGINT, then let running calls finish (30s, or `stop` of the pool in hatchery.toml)
-#[derive(clap::Args, Debug)]
+/// Serve an app over HTTP until SIGTERM or SIGINT, then let running calls finish (30s, or `stop` of the pool in hatchery.toml).
+/// SIGHUP reads the configuration again
+#[derive(clap::Args, Clone, Debug)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     app: AppOptions,
@@ -36,55 +39,55 @@ pub(crate) struct ServeArgs {
 /// The daemon, from its binding to its end.
 pub(crate) async fn serve(args: ServeArgs, invocation: &Invocation) -> Result<Exit, Failure> {
     let global = &invocation.global;
-    let Plan { build, listen, stop } = plan(&args, global)?;
+    let config = args.config(global)?;
     let data_dir = configuration::records(global)?.0;
-    let daemon = Daemon::bind(listen.as_deref().unwrap_or(ServerConfig::LISTEN)).await?;
+    let manager = manager::of_process()?;
+    let daemon = Daemon::bind(args.listen(&config)).await?;
     let claimed = Record::claim(&data_dir, daemon.address());
     let _until_the_end = claimed.map_err(|error| Failure::from(error).hinted(of_claim))?;
     let mut builder = Hatchery::builder();
     let logs = Logs::follow(builder.events(), global.log, global.quiet, Calls::Many, &invocation.printer);
-    let filling = build(builder).start();
-    let outcome = watched(daemon, filling, stop, invocation).await;
+    let builder = builder.usual_stop(GRACES).configure(&config).data_dir(data_dir);
+    let builder = builder.require_registry(args.app.require_registry);
+    let daemon = manager::told(daemon, manager).reloaded_by(args.reading(global));
+    let outcome = watched(daemon, builder, longest_stop(&config), invocation).await;
     // A stderr that nobody reads does not hold up the end.
     let _held_by_its_reader = tokio::time::timeout(PARTING, logs.finish()).await;
     outcome.map_err(|error| Failure::from(error).hinted(private_pool::of_start))?;
     Ok(Exit::Drained)
 }
 
-/// What is served, and where.
-struct Plan {
-    build: Box<dyn FnOnce(Builder) -> Builder>,
-    listen: Option<String>,
-    /// What calls that run have to finish at the end, in the pool that gives most.
-    stop: Duration,
+impl ServeArgs {
+    /// What is served: the pools of the configuration, or the one pool of an app. All that is wrong is found here, at the start as
+    /// well as when it is read again.
+    fn config(&self, global: &GlobalOptions) -> hatchery::Result<Config> {
+        let mut config = configuration::checked(global.config.as_deref())?;
+        if self.app.app.is_some() {
+            let mut pool = self.app.resolve(global)?.into_pool(POOL);
+            pool.workers = Some(self.workers.get());
+            config.pools = vec![pool];
+        }
+        if config.pools.is_empty() {
+            let nothing = "serve: nothing to serve: give an app with --app app.py, or [[pools]] in hatchery.toml";
+            return Err(Error::new(ErrorKind::Validation, nothing));
+        }
+        Ok(config)
+    }
+
+    fn listen<'a>(&'a self, config: &'a Config) -> &'a str {
+        self.listen.as_deref().or(config.server.listen.as_deref()).unwrap_or(ServerConfig::LISTEN)
+    }
+
+    /// Reads it again.
+    fn reading(&self, global: &GlobalOptions) -> impl Fn() -> hatchery::Result<Config> + Send + Sync + 'static {
+        let (args, global) = (self.clone(), global.clone());
+        move || args.config(&global)
+    }
 }
 
-/// The one pool of an app, or those of the configuration.
-fn plan(args: &ServeArgs, global: &GlobalOptions) -> hatchery::Result<Plan> {
-    let graces = StopGraces { ask: GRACE, ..StopGraces::default() };
-    if args.app.app.is_some() {
-        let (setting, workers) = (args.app.resolve(global)?, args.workers.get());
-        let stop = setting.stop(graces);
-        let listen = args.listen.clone().or(setting.listen.clone());
-        let build = Box::new(move |builder| setting.pool(builder, POOL).workers(workers).stop(stop).done());
-        return Ok(Plan { build, listen, stop: stop.ask });
-    }
-    let config = configuration::load(global.config.as_deref())?;
-    let stop = config.pools.iter().map(|pool| pool.stop.over(graces).ask).max();
-    let nothing = "serve: nothing to serve: give an app with --app app.py, or [[pools]] in hatchery.toml";
-    let stop = stop.ok_or_else(|| Error::new(ErrorKind::Validation, nothing))?;
-    let listen = args.listen.clone().or(config.server.listen.clone());
-    let (data_dir, instance) = configuration::records(global)?;
-    let require = args.app.require_registry;
-    let build = Box::new(move |builder: Builder| {
-        let sessions = config.sessions.over(SessionSettings::default());
-        let builder = builder.data_dir(data_dir).instance(instance).require_registry(require).sessions(sessions);
-        config.pools.iter().fold(builder, |builder, pool| {
-            let begun = builder.pool(&pool.name, pool.app.clone()).timeouts(config.timeouts());
-            begun.stop(graces).configure(pool).done()
-        })
-    });
-    Ok(Plan { build, listen, stop })
+/// What calls that run have to finish at the end, in the pool that gives most.
+fn longest_stop(config: &Config) -> Duration {
+    config.pools.iter().map(|pool| pool.stop.over(GRACES).ask).max().unwrap_or_default()
 }
 
 /// A directory that has a daemon says so itself; one that cannot be written is somebody else's, or the wrong one.
@@ -92,19 +95,17 @@ fn of_claim(error: &Error) -> Option<String> {
     (error.kind() == ErrorKind::Validation).then(|| configuration::OTHER_DATA_DIR.to_owned())
 }
 
-/// Serves, and tells of the phases meanwhile.
-async fn watched(
-    daemon: Daemon,
-    filling: impl Future<Output = hatchery::Result<Hatchery>>,
-    grace: Duration,
-    invocation: &Invocation,
-) -> hatchery::Result<()> {
+/// Serves; tells of the phases meanwhile, and reloads when it is told to.
+async fn watched(daemon: Daemon, pools: Builder, grace: Duration, invocation: &Invocation) -> hatchery::Result<()> {
     let url = format!("http://{}", daemon.address());
-    let telling = tell(daemon.phases(), &url, grace, invocation);
-    let mut serving = std::pin::pin!(daemon.serve(filling, invocation.told_to_end()));
+    let (phases, reloader) = (daemon.phases(), daemon.reloader());
+    let beside = async {
+        tokio::join!(tell(phases, &url, grace, invocation), reload(reloader, invocation));
+        std::future::pending().await
+    };
     tokio::select! {
-        outcome = &mut serving => outcome,
-        () = telling => serving.await,
+        outcome = daemon.start(pools, invocation.told_to_end()) => outcome,
+        outcome = beside => outcome,
     }
 }
 
@@ -113,13 +114,21 @@ async fn tell(mut phases: watch::Receiver<Phase>, url: &str, grace: Duration, in
         let phase = *phases.borrow_and_update();
         match phase {
             Phase::Serving => say_listening(url, invocation).await,
-            Phase::Draining if !invocation.global.quiet => {
+            Phase::Sweeping => say("sweeping: ending what earlier runs have left", invocation).await,
+            Phase::Filling => say("filling: workers are starting", invocation).await,
+            Phase::Draining => {
                 let grace = hatchery::format_duration(grace);
-                let text = format!("draining: calls that run have {grace} to finish; a second signal ends them");
-                invocation.printer.message(&text).await;
+                say(&format!("draining: calls that run have {grace} to finish; a second signal ends them"), invocation)
+                    .await;
             }
-            _ => {}
+            Phase::Starting | Phase::Closed => {}
         }
+    }
+}
+
+async fn say(text: &str, invocation: &Invocation) {
+    if !invocation.global.quiet {
+        invocation.printer.message(text).await;
     }
 }
 
@@ -128,7 +137,27 @@ async fn say_listening(url: &str, invocation: &Invocation) {
     let printer = &invocation.printer;
     if printer.json() {
         let _nobody_reads = printer.document(&json!({ "listening": url, "pid": std::process::id() })).await;
-    } else if !invocation.global.quiet {
-        printer.message(&format!("listening on {url}")).await;
+    } else {
+        say(&format!("listening on {url}"), invocation).await;
     }
+}
+
+/// For ever. What is wrong with a configuration is an error that ends nothing.
+async fn reload(reloader: Reloader, invocation: &Invocation) {
+    let mut hangups = invocation.hangups();
+    while hangups.changed().await.is_ok() {
+        match reloader.reload().await {
+            Ok(report) => say(&in_words(&report), invocation).await,
+            Err(error) => invocation.printer.message(&format!("reload: nothing was taken: {error}")).await,
+        }
+    }
+}
+
+fn in_words(report: &Reconfigured) -> String {
+    let keys = if report.applied.is_empty() { "nothing".to_owned() } else { report.applied.join(", ") };
+    let mut text = format!("reload: applied {keys}; {} unchanged", report.unchanged);
+    for left in &report.needs_restart {
+        text += &format!("\nreload: {} needs a restart: {}", left.key, left.reason);
+    }
+    text
 }

@@ -38,6 +38,10 @@ class Call:
     def correlation_id(self) -> Optional[str]:
         return self.request.get("correlation_id")
 
+    @property
+    def traceparent(self) -> Optional[str]:
+        return self.request.get("traceparent")
+
     def report_progress(self, fraction: Optional[float], message: Optional[str]) -> None:
         self.port.progress(self, fraction, message)
 

@@ -53,6 +53,11 @@ class Context:
         return self._call.correlation_id
 
     @property
+    def traceparent(self) -> Optional[str]:
+        """The span that the call is part of, as the W3C writes it in the header of this name; None if its caller gave none."""
+        return self._call.traceparent
+
+    @property
     def deadline(self) -> Optional[float]:
         """When the call's time is over, as a value of `time.monotonic()`; None if it has no end."""
         return self._call.deadline
@@ -159,6 +164,7 @@ class _Rehearsal:
     def __init__(self, session_id: Optional[str], timeout: Optional[float], tools: dict[str, Callable]):
         self.session_id = session_id
         self.correlation_id = "0" * 16
+        self.traceparent: Optional[str] = None
         self.deadline = None if timeout is None else time.monotonic() + timeout
         self.cancelled = False
         self.recorded: list[tuple] = []

@@ -8,7 +8,7 @@ use super::driver::Driver;
 use crate::error::Result;
 use crate::telemetry::Event;
 use crate::value::Payload;
-use crate::{hatchery, pool};
+use crate::{pool, telemetry};
 
 /// The chunks of a streaming call, unparsed. After an error, or the end, it yields nothing more. Dropping it cancels the call.
 pub struct PayloadStream {
@@ -61,12 +61,12 @@ impl<T: DeserializeOwned> Iterator for ReplyStream<T> {
 
 /// A subscription to events. Ends with the [`Hatchery`](super::Hatchery), and where an async runtime is.
 pub struct Events {
-    events: hatchery::Events,
+    events: telemetry::Events,
     driver: Arc<Driver>,
 }
 
 impl Events {
-    pub(super) fn new(events: hatchery::Events, driver: Arc<Driver>) -> Events {
+    pub(super) fn new(events: telemetry::Events, driver: Arc<Driver>) -> Events {
         Events { events, driver }
     }
 }

@@ -92,6 +92,13 @@ pub struct PoolConfig {
     pub run_as: Option<(u32, u32)>,
 }
 
+impl PoolConfig {
+    /// One of which nothing is said but its name and app.
+    pub fn new(name: &str, app: AppConfig) -> PoolConfig {
+        PoolConfig::saying(&Layer::default(), name.to_owned(), app)
+    }
+}
+
 /// `timeouts` of a pool. `Duration::MAX` is `"infinity"`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -276,9 +283,13 @@ impl ThreadLimitsConfig {
 impl PoolConfig {
     /// What is said of it. `None` only if that is wrong.
     pub(super) fn of(said: &Layer) -> Option<PoolConfig> {
-        Some(PoolConfig {
-            name: said.text("name")?.to_owned(),
-            app: app(said)?,
+        Some(PoolConfig::saying(said, said.text("name")?.to_owned(), app(said)?))
+    }
+
+    fn saying(said: &Layer, name: String, app: AppConfig) -> PoolConfig {
+        PoolConfig {
+            name,
+            app,
             workers: said.whole("workers"),
             concurrency: concurrency(said),
             capacity: said.word("capacity"),
@@ -309,7 +320,7 @@ impl PoolConfig {
             limits: limits(said),
             no_new_privileges: said.flag("no_new_privileges"),
             run_as: said.whole("user").zip(said.whole("group")),
-        })
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Builder, Events, Hatchery, ScriptTimeouts};
+use super::{Builder, Hatchery, ScriptTimeouts};
 use crate::app::App;
 use crate::call::Affinity;
 use crate::config::PoolConfig;
@@ -21,6 +21,7 @@ use crate::pool::{
 use crate::process::{Containment, OnEscape, ResourceLimits};
 use crate::registry::Instance;
 use crate::session::SessionSettings;
+use crate::telemetry::{EventFilter, Events};
 use crate::tool::ToolSpec;
 use crate::wire::Limits;
 use crate::worker::Heartbeat;
@@ -410,6 +411,11 @@ impl PoolBuilder {
     /// See [`Builder::events`].
     pub fn events(&mut self) -> Events {
         self.builder.events()
+    }
+
+    /// See [`Builder::events_matching`].
+    pub fn events_matching(&mut self, filter: &EventFilter) -> Events {
+        self.builder.events_matching(filter)
     }
 
     /// See [`Builder::run`].

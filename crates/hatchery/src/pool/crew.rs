@@ -7,8 +7,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::Shared;
 use super::seat::{Hiring, Order, Seat};
+use super::seats::Seats;
+use super::{Config, Shared};
+use crate::app::App;
 use crate::panic;
 use crate::process::Escalation;
 use crate::run::Run;
@@ -50,7 +52,8 @@ impl Drop for Counted {
 
 impl Crew {
     pub(crate) fn new(shared: Arc<Shared>, hiring: Hiring) -> Crew {
-        let template = Template::of(&shared.name, &hiring.run, &hiring.emitter, &shared.config.worker).map(Arc::new);
+        let template =
+            Template::of(&shared.name, &hiring.run, &hiring.emitter, &shared.rules().config.worker).map(Arc::new);
         let crew = Crew {
             shared,
             hiring: Hiring { template, ..hiring },
@@ -84,24 +87,65 @@ impl Crew {
         Arc::clone(&self.hiring.run)
     }
 
-    /// From now on there are so many seats. New ones are filled in batches; those that are too many are cleared.
-    pub(crate) fn resize(&self, wanted: usize) {
-        if self.stop.borrow().is_some() {
-            return;
-        }
-        let new: Vec<(usize, mpsc::UnboundedReceiver<Order>)> = {
+    /// From now on there are so many seats. New ones are filled in batches; those that are too many are cleared. Says how many
+    /// there were.
+    pub(crate) fn resize(&self, wanted: usize) -> usize {
+        self.arrange(|seats| seats.resize(wanted))
+    }
+
+    /// The same, and tells so.
+    pub(crate) fn scale(&self, wanted: usize) {
+        let from = self.resize(wanted);
+        self.tell_scaled(from, wanted);
+    }
+
+    /// One seat fewer; whoever sits there is ended by the pool's graces. `None` if that is the only one.
+    pub(super) fn retire(&self, seat: usize) -> Option<()> {
+        let from = self.arrange(|seats| {
+            let from = seats.wanted.len();
+            let is_removed = from > 1 && seats.wanted.remove(&seat);
+            is_removed.then(|| {
+                seats.order(seat, Order::Restart);
+                from
+            })
+        })?;
+        self.tell_scaled(from, from - 1);
+        Some(())
+    }
+
+    fn tell_scaled(&self, from: usize, to: usize) {
+        self.shared.tell(PoolEvent::Scaled { pool: self.shared.name.to_string(), from, to });
+    }
+
+    /// Whoever sits there is ended by the pool's graces, and another follows.
+    pub(super) fn restart(&self, seat: usize) {
+        self.shared.order(seat, Order::Restart);
+    }
+
+    /// Changes which seats there are to be, and has it so.
+    fn arrange<R>(&self, change: impl FnOnce(&mut Seats) -> R) -> R {
+        let (result, new) = {
             let mut seats = self.shared.lock_seats();
-            seats.wanted = wanted;
-            seats.orders.range(wanted..).for_each(|(_, orders)| drop(orders.send(Order::Clear)));
-            seats.orders.range(..wanted).for_each(|(_, orders)| drop(orders.send(Order::Refill)));
-            let missing: Vec<usize> = (0..wanted).filter(|number| !seats.orders.contains_key(number)).collect();
-            missing.into_iter().map(|number| (number, seats.link(number))).collect()
+            let result = change(&mut seats);
+            // A pool that ends fills nothing.
+            let new = if self.stop.borrow().is_some() { Vec::new() } else { seats.settle() };
+            (result, new)
         };
         self.shared.standing.expect(new.len());
-        let batches = self.shared.config.batches;
+        let batches = self.shared.rules().config.batches;
         for (order, (number, orders)) in new.into_iter().enumerate() {
             let batch = u32::try_from(order / batches.size.max(1)).unwrap_or(u32::MAX);
             self.fill(number, orders, batches.delay.saturating_mul(batch));
+        }
+        result
+    }
+
+    /// From now on this holds, as far as running workers allow; where they do not, each `is_to_be_renewed`.
+    pub(crate) fn obey(&self, app: Arc<dyn App>, config: Config, is_to_be_renewed: bool) {
+        let rules = self.shared.obey(app, config);
+        self.hiring.template.iter().for_each(|template| template.obey(&rules.config.worker));
+        if is_to_be_renewed {
+            self.renew(None, RecycleReason::Reload);
         }
     }
 
@@ -130,13 +174,13 @@ impl Crew {
 
     /// Every worker is replaced, in batches, each by one that is ready before it goes.
     pub(crate) fn renew(&self, seat: Option<usize>, reason: RecycleReason) {
-        let batches = self.shared.config.batches;
+        let batches = self.shared.rules().config.batches;
         if reason == RecycleReason::Reload {
             self.hiring.template.iter().for_each(|template| template.renew());
         }
         let numbers: Vec<usize> = match seat {
             Some(seat) => vec![seat],
-            None => (0..self.shared.lock_seats().wanted).collect(),
+            None => self.shared.lock_seats().wanted.iter().copied().collect(),
         };
         let shared = Arc::clone(&self.shared);
         let counted = Counted::new(&self.busy);
@@ -164,6 +208,11 @@ impl Crew {
             stop.get_or_insert(how);
             is_first
         });
+    }
+
+    /// It was told to end.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.stop.borrow().is_some()
     }
 
     /// Waits until every seat is empty.

@@ -12,7 +12,7 @@ use crate::call::{CallOptions, Deadline};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{
     BreakerChange, BreakerPolicy, Breakers, CrashBarrier, CrashClass, Device, HealthMonitor, HealthPolicy, HealthStats,
-    NextTry, Permits, Retries, RetryPolicy, Taints, Verdict,
+    NextTry, Permit, Permits, Retries, RetryPolicy, Taints, Verdict,
 };
 use crate::id::{LifeId, WorkerId, random_u64};
 use crate::telemetry::{Event, FaultEvent, RecycleReason};
@@ -68,28 +68,41 @@ impl TaintBook {
 
 /// See the head of this file.
 pub(super) struct Guard {
-    retries: Retries,
+    retries: Arc<Retries>,
     /// Whether calls that no worker has seen are made again too.
     retries_unseen: bool,
     breakers: Option<Breakers>,
     barrier: CrashBarrier,
     /// How far back crashes count, if there is a gate.
     gate_window: Option<Duration>,
-    monitor: Mutex<HealthMonitor>,
-    taints: Arc<TaintBook>,
+    monitor: Arc<Mutex<HealthMonitor>>,
 }
 
 impl Guard {
-    pub(super) fn new(pool: &str, config: FaultConfig, taints: Arc<TaintBook>) -> Guard {
+    pub(super) fn new(pool: &str, config: FaultConfig) -> Guard {
         Guard {
             retries_unseen: config.retry.is_some(),
-            retries: Retries::new(config.retry.unwrap_or_else(usual_retry)),
+            retries: Arc::new(Retries::new(config.retry.unwrap_or_else(usual_retry))),
             breakers: config.breaker.map(|policy| Breakers::new(pool, policy)),
             barrier: config.barrier,
             gate_window: config.gate.as_ref().map(|gate| gate.window),
-            monitor: Mutex::new(HealthMonitor::new(config.gate.unwrap_or_default())),
-            taints,
+            monitor: Arc::new(Mutex::new(HealthMonitor::new(config.gate.unwrap_or_default()))),
         }
+    }
+
+    /// The same under other settings. What it has learned under settings that are still the same, it still knows.
+    pub(super) fn under(&self, pool: &str, before: &FaultConfig, after: &FaultConfig) -> Guard {
+        let mut guard = Guard::new(pool, after.clone());
+        if before.retry == after.retry {
+            guard.retries = Arc::clone(&self.retries);
+        }
+        if before.breaker == after.breaker {
+            guard.breakers = self.breakers.clone();
+        }
+        if before.gate == after.gate {
+            guard.monitor = Arc::clone(&self.monitor);
+        }
+        guard
     }
 
     pub(super) fn breakers(&self) -> Option<&Breakers> {
@@ -174,7 +187,7 @@ impl Tries<'_> {
     /// Another try is made.
     pub(super) fn begin(&mut self) -> Result<()> {
         self.count += 1;
-        self.permits = self.shared.guard.admit(&self.shared.name, self.tool)?;
+        self.permits = self.shared.permits(self.tool)?;
         Ok(())
     }
 
@@ -183,10 +196,17 @@ impl Tries<'_> {
         if let Some(permits) = self.permits.take() {
             self.shared.settle(self.tool, permits, &result);
         }
-        let Err(error) = result else { return After::Over(result) };
-        match self.shared.guard.next(self.count, &error, self.options.idempotent, self.deadline) {
-            None => After::Over(Err(error)),
+        let Err(error) = result else {
+            self.shared.recovered(self.tool, self.options, self.count);
+            return After::Over(result);
+        };
+        match self.shared.rules().guard.next(self.count, &error, self.options.idempotent, self.deadline) {
+            None => {
+                self.shared.exhausted(self.tool, self.options, self.count, &error);
+                After::Over(Err(error))
+            }
             Some(after) => {
+                self.shared.counts.retries.one_more();
                 self.shared.fault(FaultEvent::Retry {
                     pool: self.shared.name.to_string(),
                     tool: self.tool.to_owned(),
@@ -207,10 +227,35 @@ pub(super) struct Watch {
     permits: Option<Permits>,
 }
 
+impl Watch {
+    pub(super) fn tool(&self) -> &str {
+        &self.tool
+    }
+}
+
 impl Shared {
     /// A stream is to begin.
     pub(super) fn watch(&self, tool: &str) -> Result<Watch> {
-        Ok(Watch { tool: tool.to_owned(), permits: self.guard.admit(&self.name, tool)? })
+        Ok(Watch { tool: tool.to_owned(), permits: self.permits(tool)? })
+    }
+
+    /// Whether a call may be made at all just now.
+    fn permits(&self, tool: &str) -> Result<Option<Permits>> {
+        let permits = self.rules().guard.admit(&self.name, tool)?;
+        if let Some(permits) = &permits {
+            self.half_opened(tool, permits);
+        }
+        Ok(permits)
+    }
+
+    fn half_opened(&self, tool: &str, permits: &Permits) {
+        let of_tool = permits.tool.as_ref().is_some_and(Permit::half_opened);
+        for (half_opened, tool) in [(permits.pool.half_opened(), None), (of_tool, Some(tool))] {
+            if half_opened {
+                let (pool, tool) = (self.name.to_string(), tool.map(str::to_owned));
+                self.fault(FaultEvent::BreakerHalfOpened { pool, tool });
+            }
+        }
     }
 
     /// It came to this.
@@ -226,8 +271,9 @@ impl Shared {
         options: &'a CallOptions,
         deadline: Option<Deadline>,
     ) -> Tries<'a> {
-        if self.guard.retries.policy().budget.is_some() {
-            self.guard.retries.called(Instant::now());
+        let rules = self.rules();
+        if rules.guard.retries.policy().budget.is_some() {
+            rules.guard.retries.called(Instant::now());
         }
         Tries { shared: self, tool, options, deadline, count: 0, permits: None }
     }
@@ -241,14 +287,38 @@ impl Shared {
         }
     }
 
+    /// A call has succeeded with this try.
+    fn recovered(&self, tool: &str, options: &CallOptions, attempts: u32) {
+        if attempts > 1 {
+            let (pool, tool) = (self.name.to_string(), tool.to_owned());
+            let correlation_id = options.correlation_id.as_deref().map(str::to_owned);
+            self.fault(FaultEvent::Recovered { pool, tool, attempts, correlation_id });
+        }
+    }
+
+    /// A call has failed with this try, and is not made again.
+    fn exhausted(&self, tool: &str, options: &CallOptions, attempts: u32, error: &Error) {
+        if attempts > 1 {
+            let (pool, tool, reason) = (self.name.to_string(), tool.to_owned(), error.to_string());
+            let correlation_id = options.correlation_id.as_deref().map(str::to_owned);
+            self.fault(FaultEvent::Exhausted { pool, tool, attempts, reason, correlation_id });
+        }
+    }
+
     pub(super) fn breaker_changed(&self, tool: Option<&str>, change: BreakerChange) {
-        self.fault(FaultEvent::Breaker { pool: self.name.to_string(), tool: tool.map(str::to_owned), change });
+        let (pool, tool) = (self.name.to_string(), tool.map(str::to_owned));
+        self.fault(match change {
+            BreakerChange::Opened { failures } => FaultEvent::BreakerOpened { pool, tool, failures },
+            BreakerChange::Closed => FaultEvent::BreakerClosed { pool, tool },
+        });
     }
 
     /// An error of a worker that lives on may say that it should not.
     pub(super) fn judge(&self, life: LifeId, error: &Error) {
-        if let Verdict::Crashed { class, device } = self.guard.barrier.judge(error) {
-            self.taint(life, class, device, self.guard.barrier.taint);
+        let rules = self.rules();
+        let barrier = &rules.guard.barrier;
+        if let Verdict::Crashed { class, device } = barrier.judge(error) {
+            self.taint(life, class, device, barrier.taint);
             self.order(life.seat, Order::Replace(life.generation, RecycleReason::Tainted));
         }
     }
@@ -263,25 +333,27 @@ impl Shared {
         {
             self.fault(FaultEvent::DeviceTainted { device, class, until });
         }
-        self.guard.taints.ring();
+        self.taints.ring();
     }
 
     /// A worker died by itself.
     pub(super) fn crashed(&self, life: LifeId, error: &Error) {
         let Some(crash) = crate::fault::Crash::from_error(error) else { return };
         let (worker, now) = (WorkerId::new(&self.name, life.seat), Instant::now());
-        let standing = self.guard.monitor().record_crash(worker.as_str(), crash.class, now);
+        let rules = self.rules();
+        let standing = rules.guard.monitor().record_crash(worker.as_str(), crash.class, now);
+        self.counts.crashes.one_more(crash.class);
         self.fault(FaultEvent::Crashed {
             worker: worker.clone(),
             generation: life.generation,
             class: crash.class,
             is_pool_healthy: standing.is_pool_healthy,
         });
-        let barrier = &self.guard.barrier;
+        let barrier = &rules.guard.barrier;
         if let Verdict::Crashed { class, device } = barrier.judge(error) {
             self.taint(life, class, device, barrier.taint);
         }
-        if let Some(window) = self.guard.gate_window.filter(|_| !standing.is_worker_healthy) {
+        if let Some(window) = rules.guard.gate_window.filter(|_| !standing.is_worker_healthy) {
             self.taint(life, crash.class, None, window);
         }
     }
@@ -295,7 +367,7 @@ impl Shared {
     }
 
     fn taints(&self) -> MutexGuard<'_, Taints> {
-        self.guard.taints.lock()
+        self.taints.lock()
     }
 
     /// Seats that are tainted get no calls while another worker is ready: it may be what they stand on that made them crash.
@@ -319,7 +391,7 @@ impl Shared {
         }
     }
 
-    fn fault(&self, event: FaultEvent) {
+    pub(super) fn fault(&self, event: FaultEvent) {
         self.emitter.emit(Event::Fault(event));
     }
 }
@@ -329,7 +401,7 @@ mod tests {
     use super::*;
 
     fn guard(config: FaultConfig) -> Guard {
-        Guard::new("p", config, Arc::default())
+        Guard::new("p", config)
     }
 
     fn next(guard: &Guard, attempt: u32, kind: ErrorKind, is_idempotent: bool) -> Option<Duration> {

@@ -1,7 +1,5 @@
 //! What callers are told whose calls are not served.
 
-use std::sync::atomic::Ordering;
-
 use super::Shared;
 use super::roster::Refusal;
 use crate::call::Stage;
@@ -19,7 +17,7 @@ impl Shared {
         };
         match refusal {
             Refusal::Full => {
-                let waiting = self.config.max_queue;
+                let waiting = self.rules().config.max_queue;
                 Error::new(ErrorKind::Saturated, format!("the queue of pool {pool} is full ({waiting} calls wait)"))
             }
             Refusal::Closed { draining: true } => Error::new(ErrorKind::Unavailable, format!("pool {pool} drains")),
@@ -43,8 +41,19 @@ impl Shared {
                 life,
             ),
             Refusal::StateLost(life) => state_lost(&id(life), life.generation),
+            Refusal::NamedTainted(life) => unavailable(
+                format!("worker {} takes no calls for a while after a crash, and this call is for it alone", id(life)),
+                "worker_tainted",
+                life,
+            ),
+            Refusal::NamedAbsent(seat) => {
+                let worker = WorkerId::new(pool, seat);
+                let message = format!("worker {worker} is not there to take calls, and this call is for it alone");
+                let details = serde_json::json!({"reason": "worker_absent", "worker": worker});
+                Error::new(ErrorKind::Unavailable, message).with_details(details)
+            }
             Refusal::Expired => {
-                self.counts.queue_timeouts.fetch_add(1, Ordering::Relaxed);
+                self.counts.queue_timeouts.one_more();
                 Error::new(ErrorKind::Deadline, format!("deadline passed {}", Stage::Queue))
             }
         }

@@ -171,6 +171,17 @@ impl<C, W: Clone> Roster<C, W> {
         }
     }
 
+    /// From now on it obeys this. Who has room now has it at once.
+    pub(crate) fn obey(&mut self, config: Config) {
+        let before = std::mem::replace(&mut self.config, config);
+        for (life, state) in self.lives.iter() {
+            if let Life::Ready(ready) = state {
+                self.free.moved(life, ready.room(before.per_worker), ready.room(config.per_worker));
+                self.ahead.moved(life, ready.room_ahead(&before), ready.room_ahead(&config));
+            }
+        }
+    }
+
     /// A new call. To its worker if that has room, else to the end of its line.
     pub(crate) fn admit(&mut self, call: C, wants: Wants, now: Instant) -> (Admission<C>, Option<Step<C, W>>) {
         if self.door != Door::Open {
@@ -250,7 +261,8 @@ impl<C, W: Clone> Roster<C, W> {
             Choice::Wait(line) => self.wait(line, Entry { id, call, wants }, Queue::prepend),
             // The next step gives it to whoever is free.
             Choice::Now(life) | Choice::Ahead(life) => {
-                let line = if self.talks.is_bound(&wants) { Line::Pinned(life) } else { Line::Common };
+                let is_for_it_alone = wants.seat.is_some() || self.talks.is_bound(&wants);
+                let line = if is_for_it_alone { Line::Pinned(life) } else { Line::Common };
                 self.wait(line, Entry { id, call, wants }, Queue::prepend);
             }
         }
@@ -331,7 +343,8 @@ impl<C, W: Clone> Roster<C, W> {
         while let Some(entry) = pinned.pop() {
             self.waiting.remove(&entry.id);
             self.talks.left(Line::Pinned(life), &entry.wants, entry.id);
-            self.dropped.push_back((entry.call, Refusal::StateLost(life)));
+            let refusal = entry.wants.seat.map_or(Refusal::StateLost(life), Refusal::NamedAbsent);
+            self.dropped.push_back((entry.call, refusal));
         }
     }
 
@@ -413,6 +426,11 @@ impl<C, W: Clone> Roster<C, W> {
         self.talks.bound_ones()
     }
 
+    /// The sessions that are bound to this life.
+    pub(crate) fn sessions_of(&self, life: LifeId) -> Vec<Arc<str>> {
+        self.talks.bound_to(life)
+    }
+
     /// Forgets to which worker a session was bound.
     pub(crate) fn forget_session(&mut self, session: &Arc<str>, birth: u64) {
         self.talks.forget(session, birth);
@@ -441,6 +459,9 @@ impl<C, W: Clone> Roster<C, W> {
     }
 
     fn choose(&mut self, wants: &Wants) -> Choice {
+        if let Some(seat) = wants.seat {
+            return self.named(seat);
+        }
         let Some(session) = &wants.session else { return self.anyone() };
         let is_hint = session.affinity == Affinity::Hint;
         let bound = self.talks.bound(&session.id, session.birth);
@@ -461,6 +482,20 @@ impl<C, W: Clone> Roster<C, W> {
                 self.anyone()
             }
             _ => Choice::Refuse(Refusal::StateLost(life)),
+        }
+    }
+
+    /// The one worker that a call is for: now, or when its turn there has come.
+    fn named(&self, seat: usize) -> Choice {
+        let ready = self.lives.in_seat(seat).find_map(|(life, state)| match state {
+            Life::Ready(ready) => Some((life, ready)),
+            Life::Leaving { .. } | Life::Held { .. } => None,
+        });
+        match ready {
+            None => Choice::Refuse(Refusal::NamedAbsent(seat)),
+            Some((life, ready)) if ready.is_barred => Choice::Refuse(Refusal::NamedTainted(life)),
+            Some((life, ready)) if self.has_room(ready) && ready.pinned.is_empty() => Choice::Now(life),
+            Some((life, _)) => Choice::Wait(Line::Pinned(life)),
         }
     }
 

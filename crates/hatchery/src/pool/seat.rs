@@ -30,6 +30,8 @@ pub(super) enum Order {
     Replace(u64, RecycleReason),
     /// Whoever sits here is to be replaced.
     Renew(RecycleReason),
+    /// Whoever sits here is to end within the graces, and another to follow.
+    Restart,
     /// Nobody is to sit here any more, once those who do have finished what they have.
     Clear,
     /// Somebody is, after all.
@@ -150,6 +152,7 @@ impl Seat {
             Order::Replace(generation, reason) if self.holder == Some(generation) => self.replace(reason),
             Order::Replace(..) => {}
             Order::Renew(reason) => self.renew(reason),
+            Order::Restart => self.restart(),
             Order::Clear => self.clear(),
             Order::Refill if self.is_cleared => {
                 self.is_cleared = false;
@@ -172,15 +175,16 @@ impl Seat {
     }
 
     fn life(&self, generation: u64) -> Arc<worker::Seat> {
+        let rules = self.shared.rules();
         Arc::new(worker::Seat {
             life: LifeId { seat: self.number, generation },
             id: WorkerId::new(&self.shared.name, self.number),
             pool: Arc::clone(&self.shared.name),
             run: Arc::clone(&self.hiring.run),
-            app: Arc::clone(&self.shared.app),
+            app: Arc::clone(&rules.app),
             template: self.hiring.template.clone(),
-            profile: self.shared.config.profile.clone(),
-            config: self.shared.config.worker.clone(),
+            profile: rules.config.profile.clone(),
+            config: rules.config.worker.clone(),
             emitter: self.hiring.emitter.clone(),
             host_tools: Arc::clone(&self.hiring.host_tools),
             arena: self.shared.arena.clone(),
@@ -210,8 +214,24 @@ impl Seat {
 
     /// Somebody's word, who may have mended what made earlier starts fail: the next one does not wait for its time.
     fn renew(&mut self, reason: RecycleReason) {
+        // One that is to follow already may have begun with what held before.
+        if reason == RecycleReason::Reload
+            && let Some(successor) = self.successor.take()
+        {
+            self.tell_to_end(successor);
+        }
         self.replace(reason);
         if self.is_decided {
+            self.next_start = self.next_start.map(|_later| Instant::now());
+        }
+    }
+
+    /// Somebody's word too: what failed here before counts no more. One that is to follow already follows sooner.
+    fn restart(&mut self) {
+        self.backoff = Backoff::default();
+        let ended: Vec<u64> = self.lives.keys().copied().filter(|life| Some(*life) != self.successor).collect();
+        ended.into_iter().for_each(|generation| self.tell_to_end(generation));
+        if self.holder.is_none() {
             self.next_start = self.next_start.map(|_later| Instant::now());
         }
     }
@@ -238,7 +258,7 @@ impl Seat {
 
     fn tell_to_end(&mut self, generation: u64) {
         if let Some(Life { word, .. }) = self.lives.get(&generation) {
-            word.send_replace(Some(self.shared.config.stop.within(Duration::MAX)));
+            word.send_replace(Some(self.shared.rules().config.stop.within(Duration::MAX)));
         }
     }
 
@@ -273,8 +293,9 @@ impl Seat {
     }
 
     fn start_again(&mut self, why: &Error, lived: Duration, has_answered: bool) {
-        let after = self.backoff.after(lived, has_answered, self.shared.config.restarts);
+        let after = self.backoff.after(lived, has_answered, self.shared.rules().config.restarts);
         self.next_start = Some(Instant::now() + after);
+        self.shared.counts.restarts.one_more();
         let pool = self.shared.name.to_string();
         let event = WorkerEvent::Restarting { pool, after, reason: why.to_string() };
         self.hiring.emitter.emit(Event::Worker(event));
@@ -283,7 +304,7 @@ impl Seat {
     /// The holder serves on, and another try follows.
     fn not_replaced(&mut self, why: &Error, lived: Duration) {
         let worker = WorkerId::new(&self.shared.name, self.number);
-        let after = self.backoff.after(lived, false, self.shared.config.restarts).max(FIRST_RETRY);
+        let after = self.backoff.after(lived, false, self.shared.rules().config.restarts).max(FIRST_RETRY);
         self.shared.tell(PoolEvent::NotReplaced { worker, after, reason: why.to_string() });
         self.next_start = (!self.is_cleared).then(|| Instant::now() + after);
     }

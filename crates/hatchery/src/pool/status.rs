@@ -1,8 +1,7 @@
 //! What a pool tells of itself.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::Serialize;
@@ -131,7 +130,7 @@ struct Seen {
 
 impl Shared {
     pub(super) fn status(&self) -> PoolStatus {
-        let wanted = self.lock_seats().wanted;
+        let wanted = self.lock_seats().wanted.len();
         let (ready, queued, running, is_draining) = {
             let roster = self.roster();
             (roster.ready_workers().count(), roster.queued(), roster.running(), roster.is_draining())
@@ -142,13 +141,12 @@ impl Shared {
     }
 
     pub(super) fn stats(&self) -> PoolStats {
-        let workers = self.lock_seats().wanted;
-        let counted = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
-        let recycled = self.counts.recycled.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let workers = self.lock_seats().wanted.len();
+        let recycled = self.counts.recycled.read();
         let roster = self.roster();
         let totals = roster.totals();
         let near = |is_near: &dyn Fn(&Occupant<'_, Arc<Line>>) -> bool| roster.occupants().filter(is_near).count();
-        let Recycle { ttl, max_requests, .. } = self.config.recycle;
+        let Recycle { ttl, max_requests, .. } = self.rules().config.recycle;
         let near_ttl = ttl.map_or(0, |ttl| near(&|it| it.worker.is_some_and(|line| line.age() >= ttl / 10 * 9)));
         let is_worn = |it: &Occupant<'_, Arc<Line>>, limit: u64| roster.answered(it.life) >= limit - limit / 10;
         let near_max_requests = max_requests.map_or(0, |limit| near(&|it| is_worn(it, limit)));
@@ -156,8 +154,8 @@ impl Shared {
             requests: totals.requests,
             queued_total: totals.queued,
             queued: roster.queued(),
-            errors: counted(&self.counts.errors),
-            queue_timeouts: counted(&self.counts.queue_timeouts),
+            errors: self.counts.errors.read(),
+            queue_timeouts: self.counts.queue_timeouts.read(),
             saturated: totals.saturated,
             workers,
             available: roster.available(),
@@ -171,7 +169,7 @@ impl Shared {
 
     /// By seat; of one that replaces another, both.
     pub(super) fn statuses(&self) -> Vec<WorkerStatus> {
-        let wanted = self.lock_seats().wanted;
+        let wanted = self.lock_seats().wanted.clone();
         let seen: Vec<Seen> = {
             let roster = self.roster();
             let seen = |it: Occupant<'_, Arc<Line>>| Seen {
@@ -186,7 +184,7 @@ impl Shared {
         // What workers say of themselves may take a while, and code of others: not while the roster is held.
         let mut statuses: Vec<(usize, WorkerStatus)> =
             seen.iter().map(|seen| (seen.life.seat, self.status_of(seen))).collect();
-        let empty: Vec<usize> = (0..wanted).filter(|seat| statuses.iter().all(|(of, _)| of != seat)).collect();
+        let empty: Vec<usize> = wanted.into_iter().filter(|seat| statuses.iter().all(|(of, _)| of != seat)).collect();
         statuses.extend(empty.into_iter().map(|seat| (seat, self.nobody(seat))));
         statuses.sort_by_key(|(seat, status)| (*seat, status.generation));
         // Reads a file each.

@@ -31,9 +31,9 @@ struct Facts {
 /// Replaces what is due, for ever. Ends with the pool.
 pub(crate) async fn recycle(crew: Weak<Crew>) {
     let shares = RandomState::new();
-    while let Some((shared, run)) = after(&crew, |shared| shared.config.recycle.check).await {
+    while let Some((shared, run)) = after(&crew, |shared| shared.rules().config.recycle.check).await {
         shared.forget_sessions();
-        let settings = shared.config.recycle;
+        let settings = shared.rules().config.recycle;
         if settings.ttl.is_none() && settings.max_rss.is_none() {
             continue;
         }
@@ -49,13 +49,16 @@ pub(crate) async fn recycle(crew: Weak<Crew>) {
 /// Asks those who have nothing to do how they are, for ever. Ends with the pool.
 pub(crate) async fn ask_how_they_are(crew: Weak<Crew>) {
     let mut failures: HashMap<LifeId, u32> = HashMap::new();
-    while let Some((shared, _)) = after(&crew, |shared| shared.config.health.interval).await {
+    while let Some((shared, _)) = after(&crew, |shared| shared.rules().config.health.interval).await {
         let lines: Vec<Arc<Line>> = shared.lines().into_iter().filter(|line| line.can_say_how_it_is()).collect();
         failures.retain(|life, _| lines.iter().any(|line| line.life == *life));
         for line in lines {
             match ask(&shared, &line).await {
                 None => {}
-                Some(Ok(())) => drop(failures.remove(&line.life)),
+                Some(Ok(())) => {
+                    line.vitals.well();
+                    failures.remove(&line.life);
+                }
                 Some(Err(reason)) => {
                     let count = failures.entry(line.life).or_default();
                     *count += 1;
@@ -67,8 +70,9 @@ pub(crate) async fn ask_how_they_are(crew: Weak<Crew>) {
 }
 
 fn unwell(shared: &Shared, line: &Line, failures: u32, reason: String) {
+    line.vitals.unwell(failures, &reason);
     shared.emitter.emit(Event::Worker(WorkerEvent::Unhealthy { worker: line.id.clone(), failures, reason }));
-    if shared.config.health.replace_after.is_some_and(|limit| failures >= limit) {
+    if shared.rules().config.health.replace_after.is_some_and(|limit| failures >= limit) {
         shared.order(line.life.seat, Order::Replace(line.life.generation, RecycleReason::Unhealthy));
     }
 }
@@ -76,15 +80,17 @@ fn unwell(shared: &Shared, line: &Line, failures: u32, reason: String) {
 /// `None`: the worker has better things to do, or is gone.
 async fn ask(shared: &Arc<Shared>, line: &Arc<Line>) -> Option<Result<(), String>> {
     let (answered, answer) = oneshot::channel();
-    let deadline = Deadline::after(std::time::Instant::now(), shared.config.health.timeout);
+    let deadline = Deadline::after(std::time::Instant::now(), shared.rules().config.health.timeout);
     let call = Call {
         tool: HEALTH_TOOL.into(),
         arguments: Payload::encode(&serde_json::json!({})).ok()?,
         correlation_id: "".into(),
         session: None,
         handles: false,
+        trace_parent: None,
         deadline,
         sink: Sink::Unary(answered),
+        made: std::time::Instant::now(),
         deaths: 0,
     };
     let id = shared.lease(line.life)?;
@@ -97,11 +103,11 @@ async fn ask(shared: &Arc<Shared>, line: &Arc<Line>) -> Option<Result<(), String
     }
     let answer = tokio::select! {
         biased;
-        answer = answer => answer.ok()?,
+        answer = answer => answer.ok()?.result,
         () = passed(deadline) => {
             // It is given up like any other call: a worker that is deaf to that is replaced.
             line.cancel(id);
-            return Some(Err(format!("no answer within {:?}", shared.config.health.timeout)));
+            return Some(Err(format!("no answer within {:?}", shared.rules().config.health.timeout)));
         }
     };
     match answer.map(|answer| answer.decode::<HealthBody>()) {

@@ -1,6 +1,5 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use tokio::sync::broadcast;
 use tokio::sync::mpsc;
 
 use super::*;
@@ -9,18 +8,18 @@ const BOUND: Duration = Duration::from_secs(20);
 
 struct Rig {
     services: Services,
-    events: broadcast::Receiver<Event>,
+    events: crate::Events,
 }
 
 impl Rig {
     fn new() -> Rig {
         let emitter = Emitter::new(64);
-        let events = emitter.subscribe();
+        let events = emitter.subscribe(crate::EventFilter::new());
         Rig { services: Services::new(Intensity::default(), emitter), events }
     }
 
     async fn event(&mut self) -> ServiceEvent {
-        match timeout(BOUND, self.events.recv()).await.unwrap().unwrap() {
+        match timeout(BOUND, self.events.next()).await.unwrap().unwrap() {
             Event::Service(event) => event,
             other => panic!("{other:?}"),
         }
@@ -188,7 +187,7 @@ async fn a_factory_may_panic_too_and_a_panic_without_words_is_told() {
 impl Rig {
     /// Without a bound: a paused clock would jump over it.
     async fn event_at_any_time(&mut self) -> ServiceEvent {
-        match self.events.recv().await.unwrap() {
+        match self.events.next().await.unwrap() {
             Event::Service(event) => event,
             other => panic!("{other:?}"),
         }

@@ -274,10 +274,10 @@ async fn the_upkeep_removes_what_expired_and_tells_when_there_are_many() {
     };
     let sessions = sessions(settings);
     let emitter = Emitter::new(64);
-    let mut events = emitter.subscribe();
+    let mut events = emitter.subscribe(crate::EventFilter::new());
     ["a", "b", "c", "d"].into_iter().for_each(|id| drop(sessions.create(id).unwrap()));
     let upkeep = tokio::spawn(sessions.clone().upkeep(emitter));
-    let mut next = async || match tokio::time::timeout(Duration::from_secs(20), events.recv()).await.unwrap().unwrap() {
+    let mut next = async || match tokio::time::timeout(Duration::from_secs(20), events.next()).await.unwrap().unwrap() {
         Event::Session(event) => event,
         other => panic!("{other:?}"),
     };

@@ -26,20 +26,60 @@ pub(super) fn expand(text: &str, attachments: &Attachments) -> Result<String> {
 /// Makes an attachment of each JSON form, and puts a reference in its place.
 pub(super) fn lift(text: String, items: &mut Vec<Attachment>) -> Result<String> {
     // Nearly all texts have none, and this is the fastest way to know.
-    if !text.contains("\"$bytes\"") && !text.contains("\"$array\"") {
+    if !has_forms(&text) {
         return Ok(text);
     }
-    replace(
-        &text,
-        |key| key == BYTES || key == ARRAY,
+    replace(&text, |key| key == BYTES || key == ARRAY, |entry, out| lift_one(&entry, items, out))
+}
+
+/// Whether [`lift`] may find something.
+pub(super) fn has_forms(text: &str) -> bool {
+    text.contains("\"$bytes\"") || text.contains("\"$array\"")
+}
+
+/// Like [`lift`], for a text that refers to `items` by a mark of its sender: each such reference becomes one of ours.
+pub(super) fn adopt(text: &str, mark: &str, items: &mut Vec<Attachment>) -> Result<String> {
+    let mut is_referred = vec![false; items.len()];
+    let text = replace(
+        text,
+        |key| key == mark || key == BYTES || key == ARRAY,
         |entry, out| {
-            let problem =
-                |problem: String| wrong(ErrorKind::Validation, &format!("read {{\"{}\": …}}", entry.key), &problem);
-            items.push(attachment(&entry).map_err(problem)?);
-            out.push_str(&format!("{{\"{}\":{}}}", own_mark(), items.len() - 1));
+            if entry.key != mark {
+                return lift_one(&entry, items, out);
+            }
+            let index: Option<usize> = entry.value.get().parse().ok().filter(|index| *index < is_referred.len());
+            let index = index.ok_or_else(|| no_such(entry.value.get(), is_referred.len()))?;
+            is_referred[index] = true;
+            out.push_str(&reference(index));
             Ok(())
         },
-    )
+    )?;
+    match is_referred.iter().position(|is_referred| !is_referred) {
+        Some(index) => Err(not_referred(index, mark)),
+        None => Ok(text),
+    }
+}
+
+fn lift_one(entry: &Entry<'_>, items: &mut Vec<Attachment>, out: &mut String) -> Result<()> {
+    let problem = |problem: String| wrong(ErrorKind::Validation, &format!("read {{\"{}\": …}}", entry.key), &problem);
+    items.push(attachment(entry).map_err(problem)?);
+    out.push_str(&reference(items.len() - 1));
+    Ok(())
+}
+
+fn reference(index: usize) -> String {
+    format!("{{\"{}\":{index}}}", own_mark())
+}
+
+fn no_such(found: &str, count: usize) -> Error {
+    let found = found.chars().take(32).collect::<String>();
+    let problem = format!("expected the number of one of the {count} attachments, from 0, found {found}");
+    wrong(ErrorKind::Validation, "read a reference to an attachment", &problem)
+}
+
+fn not_referred(index: usize, mark: &str) -> Error {
+    let problem = format!("no object {{{mark:?}: {index}}} in the JSON refers to it");
+    wrong(ErrorKind::Validation, &format!("attachment {index}"), &problem)
 }
 
 fn wrong(kind: ErrorKind, attempted: &str, problem: &impl std::fmt::Display) -> Error {

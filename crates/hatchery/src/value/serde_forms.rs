@@ -241,7 +241,7 @@ impl ArrayForm<'_> {
     }
 }
 
-fn on_device(array: &DeviceArray) -> String {
+pub(super) fn on_device(array: &DeviceArray) -> String {
     format!("the array is on {}: only a `Handle` can name it", array.device)
 }
 

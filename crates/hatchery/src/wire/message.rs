@@ -119,7 +119,7 @@ pub(crate) struct Ready {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) app: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) runtime: Option<Runtime>,
+    pub(crate) runtime: Option<WorkerRuntime>,
     pub(crate) capabilities: Capabilities,
     /// What the worker accepts. Without it, the host's own limits hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,24 +127,29 @@ pub(crate) struct Ready {
     pub(crate) tools: Vec<ToolSpec>,
 }
 
-/// What the worker is written in, for people.
+/// What a worker is written in, as it says itself. In JSON without what it does not say.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Runtime {
+#[non_exhaustive]
+pub struct WorkerRuntime {
+    /// Like `python`.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub(crate) language: String,
+    pub language: String,
+    /// Of the language.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub(crate) version: String,
+    pub version: String,
+    /// The library that reads and writes its JSON.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub(crate) json: String,
+    pub json: String,
+    /// Like `CPython`.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub(crate) implementation: String,
+    pub implementation: String,
     /// Whether the interpreter was built to run without its global lock.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) free_threaded_build: Option<bool>,
+    pub free_threaded_build: Option<bool>,
     /// Whether the global lock is in force in this process.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) gil: Option<bool>,
+    pub gil: Option<bool>,
 }
 
 impl Ready {
@@ -217,6 +222,7 @@ pub(crate) struct CallBody<'a> {
     pub(crate) session: Option<&'a str>,
     /// Whether values on a device are to stay there.
     pub(crate) handles: bool,
+    pub(crate) trace_parent: Option<&'a str>,
 }
 
 impl CallBody<'_> {
@@ -238,6 +244,10 @@ impl CallBody<'_> {
         }
         if self.handles {
             out.extend_from_slice(b",\"handles\":true");
+        }
+        if let Some(trace_parent) = self.trace_parent {
+            out.extend_from_slice(b",\"traceparent\":");
+            serde_json::to_writer(&mut *out, trace_parent)?;
         }
         out.push(b'}');
         Ok(())

@@ -296,6 +296,7 @@ fn a_call_is_written_around_arguments_that_are_json_already() {
             timeout_us: body["timeout_us"].as_u64(),
             session: body["session"].as_str(),
             handles: false,
+            trace_parent: body["traceparent"].as_str(),
         };
         let credit = (case["flags"] == 1).then(|| case["extra"].as_u64().unwrap() as u32);
         let encoded = Encoded::call(case["id"].as_u64().unwrap(), credit, &call, &[], &everything()).unwrap();
@@ -313,12 +314,13 @@ fn names_in_a_call_are_escaped() {
         timeout_us: None,
         session: Some("é\\"),
         handles: true,
+        trace_parent: Some("00"),
     };
     let frame = Encoded::call(1, None, &call, &[], &everything()).unwrap();
     let body: Value = serde_json::from_slice(&frame.head[header::HEADER_LENGTH..]).unwrap();
     assert_eq!(
         body,
-        serde_json::json!({"tool": "a\"b", "args": {}, "correlation_id": "\n", "session": "é\\", "handles": true})
+        serde_json::json!({"tool": "a\"b", "args": {}, "correlation_id": "\n", "session": "é\\", "handles": true, "traceparent": "00"})
     );
 }
 

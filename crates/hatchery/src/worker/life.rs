@@ -19,7 +19,7 @@ use super::ledger::Ledger;
 use super::loans::Loans;
 use super::reader::Verdict;
 use super::voice::Voice;
-use super::{Config, Inflight, Line, Means, Owner, Profile, Stop, Template, WireId, WireLine, own};
+use super::{Config, Inflight, Line, Means, Owner, Profile, Pulse, Stop, Template, Vitals, WireId, WireLine, own};
 use crate::app::{App, Launch};
 use crate::call::{Deadline, passed};
 use crate::error::{Error, ErrorKind, Result};
@@ -148,6 +148,7 @@ struct Life {
     ledger: Option<Ledger>,
     loans: Arc<Loans>,
     voice: Arc<Voice>,
+    vitals: Arc<Vitals>,
     agreed: watch::Sender<Option<Terms>>,
     /// The reader; empty once its verdict was taken.
     reading: JoinSet<Verdict>,
@@ -206,9 +207,12 @@ impl Life {
             pid: Some(self.child.identity().pid().get()),
             started_at: SystemTime::now(),
             tools: ready.tools.into(),
+            runtime: ready.runtime,
+            vitals: Arc::clone(&self.vitals),
             means: Means::Wire(WireLine {
                 id: seat.id.clone(),
                 terms,
+                is_serial: seat.config.max_in_flight == 1,
                 takes_ahead: self.ledger.is_some() && terms.capabilities.contains(Capability::Ahead),
                 data: Arc::clone(&self.data_out),
                 control: Arc::clone(&self.control_out),
@@ -225,6 +229,7 @@ impl Life {
     /// Until told, or until something is wrong.
     async fn serve(&mut self, stop: &mut Stop) -> Ending {
         let mut beat = Beat::new(self.seat.config.heartbeat, Instant::now());
+        beat.iter().for_each(|_| self.vitals.listened_to());
         let mut behind = Behind::default();
         // Of one that other calls still run beside: it takes no more, and is ended when those are over.
         let mut deaf: Vec<WireId> = Vec::new();
@@ -316,25 +321,36 @@ impl Life {
     fn look(&self, beat: &mut Beat) -> Option<Ending> {
         let seat = &self.seat;
         let is_busy = !seat.config.heartbeat.while_busy && self.open_calls.0.len() > 0;
-        let tell = |missed| {
-            seat.emitter.emit(Event::Worker(WorkerEvent::HeartbeatMissed { worker: seat.id.clone(), missed }));
-        };
         // A tool in C code may hold the interpreter; a process that is stopped answers nobody.
         match beat.act(Instant::now(), is_busy && !self.child.is_stopped()) {
             Act::Ask(id) => self.ping(id),
             Act::Missed(missed, id) => {
-                tell(missed);
+                self.missed(missed);
                 self.ping(id);
             }
             Act::GiveUp(missed) => {
-                tell(missed);
+                self.missed(missed);
+                seat.owner.beat(Pulse::Failed);
+                self.tell(WorkerEvent::HeartbeatFailed { worker: seat.id.clone(), missed });
                 return Some(Ending::Silent(missed));
             }
         }
         None
     }
 
+    fn tell(&self, event: WorkerEvent) {
+        self.seat.emitter.emit(Event::Worker(event));
+    }
+
+    fn missed(&self, missed: u32) {
+        self.vitals.missed(missed);
+        self.seat.owner.beat(Pulse::Missed);
+        self.tell(WorkerEvent::HeartbeatMissed { worker: self.seat.id.clone(), missed });
+    }
+
     fn ping(&self, id: u64) {
+        self.seat.owner.beat(Pulse::Asked);
+        self.tell(WorkerEvent::HeartbeatAsked { worker: self.seat.id.clone() });
         if let Ok(frame) = Encoded::bare(Kind::Ping, id, &self.seat.offered()) {
             let _dying = self.control_out.send(frame);
         }
@@ -342,9 +358,10 @@ impl Life {
 
     fn answered(&self, beat: Option<&mut Beat>, id: u64) {
         let took = beat.and_then(|beat| beat.answered(id, Instant::now()));
-        if let Some(took) = took.filter(|_| self.seat.emitter.is_heard()) {
-            let worker = self.seat.id.clone();
-            self.seat.emitter.emit(Event::Worker(WorkerEvent::Heartbeat { worker, took }));
+        if let Some(took) = took {
+            self.vitals.answered(took);
+            self.seat.owner.beat(Pulse::Answered);
+            self.tell(WorkerEvent::Heartbeat { worker: self.seat.id.clone(), took });
         }
     }
 
@@ -412,6 +429,7 @@ impl Life {
         };
         if let Some(how) = how {
             self.entry.release();
+            self.seat.emitter.emit(Event::Run(RunEvent::Released { worker: self.seat.id.clone() }));
             // One that refuses to serve leaves when it has said so.
             let expected = matches!(ending, Ending::Asked(_) | Ending::Refused(_));
             let worker = self.seat.id.clone();

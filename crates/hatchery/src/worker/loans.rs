@@ -11,10 +11,14 @@ use tokio::sync::mpsc;
 
 use crate::id::WorkerId;
 use crate::memory::{ALIGNMENT, Arena, ArenaSettings, Segment, SegmentId};
-use crate::telemetry::{Emitter, Event, SharedEvent};
+use crate::telemetry::{Emitter, Event, Kind, SharedEvent};
 use crate::transport::Outbox;
 use crate::value::{Attachment, Attachments, ON_DEVICE, Place, Places, Shelf};
 use crate::wire::{Access, Capability, Encoded, SegmentBody, Terms};
+
+const EXPORTED: Kind = Kind::named("shared.exported");
+const IMPORTED: Kind = Kind::named("shared.imported");
+const FELL_BACK: Kind = Kind::named("shared.fell_back");
 
 /// The accounts of one life of a worker.
 pub(super) struct Loans {
@@ -226,18 +230,16 @@ impl Loans {
         if let Some(arena) = &self.arena {
             arena.count_exported();
         }
-        self.tell(|worker| SharedEvent::Exported { worker, bytes: value.len() as u64 });
+        self.tell(EXPORTED, |worker| SharedEvent::Exported { worker, bytes: value.len() as u64 });
     }
 
     fn fell_back(&self, arena: &Arena, bytes: u64, reason: String) {
         arena.count_fell_back();
-        self.tell(|worker| SharedEvent::FellBack { worker: Some(worker), bytes, reason });
+        self.tell(FELL_BACK, |worker| SharedEvent::FellBack { worker: Some(worker), bytes, reason });
     }
 
-    fn tell(&self, event: impl FnOnce(WorkerId) -> SharedEvent) {
-        if self.emitter.is_heard() {
-            self.emitter.emit(Event::Shared(event(self.worker.clone())));
-        }
+    fn tell(&self, kind: Kind, event: impl FnOnce(WorkerId) -> SharedEvent) {
+        self.emitter.emit_with(kind, || Event::Shared(event(self.worker.clone())));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -261,7 +263,7 @@ impl Shelf for Loans {
         if let Some(arena) = &self.arena {
             arena.count_imported();
         }
-        self.tell(|worker| SharedEvent::Imported { worker, bytes: length });
+        self.tell(IMPORTED, |worker| SharedEvent::Imported { worker, bytes: length });
         Ok(value)
     }
 

@@ -113,6 +113,8 @@ pub struct ProfileCall {
     pub correlation_id: Arc<str>,
     /// The session, if it is one's.
     pub session: Option<String>,
+    /// The span that it is part of, as the W3C's `traceparent`.
+    pub trace_parent: Option<Arc<str>>,
     /// When its caller waits no longer. The pool sees to it.
     pub deadline: Option<Instant>,
 }

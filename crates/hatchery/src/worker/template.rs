@@ -6,8 +6,8 @@
 
 mod life;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -42,13 +42,27 @@ pub(crate) struct Template {
     id: WorkerId,
     run: Arc<Run>,
     emitter: Emitter,
+    plan: Mutex<Plan>,
+    state: watch::Sender<State>,
+    /// Counts the reloads, each of which wants another one.
+    reloads: watch::Sender<u64>,
+}
+
+/// How the next one is made.
+#[derive(Clone)]
+struct Plan {
     settings: TemplateSettings,
     confinement: Confinement,
     /// How long it may take to come up. `None`: no limit.
     patience: Option<Duration>,
-    state: watch::Sender<State>,
-    /// Counts the reloads, each of which wants another one.
-    reloads: watch::Sender<u64>,
+}
+
+impl Plan {
+    fn of(config: &super::Config) -> Plan {
+        // It ends with its last process, whatever its workers may leave.
+        let confinement = Confinement { on_escape: OnEscape::Kill, ..config.confinement.clone() };
+        Plan { settings: config.template.clone(), confinement, patience: config.start }
+    }
 }
 
 #[derive(Clone)]
@@ -103,11 +117,9 @@ impl Template {
             }
             return None;
         }
-        // It ends with its last process, whatever its workers may leave.
-        let confinement = Confinement { on_escape: OnEscape::Kill, ..config.confinement.clone() };
         let (state, reloads) = (watch::Sender::new(State::Unasked), watch::Sender::new(0));
         let id = WorkerId::template(&pool);
-        Some(Template { pool, id, run, emitter, settings, confinement, patience: config.start, state, reloads })
+        Some(Template { pool, id, run, emitter, plan: Mutex::new(Plan::of(config)), state, reloads })
     }
 
     /// What a worker of this launch is to be forked from; `None`: it is to be started cold. Waits while one comes up.
@@ -159,6 +171,15 @@ impl Template {
                 "some are started with other arguments or variables than the one that their template was made for";
             self.emitter.emit(cold_starts(&self.pool, reason.to_owned(), None));
         }
+    }
+
+    /// The next one is made like this.
+    pub(crate) fn obey(&self, config: &super::Config) {
+        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Plan::of(config);
+    }
+
+    fn plan(&self) -> Plan {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Another one is to be made, of what can be imported now. What the old one has forked lives on.

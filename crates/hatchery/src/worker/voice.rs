@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::id::WorkerId;
 use crate::process::{Admission, Dropped, Tail, Throttle};
-use crate::telemetry::{Emitter, Event, Level, Log, LogSource, WorkerEvent};
+use crate::telemetry::{Emitter, Event, Kind, Level, Log, LogSource, WorkerEvent};
 
 /// Lines that get through in a second on end, and at once.
 const LINES_PER_SECOND: u32 = 1000;
@@ -14,6 +14,8 @@ const BURST: u32 = 5000;
 
 /// A line of LOG is cut here; the lines of descriptors come cut.
 const MAX_LINE: usize = 8 << 10;
+
+const LOG: Kind = Kind::named("worker.log");
 
 pub(super) struct Voice {
     worker: WorkerId,
@@ -64,10 +66,10 @@ impl Voice {
     }
 
     fn emit(&self, level: Level, source: LogSource, message: &str, correlation_id: Option<String>) {
-        if self.emitter.is_heard() {
+        self.emitter.emit_with(LOG, || {
             let log = Log { worker: self.worker.clone(), level, source, message: message.to_owned(), correlation_id };
-            self.emitter.emit(Event::Worker(WorkerEvent::Log(log)));
-        }
+            Event::Worker(WorkerEvent::Log(log))
+        });
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -180,6 +180,17 @@ async fn thousands_of_calls_from_many_tasks_all_get_their_own_answer() {
 }
 
 #[tokio::test]
+async fn the_span_of_the_caller_is_known_to_the_tool() {
+    let rig = Rig::basics(1).await;
+    let span = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let options = CallOptions::new().trace_parent(span).unwrap();
+    let who: Value = rig.pool.call_with("who", json!({}), &options).await.unwrap();
+    assert_eq!(who["traceparent"], span);
+    let who: Value = rig.pool.call("who", json!({})).await.unwrap();
+    assert_eq!(who["traceparent"], Value::Null);
+}
+
+#[tokio::test]
 async fn every_error_carries_the_correlation_id_that_the_caller_gave() {
     let rig = Rig::basics(1).await;
     let options = CallOptions::new().correlation_id("order-4711");

@@ -3,8 +3,10 @@
 mod ahead;
 mod heartbeats;
 mod matrix;
+mod orders;
 mod pools;
 mod races;
+mod reconfiguring;
 mod recycling;
 mod scheduling;
 mod storms;

@@ -1,7 +1,7 @@
 //! The breakers of a pool: one for all of it, one for each tool.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::{Breaker, BreakerChange, BreakerPolicy, BreakerStats, Permit};
@@ -10,11 +10,13 @@ use crate::error::Error;
 /// One breaker for a pool and one for each of its tools, made when it is first asked for.
 ///
 /// A tool that always fails opens its own breaker; if nothing but that tool is called, the pool's as well.
-#[derive(Debug)]
+///
+/// Cheap to clone: all clones are the same breakers.
+#[derive(Clone, Debug)]
 pub struct Breakers {
     pool: Breaker,
     policy: BreakerPolicy,
-    tools: Mutex<BTreeMap<String, Breaker>>,
+    tools: Arc<Mutex<BTreeMap<String, Breaker>>>,
 }
 
 /// Leave to pass the breakers of a call's pool and tool.
@@ -45,7 +47,7 @@ impl Breakers {
     /// All closed. `pool` is the pool's name.
     pub fn new(pool: &str, policy: BreakerPolicy) -> Breakers {
         let breaker = Breaker::new(format!("pool {pool}"), policy.clone());
-        Breakers { pool: breaker, policy, tools: Mutex::default() }
+        Breakers { pool: breaker, policy, tools: Arc::default() }
     }
 
     /// The pool's.

@@ -43,6 +43,12 @@ impl<L> Lives<L> {
         Some(seat.remove(at).1)
     }
 
+    /// Those in one seat, the elder first.
+    pub(super) fn in_seat(&self, seat: usize) -> impl Iterator<Item = (LifeId, &L)> {
+        let lives = self.seats.get(seat).into_iter().flatten();
+        lives.map(move |(generation, life)| (LifeId { seat, generation: *generation }, life))
+    }
+
     /// By seat, and the elder first.
     pub(super) fn iter(&self) -> impl Iterator<Item = (LifeId, &L)> {
         self.seats.iter().enumerate().flat_map(|(seat, lives)| {

@@ -13,6 +13,8 @@ pub(crate) struct Wants {
     pub(crate) priority: Priority,
     pub(crate) tenant: Option<Arc<str>>,
     pub(crate) session: Option<SessionWants>,
+    /// The seat of the one worker that may run it.
+    pub(crate) seat: Option<usize>,
     /// What it calls, if it may lie in a worker behind others.
     pub(crate) tool: Option<ToolNumber>,
     /// After this it need not run.
@@ -68,6 +70,10 @@ pub(crate) enum Refusal {
     Tainted(LifeId),
     /// Its session's worker is gone, and what it knew of the session with it.
     StateLost(LifeId),
+    /// It is for one worker, and that takes no calls for a while.
+    NamedTainted(LifeId),
+    /// It is for one worker, and in that one's seat, by its number, nobody takes calls.
+    NamedAbsent(usize),
     /// Its time was over before a worker was free.
     Expired,
 }

@@ -9,7 +9,7 @@ use crate::id::{CallId, LifeId};
 use crate::pool::seat::Order;
 use crate::process::Terminator;
 use crate::telemetry::{PoolEvent, RecycleReason};
-use crate::worker::{Call, Line, Owner};
+use crate::worker::{Call, Line, Owner, Pulse};
 
 impl Owner for Shared {
     fn started(&self, life: LifeId, terminator: Terminator) {
@@ -21,7 +21,7 @@ impl Owner for Shared {
         let tools =
             Tools { specs: Arc::clone(&line.tools), by_name: line.tools.iter().map(|spec| self.known(spec)).collect() };
         *self.tools.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tools);
-        if self.standing.came() {
+        if self.standing.came(self.rules().config.restarts) {
             self.tell(PoolEvent::Available { pool: self.name.to_string() });
         }
         self.restarted(life);
@@ -52,9 +52,13 @@ impl Owner for Shared {
         self.judge(life, error);
     }
 
+    fn beat(&self, pulse: Pulse) {
+        self.counts.heartbeats.one_more(pulse);
+    }
+
     fn retired(&self, life: LifeId) {
         let retired = self.roster().retire(life);
-        self.left(retired.was_ready);
+        self.left(life, retired.was_ready);
     }
 
     fn lingers(&self, life: LifeId) {

@@ -108,6 +108,7 @@ impl Life {
             ledger,
             loans,
             voice,
+            vitals: Arc::default(),
             agreed,
             reading,
             finish_reading,
@@ -203,11 +204,17 @@ fn start(seat: &Seat, launch: &Launch, upright: Option<&Upright>, inherited: Vec
     seat.run.spawn(&seat.id, &seat.pool, Spec { program, args, env, cwd, fds, confinement })
 }
 
+/// Its ledger, if it is a worker itself, and what its service manager has said to it alone.
+const OF_THE_HOST: [&str; 7] =
+    ["HATCHERY_LEDGER", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
+
 /// The host's, the launch's, and what every process of a run is told.
 pub(in crate::worker) fn environment(run: &Run, id: &WorkerId, launch: &Launch) -> BTreeMap<OsString, OsString> {
     let mut env: BTreeMap<_, _> = std::env::vars_os().collect();
-    // One that the host has itself is not this process's.
-    env.remove(OsStr::new("HATCHERY_LEDGER"));
+    // What the host has of these is not this process's.
+    for name in OF_THE_HOST {
+        env.remove(OsStr::new(name));
+    }
     env.extend(launch.env.iter().cloned());
     env.insert("HATCHERY_RUN".into(), run.id.to_string().into());
     env.insert("HATCHERY_WORKER".into(), id.as_str().into());

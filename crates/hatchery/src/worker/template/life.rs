@@ -15,13 +15,14 @@ use tokio::net::unix::pipe;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{State, Template, Upright, Verdict, cold_starts};
+use super::{Plan, State, Template, TemplateSettings, Upright, Verdict, cold_starts};
 use crate::app::Launch;
 use crate::call::{Deadline, passed};
 use crate::error::{Error, ErrorBody, ErrorKind, Result};
+use crate::id::WorkerId;
 use crate::process::{self, Child, Escalation, Spawned, Spec};
 use crate::registry::Entry;
-use crate::telemetry::{Event, PoolEvent};
+use crate::telemetry::{Event, PoolEvent, RunEvent};
 use crate::worker::life::{drain, environment};
 use crate::worker::voice::Voice;
 
@@ -162,9 +163,8 @@ impl Template {
             .map_err(failed("make its socket"))?;
         let (report, its_report) = pipe_with(PipeFlags::CLOEXEC).map_err(failed("make its pipe"))?;
         let report = pipe::Receiver::from_owned_fd(report).map_err(failed("watch its pipe"))?;
-        let settings = serde_json::json!({
-            "orders": 3, "report": 4, "preload": self.settings.preload, "app": self.settings.app,
-        });
+        let Plan { settings: TemplateSettings { preload, app, .. }, confinement, .. } = self.plan();
+        let settings = serde_json::json!({ "orders": 3, "report": 4, "preload": preload, "app": app });
         let mut env = environment(&self.run, &self.id, launch);
         env.insert("HATCHERY_TEMPLATE".into(), settings.to_string().into());
         let spec = Spec {
@@ -173,7 +173,7 @@ impl Template {
             env: env.into_iter().collect(),
             cwd: launch.cwd.clone(),
             fds: vec![its_orders, its_report],
-            confinement: self.confinement.clone(),
+            confinement,
         };
         let (run, id, pool) = (Arc::clone(&self.run), self.id.clone(), Arc::clone(&self.pool));
         let started = tokio::task::spawn_blocking(move || run.spawn(&id, &pool, spec)).await;
@@ -187,7 +187,7 @@ impl Template {
 
     /// `None`: it is up.
     async fn come_up(&self, report: pipe::Receiver, began: Instant) -> Option<Fate> {
-        let deadline = self.patience.and_then(|patience| Deadline::after(began, patience));
+        let deadline = self.plan().patience.and_then(|patience| Deadline::after(began, patience));
         let mut text = Vec::new();
         let mut report = report.take(LONGEST_REPORT);
         tokio::select! {
@@ -243,6 +243,7 @@ impl Template {
         life.voice.fell_silent();
         if death.remains.is_none() {
             life.entry.release();
+            self.emitter.emit(Event::Run(RunEvent::Released { worker: WorkerId::template(&self.pool) }));
         }
         match fate {
             Fate::Died => self.mourn(&death.to_string(), was_of_use),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hatchery::fault::{BreakerChange, BreakerPolicy, BreakerState, CrashBarrier, CrashClass, HealthPolicy};
+use hatchery::fault::{BreakerPolicy, BreakerState, CrashBarrier, CrashClass, HealthPolicy};
 use hatchery::{CallOptions, ErrorKind, Event, FaultEvent, HealthCheck, PoolEvent, RecycleReason, WorkerEvent};
 use serde_json::{Value, json};
 
@@ -52,7 +52,7 @@ async fn a_breaker_opens_after_too_many_failures_and_closes_when_it_is_reset() {
     let error = assert_kind(rig.pool.call::<Value>("who", json!({})).await, ErrorKind::Unavailable);
     assert_eq!(reason(&error), "circuit_open");
     let opened = |event| match event {
-        FaultEvent::Breaker { change: BreakerChange::Opened { failures }, tool: None, .. } => Some(failures),
+        FaultEvent::BreakerOpened { failures, tool: None, .. } => Some(failures),
         _ => None,
     };
     assert_eq!(rig.fault(opened).await, 2);

@@ -1,0 +1,185 @@
+//! Who makes a request, and what they may do.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hatchery::Result;
+use serde::{Deserialize, Serialize};
+
+use super::audit::audit;
+use crate::denial::Denial;
+
+/// What a caller may do. `Operate` has the other two in it: who may end a pool may look at it and call it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Calls of tools, and the sessions and programs that calls use.
+    Call,
+    /// Looking: status, workers, statistics, events, metrics.
+    Observe,
+    /// Orders: all that changes pools, workers, the sessions of others, or the daemon.
+    Operate,
+}
+
+/// Some of the scopes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Scopes(u8);
+
+/// Whose the limits are, of requests and of connections.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Client {
+    /// Who showed a token, by its name.
+    Token(Arc<str>),
+    /// Who showed a certificate, by its common name.
+    Certificate(Arc<str>),
+    /// Another process of this machine, by its user.
+    User(u32),
+    /// Anybody at an address; of IPv6, a whole network.
+    Address(IpAddr),
+}
+
+/// Who makes a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Caller {
+    client: Client,
+    scopes: Scopes,
+}
+
+impl Scope {
+    /// The text form, as in JSON and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scope::Call => "call",
+            Scope::Observe => "observe",
+            Scope::Operate => "operate",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Scopes {
+    pub(crate) const ALL: Scopes = Scopes(0b111);
+
+    pub(crate) fn of(scopes: &[Scope]) -> Scopes {
+        scopes.iter().fold(Scopes(0), |all, scope| match scope {
+            Scope::Operate => Scopes::ALL,
+            Scope::Call => Scopes(all.0 | 0b001),
+            Scope::Observe => Scopes(all.0 | 0b010),
+        })
+    }
+
+    pub(crate) fn has(self, scope: Scope) -> bool {
+        self.0 & (1 << scope as u8) != 0
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Client::Token(name) => write!(f, "token {name}"),
+            Client::Certificate(name) => write!(f, "certificate {name}"),
+            Client::User(uid) => write!(f, "uid {uid}"),
+            Client::Address(address) => write!(f, "{address}"),
+        }
+    }
+}
+
+impl Caller {
+    pub(crate) fn new(client: Client, scopes: Scopes) -> Caller {
+        Caller { client, scopes }
+    }
+
+    /// As the audit and the limits tell of them: `token ci`, `certificate ci`, `uid 0`, or an address.
+    pub(crate) fn name(&self) -> String {
+        self.client.to_string()
+    }
+
+    /// Whose limits hold.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Lets the caller do this.
+    ///
+    /// # Errors
+    /// [`Denial::Forbidden`], which is 403 and PERMISSION_DENIED.
+    pub(crate) fn require(&self, scope: Scope) -> Result<()> {
+        match self.scopes.has(scope) {
+            true => Ok(()),
+            false => Err(Denial::Forbidden.error(format!("{} has no scope `{scope}`", self.client))),
+        }
+    }
+
+    /// The one way to give an order: checks that the caller may, does it, and leaves one line of audit, also if the caller may
+    /// not, and if it goes away meanwhile. `name` is the order, like `scale`, and `subject` what it is about, like `pool gpu`.
+    pub(crate) async fn order<T>(&self, name: &str, subject: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut line = Line { caller: self, name, subject, is_written: false };
+        let outcome = match self.require(Scope::Operate) {
+            Ok(()) => work.await,
+            Err(denied) => Err(denied),
+        };
+        line.is_written = true;
+        audit(self, name, subject, outcome.as_ref().err().map_or("done", |error| error.kind().as_str()));
+        outcome
+    }
+}
+
+/// An order that was dropped is told of, too: what it had begun may be done.
+struct Line<'a> {
+    caller: &'a Caller,
+    name: &'a str,
+    subject: &'a str,
+    is_written: bool,
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        if !self.is_written {
+            audit(self.caller, self.name, self.subject, "left");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(scopes: &[Scope]) -> Caller {
+        Caller::new(Client::Token("ci".into()), Scopes::of(scopes))
+    }
+
+    #[test]
+    fn operate_has_the_others_in_it_and_they_do_not_have_each_other() {
+        let may = |scopes: &[Scope]| {
+            [Scope::Call, Scope::Observe, Scope::Operate].map(|scope| caller(scopes).require(scope).is_ok())
+        };
+        assert_eq!(may(&[]), [false, false, false]);
+        assert_eq!(may(&[Scope::Call]), [true, false, false]);
+        assert_eq!(may(&[Scope::Observe]), [false, true, false]);
+        assert_eq!(may(&[Scope::Call, Scope::Observe]), [true, true, false]);
+        assert_eq!(may(&[Scope::Operate]), [true, true, true]);
+    }
+
+    #[test]
+    fn who_may_not_is_told_what_is_missing() {
+        let error = caller(&[Scope::Call]).require(Scope::Observe).unwrap_err();
+        assert_eq!(error.message(), "token ci has no scope `observe`");
+        assert_eq!(Denial::of(&error), Some(Denial::Forbidden));
+        assert!(!error.is_retryable());
+    }
+
+    #[tokio::test]
+    async fn an_order_is_not_begun_by_who_may_not_give_it() {
+        let mut done = false;
+        let outcome = caller(&[Scope::Observe]).order("stop", "daemon", async { Ok(done = true) }).await;
+        assert!(outcome.is_err() && !done);
+        caller(&[Scope::Operate]).order("stop", "daemon", async { Ok(done = true) }).await.unwrap();
+        assert!(done);
+    }
+}

@@ -1,0 +1,36 @@
+//! HTTP, in front of the desk: reads requests, asks, writes answers. Nothing here decides.
+
+mod arguments;
+mod bare;
+pub(crate) mod calls;
+mod compression;
+pub(crate) mod conversations;
+pub(crate) mod events;
+mod json_body;
+mod npy;
+pub(crate) mod observation;
+pub(crate) mod openapi;
+pub(crate) mod orders;
+pub(crate) mod page;
+mod path;
+mod query;
+mod route;
+
+pub(crate) use compression::compressed;
+pub(crate) use route::{Answer, Query, Route};
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use hatchery::{Error, ErrorKind};
+use serde::Serialize;
+
+use crate::failure::{Failure, json};
+
+/// What a handler answers.
+type Answered = Result<Response, Failure>;
+
+/// A value as a JSON document.
+fn document(value: &impl Serialize) -> Answered {
+    let failed = |why| Error::new(ErrorKind::Internal, format!("write JSON: {why}"));
+    Ok(json(StatusCode::OK, serde_json::to_string(value).map_err(failed)?))
+}

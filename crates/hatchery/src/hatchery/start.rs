@@ -1,0 +1,172 @@
+//! How everything starts: what is wrong is found first, then a run begins, then its pools are filled.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use super::{Builder, Configured, EVENT_BACKLOG, Hatchery, SWEEP_EVERY};
+use crate::app::App;
+use crate::doctor;
+use crate::error::{Error, ErrorKind, Result};
+use crate::host::HostTools;
+use crate::id::RunId;
+use crate::pool::{self, Concurrency, Crew, Hiring, Pool, Shared, TaintBook};
+use crate::process::Containment;
+use crate::run::{self, Run};
+use crate::service::{Intensity, Services};
+use crate::session::{SessionSettings, Sessions};
+use crate::telemetry::{Emitter, Event, SessionEvent};
+
+/// The least that a handshake and an error need.
+const MIN_BODY: usize = 16 << 10;
+
+/// A run that has begun: what dead runs of its instance left is swept, its sessions are open, and none of its pools is filled.
+/// Dropping it ends the run.
+pub struct Begun {
+    run: Arc<Run>,
+    sessions: Sessions,
+    emitter: Emitter,
+    host_tools: HostTools,
+    pools: Vec<(String, Arc<dyn App>, pool::Config)>,
+    sweep_every: Duration,
+    configured: Option<Configured>,
+}
+
+impl Builder {
+    /// Starts all workers, in batches, and waits until the first start of each has come to an end. Without a pool it starts what
+    /// pools stand on. [`Builder::begin`] and [`Begun::fill`] are its halves.
+    ///
+    /// A pool that cannot serve does not hurt the others: its calls fail at once with the reason, and it goes on trying.
+    ///
+    /// Dropping the future ends what was started.
+    ///
+    /// # Errors
+    /// `validation` for a mistake in the configuration. If no pool can serve, why the first cannot: `validation` for an app that
+    /// does not load or a missing interpreter; `deadline` if no worker is ready in time; `worker_died` or `protocol` if they
+    /// end before. The worker's last output is in the error.
+    pub async fn start(self) -> Result<Hatchery> {
+        self.begin().await?.fill().await
+    }
+
+    /// The first half of a start: checks everything, begins the run, and sweeps what dead runs of the instance left.
+    ///
+    /// # Errors
+    /// `validation` for a mistake in the configuration.
+    pub async fn begin(self) -> Result<Begun> {
+        self.check()?;
+        let emitter = self.emitter.unwrap_or_else(|| Emitter::new(EVENT_BACKLOG));
+        let sweep_every = self.run.sweep_every.unwrap_or(SWEEP_EVERY);
+        let config = self.run.config(enclosed(&self.pools))?;
+        let (run, sessions) = begun(emitter.clone(), config, self.sessions).await?;
+        let usual_stop = self.usual_stop;
+        let configured = self.configured.map(|config| Configured { config, usual_stop });
+        Ok(Begun { run, sessions, emitter, host_tools: self.host_tools, pools: self.pools, sweep_every, configured })
+    }
+
+    fn check(&self) -> Result<()> {
+        if let Some(mistake) = &self.mistake {
+            return Err(mistake.clone());
+        }
+        self.check_pools()?;
+        doctor::require_critical()
+    }
+
+    pub(super) fn check_pools(&self) -> Result<()> {
+        let wrong = |message: String| Err(Error::new(ErrorKind::Validation, message));
+        for (n, (name, _, config)) in self.pools.iter().enumerate() {
+            let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            if name.is_empty() || name.len() > 64 || !name.chars().all(is_word) {
+                return wrong(format!("pool name {name:?}: expected 1 to 64 letters, digits, `-` or `_`"));
+            }
+            if self.pools[..n].iter().any(|(other, _, _)| other == name) {
+                return wrong(format!("there are two pools named {name}"));
+            }
+            if !(1..=pool::MAX_WORKERS).contains(&config.workers) {
+                return wrong(format!("pool {name}: expected 1 to 1024 workers, found {}", config.workers));
+            }
+            if config.stop.ask == Duration::MAX || config.stop.term == Duration::MAX {
+                return wrong(format!("pool {name}: expected a stop whose graces end, found {:?}", config.stop));
+            }
+            if let Concurrency::Thread { threads_per_worker } = config.concurrency
+                && !(1..=pool::MAX_WORKERS).contains(&threads_per_worker)
+            {
+                return wrong(format!(
+                    "pool {name}: expected 1 to 1024 threads per worker, found {threads_per_worker}"
+                ));
+            }
+            if config.worker.heartbeat.max_missed == 0 || config.restarts.max_failures == 0 || config.batches.size == 0
+            {
+                return wrong(format!(
+                    "pool {name}: expected a heartbeat's max_missed, a restart's max_failures and a batch's size above 0"
+                ));
+            }
+            if config.worker.limits.max_body < MIN_BODY {
+                return wrong(format!("pool {name}: expected a max_body of at least {MIN_BODY} bytes"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Begun {
+    /// The second half of a start: fills the pools, and waits as [`Builder::start`] does.
+    ///
+    /// # Errors
+    /// Those of [`Builder::start`] about pools that cannot serve.
+    pub async fn fill(self) -> Result<Hatchery> {
+        let sizes: Vec<usize> = self.pools.iter().map(|(_, _, config)| config.workers).collect();
+        let sweep_every = self.sweep_every;
+        // Exists before the first process and the first wait: dropping this future drops it, and it ends what was started.
+        let hatchery = self.hatchery();
+        hatchery.serve(sweep_every);
+        for (crew, workers) in hatchery.crews.iter().zip(sizes) {
+            crew.shared.tell_starting(workers);
+            crew.resize(workers);
+        }
+        if let Err(error) = hatchery.await_starts().await {
+            // What went wrong first is the news.
+            let _ended = hatchery.shutdown_within(Duration::ZERO).await;
+            return Err(error);
+        }
+        Ok(hatchery)
+    }
+
+    /// With pools that are empty.
+    fn hatchery(self) -> Hatchery {
+        let Begun { run, sessions, emitter, host_tools, pools, configured, .. } = self;
+        let host_tools = Arc::new(host_tools);
+        let hiring = Hiring { run: Arc::clone(&run), emitter: emitter.clone(), host_tools, template: None };
+        let taints: Arc<TaintBook> = Arc::default();
+        let crew = |(name, app, config): (String, Arc<dyn App>, pool::Config)| {
+            let shared = Shared::new(&name, app, config, emitter.clone(), sessions.clone(), Arc::clone(&taints));
+            Arc::new(Crew::new(Arc::new(shared), hiring.clone()))
+        };
+        let crews: Vec<Arc<Crew>> = pools.into_iter().map(crew).collect();
+        let pool = |crew: &Arc<Crew>| (crew.shared.name.to_string(), Pool::new(Arc::clone(crew)));
+        let pools = crews.iter().map(pool).collect();
+        let services = Services::new(Intensity::default(), emitter.clone());
+        let (started_at, configured) = (SystemTime::now(), Mutex::new(configured));
+        Hatchery { run, pools, crews, taints, sessions, emitter, started_at, services, configured }
+    }
+}
+
+/// Begins a run, and opens its sessions, where it may block.
+async fn begun(emitter: Emitter, config: run::Config, sessions: SessionSettings) -> Result<(Arc<Run>, Sessions)> {
+    let begin = move || {
+        let run = Run::begin(RunId::random(), &emitter, &config)?;
+        // Before anything is started: what dead runs left may hold a port, or the memory of a GPU.
+        run.sweep();
+        let sessions = Sessions::open(Some(&config.data_dir), run.id, sessions, Some(emitter.clone()))?;
+        for message in sessions.losses() {
+            emitter.emit(Event::Session(SessionEvent::Lost { message }));
+        }
+        Ok((Arc::new(run), sessions))
+    };
+    let begun = tokio::task::spawn_blocking(begin).await;
+    begun.map_err(|error| Error::new(ErrorKind::Internal, format!("start the guardian: {error}")))?
+}
+
+/// The pools that asked for a PID namespace.
+fn enclosed(pools: &[(String, Arc<dyn App>, pool::Config)]) -> Vec<String> {
+    let asked = pools.iter().filter(|(_, _, config)| config.containment == Containment::PidNamespace);
+    asked.map(|(name, _, _)| name.clone()).collect()
+}
