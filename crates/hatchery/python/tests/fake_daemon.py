@@ -230,6 +230,10 @@ class _Iterated:
         self._client = client
         self._stream = stream
 
+    def __enter__(self) -> _Iterated:
+        self._client._run(self._stream.__aenter__())
+        return self
+
     def __iter__(self) -> _Iterated:
         return self
 
@@ -241,9 +245,6 @@ class _Iterated:
 
     def close(self) -> None:
         self._client._run(self._stream.aclose())
-
-    def __enter__(self) -> _Iterated:
-        return self
 
     def __exit__(self, *_: Any) -> None:
         self.close()

@@ -324,6 +324,22 @@ class Streams(BothClients, unittest.TestCase):
                 client.stream("t").close()
                 client.call("t")
 
+    def test_a_feed_listens_from_its_with_on_and_may_end(self, connect):
+        heard = threading.Event()
+
+        def script(peer):
+            peer.request()
+            whole = events(b": listening\n\n", event("pool.scaled", {"to": 2}))
+            head = whole.index(b"\r\n\r\n") + 4
+            peer.send(whole[:head])
+            heard.wait(PATIENCE)
+            peer.send(whole[head:])
+
+        with FakeDaemon(script) as daemon, connect(daemon.address) as client:
+            with client.events() as feed:
+                heard.set()  # Nobody has asked for an event yet.
+                self.assertEqual(list(feed), [{"name": "pool.scaled", "to": 2}])
+
     def test_events_are_dicts_with_their_names(self, connect):
         seen = []
 
@@ -355,7 +371,7 @@ class Questions(BothClients, unittest.TestCase):
             (lambda c: c.create_session("s", ttl=60, metadata={"k": 1}), 'POST /v1/sessions {"id":"s","ttl":"60000ms","metadata":{"k":1}}'),
             (lambda c: c.session("s").describe(), "GET /v1/sessions/s"),
             (lambda c: c.session("s").delete(), "DELETE /v1/sessions/s"),
-            (lambda c: c.session("s").metadata.list(), "GET /v1/sessions/s/metadata"),
+            (lambda c: c.session("s").metadata.delete("k"), "DELETE /v1/sessions/s/metadata/k"),
             (lambda c: c.session("s").metadata.put("a/b", None), "PUT /v1/sessions/s/metadata/a%2Fb null"),
             (lambda c: c.session("s").programs.get("p"), "GET /v1/sessions/s/programs/p"),
             (lambda c: c.session("s").programs.delete("p"), "DELETE /v1/sessions/s/programs/p"),

@@ -100,6 +100,10 @@ class Records(unittest.TestCase):
             with held(self.write(folder, {"address": "127.0.0.1:1", "socket": "/run/h.sock"})):
                 self.assertEqual(Whereabouts(data_dir=folder).address(), Address(path="/run/h.sock"))
 
+    def test_it_says_whether_to_speak_tls(self):
+        with tempfile.TemporaryDirectory() as folder, held(self.write(folder, {"address": "[::1]:1", "socket": None, "tls": True})):
+            self.assertEqual(Whereabouts(data_dir=folder).address(), Address("::1", 1, True))
+
     def test_one_that_is_not_written_yet_is_none(self):
         for text in ("", "{", "[]", "{}", '{"address": 3}'):
             with tempfile.TemporaryDirectory() as folder, held(self.write(folder, text)):

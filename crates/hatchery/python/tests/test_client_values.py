@@ -11,7 +11,7 @@ import unittest
 from email import message_from_bytes
 
 from hatchery.client import errors, requests, tools
-from hatchery.client.values import LARGE, arguments_of, text_of, value_of
+from hatchery.client.values import LARGE, arguments_of, array_of, text_of, value_of
 
 try:
     import numpy
@@ -71,11 +71,10 @@ class Values(unittest.TestCase):
 
     def test_large_bytes_are_parts_of_their_own(self):
         large = bytes(range(256)) * (LARGE // 256)
-        body = arguments_of({"n": 1, "small": b"x", 'a"b': large, "view": memoryview(large)})
+        body = arguments_of({"n": 1, "small": b"x", "é": large, "args": large, "view": memoryview(large)})
         found = parts(body)
-        self.assertEqual(json.loads(found["args"][1]), {"n": 1, "small": {"$bytes": "eA=="}})
+        self.assertEqual(value_of(found["args"][1]), {"n": 1, "small": b"x", "é": large, "args": large})
         self.assertEqual(found["view"], ("application/octet-stream", large))
-        self.assertEqual(found["a%22b"][1], large)
         self.assertTrue(body.data.startswith(b"--hatchery-"))
         nested = arguments_of({"list": [large]})
         self.assertEqual((nested.content_type, value_of(nested.data)), ("application/json", {"list": [large]}))
@@ -102,6 +101,18 @@ class Arrays(unittest.TestCase):
             numpy.testing.assert_array_equal(found, array)
             self.assertEqual((content_type, found.dtype), ("application/x-npy", array.dtype))
             self.assertEqual((len(data) - array.nbytes) % 64, 0)
+            back = array_of(data)
+            numpy.testing.assert_array_equal(back, array)
+            back[...] = 0
+
+    def test_a_file_that_is_none_is_the_fault_of_the_daemon(self):
+        import io
+
+        whole = io.BytesIO()
+        numpy.save(whole, numpy.asfortranarray(numpy.ones((2, 3))))
+        for data in (b"", b"\x93NUMPY", b"\x93NUMPY\x01\x00\x04\x00junk", whole.getvalue(), whole.getvalue()[:-1]):
+            with self.assertRaises(errors.ProtocolError):
+                array_of(data)
 
     def test_without_numpy_an_array_is_a_view(self):
         text = text_of(numpy.array([[1.5, 2.5]]), "v")

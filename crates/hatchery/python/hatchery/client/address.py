@@ -53,7 +53,9 @@ class Whereabouts:
         if record is None:
             raise Unavailable(f"no daemon is running with the data directory {data_dir}; {START_ONE}, or say where it is:"
                               f" connect('http://HOST:PORT'), or {VARIABLE}")  # fmt: skip
-        return Address(path=record.socket) if record.socket else parse(record.address)
+        if record.socket:
+            return Address(path=record.socket)
+        return parse(f"{'https' if record.is_secure else 'http'}://{record.address}")
 
 
 def parse(text: str, whence: str = "") -> Address:

@@ -8,7 +8,7 @@ from typing import Any, AsyncIterator, Generator, Iterable, Optional
 
 from .address import Whereabouts
 from .aio_connection import Connections, Exchange
-from .answers import NOTHING, Feed, failed
+from .answers import NOTHING, Feed
 from .errors import Error
 from .http1 import Request
 from .operations import Operations, Scope
@@ -127,8 +127,8 @@ class AsyncClient(Operations):
     async def _ask(self, request: Request, limit: Optional[float] = PATIENCE) -> Any:
         return (await self._exchange(request, limit).whole()).content()
 
-    def _open(self, request: Request, made: Any, limit: Optional[float]) -> AsyncStream:
-        return AsyncStream(self._exchange(request, limit), Feed(made))
+    def _open(self, request: Request, feed: Feed, limit: Optional[float]) -> AsyncStream:
+        return AsyncStream(self._exchange(request, limit), feed)
 
     def _either(self, tool: str, arguments: dict[str, Any]) -> Either:
         return Either(self, tool, arguments)
@@ -177,6 +177,8 @@ class AsyncStream:
         self.close()
 
     async def __aenter__(self) -> AsyncStream:
+        if self._feed.is_live and not self._is_begun:
+            await self._begin()
         return self
 
     async def __aexit__(self, *_: Any) -> None:
@@ -190,10 +192,7 @@ class AsyncStream:
             await self._begin()
         item = self._feed.next()
         while item is NOTHING and not self._feed.is_over:
-            data = await self._exchange.read()
-            if not data:
-                raise failed(self._exchange.address, "it ended the stream before its end")
-            self._feed.feed(data)
+            self._feed.feed(await self._exchange.read(), self._exchange.address)
             item = self._feed.next()
         if self._feed.is_over:
             await self._finish()

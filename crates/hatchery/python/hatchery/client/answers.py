@@ -11,7 +11,7 @@ from .address import START_ONE, Address
 from .errors import DeadlineExceeded, Error, Unavailable, error_in
 from .event_stream import Decoder, ServerSentEvent
 from .http1 import CutOff, Reader, Request
-from .values import BYTES, value_of
+from .values import ARRAY, BYTES, array_of, value_of
 
 
 class Answer(NamedTuple):
@@ -28,6 +28,8 @@ class Answer(NamedTuple):
         kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == BYTES:
             return self.body
+        if kind == ARRAY:
+            return array_of(self.body)
         if kind.startswith("text/"):
             return self.body.decode("utf-8", "replace")
         return value_of(self.body) if self.body else None
@@ -40,15 +42,21 @@ class Answer(NamedTuple):
 
 class Feed:
     """The items of a stream of events, from its bytes. `made` gives the item of an event, NOTHING for one that means nothing, END for the last; or
-    raises what the stream ends with."""
+    raises what the stream ends with. One that `is_live` tells of what happens while it is there: it may end anywhere, and what is before its beginning is
+    missed."""
 
-    def __init__(self, made: Callable[[ServerSentEvent], Any]):
+    def __init__(self, made: Callable[[ServerSentEvent], Any], is_live: bool = False):
         self._made = made
+        self.is_live = is_live
         self._decoder = Decoder()
         self._events: deque[ServerSentEvent] = deque()
         self.is_over = False
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes, address: Address) -> None:
+        """Takes what came from there; nothing means that nothing will come any more."""
+        if not data and not self.is_live:
+            raise failed(address, "it ended the stream before its end")
+        self.is_over = not data
         self._events.extend(self._decoder.feed(data))
 
     def next(self) -> Any:

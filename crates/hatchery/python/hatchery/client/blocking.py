@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Iterable, Optional
 
 from .address import Whereabouts
-from .answers import NOTHING, Feed, failed
+from .answers import NOTHING, Feed
 from .connection import Connections
 from .exchange import Exchange
 from .http1 import Request
@@ -97,8 +97,8 @@ class Client(Operations):
     def _ask(self, request: Request, limit: Optional[float] = PATIENCE) -> Any:
         return self._exchange(request, limit).whole().content()
 
-    def _open(self, request: Request, made: Any, limit: Optional[float]) -> Stream:
-        return Stream(self._exchange(request, limit), Feed(made))
+    def _open(self, request: Request, feed: Feed, limit: Optional[float]) -> Stream:
+        return Stream(self._exchange(request, limit), feed)
 
     def _within(self, scope: Scope) -> Client:
         other = object.__new__(type(self))
@@ -139,6 +139,8 @@ class Stream(Iterator):
         self._exchange.close()
 
     def __enter__(self) -> Stream:
+        if self._feed.is_live and not self._is_begun:
+            self._begin()
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -152,10 +154,7 @@ class Stream(Iterator):
             self._begin()
         item = self._feed.next()
         while item is NOTHING and not self._feed.is_over:
-            data = self._exchange.read()
-            if not data:
-                raise failed(self._exchange.address, "it ended the stream before its end")
-            self._feed.feed(data)
+            self._feed.feed(self._exchange.read(), self._exchange.address)
             item = self._feed.next()
         if self._feed.is_over:
             self._finish()

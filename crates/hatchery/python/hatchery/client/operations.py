@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Iterable, NamedTuple, Optional, TypeVar, Union
 
 from . import requests
-from .answers import chunk_of
+from .answers import Feed, chunk_of
 from .events import event_of
 from .http1 import Request
 from .requests import PATIENCE, Options, Timeout, ask
@@ -32,7 +32,7 @@ class Operations:
     def _ask(self, request: Request, limit: Optional[float] = PATIENCE) -> Any:
         raise NotImplementedError
 
-    def _open(self, request: Request, made: Any, limit: Optional[float]) -> Any:
+    def _open(self, request: Request, feed: Feed, limit: Optional[float]) -> Any:
         """The stream of an answer's events."""
         raise NotImplementedError
 
@@ -77,7 +77,7 @@ class Operations:
 
     def _stream(self, tool: str, arguments: dict[str, Any], options: Options = Options()) -> Any:
         whole = options.over(self._scope.options)
-        return self._open(requests.stream(self._scope.pool, tool, arguments, whole), chunk_of, whole.limit())
+        return self._open(requests.stream(self._scope.pool, tool, arguments, whole), Feed(chunk_of), whole.limit())
 
     # The same in another scope
 
@@ -128,11 +128,12 @@ class Operations:
         self, kind: Union[str, Iterable[str], None] = None, *, pool: Optional[str] = None, worker: Optional[str] = None,
         correlation_id: Optional[str] = None,
     ) -> Any:  # fmt: skip
-        """What happens, as it happens: a stream of dicts. `kind` is a pattern of names like "worker.*", or several. A reader that is too
-        slow gets `{"name": "lagged", ...}` with how many it has missed."""
+        """What happens, as it happens: a stream of dicts. `kind` is a pattern of names like "worker.*", or several. In a `with` it is listened to from
+        its beginning, else from the first event that is asked for. A reader that is too slow gets `{"name": "lagged", ...}` with how many it
+        has missed."""
         kinds = kind if kind is None or isinstance(kind, str) else ",".join(kind)
         query = {"kind": kinds, "pool": pool, "worker": worker, "correlation_id": correlation_id}
-        return self._open(ask("GET", "events", query=query), event_of, None)
+        return self._open(ask("GET", "events", query=query), Feed(event_of, is_live=True), None)
 
     def event_catalogue(self) -> Any:
         """Every event that there is, with its fields."""
@@ -197,15 +198,11 @@ class Session:
 
 
 class Shelf:
-    """Values by name, that a session keeps: any JSON."""
+    """Values by name, that a session keeps: any JSON. Which there are, `Session.describe` says."""
 
     def __init__(self, client: Operations, place: tuple[str, ...]):
         self._client = client
         self._place = place
-
-    def list(self) -> Any:
-        """What is there: of programs the names, of metadata all."""
-        return self._client._ask(ask("GET", *self._place))
 
     def get(self, name: str) -> Any:
         """Raises `NotFound` where there is none."""

@@ -22,10 +22,11 @@ _FLOCK = "hhqqi"
 
 
 class Record(NamedTuple):
-    """How a daemon is reached: `HOST:PORT` or a URL, and the path of its Unix socket where it has one."""
+    """How a daemon is reached: `HOST:PORT`, whether that speaks TLS, and the path of its Unix socket where it has one."""
 
     address: str
     socket: str = ""
+    is_secure: bool = False
 
 
 def find(data_dir: str) -> Optional[Record]:
@@ -55,9 +56,10 @@ def _read(text: bytes) -> Optional[Record]:
     """None of what its daemon has not written whole yet."""
     try:
         record = json.loads(text)
-        socket = record.get("socket")
-        address = record["address"]
-        return Record(address, socket if isinstance(socket, str) else "") if isinstance(address, str) else None
+        address, socket = record["address"], record.get("socket")
+        if not isinstance(address, str):
+            return None
+        return Record(address, socket if isinstance(socket, str) else "", record.get("tls") is True)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
 

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 from .errors import ValidationError
 from .http1 import Request
-from .values import BYTES, JSON, Body, arguments_of, text_of
+from .values import ARRAY, BYTES, JSON, Body, arguments_of, text_of
 
 Timeout = Union[float, int, str, timedelta, None]
 
@@ -51,7 +51,7 @@ class Options(NamedTuple):
 
 
 def call(pool: str, tool: str, arguments: Any, options: Options) -> Request:
-    accept = ("Accept", f"{JSON}, {BYTES}")
+    accept = ("Accept", f"{JSON}, {BYTES}, {ARRAY}")
     return _of_tool("call", pool, tool, arguments, options, accept)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from ast import literal_eval
 from base64 import b64decode, b64encode
 from typing import Any, NamedTuple
 
@@ -41,7 +42,7 @@ def arguments_of(arguments: Any) -> Body:
     """The body of a call: JSON, with large bytes and arrays beside it. Raises `ValidationError`."""
     if not isinstance(arguments, dict):
         raise ValidationError(f"arguments: expected a dict of arguments by name, found a {type(arguments).__name__}")
-    large = {name: value for name, value in arguments.items() if type(name) is str and _is_large(value)}
+    large = {name: value for name, value in arguments.items() if _is_name_of_part(name) and _is_large(value)}
     rest = text_of({name: value for name, value in arguments.items() if name not in large}, "arguments")
     return _in_parts(rest, large) if large else Body(JSON, rest)
 
@@ -106,12 +107,35 @@ def _opened(found: dict[str, Any]) -> Any:
 def _array(content: dict[str, Any]) -> Any:
     """A NumPy array, or a memoryview where there is no NumPy."""
     try:
-        data = bytearray(b64decode(content["base64"]))
-        item = Item("array", memoryview(data), lambda: memoryview(data))
-        item.dtype, item.shape = content["dtype"], tuple(content["shape"])
-        return item.as_array(writable=True)
+        return _array_over(bytearray(b64decode(content["base64"])), content["dtype"], content["shape"])
     except (KeyError, TypeError, IndexError, HatcheryError) as error:
         raise ValueError(f"an array that is none: {error!r}") from None
+
+
+def _array_over(data: bytearray, dtype: Any, shape: Any) -> Any:
+    item = Item("array", memoryview(data), lambda: memoryview(data))
+    item.dtype, item.shape = dtype, tuple(shape)
+    return item.as_array(writable=True)
+
+
+def array_of(npy: bytes) -> Any:
+    """The array in a file of NumPy's. Raises `ProtocolError`."""
+    try:
+        if npy[:6] != b"\x93NUMPY":
+            raise ValueError("it does not begin as one")
+        start, width = (10, 2) if npy[6] == 1 else (12, 4)
+        end = start + int.from_bytes(npy[8 : 8 + width], "little")
+        head = literal_eval(npy[start:end].decode("latin-1"))
+        if head["fortran_order"]:
+            raise ValueError("it is in Fortran's order")
+        return _array_over(bytearray(memoryview(npy)[end:]), head["descr"], head["shape"])
+    except (ValueError, SyntaxError, KeyError, TypeError, IndexError, HatcheryError) as error:
+        raise ProtocolError(f"read the answer of the daemon: an array that is none: {error}") from None
+
+
+def _is_name_of_part(name: Any) -> bool:
+    """Whether it can stand in the head of a part as it is; `args` is the one that has the others."""
+    return type(name) is str and name.isidentifier() and name.isascii() and name != "args"
 
 
 def _is_large(value: Any) -> bool:
@@ -133,9 +157,7 @@ def _in_parts(rest: bytes, large: dict[str, Any]) -> Body:
 
 
 def _part(boundary: str, name: str, content_type: str) -> bytes:
-    # As browsers write what cannot stand between quotes.
-    quoted = name.replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22")
-    return (f'\r\n--{boundary}\r\nContent-Disposition: form-data; name="{quoted}"\r\nContent-Type: {content_type}\r\n\r\n').encode()
+    return f'\r\n--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\nContent-Type: {content_type}\r\n\r\n'.encode()
 
 
 def _flat(value: Any) -> Any:
