@@ -16,6 +16,7 @@ mod life;
 mod map;
 mod new;
 mod orphans;
+mod python_client;
 mod remote;
 mod sandbox;
 mod serve;
