@@ -58,7 +58,9 @@ fn it_keeps_things_in_sessions() {
 #[test]
 fn arrays_go_and_come_as_they_are() {
     let Some(home) = std::env::var_os("HATCHERY_TEST_VENV") else {
-        return crate::examples::skipped("HATCHERY_TEST_VENV names no environment with NumPy; `cargo xtask test` makes one");
+        return crate::examples::skipped(
+            "HATCHERY_TEST_VENV names no environment with NumPy; `cargo xtask test` makes one",
+        );
     };
     let python = Path::new(&home).join("bin/python");
     let python = python.to_str().unwrap();

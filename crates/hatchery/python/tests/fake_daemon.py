@@ -89,7 +89,8 @@ class Peer:
 class FakeDaemon:
     """Each connection that comes is handed to the next of the scripts, in a thread of its own. What a script raises, leaving raises."""
 
-    def __init__(self, *scripts: Any, path: bool = False):
+    def __init__(self, *scripts: Any, path: bool = False, security: Any = None):
+        self._security = security
         self._folder = tempfile.TemporaryDirectory() if path else None
         self._listener = self._of_path() if path else socket.create_server(("127.0.0.1", 0))
         self._name = self._listener.getsockname()
@@ -102,7 +103,9 @@ class FakeDaemon:
     @property
     def address(self) -> str:
         name = self._name
-        return f"unix:{name}" if isinstance(name, str) else "http://%s:%d" % name
+        if isinstance(name, str):
+            return f"unix:{name}"
+        return f"{'https' if self._security else 'http'}://localhost:{name[1]}"
 
     def __enter__(self) -> FakeDaemon:
         self._accepting.start()
@@ -132,18 +135,20 @@ class FakeDaemon:
             except OSError as error:
                 self._failures.append(AssertionError(f"a connection did not come: {error}"))
                 return
-            thread = threading.Thread(target=self._play, args=(script, Peer(connection)))
+            thread = threading.Thread(target=self._play, args=(script, connection))
             self._threads.append(thread)
             thread.start()
         self._listener.close()  # A connection that no script is for is refused, and not waited for.
 
-    def _play(self, script: Any, peer: Peer) -> None:
+    def _play(self, script: Any, connection: socket.socket) -> None:
         try:
-            script(peer)
+            if self._security:
+                connection = self._security.wrap_socket(connection, server_side=True)
+            script(Peer(connection))
         except Exception as error:
             self._failures.append(error)
         finally:
-            peer.close()
+            connection.close()
 
 
 def answer(value: Any, status: str = "200 OK", headers: str = "") -> bytes:

@@ -2,8 +2,14 @@
 
 import asyncio
 import gc
+import os
 import random
+import shutil
 import socket
+import ssl
+import subprocess
+import sys
+import tempfile
 import threading
 import unittest
 import warnings
@@ -12,6 +18,7 @@ import hatchery
 from hatchery.client import Cancelled, DeadlineExceeded, Error, NotFound, RemoteError, Saturated, Unavailable, ValidationError
 from hatchery.client import connection as connections
 
+from .host import ROOT
 from .fake_daemon import PATIENCE, BothClients, FakeDaemon, answer, chunk, error, event, events
 
 TOOLS = [
@@ -128,7 +135,7 @@ class Connections(BothClients, unittest.TestCase):
         for there in (address, "unix:/no/socket"):
             with self.assertRaises(Unavailable) as caught:
                 connect(there)
-            self.assertRegex(caught.exception.message, f"^no daemon is running at {there}: .+; start one with `hatchery serve")
+            self.assertRegex(caught.exception.message, f"^no daemon is running at {there}: \\w[^:]+; start one with `hatchery serve")
             self.assertTrue(caught.exception.retryable)
 
     def test_one_that_was_closed_while_idle_is_replaced_unseen(self, connect):
@@ -491,6 +498,76 @@ class Maps(BothClients, unittest.TestCase):
             self.assertEqual([next(results) for _ in range(10)], [0] * 10)
             self.assertLessEqual(len(read), 12)
             results.close()
+
+
+def certificate(folder):
+    """A certificate of localhost that vouches for itself, with its key, in one file."""
+    path = os.path.join(folder, "both.pem")
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+             "subjectAltName=DNS:localhost", "-keyout", path, "-out", os.path.join(folder, "certificate.pem")]  # fmt: skip
+    subprocess.run(words, check=True, capture_output=True)
+    with open(path, "a") as both, open(os.path.join(folder, "certificate.pem")) as public:
+        both.write(public.read())
+    return path
+
+
+@unittest.skipIf(shutil.which("openssl") is None, "there is no openssl to make a certificate with")
+class Security(BothClients, unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.file = certificate(cls.folder.name)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def server(self, asks=False):
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.file)
+        context.load_cert_chain(self.file)
+        context.verify_mode = ssl.CERT_REQUIRED if asks else ssl.CERT_NONE
+        return context
+
+    def test_tls_is_spoken_and_both_show_who_they_are(self, connect):
+        def script(peer):
+            self.assertTrue(peer.socket.getpeercert())
+            for n in range(3):
+                peer.serve(n)
+            peer.request()
+            peer.send(events(event("chunk", 1), event("end", {})))
+
+        with FakeDaemon(script, security=self.server(asks=True)) as daemon:
+            with connect(daemon.address, ca=self.file, cert=self.file, token="secret") as client:
+                self.assertEqual([client.call("t") for _ in range(3)], [0, 1, 2])
+                self.assertEqual(list(client.stream("t")), [1])
+
+    def test_a_daemon_that_nobody_vouches_for_is_told_nothing(self, connect):
+        trusted = []
+        # The daemon learns of it, too: leaving raises what its handshake has come to.
+        with self.assertRaises(OSError), FakeDaemon(trusted.append, security=self.server()) as daemon:
+            with self.assertRaisesRegex(Unavailable, "(?i)certificate.verify.failed"):
+                connect(daemon.address)
+        self.assertEqual(trusted, [])
+
+    def test_files_that_are_none_are_named(self, connect):
+        with self.assertRaisesRegex(ValidationError, "read the certificates of the client"):
+            connect("https://localhost:1", ca="/no/such/file")
+        for token in ("a b", "a\n", "é"):
+            self.assertRaises(ValidationError, connect, "http://localhost:1", token=token)
+
+
+class Surface(unittest.TestCase):
+    def test_workers_do_not_import_it(self):
+        code = "import sys, hatchery, hatchery.worker; print([name for name in sys.modules if name.startswith(('hatchery.client', 'asyncio', 'ssl', 'http'))])"
+        out = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT, text=True)
+        self.assertEqual((out.stdout, out.stderr), ("[]\n", ""))
+
+    def test_the_package_offers_it(self):
+        self.assertIs(hatchery.connect, hatchery.client.connect)
+        self.assertIs(hatchery.connect_async, hatchery.client.connect_async)
+        self.assertEqual([name for name in hatchery.client.__all__ if not hasattr(hatchery.client, name)], [])
+        with self.assertRaises(AttributeError):
+            hatchery.conect
 
 
 class Threads(unittest.TestCase):

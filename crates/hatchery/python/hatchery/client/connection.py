@@ -146,11 +146,12 @@ def _connected(address: Address, security: Security, deadline: float) -> Any:
     limit = max(deadline - monotonic(), 0.001)
     if address.path:
         return _of_path(address.path, limit)
+    context = security.context() if address.is_secure else None
     plain = socket.create_connection((address.host, address.port), limit)
     try:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         notice_dead_peers(plain)
-        return security.context().wrap_socket(plain, server_hostname=address.host) if address.is_secure else plain
+        return context.wrap_socket(plain, server_hostname=address.host) if context else plain
     except BaseException:
         plain.close()
         raise
