@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import hatchery
 from hatchery.client.aio import AsyncClient
 
-PATIENCE = 5  # Only ever waited out by a test that fails.
+PATIENCE = 20  # Only ever waited out by a test that fails.
 
 
 class Seen(NamedTuple):

@@ -44,8 +44,8 @@ class Connection:
 
     def is_fit(self) -> bool:
         """Whether it can have another request: its daemon has not hung up, and has not said what nobody asked for."""
-        is_ended = self._reader.at_eof() or self._writer.is_closing() or self._reader.exception() is not None
-        return not is_ended and monotonic() - self.idle_since <= IDLE and not self._has_news()
+        is_old = monotonic() - self.idle_since > IDLE
+        return not (is_old or self._writer.is_closing() or self._has_said() or self._has_news())
 
     def abort(self) -> None:
         try:
@@ -58,6 +58,16 @@ class Connection:
             self._writer.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
         except OSError:
             pass  # It has ended already.
+
+    def _has_said(self) -> bool:
+        """Whether something has come, or the end: then reading would not wait."""
+        reading = self._reader.read(1)
+        try:
+            reading.send(None)
+        except (StopIteration, OSError):
+            return True
+        reading.close()
+        return False
 
     def _has_news(self) -> bool:
         """Whether something has come that the loop has not seen yet, as it was busy. With TLS that may be anything, and means nothing."""
