@@ -151,6 +151,11 @@ class FakeDaemon:
             connection.close()
 
 
+def silent(peer: Peer) -> None:
+    """Takes the connection, and says nothing until the client hangs up."""
+    assert peer.is_gone()
+
+
 def answer(value: Any, status: str = "200 OK", headers: str = "") -> bytes:
     body = value if isinstance(value, bytes) else json.dumps(value).encode()
     return f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n{headers}\r\n".encode() + body
