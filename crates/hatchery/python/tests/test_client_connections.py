@@ -259,6 +259,21 @@ class Threads(unittest.TestCase):
         finally:
             connections.IDLE = idle
 
+    def test_a_child_has_connections_of_its_own(self):
+        def parents(peer):
+            self.assertEqual([peer.serve(1).json, peer.serve(3).json], [{"of": "parent"}] * 2)
+            silent(peer)
+
+        with FakeDaemon(parents, lambda peer: peer.serve(2)) as daemon, hatchery.connect(daemon.address) as client:
+            self.assertEqual(client.call("t", of="parent"), 1)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # Of a fork beside threads: the daemon's.
+                child = os.fork()
+            if not child:
+                os._exit(client.call("t", of="child"))
+            self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 2)
+            self.assertEqual(client.call("t", of="parent"), 3)
+
     def test_a_dropped_stream_hangs_up(self):
         def script(peer):
             peer.request()
