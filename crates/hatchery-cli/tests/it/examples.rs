@@ -86,7 +86,7 @@ fn a_classifier_learns_while_its_epochs_are_printed() {
 }
 
 /// Says so on the real stderr: what `eprintln!` prints is hidden for a test that passes.
-fn skipped(why: &str) {
+pub(crate) fn skipped(why: &str) {
     let name = std::thread::current().name().unwrap_or_default().to_owned();
     let _nobody_reads_it = writeln!(std::io::stderr(), "skipped {name}: {why}");
 }

@@ -21,6 +21,7 @@ mod map;
 mod new;
 mod orders;
 mod orphans;
+mod python_client;
 mod remote;
 mod sandbox;
 mod serve;

@@ -18,7 +18,13 @@ made by `empty` or `buffer` is returned without a copy.
 
 In the thread profile several calls run at once and share the objects of the app, which guard their state themselves. Tools that
 are `@tool(thread_sensitive=True)` run on the main thread, one at a time; a class with `thread_safe = False` is not served so.
+
+`connect()` and `connect_async()` are for programs that use a running daemon, see `hatchery.client`.
 """
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .client import connect as connect, connect_async as connect_async
 
 from .context import Context, current_context
 from .errors import (
@@ -55,3 +61,13 @@ __all__ = [
     "empty",
     "tool",
 ]
+
+
+def __getattr__(name):
+    """The client comes when somebody asks for it: workers start without."""
+    if name in ("connect", "connect_async", "client"):
+        from importlib import import_module
+
+        module = import_module(".client", __name__)
+        return module if name == "client" else getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

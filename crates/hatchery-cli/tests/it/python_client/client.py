@@ -1,0 +1,179 @@
+"""What a program does with the Python client, against a real daemon: `python3 client.py SCENARIO`."""
+
+import asyncio
+import os
+import sys
+import threading
+import time
+
+import hatchery
+from hatchery.client import DeadlineExceeded, Error, NotFound, RemoteError, Unavailable, ValidationError, WorkerDied
+
+PATIENCE = 60  # Only ever waited out by a test that fails.
+
+
+def calls():
+    with hatchery.connect() as client:
+        assert client.call("word_count", text="a b a") == {"a": 2, "b": 1}
+        assert client.tools.word_count("a b a") == {"a": 2, "b": 1}
+        assert client.tools.word_count.__doc__ == "Count words." and "text: 'str'" in str(client.tools.word_count.__signature__)
+        assert list(client.stream("countdown", n=3)) == [3, 2, 1] == list(client.tools.countdown(3))
+        large = os.urandom(3 << 20)
+        for value in (10**40, "é", b"bytes", large, {"nested": [b"", large]}, None, 1.5):
+            assert client.call("echo", value=value) == value
+        squares = client.map("echo", ({"value": n} for n in range(50)), concurrency=4)
+        assert list(squares) == list(range(50))
+        assert client.session("user-7").call("echo", value=1) == 1
+
+
+def calls_in_a_loop():
+    async def main():
+        async with hatchery.connect_async() as client:
+            assert await client.call("word_count", text="a b a") == {"a": 2, "b": 1}
+            assert await client.tools.word_count(text="a") == {"a": 1}
+            assert [n async for n in client.tools.countdown(n=3)] == [3, 2, 1]
+            large = os.urandom(3 << 20)
+            assert await client.call("echo", value={"a": large}) == {"a": large}
+            assert await client.call("echo", value=large) == large
+            assert await asyncio.gather(*(client.call("echo", value=n) for n in range(50))) == list(range(50))
+            assert [n async for n in client.map("echo", ({"value": n} for n in range(50)))] == list(range(50))
+
+    asyncio.run(main())
+
+
+def failures():
+    with hatchery.connect() as client:
+        error = raised(RemoteError, lambda: client.call("fail", message="no"))
+        assert (error.message, error.python_type, error.retryable) == ("no", "IndexError", False)
+        assert "in fail" in error.traceback and "in fail" in str(error.__cause__)
+        assert "did you mean `word_count`" in raised(NotFound, lambda: client.call("word_cuont")).message
+        assert "`text`" in raised(ValidationError, lambda: client.call("word_count", text=3)).message
+        assert raised(NotFound, lambda: client.pool("other").call("echo")).kind == "not_found"
+        raised(DeadlineExceeded, lambda: client.call("until_cancelled", mark="late", told="told-late", timeout=0.2))
+        error = raised(RemoteError, lambda: list(client.stream("countdown_that_fails", n=1)))
+        assert error.message == "no further"
+        assert raised(WorkerDied, lambda: client.call("leave", status=3)).last_output == ["I am leaving"]
+        found = list(client.map("fail", [{"message": "a"}, {"message": "b"}], return_exceptions=True))
+        assert [error.message for error in found] == ["a", "b"]
+        raised(ValidationError, lambda: client.call("echo", value=object()))
+
+
+def raised(kind, work):
+    try:
+        found = work()
+    except kind as error:
+        return error
+    raise AssertionError(f"{found!r}, and no {kind.__name__}")
+
+
+def cancels():
+    """Whoever gives a call up has cancelled it: a stream that is closed, a task that is cancelled, a map that is left."""
+    with hatchery.connect() as client:
+        with client.stream("silent_after_one", mark="silent") as stream:
+            assert next(stream) == 1
+            appears("silent")
+        becomes(lambda: client.workers()[0]["state"], "idle")
+        results = client.map("until_cancelled", [{"mark": "mapped", "told": "told-mapped"}], concurrency=1)
+        threading.Thread(target=lambda: (appears("mapped"), results.close())).start()
+        raised(Error, lambda: next(results))
+        appears("told-mapped")
+
+    async def main():
+        async with hatchery.connect_async() as client:
+            task = asyncio.ensure_future(client.call("until_cancelled", mark="task", told="told-task"))
+            await asyncio.get_running_loop().run_in_executor(None, appears, "task")
+            task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled()
+            await asyncio.get_running_loop().run_in_executor(None, appears, "told-task")
+            assert await client.call("echo", value=1) == 1
+
+    asyncio.run(main())
+
+
+def looks():
+    with hatchery.connect() as client:
+        status = client.status()
+        assert status["phase"] == "serving" and status["pools"][0]["pool"] == "default"
+        assert [worker["id"] for worker in client.workers()] == ["default-1"]
+        assert client.worker("default-1")["pool"] == "default"
+        assert client.pools()[0]["pool"] == "default"
+        assert {"word_count", "countdown"} <= set(client.tools) and client.stats() and client.event_catalogue()
+        assert (client.taints(), client.breakers()) == ([], [])
+        assert client.orphans()["found"] == 0
+
+
+def orders():
+    with hatchery.connect() as client:
+        with client.events("pool.*,worker.*") as feed:
+            assert client.orders.scale(2)["to"] == 2
+            assert any(event["name"].startswith(("pool.", "worker.")) for event in (next(feed),))
+        becomes(lambda: sorted(worker["state"] for worker in client.workers()), ["idle", "idle"])
+        assert client.orders.recycle("default-1")["worker"] == "default-1"
+        assert client.orders.drain(wait="10s")["drained"] is True
+        raised(Unavailable, lambda: client.call("echo", value=1))
+        client.orders.resume()
+        assert client.call("echo", value=1) == 1
+        raised(NotFound, lambda: client.orders.restart("other-1"))
+
+
+def remembers():
+    with hatchery.connect() as client:
+        made = client.create_session("user-8", ttl="1h", metadata={"a": 1})
+        assert made["created"] is True and made["id"] == "user-8"
+        session = client.session("user-8")
+        session.metadata.put("b/c", {"deep": [1, None]})
+        assert session.metadata.get("b/c") == {"deep": [1, None]}
+        session.programs.put("p", None)
+        assert session.programs.get("p") is None and session.describe()["programs"] == ["p"]
+        session.metadata.delete("a")
+        raised(NotFound, lambda: session.metadata.get("a"))
+        assert [one["id"] for one in client.sessions(limit=10)["sessions"]] == ["user-8"]
+        session.delete()
+        raised(NotFound, session.describe)
+
+
+def arrays():
+    import numpy
+
+    with hatchery.connect() as client:
+        for array in (numpy.arange(6, dtype="<i4").reshape(2, 3), numpy.random.default_rng(1).random((512, 256))):
+            for found in (client.call("echo", value=array), client.call("echo", value={"a": [array]})["a"][0]):
+                numpy.testing.assert_array_equal(found, array)
+                assert (found.dtype, found.flags.writeable) == (array.dtype, True)
+
+
+def comes_back():
+    """The daemon is killed and started anew, elsewhere: the client finds it, and what was asked is not asked twice."""
+    with hatchery.connect() as client:
+        first = client.status()["pid"]
+        waiting = threading.Thread(target=lambda: lost.append(raised(Unavailable, lambda: client.call("until_cancelled", mark="busy", told="told"))))
+        lost = []
+        waiting.start()
+        appears("busy")
+        open("ready", "w").close()
+        waiting.join(PATIENCE)
+        assert "whether it has done what was asked is not known" in lost[0].message, lost
+        appears("again")
+        assert client.status()["pid"] != first
+        assert client.call("word_count", text="a") == {"a": 1}
+
+
+def nobody():
+    error = raised(Unavailable, hatchery.connect)
+    assert "no daemon is running" in error.message and "hatchery serve" in error.message, error
+
+
+def appears(name):
+    becomes(lambda: os.path.exists(name), True)
+
+
+def becomes(look, expected):
+    end = time.monotonic() + PATIENCE
+    while look() != expected:
+        assert time.monotonic() < end, f"waited in vain for {expected!r}, found {look()!r}"
+        time.sleep(0.005)
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]]()
