@@ -164,9 +164,11 @@ mod tests {
     #[tokio::test]
     async fn an_order_is_not_begun_by_who_may_not_give_it() {
         let mut done = false;
-        let outcome = caller(&[Scope::Observe]).order("stop", "daemon", async { Ok(done = true) }).await;
+        let outcome = caller(&[Scope::Observe]).order("stop", "daemon", async { let _: () = done = true;
+        Ok(()) }).await;
         assert!(outcome.is_err() && !done);
-        caller(&[Scope::Operate]).order("stop", "daemon", async { Ok(done = true) }).await.unwrap();
+        caller(&[Scope::Operate]).order("stop", "daemon", async { let _: () = done = true;
+        Ok(()) }).await.unwrap();
         assert!(done);
     }
 }
