@@ -1,5 +1,6 @@
 //! HTTP, in front of the desk: reads requests, asks, writes answers. Nothing here decides.
 
+mod accept;
 mod arguments;
 mod bare;
 pub(crate) mod calls;
@@ -7,6 +8,7 @@ mod compression;
 pub(crate) mod conversations;
 pub(crate) mod events;
 mod json_body;
+pub(crate) mod metrics;
 mod npy;
 pub(crate) mod observation;
 pub(crate) mod openapi;
@@ -16,7 +18,7 @@ mod path;
 mod query;
 mod route;
 
-pub(crate) use compression::compressed;
+pub(crate) use compression::{compressed, gzip_or_nothing};
 pub(crate) use route::{Answer, Query, Route};
 
 use axum::http::StatusCode;

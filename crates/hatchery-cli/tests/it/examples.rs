@@ -90,3 +90,42 @@ fn skipped(why: &str) {
     let name = std::thread::current().name().unwrap_or_default().to_owned();
     let _nobody_reads_it = writeln!(std::io::stderr(), "skipped {name}: {why}");
 }
+
+/// The lines of a unit or a Dockerfile that begin so, without that.
+fn lines<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
+    text.lines().filter_map(|line| line.strip_prefix(key)).collect()
+}
+
+fn deployed(name: &str) -> String {
+    std::fs::read_to_string(Path::new(EXAMPLES).join("deploy").join(name)).unwrap()
+}
+
+#[test]
+fn the_configuration_of_the_deployment_is_right_and_its_unit_waits_longer_than_its_drain() {
+    let sandbox = Sandbox::new();
+    let config = format!("{EXAMPLES}/deploy/hatchery.toml");
+    sandbox.run(&["config", "check", "--config", &config]).exits(0).hides("warning");
+    let shown = sandbox.run(&["config", "show", "--json", "--config", &config]).exits(0).stdout;
+    assert!(shown.contains("default"), "{shown}");
+    let (unit, drain) = (deployed("hatchery.service"), hatchery::parse_duration("30s").unwrap());
+    assert!(deployed("hatchery.toml").contains("stop = { ask = \"30s\", term = \"2s\" }"));
+    let patience: u64 = lines(&unit, "TimeoutStopSec=")[0].parse().unwrap();
+    assert!(patience > drain.as_secs() + 2);
+    assert_eq!(lines(&unit, "KillMode="), ["mixed"], "workers are not signalled in the middle of their calls");
+}
+
+#[test]
+fn the_unit_and_the_container_start_and_ask_by_words_that_the_command_knows() {
+    let sandbox = Sandbox::new();
+    let unit = deployed("hatchery.service");
+    let start: Vec<&str> = lines(&unit, "ExecStart=/usr/local/bin/hatchery ")[0].split(' ').collect();
+    sandbox.run(&[&start[..], &["--help"]].concat()).exits(0);
+    let container = deployed("Dockerfile");
+    let check = container.lines().find_map(|line| line.strip_prefix("HEALTHCHECK ")?.split_once("CMD ")).unwrap().1;
+    for words in [check, lines(&container, "ENTRYPOINT ")[0]] {
+        let words: Vec<String> = serde_json::from_str(words).unwrap();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        assert_eq!(words[0], "hatchery");
+        sandbox.run(&[&words[1..], &["--help"]].concat()).exits(0);
+    }
+}

@@ -2,11 +2,19 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
 mod access;
+mod binary;
 mod calls;
 mod client;
+mod described;
 mod ends;
+mod events;
+mod fuzz;
 mod gate;
+mod grpc;
 mod observation;
+mod orders;
 mod rig;
+mod schema;
+mod sessions;
 mod statuses;
 mod streams;
