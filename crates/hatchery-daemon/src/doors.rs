@@ -36,6 +36,14 @@ impl Doors {
         Doors { config: Mutex::new(config), addresses, access, tls }
     }
 
+    /// Those of a daemon that listens nowhere.
+    #[cfg(test)]
+    pub(crate) fn closed() -> Doors {
+        let config = ServerConfig::default();
+        let access = Arc::new(Access::new(Policy::of(&config), None));
+        Doors::new(config, Vec::new(), access, None)
+    }
+
     pub(crate) fn access(&self) -> &Arc<Access> {
         &self.access
     }

@@ -1,5 +1,6 @@
 //! HTTP, in front of the desk: reads requests, asks, writes answers. Nothing here decides.
 
+mod accept;
 mod arguments;
 mod bare;
 pub(crate) mod calls;
@@ -17,7 +18,7 @@ mod path;
 mod query;
 mod route;
 
-pub(crate) use compression::compressed;
+pub(crate) use compression::{compressed, gzip_or_nothing};
 pub(crate) use route::{Answer, Query, Route};
 
 use axum::http::StatusCode;

@@ -21,6 +21,7 @@ pub(crate) fn router(house: Arc<House>) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(http::compressed())
+        .layer(middleware::from_fn(http::gzip_or_nothing))
         .layer(middleware::from_fn_with_state(grpc::router(&house), counters::choose))
         .with_state(house)
 }

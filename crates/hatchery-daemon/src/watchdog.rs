@@ -40,7 +40,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notify");
         let manager = UnixDatagram::bind(&path).unwrap();
-        let house = Arc::new(House::new(([127, 0, 0, 1], 1).into()));
+        let house = Arc::new(House::new(([127, 0, 0, 1], 1).into(), crate::doors::Doors::closed()));
         let notifier = Notifier::to(path.as_os_str()).unwrap();
         let watching = tokio::spawn(async move { watch(house, &notifier, Duration::from_millis(20)).await });
         for _ in 0..3 {

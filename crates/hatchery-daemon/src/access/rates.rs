@@ -101,8 +101,9 @@ mod tests {
     #[test]
     fn extreme_rates_are_rates() {
         let (mut rates, now) = (Rates::new(10), Instant::now());
-        for (per_second, burst) in [(1e-300, None), (1e300, None), (1.0, Some(u64::MAX)), (0.1, Some(1))] {
-            assert_eq!(rates.take(&(per_second as u64), Rate::new(per_second, burst), now), Ok(()));
+        let extremes = [(1e-300, None), (1e300, None), (1.0, Some(u64::MAX)), (0.1, Some(1))];
+        for (client, (per_second, burst)) in extremes.into_iter().enumerate() {
+            assert_eq!(rates.take(&client, Rate::new(per_second, burst), now), Ok(()));
         }
     }
 

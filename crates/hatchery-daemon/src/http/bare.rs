@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use hatchery::{BinaryValue, Payload};
 
-use super::npy;
+use super::{accept, npy};
 
 pub(super) const OCTETS: &str = "application/octet-stream";
 pub(super) const NPY: &str = "application/x-npy";
@@ -12,13 +12,14 @@ pub(super) const NPY: &str = "application/x-npy";
 /// The answer, if the client asks for bytes and the result is a single binary value of such a kind. Any other result is JSON,
 /// which its answer says: the call was made, and to hide what came of it helps nobody.
 pub(super) fn answer(result: &Payload, headers: &HeaderMap) -> Option<Response> {
-    let accepted = Accepted::of(headers);
-    if !accepted.octets && !accepted.npy {
+    // `*/*` names nothing: the usual answer is JSON.
+    let [octets, npy] = [OCTETS, NPY].map(|media_type| accept::names(headers, header::ACCEPT, media_type));
+    if !octets && !npy {
         return None;
     }
     let (media_type, bytes) = match only_value(result)? {
-        BinaryValue::Bytes(bytes) | BinaryValue::Arrow(bytes) if accepted.octets => (OCTETS, bytes),
-        BinaryValue::Array(array) if accepted.npy => (NPY, npy::write(&array).into()),
+        BinaryValue::Bytes(bytes) | BinaryValue::Arrow(bytes) if octets => (OCTETS, bytes),
+        BinaryValue::Array(array) if npy => (NPY, npy::write(&array).into()),
         _ => return None,
     };
     let headers = [
@@ -35,30 +36,6 @@ fn only_value(result: &Payload) -> Option<BinaryValue> {
     let reference: std::collections::BTreeMap<String, u64> = serde_json::from_slice(&parts.json).ok()?;
     let is_bare = reference.len() == 1 && reference.get(&parts.mark) == Some(&0) && parts.values.len() == 1;
     parts.values.pop().filter(|_| is_bare)
-}
-
-/// What the client names. `*/*` names nothing: the usual answer is JSON.
-#[derive(Debug, PartialEq, Eq)]
-struct Accepted {
-    octets: bool,
-    npy: bool,
-}
-
-impl Accepted {
-    fn of(headers: &HeaderMap) -> Accepted {
-        let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
-        let ranges: Vec<&str> = lines.flat_map(|line| line.split(',')).collect();
-        let named = |wanted: &str| ranges.iter().any(|range| is_wanted(range, wanted));
-        Accepted { octets: named(OCTETS), npy: named(NPY) }
-    }
-}
-
-/// `;q=0` is a refusal (RFC 9110, 12.4.2).
-fn is_wanted(range: &str, wanted: &str) -> bool {
-    let mut parts = range.split(';').map(str::trim);
-    let is_it = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(wanted));
-    let weight = parts.find_map(|part| part.strip_prefix("q=")).and_then(|weight| weight.parse().ok());
-    is_it && weight.unwrap_or(1.0) > 0.0
 }
 
 #[cfg(test)]

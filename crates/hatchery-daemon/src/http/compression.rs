@@ -1,15 +1,29 @@
 //! Answers that are long and text are compressed for clients that ask for it.
 
-use axum::http::header::CONTENT_LENGTH;
+use axum::extract::Request;
 use axum::http::{HeaderValue, Response, header};
+use axum::middleware::Next;
 use http_body::Body;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::Predicate;
 
+use super::accept;
 use super::bare::{NPY, OCTETS};
 
 /// A shorter one would hardly get shorter.
 const LEAST: u64 = 1024;
+
+/// Leaves of what a client accepts only whether that is gzip, the one coding that there is. To a client that refuses everything else, an
+/// answer as it is says more than none: the call was made.
+pub(crate) async fn gzip_or_nothing(mut request: Request, next: Next) -> Response<axum::body::Body> {
+    let headers = request.headers_mut();
+    let wants_gzip = accept::names(headers, header::ACCEPT_ENCODING, "gzip");
+    headers.remove(header::ACCEPT_ENCODING);
+    if wants_gzip {
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    next.run(request).await
+}
 
 /// Gzip, which every client knows.
 pub(crate) fn compressed() -> CompressionLayer<Worthwhile> {
@@ -29,6 +43,6 @@ impl Predicate for Worthwhile {
 }
 
 fn is_long<B: Body>(response: &Response<B>) -> bool {
-    let said = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let said = response.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     said.or_else(|| response.body().size_hint().exact()).is_none_or(|length| length >= LEAST)
 }

@@ -40,3 +40,33 @@ def nothing():
     """A stream without chunks."""
     return
     yield
+
+
+@tool
+def time_left(ctx: Context) -> float:
+    """Seconds until the deadline of the call."""
+    return ctx.time_left
+
+
+@tool
+def span(ctx: Context):
+    return ctx.traceparent
+
+
+@tool
+def numbers(n: int):
+    yield from range(n)
+
+
+@tool
+def raises(depth: int):
+    """Raises from so deep that the traceback is long."""
+    if depth > 0:
+        return raises(depth - 1)
+    raise ValueError("no")
+
+
+@tool
+def wait_for_ever(ctx: Context) -> None:
+    while not ctx.cancelled:
+        time.sleep(0.005)

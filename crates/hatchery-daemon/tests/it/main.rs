@@ -1,6 +1,7 @@
 //! A real daemon, real workers, and a client that sees only what any client sees.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+mod access;
 mod binary;
 mod calls;
 mod client;
@@ -9,6 +10,7 @@ mod ends;
 mod events;
 mod fuzz;
 mod gate;
+mod grpc;
 mod observation;
 mod orders;
 mod rig;

@@ -31,6 +31,14 @@ pub(crate) fn basics() -> PoolBuilder {
     pool(PythonApp::file(of_library("apps/basics.py")))
 }
 
+/// The same, in an interpreter that has NumPy; `None` where the tests' environment was not made.
+pub(crate) fn basics_with_numpy() -> Option<PoolBuilder> {
+    let python = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/venv/bin/python");
+    Path::new(python)
+        .exists()
+        .then(|| pool(PythonApp::file(of_library("apps/basics.py")).python(python)).preload(["numpy"]))
+}
+
 /// The tools of `app.py` beside this file.
 pub(crate) fn ours() -> PoolBuilder {
     pool(PythonApp::file(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/app.py")))

@@ -1,0 +1,8 @@
+//! Who is let in, and who is not.
+
+mod certificates;
+mod limits;
+mod open;
+mod public;
+mod secrets;
+mod socket;
