@@ -7,6 +7,8 @@ use bytes::Buf;
 use hatchery::{Error, ErrorKind, Payload, Result};
 use http_body_util::BodyExt;
 
+use crate::bounded::TooLarge;
+
 /// What the JSON of a call may weigh on the wire, too.
 const LARGEST: usize = 64 << 20;
 
@@ -44,7 +46,7 @@ async fn collected(mut body: Body, largest: usize) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     let mut length = 0;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|why| invalid(format!("read the body of the request: {why}")))?;
+        let frame = frame.map_err(|why| unread(&why))?;
         let Ok(data) = frame.into_data() else { continue };
         length += data.remaining();
         if length <= largest {
@@ -57,6 +59,13 @@ async fn collected(mut body: Body, largest: usize) -> Result<Vec<u8>> {
         return Err(Error::new(ErrorKind::Limit, format!("the body of the request: more than {} MiB", largest >> 20)));
     }
     Ok(text)
+}
+
+fn unread(why: &axum::Error) -> Error {
+    match TooLarge::of(why) {
+        Some(too_large) => Error::new(ErrorKind::Limit, too_large.to_string()),
+        None => invalid(format!("read the body of the request: {why}")),
+    }
 }
 
 fn invalid(message: String) -> Error {

@@ -42,6 +42,7 @@ mod grpc;
 mod event_stream;
 mod options;
 mod body;
+mod bounded;
 mod calls;
 mod orders;
 mod conversations;

@@ -49,19 +49,18 @@ impl Patience {
         waits.write = if is_full { waits.write.or_else(|| Some(Instant::now())) } else { None };
     }
 
-    /// Ends when it is at an end.
+    /// Ends when it is at an end: after `head` without a request, or after `stall` in which nothing was taken.
     pub(crate) async fn ends(&self, head: Duration, stall: Duration) {
-        tokio::time::sleep(head).await;
-        if !self.has_asked.load(Ordering::Relaxed) {
-            return;
-        }
+        let silent = Instant::now() + head;
         loop {
-            let due = self.longest().unwrap_or_else(Instant::now) + stall;
-            if due <= Instant::now() {
+            let now = Instant::now();
+            let first = (!self.has_asked.load(Ordering::Relaxed)).then_some(silent);
+            let due = first.into_iter().chain(self.longest().map(|since| since + stall)).min();
+            if due.is_some_and(|due| due <= now) {
                 return;
             }
             // Whatever begins to wait meanwhile is due after this.
-            tokio::time::sleep_until(due).await;
+            tokio::time::sleep_until(due.unwrap_or(now + stall).min(now + stall)).await;
         }
     }
 

@@ -17,6 +17,7 @@ use hyper_util::service::TowerToHyperService;
 
 use super::patience::{Answer, Patience};
 use crate::access::{Access, Arrival, Caller, Policy, Scopes, Share};
+use crate::bounded::Bounded;
 use crate::failure::Failure;
 use crate::gate::{self, Site};
 
@@ -70,6 +71,7 @@ impl Reception {
             Ok(Pass { caller, share }) => {
                 request.extensions_mut().insert(caller);
                 let router = TowerToHyperService::new(self.router.clone());
+                let request = request.map(|body| bounded(body, policy.limits.body));
                 let Ok(answer) = router.call(request).await;
                 self.watched(answer, share, site)
             }
@@ -106,6 +108,14 @@ fn is_about_health(path: &str) -> bool {
 fn is_grpc(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     kind.is_some_and(|kind| kind.starts_with("application/grpc"))
+}
+
+fn bounded(body: Incoming, limit: Option<u64>) -> Body {
+    let body = Body::new(body);
+    match limit {
+        Some(limit) => Body::new(Bounded::new(body, limit)),
+        None => body,
+    }
 }
 
 fn refusal(error: Error, is_grpc: bool) -> Response<Body> {

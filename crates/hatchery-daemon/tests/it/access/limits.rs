@@ -72,6 +72,16 @@ async fn who_takes_nothing_of_its_answers_is_cut_and_nobody_else() {
 }
 
 #[tokio::test]
+async fn a_body_is_as_large_as_it_may_be() {
+    let open = Open::here("limits.body = \"1KiB\"").await;
+    let call = "/v1/pools/a/call/b";
+    let large = format!("{{\"text\": \"{}\"}}", "x".repeat(1024));
+    crate::client::post(open.address, call, large).await.fails(413, "limit", "more than 1KiB");
+    crate::client::post(open.address, call, "{}").await.fails(503, "unavailable", "takes no calls");
+    open.end().await;
+}
+
+#[tokio::test]
 async fn a_client_has_so_many_connections_and_no_more() {
     let open = Open::here("limits.connections_per_client = 2").await;
     let held = [TcpStream::connect(open.address).await.unwrap(), TcpStream::connect(open.address).await.unwrap()];

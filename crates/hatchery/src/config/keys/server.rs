@@ -104,7 +104,12 @@ const LIMITS: &[Key] = &[
         Fallback::Nothing("256 from elsewhere, infinity from this machine"),
         "How many of them may be of one address, certificate or user; more are closed.",
     ),
-    key("body", Kind::Size, Fallback::Is(|| Value::Size(64 << 20)), "How large the body of a request may be."),
+    key(
+        "body",
+        Kind::Size,
+        Fallback::Is(|| Value::Size(64 << 20)),
+        "How large the body of a request may be; more than 64MiB no call takes in any case.",
+    ),
     key(
         "head",
         Kind::Period,
