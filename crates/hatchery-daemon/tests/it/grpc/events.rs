@@ -17,7 +17,8 @@ fn event(message: v1::EventsResponse) -> v1::Event {
 async fn who_listens_hears_what_was_asked_for_in_its_order() {
     let rig = Rig::of(basics()).await;
     let mut client = client(&rig).await;
-    let wanted = v1::EventsRequest { kinds: vec!["call.*".into()], correlation_id: "mine".into(), ..Default::default() };
+    let wanted =
+        v1::EventsRequest { kinds: vec!["call.*".into()], correlation_id: "mine".into(), ..Default::default() };
     let mut events = client.events(wanted).await.unwrap().into_inner();
     for id in ["others", "mine"] {
         let options = Some(v1::CallOptions { correlation_id: id.into(), ..Default::default() });
@@ -25,7 +26,10 @@ async fn who_listens_hears_what_was_asked_for_in_its_order() {
     }
     let first = event(events.message().await.unwrap().unwrap());
     let second = event(events.message().await.unwrap().unwrap());
-    assert_eq!((first.id, first.name.as_str(), second.id, second.name.as_str()), (1, "call.started", 2, "call.finished"));
+    assert_eq!(
+        (first.id, first.name.as_str(), second.id, second.name.as_str()),
+        (1, "call.started", 2, "call.finished")
+    );
     let told: Value = serde_json::from_slice(&second.json).unwrap();
     assert_eq!((&told["name"], &told["correlation_id"]), (&json!("call.finished"), &json!("mine")));
     assert!(first.at > 1e9 && first.at <= second.at);

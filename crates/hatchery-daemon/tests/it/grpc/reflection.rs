@@ -21,18 +21,24 @@ async fn the_services_are_listed_and_described_in_both_versions() {
     let services = ["grpc.health.v1.Health", "hatchery.v1.Hatchery"];
 
     let mut client = v1::server_reflection_client::ServerReflectionClient::new(channel(&rig).await);
-    let ask = |message_request| v1::ServerReflectionRequest { host: String::new(), message_request: Some(message_request) };
+    let ask =
+        |message_request| v1::ServerReflectionRequest { host: String::new(), message_request: Some(message_request) };
     let listed = ask(v1::server_reflection_request::MessageRequest::ListServices(String::new()));
     let mut answers = client.server_reflection_info(one(listed)).await.unwrap().into_inner();
     let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
-    let v1::server_reflection_response::MessageResponse::ListServicesResponse(list) = answer else { panic!("{answer:?}") };
+    let v1::server_reflection_response::MessageResponse::ListServicesResponse(list) = answer else {
+        panic!("{answer:?}")
+    };
     let names: Vec<&str> = list.service.iter().map(|service| service.name.as_str()).collect();
     assert!(services.iter().all(|service| names.contains(service)), "{names:?}");
 
-    let described = v1::server_reflection_request::MessageRequest::FileContainingSymbol("hatchery.v1.Hatchery.Call".into());
+    let described =
+        v1::server_reflection_request::MessageRequest::FileContainingSymbol("hatchery.v1.Hatchery.Call".into());
     let mut answers = client.server_reflection_info(one(ask(described))).await.unwrap().into_inner();
     let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
-    let v1::server_reflection_response::MessageResponse::FileDescriptorResponse(files) = answer else { panic!("{answer:?}") };
+    let v1::server_reflection_response::MessageResponse::FileDescriptorResponse(files) = answer else {
+        panic!("{answer:?}")
+    };
     let file: Bytes = files.file_descriptor_proto.concat().into();
     assert!(contains(&file, "CallRequest") && contains(&file, "KillOrphans"));
 
@@ -41,7 +47,9 @@ async fn the_services_are_listed_and_described_in_both_versions() {
     let listed = v1alpha::ServerReflectionRequest { host: String::new(), message_request: Some(listed) };
     let mut answers = client.server_reflection_info(one(listed)).await.unwrap().into_inner();
     let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
-    let v1alpha::server_reflection_response::MessageResponse::ListServicesResponse(list) = answer else { panic!("{answer:?}") };
+    let v1alpha::server_reflection_response::MessageResponse::ListServicesResponse(list) = answer else {
+        panic!("{answer:?}")
+    };
     assert!(list.service.iter().any(|service| service.name == "hatchery.v1.Hatchery"));
     drop((answers, client));
     rig.end().await;

@@ -33,7 +33,12 @@ async fn a_session_is_made_found_listed_and_deleted() {
     let gone = client.get_session(v1::GetSessionRequest { id: id() }).await.unwrap_err();
     let error = fails(&gone, Code::NotFound, "not_found", "no such session");
     assert_eq!(error.details().unwrap()["reason"], "session_not_found");
-    fails(&client.delete_session(v1::DeleteSessionRequest { id: id() }).await.unwrap_err(), Code::NotFound, "not_found", "");
+    fails(
+        &client.delete_session(v1::DeleteSessionRequest { id: id() }).await.unwrap_err(),
+        Code::NotFound,
+        "not_found",
+        "",
+    );
     let pruned = client.prune_sessions(v1::PruneSessionsRequest {}).await.unwrap().into_inner();
     assert_eq!((pruned.pruned, pruned.remaining), (0, 1));
     rig.end().await;
@@ -47,13 +52,17 @@ async fn programs_and_facts_are_any_json() {
     let (session, name) = (|| "s".to_owned(), || "p".to_owned());
     let stored = json!({"steps": [1, null, "ü"]});
     let json = stored.to_string();
-    client.put_program(v1::PutProgramRequest { session: session(), name: name(), json: json.clone().into() }).await.unwrap();
+    client
+        .put_program(v1::PutProgramRequest { session: session(), name: name(), json: json.clone().into() })
+        .await
+        .unwrap();
     let program = client.get_program(v1::GetProgramRequest { session: session(), name: name() }).await.unwrap();
     assert_eq!(read(&program.into_inner().json), stored);
     client.put_metadata(v1::PutMetadataRequest { session: session(), name: name(), json: json.into() }).await.unwrap();
     let fact = client.get_metadata(v1::GetMetadataRequest { session: session(), name: name() }).await.unwrap();
     assert_eq!(read(&fact.into_inner().json), stored);
-    let whole = client.get_session(v1::GetSessionRequest { id: session() }).await.unwrap().into_inner().session.unwrap();
+    let whole =
+        client.get_session(v1::GetSessionRequest { id: session() }).await.unwrap().into_inner().session.unwrap();
     assert_eq!((whole.programs, read(&whole.metadata["p"])), (vec![name()], stored));
     let wrong = v1::PutProgramRequest { session: session(), name: name(), json: "{".into() };
     fails(&client.put_program(wrong).await.unwrap_err(), Code::InvalidArgument, "validation", "json: read JSON: EOF");
