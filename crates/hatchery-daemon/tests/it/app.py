@@ -70,3 +70,9 @@ def raises(depth: int):
 def wait_for_ever(ctx: Context) -> None:
     while not ctx.cancelled:
         time.sleep(0.005)
+
+
+@tool
+def emits(events: int, size: int, ctx: Context) -> None:
+    for number in range(events):
+        ctx.emit("test.emitted", {"number": number}, {"text": "x" * size})

@@ -52,7 +52,8 @@ with grpc.insecure_channel(address) as channel:
     seen = stub.Call(pb.CallRequest(pool="default", tool="span"), metadata=[("traceparent", SPAN)]).result
     assert json.loads(seen.json) == SPAN, seen
     left = stub.Call(pb.CallRequest(pool="default", tool="time_left"), timeout=30).result
-    assert 0 < json.loads(left.json) <= 30, left
+    # grpcio rounds up.
+    assert 0 < json.loads(left.json) < 32, left
 
     chunks = stub.StreamCall(pb.StreamCallRequest(pool="default", tool="numbers", arguments=arguments(n=3)))
     assert [json.loads(chunk.chunk.json) for chunk in chunks] == [0, 1, 2]

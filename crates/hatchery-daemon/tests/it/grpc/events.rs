@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use super::{call, client, fails};
-use crate::rig::{Rig, basics};
+use crate::rig::{Rig, basics, ours};
 
 fn event(message: v1::EventsResponse) -> v1::Event {
     match message.told {
@@ -47,15 +47,12 @@ async fn a_kind_that_there_is_not_is_a_mistake() {
 
 #[tokio::test]
 async fn a_slow_reader_is_told_what_it_has_lost_and_the_end_is_the_daemons() {
-    let rig = Rig::of(basics()).await;
+    let rig = Rig::of(ours()).await;
     let mut client = client(&rig).await;
-    let wanted = v1::EventsRequest { kinds: vec!["worker.log".into()], ..Default::default() };
+    let wanted = v1::EventsRequest { kinds: vec!["tool.event".into()], ..Default::default() };
     let mut events = client.events(wanted).await.unwrap().into_inner();
-    // More than window and backlog hold.
-    for _ in 0..40 {
-        let text = format!("{}\n", "x".repeat(2000)).repeat(100);
-        client.call(call("say", json!({"text": text}))).await.unwrap();
-    }
+    // More than the window of the connection and the backlog hold together.
+    client.call(call("emits", json!({"events": 10_000, "size": 2000}))).await.unwrap();
     let mut lost = 0;
     while lost == 0 {
         if let Some(Told::Lagged(lagged)) = events.message().await.unwrap().unwrap().told {

@@ -78,7 +78,8 @@ async fn every_document_of_http_is_a_message_with_the_same_fields() {
 #[tokio::test]
 async fn taints_and_breakers_are_told_as_http_tells_them() {
     use hatchery::fault::{BreakerPolicy, CrashBarrier};
-    let rig = Rig::of(basics().breaker(BreakerPolicy::default()).crash_barrier(CrashBarrier::default())).await;
+    let barrier = CrashBarrier { enabled: true, ..CrashBarrier::default() };
+    let rig = Rig::of(basics().breaker(BreakerPolicy::default()).crash_barrier(barrier)).await;
     let mut client = client(&rig).await;
     let _died = client.call(call("die", json!({"with_signal": 11}))).await.unwrap_err();
     let breakers = client.breakers(v1::BreakersRequest {}).await.unwrap().into_inner();

@@ -119,7 +119,7 @@ async fn a_session_that_does_not_wait_for_its_worker_conflicts() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let status = client.call(with(options, call("who", json!({})))).await.unwrap_err();
-    fails(&status, Code::FailedPrecondition, "conflict", "user-7");
+    fails(&status, Code::FailedPrecondition, "conflict", "has the state of this session and is busy");
     std::fs::write(&gate, "").unwrap();
     holding.await.unwrap().unwrap();
     rig.end().await;
