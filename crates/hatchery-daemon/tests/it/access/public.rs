@@ -17,7 +17,7 @@ async fn operations(open: &Open, token: &str) -> Vec<(String, String)> {
     let mut all = vec![("GET".to_owned(), "/nowhere".to_owned()), ("POST".to_owned(), "/".to_owned())];
     for (path, methods) in document["paths"].as_object().unwrap() {
         for method in methods.as_object().unwrap().keys() {
-            all.push((method.to_uppercase(), path.replace('{', "").replace('}', "")));
+            all.push((method.to_uppercase(), path.replace(['{', '}'], "")));
         }
     }
     all
