@@ -68,7 +68,7 @@ fn sockets_that_were_handed_over_go_before_the_configuration() {
     assert!(is_well(UnixStream::connect(sandbox.path("handed.sock")).unwrap()));
     assert!(!sandbox.path("never.sock").exists());
     // What tells of them is not handed on: a worker would take what lies at its own 3 and 4 for them.
-    sandbox.run(&["call", "variable", "name=LISTEN_FDS", "--addr", &address]).exits(0).prints("null\n");
+    sandbox.run(&["call", "variable", "name=LISTEN_FDS", "--addr", &address]).exits(0).prints("null");
     running.signal(Signal::TERM);
     running.finish().exits(0);
     assert!(sandbox.path("handed.sock").exists(), "it belongs to who opened it");

@@ -163,12 +163,14 @@ mod tests {
 
     #[tokio::test]
     async fn an_order_is_not_begun_by_who_may_not_give_it() {
-        let mut done = false;
-        let outcome = caller(&[Scope::Observe]).order("stop", "daemon", async { let _: () = done = true;
-        Ok(()) }).await;
-        assert!(outcome.is_err() && !done);
-        caller(&[Scope::Operate]).order("stop", "daemon", async { let _: () = done = true;
-        Ok(()) }).await.unwrap();
-        assert!(done);
+        let done = std::cell::Cell::new(false);
+        let work = async || {
+            done.set(true);
+            Ok(())
+        };
+        let outcome = caller(&[Scope::Observe]).order("stop", "daemon", work()).await;
+        assert!(outcome.is_err() && !done.get());
+        caller(&[Scope::Operate]).order("stop", "daemon", work()).await.unwrap();
+        assert!(done.get());
     }
 }

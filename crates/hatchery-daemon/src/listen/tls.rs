@@ -48,7 +48,10 @@ impl Tls {
         let accepting = TlsAcceptor::from(config).accept(stream);
         let stream = tokio::time::timeout(HANDSHAKE, accepting).await.ok()?.ok()?;
         let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        let name = certificate.map(|certificate| common_name::of(certificate).unwrap_or_else(|| "without a name".into()).into());
+        // An authority of ours has signed it, whoever it is.
+        let name =
+            |certificate: &CertificateDer<'_>| common_name::of(certificate).unwrap_or_else(|| "without a name".into());
+        let name = certificate.map(|certificate| name(certificate).into());
         Some((stream, arrival.encrypted(name)))
     }
 }

@@ -1,6 +1,6 @@
 //! The keys of a daemon's doors: where it is reached, by whom, and how much of it one client may have.
 
-use super::{Fallback, Key, Kind, Value, key, of_word, seconds, table};
+use super::{Fallback, Key, Kind, Value, key, seconds, table};
 use crate::config::server::{Auth, Scope};
 use crate::config::words::words;
 
@@ -67,7 +67,7 @@ const TLS: &[Key] = &[
     key(
         "client_scopes",
         Kind::List(&Kind::Words(words::<Scope>)),
-        Fallback::Is(|| Value::List(vec![of_word::<Scope>()])),
+        Fallback::Nothing("everything"),
         "What clients with a certificate may do. operate has the others in it.",
     ),
 ];
