@@ -218,7 +218,8 @@ fn a_daemon_behind_tls_is_trusted_if_its_authority_is() {
     let refused = sandbox.run(&[&ask[..], &["other.pem"]].concat()).exits(4).prints("");
     refused.says(&format!("cannot connect to the daemon at {address}: invalid peer certificate"));
     sandbox.run(&["stats", "--addr", &daemon.address, "--token-file", "operate"]).exits(4).prints("");
-    let words = ["call", "word_count", "text=a b", "-q", "--addr", &address, "--token-file", "operate", "--ca", "cert.pem"];
+    let words =
+        ["call", "word_count", "text=a b", "-q", "--addr", &address, "--token-file", "operate", "--ca", "cert.pem"];
     sandbox.run(&words).exits(0).prints(r#"{"a":1,"b":1}"#);
     daemon.end();
 }
