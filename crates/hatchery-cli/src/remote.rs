@@ -20,6 +20,7 @@ pub(crate) use versions::Versions;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hatchery::{Error, ErrorKind, Result};
@@ -53,7 +54,7 @@ const GLANCE: Duration = Duration::from_millis(50);
 /// A daemon at its address. Clones share its connections; a request that is dropped closes the one that it was on.
 #[derive(Clone, Debug)]
 pub(crate) struct Daemon {
-    http: Client<Connector, Full<Bytes>>,
+    http: Arc<Client<Connector, Full<Bytes>>>,
     address: Address,
     /// The one that it has, if it was found by that.
     data_dir: Option<PathBuf>,
@@ -69,7 +70,7 @@ impl Daemon {
         token: Option<Token>,
         versions: Versions,
     ) -> Daemon {
-        let http = Client::builder(TokioExecutor::new()).build(connector);
+        let http = Arc::new(Client::builder(TokioExecutor::new()).build(connector));
         Daemon { http, address, data_dir, token, versions }
     }
 

@@ -40,8 +40,11 @@ async fn stop_daemon(daemon: &Daemon, invocation: &Invocation) -> Result<Exit, F
             .message("calls that run have the time that their pool gives them; waiting until all is gone")
             .await;
     }
-    invocation.unless_interrupted(async { let _: () = daemon.gone().await;
-    Ok::<_, Failure>(()) }).await?;
+    let gone = async {
+        daemon.gone().await;
+        Ok::<_, Failure>(())
+    };
+    invocation.unless_interrupted(gone).await?;
     let printer = &invocation.printer;
     if printer.json() {
         printer.document(&json!({ "stopped": true, "address": daemon.address().to_string() })).await?;

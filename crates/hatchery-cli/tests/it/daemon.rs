@@ -26,7 +26,7 @@ impl Daemon {
         let mut running = sandbox.start(&[words, &["--json"]].concat());
         let line = running.line();
         let said: Value = serde_json::from_str(&line).unwrap_or_else(|why| panic!("{why}: {line:?}"));
-        let address = said["listening"].as_str().unwrap().strip_prefix("http://").unwrap().to_owned();
+        let address = said["listening"].as_str().unwrap().rsplit("://").next().unwrap().to_owned();
         Daemon { running, address }
     }
 

@@ -36,13 +36,13 @@ fn events_are_shown_as_they_happen_until_ctrl_c() {
 fn only_what_was_asked_for_is_shown() {
     let sandbox = Sandbox::with_app();
     let daemon = Daemon::serve(&sandbox, &["--workers", "2"]);
-    let one = following(&sandbox, &["--json", "--count", "1", "--kind", "call.finished", "--worker", "default-2"]);
+    let one = following(&sandbox, &["--json", "--count", "1", "--kind", "worker.ready", "--worker", "default-2"]);
     for worker in ["default-1", "default-2"] {
-        sandbox.run(&["call", "word_count", "text=a", "--worker", worker, "-q"]).exits(0);
+        sandbox.run(&["restart", worker]).exits(0);
     }
     let finished = one.finish().exits(0);
     let event: Value = serde_json::from_str(finished.stdout.trim_end()).unwrap();
-    assert_eq!((&event["name"], &event["worker"]), (&"call.finished".into(), &"default-2".into()));
+    assert_eq!((&event["name"], &event["worker"]), (&"worker.ready".into(), &"default-2".into()));
     daemon.end();
 }
 

@@ -161,3 +161,66 @@ fn nobody_is_spoken_to_in_the_clear_who_is_to_be_spoken_to_by_tls() {
     let bytes = overheard.join().unwrap();
     assert!(!bytes.is_empty() && !String::from_utf8_lossy(&bytes).contains("secret"));
 }
+
+/// A daemon that asks everybody who comes over TCP who they are.
+fn asking_for_tokens(sandbox: &Sandbox, server: &str) -> Daemon {
+    let server = format!("[server]\nlisten = \"127.0.0.1:0\"\nauth = \"token\"\n{server}\n");
+    sandbox.write("hatchery.toml", &format!("{server}[[pools]]\nname = \"default\"\napp = \"app.py\"\n"));
+    Daemon::start(sandbox, &["serve"])
+}
+
+fn token(sandbox: &Sandbox, scope: &str) {
+    let made = sandbox.run(&["token", "new", "--scope", scope, "--name", scope, "-q"]).exits(0);
+    sandbox.write(scope, &made.stdout);
+}
+
+#[test]
+fn the_socket_knows_us_and_the_port_asks_for_a_token() {
+    let sandbox = Sandbox::with_app();
+    let daemon = asking_for_tokens(&sandbox, "");
+    token(&sandbox, "observe");
+    token(&sandbox, "operate");
+    let socket = format!("unix:{}", sandbox.name("state/hatchery/default/daemon.sock"));
+    sandbox.run(&["stats", "-q"]).exits(0);
+    sandbox.run(&["stats", "-q", "--addr", &socket]).exits(0);
+    // A token that is for another daemon does not shut us out of our own.
+    with_variables(&sandbox, &["scale", "default", "1"], &[("HATCHERY_TOKEN", "hatchery_of_another")]).exits(0);
+    let nobody = sandbox.run(&["stats", "--addr", &daemon.address]).exits(4).prints("");
+    nobody.says("hint: show the daemon a token with --token-file FILE or HATCHERY_TOKEN");
+    sandbox.run(&["stats", "--addr", &daemon.address, "--token-file", "observe"]).exits(0);
+    let order = ["scale", "default", "1", "--addr", &daemon.address, "--token-file"];
+    let refused = sandbox.run(&[&order[..], &["observe"]].concat()).exits(4).prints("");
+    refused.says("no scope `operate`").says("hint: looking takes a token of");
+    sandbox.run(&[&order[..], &["operate"]].concat()).exits(0).prints("pool default has 1 workers already");
+    daemon.end();
+}
+
+#[test]
+fn a_socket_that_was_taken_away_leaves_the_port() {
+    let sandbox = Sandbox::with_app();
+    let daemon = Daemon::serve(&sandbox, &[]);
+    std::fs::remove_file(sandbox.path("state/hatchery/default/daemon.sock")).unwrap();
+    sandbox.run(&["stats"]).exits(0);
+    daemon.end();
+}
+
+#[test]
+fn a_daemon_behind_tls_is_trusted_if_its_authority_is() {
+    let sandbox = Sandbox::with_app();
+    let own = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    sandbox.write("cert.pem", &own.cert.pem());
+    sandbox.write("key.pem", &own.signing_key.serialize_pem());
+    sandbox.write("other.pem", include_str!("apps/authority.pem"));
+    let daemon = asking_for_tokens(&sandbox, "tls = { cert = \"cert.pem\", key = \"key.pem\" }");
+    token(&sandbox, "operate");
+    let address = format!("https://{}", daemon.address);
+    let ask = ["stats", "--addr", &address, "--token-file", "operate", "--ca"];
+    sandbox.run(&[&ask[..], &["cert.pem"]].concat()).exits(0);
+    let refused = sandbox.run(&[&ask[..], &["other.pem"]].concat()).exits(4).prints("");
+    refused.says(&format!("cannot connect to the daemon at {address}: invalid peer certificate"));
+    sandbox.run(&["stats", "--addr", &daemon.address, "--token-file", "operate"]).exits(4).prints("");
+    let words =
+        ["call", "word_count", "text=a b", "-q", "--addr", &address, "--token-file", "operate", "--ca", "cert.pem"];
+    sandbox.run(&words).exits(0).prints(r#"{"a":1,"b":1}"#);
+    daemon.end();
+}
