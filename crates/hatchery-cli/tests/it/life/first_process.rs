@@ -86,7 +86,7 @@ fn orphans_that_are_given_to_it_are_taken_up_and_one_signal_drains_it() {
     assert_eq!(ask("first"), "\"hatchery\"\n");
     drop(orphan);
     eventually("the orphan has ended", || {
-        let found = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path().join("environ"));
+        let mut found = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path().join("environ"));
         let mark = format!("HATCHERY_TEST_MARK={}", sandbox.path("").display());
         let mark = mark.trim_end_matches('/').as_bytes().to_vec();
         let is_cat = |path: &std::path::PathBuf| {
@@ -97,7 +97,7 @@ fn orphans_that_are_given_to_it_are_taken_up_and_one_signal_drains_it() {
             let read = std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut text));
             read.is_ok() && text.split(|byte| *byte == 0).any(|entry| entry == mark)
         };
-        found.filter(|path| is_cat(path) && carries(path)).next().is_none().then_some(())
+        found.find(|path| is_cat(path) && carries(path)).is_none().then_some(())
     });
     eventually("nobody is a zombie", || (ask("zombies") == "[]\n").then_some(()));
     container.signal(Signal::TERM);
