@@ -63,6 +63,8 @@
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod blocking;
+#[cfg(feature = "logs")]
+pub mod logs;
 mod hatchery;
 mod doctor;
 pub mod compat;
