@@ -26,12 +26,17 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::{Cli, Command};
 use crate::exit::{Exit, Failure};
+use crate::first_process;
 use crate::interrupt::{Hangup, Interrupt};
 use crate::invocation::Invocation;
 
 /// Runs the command to its end, or to the second signal.
 pub(crate) fn run(cli: Cli) -> Exit {
-    match runtime_for(&cli.command).and_then(|runtime| runtime.block_on(watched(cli))) {
+    let outcome = match &cli.command {
+        Command::Serve(_) if first_process::is_this() => first_process::stand_by(),
+        command => runtime_for(command).and_then(|runtime| runtime.block_on(watched(cli))),
+    };
+    match outcome {
         Ok(exit) => exit,
         Err(why) => {
             let _stderr_may_be_closed =

@@ -21,6 +21,8 @@ pub(crate) enum Exit {
     Failed(ErrorKind),
     /// This signal ended it.
     Signal(i32),
+    /// A child in whose place it stood ended with this status.
+    As(u8),
 }
 
 /// Why a command gave up before its end.
@@ -79,6 +81,7 @@ impl Exit {
             Exit::Unhealthy => 6,
             Exit::Failed(kind) => failed(kind),
             Exit::Signal(number) => u8::try_from(128 + number).unwrap_or(u8::MAX),
+            Exit::As(status) => status,
         }
     }
 }

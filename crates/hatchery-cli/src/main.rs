@@ -7,6 +7,7 @@ mod columns;
 mod commands;
 mod configuration;
 mod exit;
+mod first_process;
 mod interrupt;
 mod invocation;
 mod json_input;

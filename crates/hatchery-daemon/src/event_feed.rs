@@ -30,7 +30,7 @@ impl Wanted<'_> {
 ///
 /// # Errors
 /// `unavailable` before the pools are filled.
-pub(crate) fn subscribe(house: &House, filter: EventFilter) -> Result<Events> {
+pub(crate) fn subscribe(house: &House, filter: &EventFilter) -> Result<Events> {
     Ok(house.filled()?.events_matching(filter))
 }
 

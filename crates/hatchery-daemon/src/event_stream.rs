@@ -56,7 +56,7 @@ fn told(chunk: Option<Result<Payload>>) -> (String, bool) {
 }
 
 /// A line end within the text begins another line of data; between the tokens of JSON it means nothing.
-fn event(name: &str, json: &str) -> String {
+pub(crate) fn event(name: &str, json: &str) -> String {
     let data: String = json.split(['\r', '\n']).map(|line| format!("data: {line}\n")).collect();
     format!("event: {name}\n{data}\n")
 }

@@ -20,6 +20,11 @@ struct Means {
 }
 
 impl Promise {
+    /// In one sentence.
+    pub(crate) fn promise(&self) -> &'static str {
+        self.promise
+    }
+
     pub(crate) fn of(guarantee: &Guarantee) -> Promise {
         Promise { promise: guarantee.promise(), layers: guarantee.layers().iter().map(Means::of).collect() }
     }

@@ -2,29 +2,22 @@
 
 mod arguments;
 mod bare;
-mod calls;
+pub(crate) mod calls;
 mod compression;
-mod conversations;
-mod cors;
-mod events;
+pub(crate) mod conversations;
+pub(crate) mod events;
 mod json_body;
-mod metrics;
 mod npy;
-mod observation;
-mod openapi;
-mod orders;
-mod page;
+pub(crate) mod observation;
+pub(crate) mod openapi;
+pub(crate) mod orders;
+pub(crate) mod page;
 mod path;
 mod query;
 mod route;
 
 pub(crate) use compression::compressed;
-pub(crate) use cors::cross_origin;
-pub(crate) use route::{Answer, Route};
-pub(crate) mod handlers {
-    //! What the table of routes names.
-    pub(crate) use super::{calls, conversations, events, metrics, observation, openapi, orders, page};
-}
+pub(crate) use route::{Answer, Query, Route};
 
 use axum::http::StatusCode;
 use axum::response::Response;

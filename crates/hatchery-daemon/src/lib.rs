@@ -40,6 +40,7 @@ mod body;
 mod calls;
 mod orders;
 mod conversations;
+mod event_feed;
 mod observation;
 mod house;
 mod system;

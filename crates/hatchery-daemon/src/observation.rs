@@ -5,15 +5,17 @@ mod taints;
 mod worker;
 
 pub(crate) use breakers::{PoolBreakers, breakers};
-pub(crate) use taints::{Taint, taints};
-pub(crate) use worker::{Worker, worker};
+pub(crate) use taints::taints;
+pub(crate) use worker::worker;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use hatchery::fault::HealthStats;
-use hatchery::{Error, ErrorKind, Pool, PoolStats, PoolStatus, Result, StoreStats, SweepReport, ToolSpec, WorkerStatus};
+use hatchery::{
+    Error, ErrorKind, Pool, PoolStats, PoolStatus, Result, StoreStats, SweepReport, ToolSpec, WorkerStatus,
+};
 use serde::Serialize;
 
 use crate::Phase;

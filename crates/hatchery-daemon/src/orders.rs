@@ -4,10 +4,10 @@ mod pool;
 mod reload;
 mod worker;
 
-pub(crate) use pool::{Drained, Reloading, Resumed, Scaled, drain, reload, reset_breakers, resume, scale};
-pub use reload::{Reload, Reloader};
+pub(crate) use pool::{drain, reload, reset_breakers, resume, scale};
 pub(crate) use reload::reload_configuration;
-pub(crate) use worker::{Ordered, recycle, restart_worker, stop_worker};
+pub use reload::{Reload, Reloader};
+pub(crate) use worker::{recycle, restart_worker, stop_worker};
 
 use std::time::Instant;
 

@@ -28,7 +28,7 @@ use crate::registry::{Instance, ProcessEntry, RunRegistry, SweepOptions};
 use crate::run::{self, Run};
 use crate::service::{ServiceStatus, Services};
 use crate::session::{SessionSettings, Sessions};
-use crate::telemetry::{Emitter, Event, EventFilter, Events};
+use crate::telemetry::{Emitter, EventFilter, Events};
 use crate::tool::ToolSpec;
 use crate::worker::Profile;
 

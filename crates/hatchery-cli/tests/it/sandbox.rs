@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -146,6 +147,8 @@ pub(crate) struct Running {
     child: Child,
     stdout: Option<BufReader<ChildStdout>>,
     stderr: Option<JoinHandle<String>>,
+    /// Of stderr, as far as it was read.
+    said: Arc<Mutex<Vec<u8>>>,
 }
 
 /// A command that has ended.
@@ -160,8 +163,15 @@ pub(crate) struct Finished {
 impl Running {
     pub(crate) fn new(mut child: Child) -> Running {
         let stdout = child.stdout.take().map(BufReader::new);
-        let stderr = child.stderr.take().map(|stderr| std::thread::spawn(move || read_all(stderr)));
-        Running { child, stdout, stderr }
+        let said = Arc::<Mutex<Vec<u8>>>::default();
+        let heard = Arc::clone(&said);
+        let stderr = child.stderr.take().map(|stderr| std::thread::spawn(move || listen(stderr, &heard)));
+        Running { child, stdout, stderr, said }
+    }
+
+    /// Whether it has said this on stderr.
+    pub(crate) fn has_said(&self, text: &str) -> bool {
+        String::from_utf8_lossy(&self.said.lock().unwrap()).contains(text)
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -224,6 +234,17 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _has_ended_already = self.child.kill();
         let _is_reaped_already = self.child.wait();
+    }
+}
+
+/// To its end, and for others to see meanwhile.
+fn listen(mut source: impl Read, heard: &Mutex<Vec<u8>>) -> String {
+    let mut bytes = [0; 4096];
+    loop {
+        match source.read(&mut bytes).unwrap() {
+            0 => return String::from_utf8_lossy(&heard.lock().unwrap()).into_owned(),
+            count => heard.lock().unwrap().extend_from_slice(&bytes[..count]),
+        }
     }
 }
 

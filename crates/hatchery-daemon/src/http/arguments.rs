@@ -46,7 +46,8 @@ fn only(parameters: Option<Vec<String>>, value: BinaryValue) -> Result<Payload> 
 /// Adds values to a JSON object, by name. The rest of the text stays as it is.
 fn with_values(object: &str, values: Vec<(String, BinaryValue)>) -> Result<Payload> {
     let mark = (0u64..).map(|n| format!("$part{n}")).find(|mark| !object.contains(mark.as_str())).unwrap_or_default();
-    let references = values.iter().enumerate().map(|(index, (name, _))| format!("{}:{{\"{mark}\":{index}}}", quoted(name)));
+    let references =
+        values.iter().enumerate().map(|(index, (name, _))| format!("{}:{{\"{mark}\":{index}}}", quoted(name)));
     let references = references.collect::<Vec<_>>().join(",");
     let open = object.trim_ascii_end().strip_suffix('}').unwrap_or(object);
     let comma = if open.trim_ascii_start().trim_ascii_end() == "{" || references.is_empty() { "" } else { "," };
@@ -78,9 +79,13 @@ mod tests {
 
     #[test]
     fn values_are_added_and_the_rest_stays_as_it_is() {
-        let added = |object: &str| with_values(object, vec![("a\"".into(), bytes("a"))]).unwrap().to_json_text().unwrap();
+        let added =
+            |object: &str| with_values(object, vec![("a\"".into(), bytes("a"))]).unwrap().to_json_text().unwrap();
         assert_eq!(added(" { } "), "{ \"a\\\"\":{\"$bytes\":\"YQ==\"}}");
-        assert_eq!(added("{\"n\": 1.50, \"$part0\": 1}"), "{\"n\": 1.50, \"$part0\": 1,\"a\\\"\":{\"$bytes\":\"YQ==\"}}");
+        assert_eq!(
+            added("{\"n\": 1.50, \"$part0\": 1}"),
+            "{\"n\": 1.50, \"$part0\": 1,\"a\\\"\":{\"$bytes\":\"YQ==\"}}"
+        );
         assert_eq!(with_values("{\"n\":1}", vec![]).unwrap().to_json_text().unwrap(), "{\"n\":1}");
     }
 

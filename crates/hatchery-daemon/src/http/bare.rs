@@ -77,7 +77,8 @@ mod tests {
         let bytes = Payload::encode(&Binary(b"\x00\xff"[..].into())).unwrap();
         let array = Payload::encode(&Array::from_slice(&[1], &[1u8]).unwrap()).unwrap();
         let both = "application/json;q=0.1, Application/Octet-Stream , application/x-npy";
-        let is = |result: &Payload, accept| answer(result, &asked(accept)).map(|it| it.headers()["content-type"].clone());
+        let is =
+            |result: &Payload, accept| answer(result, &asked(accept)).map(|it| it.headers()["content-type"].clone());
         assert_eq!(is(&bytes, both).unwrap(), OCTETS);
         assert_eq!(is(&array, both).unwrap(), NPY);
         assert_eq!(is(&array, OCTETS), None, "which would say nothing of its shape");

@@ -57,7 +57,11 @@ pub(crate) async fn program(State(house): Shared, Named((id, name)): Entry) -> A
     document(&conversations::program(&house, &id, &name)?)
 }
 
-pub(crate) async fn store_program(State(house): Shared, Named((id, name)): Entry, Anything(value): Anything) -> Answered {
+pub(crate) async fn store_program(
+    State(house): Shared,
+    Named((id, name)): Entry,
+    Anything(value): Anything,
+) -> Answered {
     stored(conversations::store_program(&house, &id, &name, value))
 }
 

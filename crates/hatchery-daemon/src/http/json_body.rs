@@ -13,15 +13,15 @@ use crate::failure::Failure;
 const LARGEST: usize = 2 << 20;
 
 /// A JSON object. No body is an empty one.
-pub(super) struct Object<T>(pub(super) T);
+pub(crate) struct Object<T>(pub(crate) T);
 
 /// Any JSON value.
-pub(super) struct Anything(pub(super) Value);
+pub(crate) struct Anything(pub(crate) Value);
 
 /// A request that brings nothing along, or an empty object.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Nothing {}
+pub(crate) struct Nothing {}
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Object<T> {
     type Rejection = Failure;

@@ -17,7 +17,9 @@ pub(super) fn read(file: &Bytes) -> Result<Array> {
     let dtype = text(header, "descr").ok_or_else(|| wrong("expected items of one plain type, like '<f4'"))?;
     let shape = shape(header).ok_or_else(|| wrong("expected a shape, like (2, 3)"))?;
     match value(header, "fortran_order") {
-        Some(order) if order.starts_with("False") => Array::new(dtype, shape, items).map_err(|error| wrong(error.message())),
+        Some(order) if order.starts_with("False") => {
+            Array::new(dtype, shape, items).map_err(|error| wrong(error.message()))
+        }
         _ => Err(wrong("expected an array in C order; numpy.ascontiguousarray makes one")),
     }
 }
@@ -28,7 +30,8 @@ pub(super) fn write(array: &Array) -> Vec<u8> {
     if array.shape().len() > 1 {
         shape.truncate(shape.len() - 2);
     }
-    let mut header = format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", array.dtype(), shape.trim_end());
+    let mut header =
+        format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", array.dtype(), shape.trim_end());
     let prefix = MAGIC.len() + 2 + 4;
     let unpadded = prefix + header.len() + 1;
     header.extend(std::iter::repeat_n(' ', unpadded.next_multiple_of(ALIGNMENT) - unpadded));
@@ -41,7 +44,7 @@ pub(super) fn write(array: &Array) -> Vec<u8> {
 /// The header, and what follows it.
 fn split(file: &Bytes) -> Option<(&str, Bytes)> {
     let rest = file.strip_prefix(MAGIC)?;
-    let (length, start) = match rest {
+    let (length, start): (usize, usize) = match rest {
         [1, _, a, b, ..] => (usize::from(u16::from_le_bytes([*a, *b])), 4),
         [2 | 3, _, a, b, c, d, ..] => (u32::from_le_bytes([*a, *b, *c, *d]) as usize, 6),
         _ => return None,

@@ -125,11 +125,7 @@ pub(crate) async fn clear_taint(State(house): Shared, caller: Caller, Named(id):
     document(&orders::clear_taints(&house, &caller, Some(&id)).await?)
 }
 
-pub(crate) async fn kill_orphans(
-    State(house): Shared,
-    caller: Caller,
-    Object(order): Object<KillOrphans>,
-) -> Answered {
+pub(crate) async fn kill_orphans(State(house): Shared, caller: Caller, Object(order): Object<KillOrphans>) -> Answered {
     document(&orders::kill_orphans(&house, &caller, order.run).await?)
 }
 

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::failure::Failure;
 
 /// The one name of a path, or all of them as a tuple.
-pub(super) struct Named<T>(pub(super) T);
+pub(crate) struct Named<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T> {
     type Rejection = Failure;

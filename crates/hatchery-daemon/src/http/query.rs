@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::failure::Failure;
 
 /// The parameters of a URL. One that is not known is an error, as to ignore it would be to promise what is not kept.
-pub(super) struct Asked<T>(pub(super) T);
+pub(crate) struct Asked<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
     type Rejection = Failure;

@@ -65,7 +65,12 @@ pub(crate) enum Answer {
 }
 
 impl Route {
-    pub(crate) fn get<H, T>(path: &'static str, scope: impl Into<Option<Scope>>, name: &'static str, handler: H) -> Route
+    pub(crate) fn get<H, T>(
+        path: &'static str,
+        scope: impl Into<Option<Scope>>,
+        name: &'static str,
+        handler: H,
+    ) -> Route
     where
         H: Handler<T, Arc<House>>,
         T: 'static,
@@ -73,7 +78,12 @@ impl Route {
         Route::of("get", path, scope.into(), name, on(MethodFilter::GET, handler))
     }
 
-    pub(crate) fn post<H, T>(path: &'static str, scope: impl Into<Option<Scope>>, name: &'static str, handler: H) -> Route
+    pub(crate) fn post<H, T>(
+        path: &'static str,
+        scope: impl Into<Option<Scope>>,
+        name: &'static str,
+        handler: H,
+    ) -> Route
     where
         H: Handler<T, Arc<House>>,
         T: 'static,
@@ -81,7 +91,12 @@ impl Route {
         Route::of("post", path, scope.into(), name, on(MethodFilter::POST, handler))
     }
 
-    pub(crate) fn put<H, T>(path: &'static str, scope: impl Into<Option<Scope>>, name: &'static str, handler: H) -> Route
+    pub(crate) fn put<H, T>(
+        path: &'static str,
+        scope: impl Into<Option<Scope>>,
+        name: &'static str,
+        handler: H,
+    ) -> Route
     where
         H: Handler<T, Arc<House>>,
         T: 'static,
@@ -160,7 +175,12 @@ impl Route {
     }
 }
 
-async fn allowed(State(scope): State<Scope>, caller: Caller, request: Request, next: Next) -> Result<Response, Failure> {
+async fn allowed(
+    State(scope): State<Scope>,
+    caller: Caller,
+    request: Request,
+    next: Next,
+) -> Result<Response, Failure> {
     caller.require(scope)?;
     Ok(next.run(request).await)
 }

@@ -117,7 +117,8 @@ fn close(pool: &Pool, tool: Option<&str>) -> Result<()> {
     // Asked for by name, a breaker would be made.
     let (_, known) = breakers.stats(std::time::Instant::now());
     let breaker = known.contains_key(tool).then(|| breakers.tool(tool)).flatten();
-    let missing = || Error::new(ErrorKind::NotFound, format!("no circuit breaker of a tool {tool} in pool {}", pool.name()));
+    let missing =
+        || Error::new(ErrorKind::NotFound, format!("no circuit breaker of a tool {tool} in pool {}", pool.name()));
     breaker.ok_or_else(missing)?.reset();
     Ok(())
 }

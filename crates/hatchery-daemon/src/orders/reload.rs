@@ -66,7 +66,8 @@ impl House {
         let configuration = self.configuration().ok_or_else(none)?;
         let hatchery = self.filled()?;
         let read = tokio::task::spawn_blocking(move || configuration.read()).await;
-        let config = read.map_err(|why| Error::new(ErrorKind::Internal, format!("read the configuration: {why}")))??;
+        let config =
+            read.map_err(|why| Error::new(ErrorKind::Internal, format!("read the configuration: {why}")))??;
         hatchery.reconfigure(&config)
     }
 }

@@ -112,7 +112,8 @@ mod tests {
     /// Parts with a name, a content type and what is in them.
     async fn given(parts: &[(&str, &str, &str)]) -> Result<String> {
         let part = |(name, media_type, text): &(&str, &str, &str)| {
-            let media_type = if media_type.is_empty() { String::new() } else { format!("Content-Type: {media_type}\r\n") };
+            let media_type =
+                if media_type.is_empty() { String::new() } else { format!("Content-Type: {media_type}\r\n") };
             format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n{media_type}\r\n{text}\r\n")
         };
         let body = parts.iter().map(part).collect::<String>() + "--b--\r\n";
@@ -148,7 +149,11 @@ mod tests {
             let error = given(parts).await.unwrap_err();
             assert!(error.message().contains(said), "{parts:?}: {error}");
         }
-        for (said, body) in [("multipart/form-data", "--b--"), ("multipart/form-data; boundary=b", "no"), ("multipart/form-data; boundary=b", "--b\r\n")] {
+        for (said, body) in [
+            ("multipart/form-data", "--b--"),
+            ("multipart/form-data; boundary=b", "no"),
+            ("multipart/form-data; boundary=b", "--b\r\n"),
+        ] {
             let error = read(said, Bytes::from_static(body.as_bytes())).await.unwrap_err();
             assert!(error.message().starts_with("multipart/form-data: "), "{error}");
         }
