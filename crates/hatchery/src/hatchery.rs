@@ -1,6 +1,7 @@
 //! `Hatchery` and its builders: wiring only.
 
 mod ending;
+mod metrics;
 mod pool_builder;
 mod reconfigure;
 mod script;
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -33,6 +34,7 @@ use crate::tool::ToolSpec;
 use crate::worker::Profile;
 
 pub use ending::Cleanup;
+pub use metrics::Metrics;
 pub use pool_builder::PoolBuilder;
 use reconfigure::Configured;
 pub use reconfigure::{NeedsRestart, Reconfigured};
@@ -58,6 +60,7 @@ pub struct Hatchery {
     taints: Arc<TaintBook>,
     sessions: Sessions,
     emitter: Emitter,
+    started_at: SystemTime,
     /// What works in the background, in the order of its start; stopped in the reverse order, or when this is dropped.
     services: Services,
     /// `None`: it was not made from a configuration.

@@ -93,7 +93,7 @@ mod error;
 mod id;
 
 pub use crate::hatchery::{
-    Begun, Builder, Cleanup, Hatchery, NeedsRestart, PoolBuilder, Reconfigured, ScriptTimeouts, stdout_closed,
+    Begun, Builder, Cleanup, Hatchery, Metrics, NeedsRestart, PoolBuilder, Reconfigured, ScriptTimeouts, stdout_closed,
 };
 pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::{Affinity, CallOptions, Priority};
@@ -108,8 +108,9 @@ pub use error::{Error, ErrorCategory, ErrorKind, Result};
 pub use id::{RunId, WorkerId};
 pub use memory::{ArenaSettings, ArenaStatus, Buffer};
 pub use pool::{
-    Capacity, Concurrency, HealthCheck, OnTimeout, PayloadStream, Pool, PoolSession, PoolStats, PoolStatus, Recycle,
-    ReplyStream, Restarts, StartBatches, StopGraces, TimeoutProfile, Timeouts, WorkerDetail, WorkerStatus,
+    BreakerMetrics, Capacity, Concurrency, HealthCheck, HeartbeatMetrics, OnTimeout, PayloadStream, Pool, PoolMetrics,
+    PoolSession, PoolStats, PoolStatus, Recycle, ReplyStream, Restarts, StartBatches, StopGraces, TimeoutProfile,
+    Timeouts, ToolMetrics, WorkerDetail, WorkerStatus,
 };
 pub use process::{Containment, Guarantee, Layer, LayerState, OnEscape, ResourceLimits};
 pub use pyenv::{FoundBy, Import, Interpreter, Probe, PythonApp, PythonVersion, runtime_dir};
@@ -117,7 +118,7 @@ pub use registry::{
     EntryState, Health, Instance, ProcessClass, ProcessEntry, RecordPlace, RunRegistry, Statistics, SweepDetail,
     SweepOptions, SweepReport, SystemStatus, Wanted, orphans, registry_entries, registry_lookup, system_status,
 };
-pub use run::Survivor;
+pub use run::{RunMetrics, Survivor};
 pub use service::{ServiceState, ServiceStatus};
 pub use session::{Entries, Session, SessionSettings, SessionStats, SessionWorker, Sessions, StoreStats};
 pub use telemetry::{

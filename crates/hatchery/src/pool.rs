@@ -1,12 +1,15 @@
 //! A pool: workers of one app, a queue before them. `pool/roster.rs` decides, `pool/shared.rs` carries out,
 //! `pool/seat.rs` keeps each seat filled, `pool/crew.rs` all of them; this file is the door.
 
+mod account;
 mod buffers;
 mod change;
 mod chat;
+mod counts;
 mod crew;
 mod detail;
 mod guard;
+mod metrics;
 mod orders;
 mod refused;
 mod restarts;
@@ -19,10 +22,13 @@ mod shared;
 mod standing;
 mod status;
 mod stream;
+mod ticket;
+mod told;
 mod upkeep;
 
 pub use chat::PoolSession;
 pub use detail::WorkerDetail;
+pub use metrics::{BreakerMetrics, HeartbeatMetrics, PoolMetrics, ToolMetrics};
 pub use settings::{Capacity, Concurrency, HealthCheck, OnTimeout, Recycle, Restarts, StartBatches, TimeoutProfile};
 pub use status::{PoolStats, PoolStatus, WorkerStatus};
 pub use stream::{PayloadStream, ReplyStream};
@@ -30,7 +36,7 @@ pub use stream::{PayloadStream, ReplyStream};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -44,15 +50,16 @@ use crate::process::{Containment, Escalation};
 use crate::tool::ToolSpec;
 use crate::value::Payload;
 use crate::wire::Telemetry;
-use crate::worker::{self, Line, Profile, Sink};
+use crate::worker::{self, Answer, Journey, Line, Profile, Sink};
 
+use account::{Account, Finished};
 pub(crate) use change::{COUNT as KEYS, Takes, changes, within_reach};
 pub(crate) use crew::Crew;
 use guard::After;
 pub(crate) use guard::{FaultConfig, TaintBook, usual_retry};
 pub(crate) use seat::Hiring;
 pub(crate) use shared::Shared;
-use shared::Ticket;
+use ticket::Ticket;
 pub(crate) use upkeep::{ask_how_they_are, recycle};
 
 /// How long things may take. `None` is no limit.
@@ -214,15 +221,21 @@ impl Pool {
 
     async fn call_identified(&self, tool: &str, args: Payload, options: &CallOptions) -> Result<Payload> {
         let shared = self.shared();
-        let deadline = shared.deadline(tool, &args, options, false);
+        let made = Instant::now();
+        let deadline = shared.deadline(tool, &args, options, false, made);
+        let mut account = Account::open(shared, tool, options, made);
         let mut tries = shared.tries(tool, options, deadline);
         let result = loop {
             if let Err(refused) = tries.begin() {
                 break Err(refused);
             }
+            account.begin();
             let (caller, reply) = oneshot::channel();
             let tried = match shared.admit(tool, args.clone(), options, deadline, Sink::Unary(caller)) {
-                Ok(ticket) => answer(ticket, reply).await,
+                Ok(ticket) => {
+                    account.admitted(&ticket);
+                    account.answered(answer(ticket, reply).await)
+                }
                 Err(refused) => Err(refused),
             };
             match tries.end(tried) {
@@ -230,6 +243,7 @@ impl Pool {
                 After::Again(pause) => tokio::time::sleep(pause).await,
             }
         };
+        account.close(&result);
         result.map_err(|error| {
             shared.count_error();
             options.mark(error)
@@ -270,11 +284,11 @@ impl Pool {
 
     /// [`Pool::stream`] without looking into arguments or chunks.
     pub async fn stream_payload(&self, tool: &str, args: Payload, options: &CallOptions) -> Result<PayloadStream> {
-        let options = options.identified();
+        let (options, made) = (options.identified(), Instant::now());
         let (caller, items) = mpsc::unbounded_channel();
         let clock = caller.downgrade();
         let shared = self.shared();
-        let deadline = shared.deadline(tool, &args, &options, true);
+        let deadline = shared.deadline(tool, &args, &options, true, made);
         let begun = shared.watch(tool).and_then(|watch| {
             match shared.admit(tool, args, &options, deadline, Sink::Stream(caller)) {
                 Ok(ticket) => Ok((ticket, watch)),
@@ -288,6 +302,9 @@ impl Pool {
             Ok((ticket, watch)) => Ok(PayloadStream::new(ticket, watch, items, clock, options)),
             Err(error) => {
                 shared.count_error();
+                let (error_kind, journey) = (Some(error.kind()), Journey::default());
+                let finished = Finished { tool, options: &options, error: error_kind, made, tries: 1, journey };
+                shared.finished_call(&shared.counts.meters.of_whatever(tool), &finished);
                 Err(options.mark(error))
             }
         }
@@ -347,6 +364,11 @@ impl Pool {
     /// What has become of its calls so far.
     pub fn stats(&self) -> PoolStats {
         self.shared().stats()
+    }
+
+    /// Every number that it counts, as it is now.
+    pub fn metrics(&self) -> PoolMetrics {
+        self.shared().metrics()
     }
 
     /// Its circuit breakers, if it has any: their states, and to reset them.
@@ -410,7 +432,7 @@ impl Pool {
 }
 
 /// Waits for the answer of an admitted call, no longer than its deadlines allow.
-async fn answer(ticket: Ticket, mut reply: oneshot::Receiver<Result<Payload>>) -> Result<Payload> {
+async fn answer(mut ticket: Ticket, mut reply: oneshot::Receiver<Answer>) -> Answer {
     let (deadline, mut queue_deadline) = (ticket.deadline, ticket.queue_deadline);
     loop {
         // One timer, not two: the later one is rarely needed.
@@ -421,8 +443,8 @@ async fn answer(ticket: Ticket, mut reply: oneshot::Receiver<Result<Payload>>) -
             // An answer that is here counts, however late we look.
             reply = &mut reply => return ticket.answered(reply),
             () = passed(next) => match is_in_queue.then(|| ticket.expired_in_queue()) {
-                None => return Err(ticket.expired()),
-                Some(Some(error)) => return Err(error),
+                None => return ticket.expired(),
+                Some(Some(answer)) => return answer,
                 // Passed after the call left the queue, it means nothing.
                 Some(None) => {}
             },

@@ -1,5 +1,6 @@
 //! A run: one life of one supervisor, with the guardians that own its processes and the registry that knows of them.
 
+mod metrics;
 mod survivor;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,8 @@ use crate::registry::{
 };
 use crate::telemetry::{Emitter, Event, RunEvent};
 
+use metrics::Counts;
+pub use metrics::RunMetrics;
 pub use survivor::Survivor;
 
 /// How long the end of everything may take once it was ordered. SIGKILL needs milliseconds; a process that the kernel
@@ -64,6 +67,7 @@ pub(crate) enum Unforked {
 struct Books {
     registry: Registry,
     emitter: Emitter,
+    counts: Counts,
     /// Why a sweep could not end a process here.
     in_the_way: Option<&'static str>,
     /// The losses that were told and still hold.
@@ -157,13 +161,17 @@ impl Run {
         }
     }
 
+    pub(crate) fn metrics(&self) -> RunMetrics {
+        self.books.counts.read(self.books.registry.entries().len(), self.books.pairs.load(Ordering::SeqCst))
+    }
+
     /// Starts a process: reserved before it exists, activated before anybody hears of it. Blocks for a millisecond or so.
     pub(crate) fn spawn(&self, worker: &WorkerId, pool: &str, spec: Spec) -> Result<(Spawned, Entry)> {
-        let reservation = self.books.registry.reserve(worker, pool)?;
+        let reservation = self.reserve(worker, pool)?;
         let command = words(&spec.program, &spec.args);
         let spawned = self.guardian_of(pool).spawn(reservation.number(), spec);
         let spawned = spawned.map_err(|error| Error::new(kind(&error), error.to_string()))?;
-        let entry = self.activate(reservation, &spawned, &command);
+        let entry = self.activate(worker, reservation, &spawned, &command);
         Ok((spawned, entry))
     }
 
@@ -176,10 +184,10 @@ impl Run {
         fork: &Fork,
         launch: &Launch,
     ) -> std::result::Result<(Spawned, Entry), Unforked> {
-        let reservation = self.books.registry.reserve(worker, pool).map_err(Unforked::Refused)?;
+        let reservation = self.reserve(worker, pool).map_err(Unforked::Refused)?;
         let forked = self.guardian_of(pool).adopt(forker, reservation.number(), fork);
         let (spawned, go) = forked.map_err(Unforked::Missed)?;
-        let entry = self.activate(reservation, &spawned, &words(&launch.program, &launch.args));
+        let entry = self.activate(worker, reservation, &spawned, &words(&launch.program, &launch.args));
         go.say();
         Ok((spawned, entry))
     }
@@ -188,7 +196,13 @@ impl Run {
         self.enclosed.get(pool).unwrap_or(&self.guardian)
     }
 
-    fn activate(&self, reservation: Reservation, spawned: &Spawned, command: &[String]) -> Entry {
+    fn reserve(&self, worker: &WorkerId, pool: &str) -> Result<Reservation> {
+        let reservation = self.books.registry.reserve(worker, pool)?;
+        self.books.tell(RunEvent::Reserved { worker: worker.clone() });
+        Ok(reservation)
+    }
+
+    fn activate(&self, worker: &WorkerId, reservation: Reservation, spawned: &Spawned, command: &[String]) -> Entry {
         let identity = *spawned.child.identity();
         let started = Started {
             identity,
@@ -197,6 +211,7 @@ impl Run {
             command,
         };
         let entry = reservation.activate(started);
+        self.books.tell(RunEvent::Activated { worker: worker.clone(), pid: identity.pid().get() });
         self.books.tell_losses();
         entry
     }
@@ -270,7 +285,16 @@ impl Books {
     fn new(registry: Registry, emitter: Emitter) -> Books {
         let (told, pairs, is_over) = (Mutex::default(), AtomicUsize::new(0), AtomicBool::new(false));
         let in_the_way = obstacles().into_iter().find(|obstacle| obstacle.is_blocking).map(|obstacle| obstacle.what);
-        Books { registry, emitter, in_the_way, told, pairs, is_over, owner: std::process::id() }
+        Books {
+            registry,
+            emitter,
+            counts: Counts::default(),
+            in_the_way,
+            told,
+            pairs,
+            is_over,
+            owner: std::process::id(),
+        }
     }
 
     /// With the last pair of a run that is over, the books are closed: the record goes, if nothing is left. Twice is fine.
@@ -282,6 +306,7 @@ impl Books {
     }
 
     fn tell(&self, event: RunEvent) {
+        self.counts.note(&event);
         self.emitter.emit(Event::Run(event));
     }
 

@@ -16,7 +16,7 @@ use crate::panic::message_of;
 use crate::storage::Writer;
 use crate::telemetry::{Emitter, Event, SessionEvent};
 use check::{Checked, check_id, refused};
-use table::{Cleanup, Full, Now, Revision, Stale, Table};
+use table::{Cleanup, Full, News, Now, Revision, Stale, Table};
 
 mod check;
 mod conversation;
@@ -73,6 +73,8 @@ struct Inner {
     writer: Mutex<Option<Writer<()>>>,
     /// What was set aside or passed over at the start.
     notes: Vec<String>,
+    /// `None`: nobody is told.
+    emitter: Option<Emitter>,
 }
 
 impl Sessions {
@@ -81,12 +83,17 @@ impl Sessions {
     /// # Errors
     /// [`ErrorKind::Validation`] if the settings make no sense.
     pub fn in_memory(settings: SessionSettings) -> Result<Sessions> {
-        Sessions::open(None, RunId::random(), settings)
+        Sessions::open(None, RunId::random(), settings, None)
     }
 
     /// The store in a data dir, with what earlier runs have left in it. It blocks for some milliseconds. If the file cannot be
     /// used, sessions are in memory only, and [`losses`](Sessions::losses) says so.
-    pub(crate) fn open(data_dir: Option<&Path>, run: RunId, settings: SessionSettings) -> Result<Sessions> {
+    pub(crate) fn open(
+        data_dir: Option<&Path>,
+        run: RunId,
+        settings: SessionSettings,
+        emitter: Option<Emitter>,
+    ) -> Result<Sessions> {
         settings.validate()?;
         let table = Arc::new(Mutex::new(Table::new(settings.clone(), data_dir.is_some())));
         let opened = data_dir.map(|data_dir| store::open(data_dir, &table, settings.max_sessions, now()));
@@ -97,7 +104,7 @@ impl Sessions {
                 (None, vec![format!("sessions are in memory only: {error}")])
             }
         };
-        Ok(Sessions(Arc::new(Inner { run, settings, table, writer: Mutex::new(writer), notes })))
+        Ok(Sessions(Arc::new(Inner { run, settings, table, writer: Mutex::new(writer), notes, emitter })))
     }
 
     /// Makes a session. If there is one of this id, that one is accessed and returned as it is, also when there is no room for
@@ -337,14 +344,20 @@ impl Sessions {
     /// One look at the table, and a word to the writer if something is to be written. The time is read while nobody else has the
     /// table, so that it never goes back.
     fn change<T>(&self, change: impl FnOnce(&mut Table, Now) -> T) -> T {
-        let (outcome, wants_writer) = {
+        let (outcome, wants_writer, news) = {
             let mut table = store::locked(&self.0.table);
-            (change(&mut table, now()), table.wants_writer())
+            (change(&mut table, now()), table.wants_writer(), table.take_news())
         };
+        self.tell(news);
         if wants_writer {
             self.wake();
         }
         outcome
+    }
+
+    fn tell(&self, news: Vec<News>) {
+        let told = self.0.emitter.iter().flat_map(|emitter| news.iter().map(move |news| (emitter, news)));
+        told.for_each(|(emitter, news)| emitter.emit_with(news.kind(), || Event::Session(news.event())));
     }
 
     fn wake(&self) {

@@ -5,6 +5,7 @@ mod behind;
 mod heartbeat;
 mod hello;
 mod inflight;
+mod journey;
 mod ledger;
 mod life;
 mod loans;
@@ -18,8 +19,9 @@ mod vitals;
 mod voice;
 
 pub use heartbeat::Heartbeat;
-use inflight::Opened;
-pub(crate) use inflight::{Answered, Ended, Inflight, Item, Sink};
+pub(crate) use inflight::{Answer, Answered, Ended, Inflight, Item, Sink};
+use inflight::{Opened, Opening};
+pub(crate) use journey::{Given, Journey};
 pub(crate) use life::{Exit, Seat, run};
 use loans::Loans;
 pub use profile::{Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, ProfileWorker, WorkerContext};
@@ -94,12 +96,24 @@ pub(crate) trait Owner: Send + Sync + 'static {
     fn returned(&self, life: LifeId, calls: Vec<(CallId, Call)>);
     /// A call ended with this error, which is what the tool raised.
     fn raised(&self, life: LifeId, error: &Error);
+    /// Something about its heart.
+    fn beat(&self, pulse: Pulse);
     /// It takes no more calls.
     fn retired(&self, life: LifeId);
     /// It takes no more calls, and goes on with those that it has for as long as they last.
     fn lingers(&self, life: LifeId);
     /// It was killed and is still there; its seat is taken until it is gone.
     fn unkillable(&self, life: LifeId);
+}
+
+/// What is to be said of a worker's heartbeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pulse {
+    Asked,
+    Answered,
+    Missed,
+    /// It missed too many.
+    Failed,
 }
 
 /// What the owner tells its workers: go on, or end like this. Dropped: end at once.
@@ -116,6 +130,8 @@ pub(crate) struct Call {
     pub(crate) trace_parent: Option<Arc<str>>,
     pub(crate) deadline: Option<Deadline>,
     pub(crate) sink: Sink,
+    /// When it was made.
+    pub(crate) made: Instant,
     /// How many workers have died over it without having begun it.
     pub(crate) deaths: u8,
 }
@@ -164,6 +180,8 @@ struct WireLine {
     terms: Terms,
     /// It keeps a ledger, and gives calls back.
     takes_ahead: bool,
+    /// It runs one call after another.
+    is_serial: bool,
     data: Arc<Outbox<pipe::Sender>>,
     control: Arc<Outbox<UnixStream>>,
     inflight: Arc<Inflight>,
@@ -199,6 +217,14 @@ impl Line {
         match &self.means {
             Means::Wire(wire) => wire.cancel(id),
             Means::Own(own) => own.cancel(id),
+        }
+    }
+
+    /// How far a call that it has would have come if it ended now. `None`: it has no such call.
+    pub(crate) fn journey(&self, id: CallId) -> Option<Journey> {
+        match &self.means {
+            Means::Wire(wire) => wire.inflight.journey(id),
+            Means::Own(own) => own.journey(id),
         }
     }
 
@@ -269,8 +295,8 @@ impl WireLine {
         // Large values are copied before the line is held.
         let placed = self.loans.place(call.arguments.attachments());
         let mut next_id = self.next_id.lock().unwrap_or_else(PoisonError::into_inner);
-        let wire = *next_id;
-        let frame = match self.frame(wire, &call, credit, placed.places()) {
+        let (wire, now) = (*next_id, Instant::now());
+        let frame = match self.frame(wire, &call, credit, placed.places(), now) {
             Ok(frame) => frame,
             Err(error) => {
                 call.sink.fail(error);
@@ -281,7 +307,9 @@ impl WireLine {
             let _given_up = caller.send(Item::Begun(Arc::clone(line)));
         }
         let is_kept = self.takes_ahead && call.may_be_sent_ahead();
-        let is_behind = match self.inflight.open(wire, id, call, credit.unwrap_or(0), is_kept) {
+        let given = Given { life: line.life, made: call.made, at: now, is_serial: self.is_serial };
+        let opening = Opening { credit: credit.unwrap_or(0), is_kept, given };
+        let is_behind = match self.inflight.open(wire, id, call, opening) {
             Opened::First => false,
             Opened::Behind => true,
             Opened::Dying(call) => return Sent::Dying(call),
@@ -316,14 +344,14 @@ impl WireLine {
         self.control.send(frame).map_err(|_| self.gone())
     }
 
-    fn frame(&self, id: WireId, call: &Call, credit: Option<u32>, places: &Places) -> Result<Encoded> {
+    fn frame(&self, id: WireId, call: &Call, credit: Option<u32>, places: &Places, now: Instant) -> Result<Encoded> {
         if credit.is_some() {
             self.needs(Capability::Streams)?;
         }
         if !call.arguments.attachments().is_empty() {
             self.needs(Capability::Attachments)?;
         }
-        let left = call.deadline.map(|deadline| deadline.left(Instant::now()));
+        let left = call.deadline.map(|deadline| deadline.left(now));
         let body = CallBody {
             tool: &call.tool,
             args: &call.arguments,

@@ -7,6 +7,7 @@ use super::Hatchery;
 use crate::error::Result;
 use crate::process::Escalation;
 use crate::run::Survivor;
+use crate::telemetry::{Event, RunEvent};
 
 /// What [`Hatchery::cleanup`] came to.
 #[derive(Clone, Debug)]
@@ -46,6 +47,14 @@ impl Hatchery {
     /// # Errors
     /// Those of [`Hatchery::shutdown`].
     pub async fn shutdown_within(&self, longest: Duration) -> Result<()> {
+        let began = Instant::now();
+        self.tell(RunEvent::ShutdownStarted);
+        let ended = self.end_within(longest).await;
+        self.tell(RunEvent::ShutdownFinished { is_complete: ended.is_ok(), took: began.elapsed() });
+        ended
+    }
+
+    async fn end_within(&self, longest: Duration) -> Result<()> {
         for crew in &self.crews {
             crew.end(crew.shared.rules().config.stop.within(longest));
         }
@@ -76,6 +85,7 @@ impl Hatchery {
     pub async fn cleanup(&self, within: Duration) -> Cleanup {
         let began = Instant::now();
         let before = self.processes();
+        self.tell(RunEvent::CleanupStarted { processes: before.len() });
         for crew in &self.crews {
             crew.end(Escalation::AT_ONCE);
             crew.shared.kill();
@@ -87,7 +97,13 @@ impl Hatchery {
         let survivors = self.survivors().await;
         let is_left = |pid: Option<u32>| survivors.iter().any(|survivor| u32::try_from(survivor.pid).ok() == pid);
         let ended = before.iter().filter(|entry| entry.pid.is_some() && !is_left(entry.pid)).count();
-        Cleanup { ended, survivors, took: began.elapsed() }
+        let took = began.elapsed();
+        self.tell(RunEvent::CleanupFinished { ended, survivors: survivors.len(), took });
+        Cleanup { ended, survivors, took }
+    }
+
+    pub(super) fn tell(&self, event: RunEvent) {
+        self.emitter.emit(Event::Run(event));
     }
 
     /// Looks through `/proc`, elsewhere if there is an elsewhere.

@@ -4,10 +4,11 @@ use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Builder, Hatchery};
 use crate::error::{Error, ErrorKind, Result};
+use crate::telemetry::RunEvent;
 
 /// The bounds of [`Builder::run`].
 #[derive(Clone, Copy, Debug)]
@@ -96,15 +97,37 @@ impl Builder {
             });
             tokio::select! {
                 biased;
-                () = &mut stop => Ok(Err(stopped().into())),
-                outcome = caught => outcome,
+                () = &mut stop => End::Stopped,
+                outcome = caught => End::Outcome(outcome),
             }
         };
+        let began = Instant::now();
+        hatchery.tell(RunEvent::ScriptStopping { reason: outcome.reason() });
         let ended = ended(&hatchery, &timeouts).await;
+        hatchery.tell(RunEvent::ScriptEnded { is_complete: ended.is_ok(), took: began.elapsed() });
         match outcome {
-            Ok(Ok(value)) => ended.map(|()| value).map_err(E::from),
-            Ok(Err(error)) => Err(error),
-            Err(panic) => resume_unwind(panic),
+            End::Outcome(Ok(Ok(value))) => ended.map(|()| value).map_err(E::from),
+            End::Outcome(Ok(Err(error))) => Err(error),
+            End::Outcome(Err(panic)) => resume_unwind(panic),
+            End::Stopped => Err(stopped().into()),
+        }
+    }
+}
+
+/// How the work of a script came to its end.
+enum End<T, E> {
+    /// It returned, or panicked.
+    Outcome(std::thread::Result<Result<T, E>>),
+    Stopped,
+}
+
+impl<T, E> End<T, E> {
+    fn reason(&self) -> &'static str {
+        match self {
+            End::Outcome(Ok(Ok(_))) => "done",
+            End::Outcome(Ok(Err(_))) => "failed",
+            End::Outcome(Err(_)) => "panicked",
+            End::Stopped => "stopped",
         }
     }
 }
@@ -115,6 +138,7 @@ async fn ended(hatchery: &Hatchery, timeouts: &ScriptTimeouts) -> Result<()> {
     if matches!(in_order.await, Ok(Ok(()))) {
         return Ok(());
     }
+    hatchery.tell(RunEvent::ScriptCleanup);
     let survivors = hatchery.cleanup(timeouts.cleanup).await.survivors;
     if survivors.is_empty() {
         return Ok(());

@@ -1,7 +1,7 @@
 //! How everything starts: what is wrong is found first, then a run begins, then its pools are filled.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::{Builder, Configured, EVENT_BACKLOG, Hatchery, SWEEP_EVERY};
 use crate::app::App;
@@ -119,6 +119,7 @@ impl Begun {
         let hatchery = self.hatchery();
         hatchery.serve(sweep_every);
         for (crew, workers) in hatchery.crews.iter().zip(sizes) {
+            crew.shared.tell_starting(workers);
             crew.resize(workers);
         }
         if let Err(error) = hatchery.await_starts().await {
@@ -143,7 +144,8 @@ impl Begun {
         let pool = |crew: &Arc<Crew>| (crew.shared.name.to_string(), Pool::new(Arc::clone(crew)));
         let pools = crews.iter().map(pool).collect();
         let services = Services::new(Intensity::default(), emitter.clone());
-        Hatchery { run, pools, crews, taints, sessions, emitter, services, configured: Mutex::new(configured) }
+        let (started_at, configured) = (SystemTime::now(), Mutex::new(configured));
+        Hatchery { run, pools, crews, taints, sessions, emitter, started_at, services, configured }
     }
 }
 
@@ -153,7 +155,7 @@ async fn begun(emitter: Emitter, config: run::Config, sessions: SessionSettings)
         let run = Run::begin(RunId::random(), &emitter, &config)?;
         // Before anything is started: what dead runs left may hold a port, or the memory of a GPU.
         run.sweep();
-        let sessions = Sessions::open(Some(&config.data_dir), run.id, sessions)?;
+        let sessions = Sessions::open(Some(&config.data_dir), run.id, sessions, Some(emitter.clone()))?;
         for message in sessions.losses() {
             emitter.emit(Event::Session(SessionEvent::Lost { message }));
         }

@@ -12,7 +12,7 @@ use crate::call::{CallOptions, Deadline};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{
     BreakerChange, BreakerPolicy, Breakers, CrashBarrier, CrashClass, Device, HealthMonitor, HealthPolicy, HealthStats,
-    NextTry, Permits, Retries, RetryPolicy, Taints, Verdict,
+    NextTry, Permit, Permits, Retries, RetryPolicy, Taints, Verdict,
 };
 use crate::id::{LifeId, WorkerId, random_u64};
 use crate::telemetry::{Event, FaultEvent, RecycleReason};
@@ -187,7 +187,7 @@ impl Tries<'_> {
     /// Another try is made.
     pub(super) fn begin(&mut self) -> Result<()> {
         self.count += 1;
-        self.permits = self.shared.rules().guard.admit(&self.shared.name, self.tool)?;
+        self.permits = self.shared.permits(self.tool)?;
         Ok(())
     }
 
@@ -196,10 +196,17 @@ impl Tries<'_> {
         if let Some(permits) = self.permits.take() {
             self.shared.settle(self.tool, permits, &result);
         }
-        let Err(error) = result else { return After::Over(result) };
+        let Err(error) = result else {
+            self.shared.recovered(self.tool, self.options, self.count);
+            return After::Over(result);
+        };
         match self.shared.rules().guard.next(self.count, &error, self.options.idempotent, self.deadline) {
-            None => After::Over(Err(error)),
+            None => {
+                self.shared.exhausted(self.tool, self.options, self.count, &error);
+                After::Over(Err(error))
+            }
             Some(after) => {
+                self.shared.counts.retries.one_more();
                 self.shared.fault(FaultEvent::Retry {
                     pool: self.shared.name.to_string(),
                     tool: self.tool.to_owned(),
@@ -220,10 +227,35 @@ pub(super) struct Watch {
     permits: Option<Permits>,
 }
 
+impl Watch {
+    pub(super) fn tool(&self) -> &str {
+        &self.tool
+    }
+}
+
 impl Shared {
     /// A stream is to begin.
     pub(super) fn watch(&self, tool: &str) -> Result<Watch> {
-        Ok(Watch { tool: tool.to_owned(), permits: self.rules().guard.admit(&self.name, tool)? })
+        Ok(Watch { tool: tool.to_owned(), permits: self.permits(tool)? })
+    }
+
+    /// Whether a call may be made at all just now.
+    fn permits(&self, tool: &str) -> Result<Option<Permits>> {
+        let permits = self.rules().guard.admit(&self.name, tool)?;
+        if let Some(permits) = &permits {
+            self.half_opened(tool, permits);
+        }
+        Ok(permits)
+    }
+
+    fn half_opened(&self, tool: &str, permits: &Permits) {
+        let of_tool = permits.tool.as_ref().is_some_and(Permit::half_opened);
+        for (half_opened, tool) in [(permits.pool.half_opened(), None), (of_tool, Some(tool))] {
+            if half_opened {
+                let (pool, tool) = (self.name.to_string(), tool.map(str::to_owned));
+                self.fault(FaultEvent::BreakerHalfOpened { pool, tool });
+            }
+        }
     }
 
     /// It came to this.
@@ -252,6 +284,24 @@ impl Shared {
             if let Some(change) = change {
                 self.breaker_changed(tool, change);
             }
+        }
+    }
+
+    /// A call has succeeded with this try.
+    fn recovered(&self, tool: &str, options: &CallOptions, attempts: u32) {
+        if attempts > 1 {
+            let (pool, tool) = (self.name.to_string(), tool.to_owned());
+            let correlation_id = options.correlation_id.as_deref().map(str::to_owned);
+            self.fault(FaultEvent::Recovered { pool, tool, attempts, correlation_id });
+        }
+    }
+
+    /// A call has failed with this try, and is not made again.
+    fn exhausted(&self, tool: &str, options: &CallOptions, attempts: u32, error: &Error) {
+        if attempts > 1 {
+            let (pool, tool, reason) = (self.name.to_string(), tool.to_owned(), error.to_string());
+            let correlation_id = options.correlation_id.as_deref().map(str::to_owned);
+            self.fault(FaultEvent::Exhausted { pool, tool, attempts, reason, correlation_id });
         }
     }
 
@@ -292,6 +342,7 @@ impl Shared {
         let (worker, now) = (WorkerId::new(&self.name, life.seat), Instant::now());
         let rules = self.rules();
         let standing = rules.guard.monitor().record_crash(worker.as_str(), crash.class, now);
+        self.counts.crashes.one_more(crash.class);
         self.fault(FaultEvent::Crashed {
             worker: worker.clone(),
             generation: life.generation,
@@ -340,7 +391,7 @@ impl Shared {
         }
     }
 
-    fn fault(&self, event: FaultEvent) {
+    pub(super) fn fault(&self, event: FaultEvent) {
         self.emitter.emit(Event::Fault(event));
     }
 }

@@ -1,7 +1,5 @@
 //! What callers are told whose calls are not served.
 
-use std::sync::atomic::Ordering;
-
 use super::Shared;
 use super::roster::Refusal;
 use crate::call::Stage;
@@ -55,7 +53,7 @@ impl Shared {
                 Error::new(ErrorKind::Unavailable, message).with_details(details)
             }
             Refusal::Expired => {
-                self.counts.queue_timeouts.fetch_add(1, Ordering::Relaxed);
+                self.counts.queue_timeouts.one_more();
                 Error::new(ErrorKind::Deadline, format!("deadline passed {}", Stage::Queue))
             }
         }

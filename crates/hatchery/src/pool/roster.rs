@@ -426,6 +426,11 @@ impl<C, W: Clone> Roster<C, W> {
         self.talks.bound_ones()
     }
 
+    /// The sessions that are bound to this life.
+    pub(crate) fn sessions_of(&self, life: LifeId) -> Vec<Arc<str>> {
+        self.talks.bound_to(life)
+    }
+
     /// Forgets to which worker a session was bound.
     pub(crate) fn forget_session(&mut self, session: &Arc<str>, birth: u64) {
         self.talks.forget(session, birth);

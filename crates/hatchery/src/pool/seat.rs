@@ -295,6 +295,7 @@ impl Seat {
     fn start_again(&mut self, why: &Error, lived: Duration, has_answered: bool) {
         let after = self.backoff.after(lived, has_answered, self.shared.rules().config.restarts);
         self.next_start = Some(Instant::now() + after);
+        self.shared.counts.restarts.one_more();
         let pool = self.shared.name.to_string();
         let event = WorkerEvent::Restarting { pool, after, reason: why.to_string() };
         self.hiring.emitter.emit(Event::Worker(event));

@@ -3,13 +3,14 @@
 
 mod owner;
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 
+use super::Config;
+use super::counts::{Counts, Meter};
 use super::guard::TaintBook;
 use super::refused::state_lost;
 use super::roster::{Admission, Refusal, Roster, SessionWants, Step, ToolNumber, Wants, Whereabouts};
@@ -17,7 +18,7 @@ use super::rules::Rules;
 use super::seat::Order;
 use super::seats::Seats;
 use super::standing::Standing;
-use super::{Config, OnTimeout};
+use super::ticket::Ticket;
 use crate::app::App;
 use crate::call::{Affinity, CallOptions, Deadline, Stage};
 use crate::error::{Error, ErrorKind, Result, near_match};
@@ -28,7 +29,7 @@ use crate::session::Sessions;
 use crate::telemetry::{Emitter, Event, PoolEvent, RecycleReason, ServiceEvent, log};
 use crate::tool::ToolSpec;
 use crate::value::Payload;
-use crate::worker::{Call, Line, Sent, Sink};
+use crate::worker::{Answer, Call, Journey, Line, Sent, Sink};
 
 /// See the head of this file.
 pub(crate) struct Shared {
@@ -51,56 +52,19 @@ pub(crate) struct Shared {
     drained: Notify,
 }
 
-/// How often calls came to what end.
-#[derive(Default)]
-pub(super) struct Counts {
-    pub(super) errors: AtomicU64,
-    pub(super) queue_timeouts: AtomicU64,
-    pub(super) recycled: Mutex<BTreeMap<RecycleReason, u64>>,
-}
-
 #[derive(Default)]
 struct Tools {
     specs: Arc<[ToolSpec]>,
-    /// Whether it streams, and how the roster calls it.
-    by_name: HashMap<Arc<str>, (bool, ToolNumber)>,
+    by_name: HashMap<Arc<str>, Known>,
 }
 
-/// An admitted call. Dropped before its answer came, it gives the call up.
-pub(super) struct Ticket {
-    pub(super) shared: Arc<Shared>,
-    pub(super) id: CallId,
-    pub(super) deadline: Option<Deadline>,
-    /// Set if the call had to queue.
-    pub(super) queue_deadline: Option<Deadline>,
-    pub(super) is_over: bool,
-}
-
-impl Ticket {
-    pub(super) fn answered<T>(mut self, reply: Result<Result<T>, oneshot::error::RecvError>) -> Result<T> {
-        self.is_over = true;
-        reply.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, "the pool was dropped")))
-    }
-
-    /// Gives a unary call up because its time is over.
-    pub(super) fn expired(mut self) -> Error {
-        self.is_over = true;
-        let may_finish = self.shared.rules().config.on_timeout == OnTimeout::Abandon;
-        self.shared.expired(self.id, self.deadline, may_finish)
-    }
-
-    /// Gives the call up if it still waits.
-    pub(super) fn expired_in_queue(&self) -> Option<Error> {
-        self.shared.expired_in_queue(self.id, self.queue_deadline)
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        if !self.is_over {
-            self.shared.give_up(self.id);
-        }
-    }
+/// A tool that there is.
+#[derive(Clone)]
+struct Known {
+    is_streaming: bool,
+    /// How the roster calls it.
+    number: ToolNumber,
+    meter: Arc<Meter>,
 }
 
 impl Shared {
@@ -121,7 +85,7 @@ impl Shared {
             roster: Mutex::new(Roster::new(rules.of_roster())),
             tools: RwLock::default(),
             terminators: Mutex::default(),
-            standing: Standing::default(),
+            standing: Standing::new(),
             taints,
             counts: Counts::default(),
             seats: Mutex::default(),
@@ -158,9 +122,11 @@ impl Shared {
         if self.standing.is_closed() {
             return Err(self.refused(Refusal::Closed { draining: false }));
         }
-        let (call, number) = self.prepare(tool, args, options, deadline, sink)?;
-        let (id, queue_deadline) = self.place(call, number, options)?;
-        Ok(Ticket { shared: Arc::clone(self), id, deadline, queue_deadline, is_over: false })
+        let (call, known) = self.prepare(tool, args, options, deadline, sink)?;
+        let made = call.made;
+        let (id, queue_deadline) = self.place(call, known.number, options)?;
+        let (shared, meter) = (Arc::clone(self), known.meter);
+        Ok(Ticket { shared, id, deadline, queue_deadline, made, meter, is_over: false })
     }
 
     fn prepare(
@@ -170,28 +136,28 @@ impl Shared {
         options: &CallOptions,
         deadline: Option<Deadline>,
         sink: Sink,
-    ) -> Result<(Call, ToolNumber)> {
-        let (tool, number) = self.tool(tool, matches!(sink, Sink::Stream(_)))?;
+    ) -> Result<(Call, Known)> {
+        let (tool, known) = self.tool(tool, matches!(sink, Sink::Stream(_)))?;
         if !arguments.is_object() {
             return Err(Error::new(ErrorKind::Validation, format!("{tool}: arguments must be a JSON object")));
         }
         let correlation_id = options.correlation_id.clone().unwrap_or_default();
         log::called(&self.name, &tool, &correlation_id, &arguments);
-        let (session, handles) = (options.session.clone(), options.handles);
+        let (session, handles, made) = (options.session.clone(), options.handles, Instant::now());
         let trace_parent = options.trace_parent.clone();
-        Ok((
-            Call { tool, arguments, correlation_id, session, handles, trace_parent, deadline, sink, deaths: 0 },
-            number,
-        ))
+        let call =
+            Call { tool, arguments, correlation_id, session, handles, trace_parent, deadline, sink, made, deaths: 0 };
+        Ok((call, known))
     }
 
-    /// Until when a call that is made now may take: as its caller says, else the pool for this tool, else the app, else the pool.
+    /// Until when a call that is made then may take: as its caller says, else the pool for this tool, else the app, else the pool.
     pub(super) fn deadline(
         &self,
         tool: &str,
         args: &Payload,
         options: &CallOptions,
         is_stream: bool,
+        made: Instant,
     ) -> Option<Deadline> {
         let rules = self.rules();
         let timeouts = &rules.config.timeouts;
@@ -200,31 +166,31 @@ impl Shared {
             .or_else(|| rules.config.tool_timeouts.get(tool).copied())
             .or_else(|| timeout_of_app(&*rules.app, tool, args))
             .or(if is_stream { timeouts.stream } else { timeouts.call });
-        timeout.and_then(|timeout| Deadline::after(Instant::now(), timeout))
+        timeout.and_then(|timeout| Deadline::after(made, timeout))
     }
 
-    fn tool(&self, name: &str, stream: bool) -> Result<(Arc<str>, ToolNumber)> {
+    fn tool(&self, name: &str, stream: bool) -> Result<(Arc<str>, Known)> {
         let tools = Arc::clone(&self.tools.read().unwrap_or_else(PoisonError::into_inner));
         if tools.specs.is_empty() && !self.standing.was_ready() {
             return Err(self.not_started());
         }
-        let Some((name, (is_streaming, number))) = tools.by_name.get_key_value(name) else {
+        let Some((name, known)) = tools.by_name.get_key_value(name) else {
             let near = near_match(name, tools.specs.iter().map(|spec| spec.name.as_str()));
             return Err(Error::new(ErrorKind::NotFound, format!("no such tool: {name}{near}")));
         };
-        match (*is_streaming, stream) {
+        match (known.is_streaming, stream) {
             (true, false) => {
                 Err(Error::new(ErrorKind::Validation, format!("{name} is a streaming tool: use `stream`")))
             }
             (false, true) => Err(Error::new(ErrorKind::Validation, format!("{name} returns once: use `call`"))),
-            _ => Ok((Arc::clone(name), *number)),
+            _ => Ok((Arc::clone(name), known.clone())),
         }
     }
 
-    fn known(&self, spec: &ToolSpec) -> (Arc<str>, (bool, ToolNumber)) {
+    fn known(&self, spec: &ToolSpec) -> (Arc<str>, Known) {
         let name: Arc<str> = spec.name.as_str().into();
-        let number = self.roster().number_of(&name);
-        (name, (spec.streaming, number))
+        let (number, meter) = (self.roster().number_of(&name), self.counts.meters.of(&name));
+        (name, Known { is_streaming: spec.streaming, number, meter })
     }
 
     /// To a worker or into the queue. Says until when it may wait there.
@@ -233,7 +199,7 @@ impl Shared {
         if let Some(verdict) = self.standing.verdict_if_nobody_is_ready() {
             return Err(self.unavailable(&verdict));
         }
-        let now = Instant::now();
+        let (now, name) = (call.made, Arc::clone(&call.tool));
         let queue_deadline = self.rules().config.timeouts.queue.and_then(|allowed| Deadline::after(now, allowed));
         let wants = Wants {
             priority: options.priority,
@@ -245,8 +211,18 @@ impl Shared {
         };
         let (admission, step) = self.roster().admit(call, wants, now);
         let admitted = match admission {
-            Admission::Admitted { id, waits } => Ok((id, queue_deadline.filter(|_| waits))),
-            Admission::Refused(_, refusal) => Err(self.refused(refusal)),
+            Admission::Admitted { id, waits } => {
+                if waits && step.is_none() {
+                    self.tell_queued(&name, options);
+                }
+                Ok((id, queue_deadline.filter(|_| waits)))
+            }
+            Admission::Refused(call, refusal) => {
+                if refusal == Refusal::Full {
+                    self.tell_saturated(&call);
+                }
+                Err(self.refused(refusal))
+            }
         };
         self.carry_out(step);
         admitted
@@ -292,7 +268,13 @@ impl Shared {
         while let Some(step) = next {
             match step {
                 Step::Send { id, call, worker } => self.send(id, call, &worker),
-                Step::Drop(call, refusal) => call.sink.fail(self.refused(refusal)),
+                Step::Drop(call, refusal) => {
+                    if refusal == Refusal::Expired {
+                        self.tell_queue_timeout(&call);
+                    }
+                    let (result, journey) = (Err(self.refused(refusal)), Journey::waited(call.made));
+                    call.sink.tell(Answer { result, journey });
+                }
             }
             next = self.next_step();
         }
@@ -321,9 +303,10 @@ impl Shared {
     }
 
     fn send(&self, id: CallId, call: Call, worker: &Arc<Line>) {
-        let session = call.session.clone();
+        let (session, start) = (call.session.clone(), self.start_of(&call, worker));
         match worker.send(id, call) {
             Sent::Written => {
+                start.into_iter().for_each(|start| self.emitter.emit(Event::Call(start)));
                 if let Some(session) = session {
                     self.sessions.store_worker(&session, &worker.id, worker.life.generation);
                 }
@@ -342,7 +325,7 @@ impl Shared {
             Sent::Refused => self.finished(worker.life, &[id]),
             Sent::Dying(call) => {
                 let retired = self.roster().take_back(id, call, Instant::now());
-                self.note_left(retired.is_some_and(|retired| retired.was_ready));
+                self.note_left(worker.life, retired.is_some_and(|retired| retired.was_ready));
             }
         }
     }
@@ -377,52 +360,64 @@ impl Shared {
         self.carry_out(None);
     }
 
-    /// Nobody waits for the call any more. Says where it was.
-    fn give_up(&self, id: CallId) -> Stage {
+    /// Nobody waits for the call any more. It is there if it was in the queue.
+    pub(super) fn give_up(&self, id: CallId) -> (Option<Call>, Journey) {
         // The guard must go before the worker is told: writing may take a moment.
         let place = self.roster().give_up(id);
         match place {
-            Whereabouts::Queue(_) => {
+            Whereabouts::Queue(call) => {
                 self.carry_out(None);
-                return Stage::Queue;
+                let journey = Journey::waited(call.made);
+                (Some(call), journey)
             }
-            Whereabouts::Worker(worker) => worker.cancel(id),
-            Whereabouts::Nowhere => {}
+            Whereabouts::Worker(worker) => {
+                let journey = worker.journey(id).unwrap_or_default();
+                worker.cancel(id);
+                (None, journey)
+            }
+            Whereabouts::Nowhere => (None, Journey::default()),
         }
-        Stage::Run
+    }
+
+    /// As [`Shared::give_up`], but one that runs goes on.
+    fn let_finish(&self, id: CallId) -> (Option<Call>, Journey) {
+        if let Some(call) = self.withdraw(id) {
+            let journey = Journey::waited(call.made);
+            return (Some(call), journey);
+        }
+        let worker = self.roster().runs_in(id);
+        (None, worker.and_then(|worker| worker.journey(id)).unwrap_or_default())
     }
 
     /// Gives a call up because its time is over. One that `may_finish` keeps its worker's place until it has.
-    pub(super) fn expired(&self, id: CallId, deadline: Option<Deadline>, may_finish: bool) -> Error {
-        let stage = match may_finish {
-            true if self.withdraw(id) => Stage::Queue,
-            true => Stage::Run,
-            false => self.give_up(id),
+    pub(super) fn expired(&self, id: CallId, deadline: Option<Deadline>, may_finish: bool) -> (Error, Journey) {
+        let (waiting, journey) = if may_finish { self.let_finish(id) } else { self.give_up(id) };
+        let error = match (deadline, waiting) {
+            (None, _) => Error::new(ErrorKind::Deadline, "deadline passed"),
+            (Some(deadline), Some(call)) => self.expired_waiting(deadline, &call),
+            (Some(deadline), None) => deadline.error(Stage::Run),
         };
-        let Some(deadline) = deadline else { return Error::new(ErrorKind::Deadline, "deadline passed") };
-        match stage {
-            Stage::Queue => self.expired_waiting(deadline),
-            stage => deadline.error(stage),
-        }
+        (error, journey)
     }
 
     /// Gives a call up because it has waited long enough. `None`: it waits no more.
-    pub(super) fn expired_in_queue(&self, id: CallId, deadline: Option<Deadline>) -> Option<Error> {
-        let deadline = deadline?;
-        self.withdraw(id).then(|| self.expired_waiting(deadline))
+    pub(super) fn expired_in_queue(&self, id: CallId, deadline: Option<Deadline>) -> Option<(Error, Journey)> {
+        let (deadline, call) = (deadline?, self.withdraw(id)?);
+        Some((self.expired_waiting(deadline, &call), Journey::waited(call.made)))
     }
 
-    /// Takes the call out of the queue. False if it is not there.
-    fn withdraw(&self, id: CallId) -> bool {
+    /// Takes the call out of the queue, if it is there.
+    fn withdraw(&self, id: CallId) -> Option<Call> {
         // The call outlives the guard: what is dropped with it must not be dropped under the lock.
         let withdrawn = self.roster().withdraw(id);
         self.carry_out(None);
-        withdrawn.is_some()
+        withdrawn
     }
 
     /// If there was no worker to wait for, that one is the reason.
-    fn expired_waiting(&self, deadline: Deadline) -> Error {
-        self.counts.queue_timeouts.fetch_add(1, Ordering::Relaxed);
+    fn expired_waiting(&self, deadline: Deadline, call: &Call) -> Error {
+        self.counts.queue_timeouts.one_more();
+        self.tell_queue_timeout(call);
         self.standing.explain(deadline.error(Stage::Queue))
     }
 
@@ -462,28 +457,29 @@ impl Shared {
     pub(super) fn gone(&self, life: LifeId) {
         self.lock_terminators().remove(&life);
         let was_ready = self.roster().gone(life);
-        self.left(was_ready);
+        self.left(life, was_ready);
         self.bar_the_tainted();
     }
 
     /// Takes a worker out of service. It finishes what it has; then its seat is told.
     pub(super) fn retire(&self, life: LifeId) {
         let retired = self.roster().retire(life);
-        self.left(retired.was_ready);
+        self.left(life, retired.was_ready);
         if retired.is_drained {
             self.order(life.seat, Order::Drained(life.generation));
         }
     }
 
     /// A worker takes no more calls.
-    fn left(&self, was_ready: bool) {
-        self.note_left(was_ready);
+    fn left(&self, life: LifeId, was_ready: bool) {
+        self.note_left(life, was_ready);
         self.carry_out(None);
     }
 
     /// What follows is in the next steps.
-    fn note_left(&self, was_ready: bool) {
+    fn note_left(&self, life: LifeId, was_ready: bool) {
         if was_ready {
+            self.tell_broken(life);
             let news = self.standing.left();
             self.tell_unavailable(news);
             self.refuse_the_hopeless();
@@ -507,8 +503,9 @@ impl Shared {
 
     /// A seat's first start has come to an end.
     pub(super) fn decided(&self) {
-        let news = self.standing.decided();
+        let (news, all_decided) = self.standing.decided();
         self.tell_unavailable(news);
+        all_decided.into_iter().for_each(|(ready, took)| self.tell_started(ready, took));
         self.refuse_the_hopeless();
         self.carry_out(None);
     }
@@ -559,11 +556,11 @@ impl Shared {
 
     /// A call came back with an error.
     pub(super) fn count_error(&self) {
-        self.counts.errors.fetch_add(1, Ordering::Relaxed);
+        self.counts.errors.one_more();
     }
 
     pub(super) fn recycled(&self, reason: RecycleReason) {
-        *self.counts.recycled.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += 1;
+        self.counts.recycled.one_more(reason);
     }
 
     pub(super) fn tell(&self, event: PoolEvent) {

@@ -1,6 +1,7 @@
 //! How a pool stands as a whole: how many of its workers are ready, and if none is, whether any is to be expected.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -8,7 +9,6 @@ use super::restarts::CrashLoop;
 use super::settings::Restarts;
 use crate::error::{Error, ErrorKind};
 
-#[derive(Default)]
 pub(super) struct Standing {
     state: watch::Sender<State>,
     /// Deaths before ready.
@@ -21,6 +21,8 @@ struct State {
     was_ready: bool,
     /// Seats whose first start has not come to an end.
     undecided: usize,
+    /// Set until the first seats are decided.
+    starting_since: Option<Instant>,
     /// Why the last worker ended, until one is ready again.
     last_end: Option<Error>,
     /// Why nobody is to be expected soon, until somebody comes.
@@ -40,20 +42,31 @@ impl State {
 }
 
 impl Standing {
+    pub(super) fn new() -> Standing {
+        let state = State { starting_since: Some(Instant::now()), ..State::default() };
+        Standing { state: watch::Sender::new(state), crashes: Mutex::default() }
+    }
+
     /// So many seats are to be filled for the first time.
     pub(super) fn expect(&self, seats: usize) {
         self.state.send_modify(|state| state.undecided += seats);
     }
 
-    /// A seat's first start has come to an end, or will not come to one.
-    pub(super) fn decided(&self) -> Option<Error> {
-        self.change(|state| {
+    /// A seat's first start has come to an end, or will not come to one. Says also how many are ready, and after how long, if that was
+    /// the last of the first seats.
+    pub(super) fn decided(&self) -> (Option<Error>, Option<(usize, Duration)>) {
+        let mut started = None;
+        let news = self.change(|state| {
             state.undecided = state.undecided.saturating_sub(1);
+            if state.undecided == 0 {
+                started = state.starting_since.take().map(|since| (state.ready, since.elapsed()));
+            }
             // Every start has failed: whoever waits need not wait longer.
             if state.undecided == 0 && !state.was_ready {
                 state.verdict = state.verdict.take().or_else(|| state.last_end.clone());
             }
-        })
+        });
+        (news, started)
     }
 
     /// A worker is ready. True if it was told that nobody was to be expected.

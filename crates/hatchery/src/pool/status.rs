@@ -1,8 +1,7 @@
 //! What a pool tells of itself.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::Serialize;
@@ -143,8 +142,7 @@ impl Shared {
 
     pub(super) fn stats(&self) -> PoolStats {
         let workers = self.lock_seats().wanted.len();
-        let counted = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
-        let recycled = self.counts.recycled.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let recycled = self.counts.recycled.read();
         let roster = self.roster();
         let totals = roster.totals();
         let near = |is_near: &dyn Fn(&Occupant<'_, Arc<Line>>) -> bool| roster.occupants().filter(is_near).count();
@@ -156,8 +154,8 @@ impl Shared {
             requests: totals.requests,
             queued_total: totals.queued,
             queued: roster.queued(),
-            errors: counted(&self.counts.errors),
-            queue_timeouts: counted(&self.counts.queue_timeouts),
+            errors: self.counts.errors.read(),
+            queue_timeouts: self.counts.queue_timeouts.read(),
             saturated: totals.saturated,
             workers,
             available: roster.available(),

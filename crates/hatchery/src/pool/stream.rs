@@ -4,24 +4,27 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use futures_core::Stream;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use super::Ticket;
+use super::account::Finished;
 use super::guard::Watch;
+use super::ticket::Ticket;
 use crate::call::{CallOptions, passed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::value::Payload;
-use crate::worker::{Item, Line, STREAM_WINDOW};
+use crate::worker::{Item, Journey, Line, STREAM_WINDOW};
 
 /// The chunks of a streaming call, unparsed. After an error, or the end, it yields nothing more. Dropping it cancels
 /// the call.
 pub struct PayloadStream {
     /// `None` once the stream is over.
     call: Option<(Ticket, Watch)>,
+    made: Instant,
     items: mpsc::UnboundedReceiver<Item>,
     line: Option<Arc<Line>>,
     /// Bytes that were taken and not granted again yet.
@@ -38,8 +41,8 @@ impl PayloadStream {
         sender: mpsc::WeakUnboundedSender<Item>,
         options: CallOptions,
     ) -> PayloadStream {
-        let clock = Clock::start(&ticket, sender);
-        PayloadStream { call: Some((ticket, watch)), items, line: None, owed: 0, clock, options }
+        let (clock, made) = (Clock::start(&ticket, sender), ticket.made);
+        PayloadStream { call: Some((ticket, watch)), made, items, line: None, owed: 0, clock, options }
     }
 
     /// The next chunk; `None` after the last one. Cancel safe.
@@ -55,11 +58,11 @@ impl PayloadStream {
                     self.took(cost);
                     return Poll::Ready(Some(Ok(payload)));
                 }
-                Some(Item::End(Ok(()))) => self.over(&Ok(())),
-                Some(Item::End(Err(error))) => return Poll::Ready(Some(Err(self.fail(error)))),
+                Some(Item::End(Ok(()), journey)) => self.over(&Ok(()), journey),
+                Some(Item::End(Err(error), journey)) => return Poll::Ready(Some(Err(self.fail(error, journey)))),
                 None => {
                     let dropped = Error::new(ErrorKind::Unavailable, "the pool was dropped");
-                    return Poll::Ready(Some(Err(self.fail(dropped))));
+                    return Poll::Ready(Some(Err(self.fail(dropped, Journey::default()))));
                 }
             }
         }
@@ -68,6 +71,7 @@ impl PayloadStream {
 
     /// Grants again what was taken, half a window at a time, so that a grant is not a frame a chunk.
     fn took(&mut self, cost: u64) {
+        self.call.iter().for_each(|(ticket, _)| ticket.meter.chunks.one_more());
         self.owed += cost;
         if self.owed < u64::from(STREAM_WINDOW / 2) {
             return;
@@ -82,19 +86,36 @@ impl PayloadStream {
         }
     }
 
-    fn fail(&mut self, error: Error) -> Error {
-        self.over(&Err(error.clone()));
+    fn fail(&mut self, error: Error, journey: Journey) -> Error {
+        self.over(&Err(error.clone()), journey);
         self.options.mark(error)
     }
 
-    fn over(&mut self, result: &Result<()>) {
+    fn over(&mut self, result: &Result<()>, journey: Journey) {
         self.clock.stop();
         self.line = None;
-        let Some((mut ticket, watch)) = self.call.take() else { return };
-        ticket.is_over = true;
-        ticket.shared.watched(watch, result);
-        if result.is_err() {
-            ticket.shared.count_error();
+        let Some((ticket, watch)) = self.call.take() else { return };
+        let shared = Arc::clone(&ticket.shared);
+        if let Err(error) = result {
+            shared.tell_raised(watch.tool(), &self.options, journey, error);
+            shared.count_error();
+        }
+        self.settle(&ticket, &watch, result.as_ref().err().map(Error::kind), journey);
+        ticket.over(&journey);
+        shared.watched(watch, result);
+    }
+
+    fn settle(&self, ticket: &Ticket, watch: &Watch, error: Option<ErrorKind>, journey: Journey) {
+        let (tool, options, made) = (watch.tool(), &self.options, self.made);
+        ticket.shared.finished_call(&ticket.meter, &Finished { tool, options, error, made, tries: 1, journey });
+    }
+}
+
+/// Its reader has given it up, unless it was over.
+impl Drop for PayloadStream {
+    fn drop(&mut self) {
+        if let Some((ticket, watch)) = self.call.take() {
+            self.settle(&ticket, &watch, Some(ErrorKind::Cancelled), Journey::default());
         }
     }
 }
@@ -116,8 +137,8 @@ impl Clock {
                 () = passed(deadline) => {}
                 () = passed(queue_deadline) => {
                     let reader = sender.upgrade();
-                    if let Some(error) = shared.expired_in_queue(id, queue_deadline) {
-                        return tell(reader, error);
+                    if let Some(end) = shared.expired_in_queue(id, queue_deadline) {
+                        return tell(reader, end);
                     }
                     drop(reader);
                     passed(deadline).await;
@@ -144,9 +165,9 @@ impl Drop for Clock {
 }
 
 /// Without a sender the stream has ended already.
-fn tell(reader: Option<mpsc::UnboundedSender<Item>>, error: Error) {
+fn tell(reader: Option<mpsc::UnboundedSender<Item>>, (error, journey): (Error, Journey)) {
     if let Some(reader) = reader {
-        let _given_up = reader.send(Item::End(Err(error)));
+        let _given_up = reader.send(Item::End(Err(error), journey));
     }
 }
 

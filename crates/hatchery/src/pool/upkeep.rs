@@ -90,6 +90,7 @@ async fn ask(shared: &Arc<Shared>, line: &Arc<Line>) -> Option<Result<(), String
         trace_parent: None,
         deadline,
         sink: Sink::Unary(answered),
+        made: std::time::Instant::now(),
         deaths: 0,
     };
     let id = shared.lease(line.life)?;
@@ -102,7 +103,7 @@ async fn ask(shared: &Arc<Shared>, line: &Arc<Line>) -> Option<Result<(), String
     }
     let answer = tokio::select! {
         biased;
-        answer = answer => answer.ok()?,
+        answer = answer => answer.ok()?.result,
         () = passed(deadline) => {
             // It is given up like any other call: a worker that is deaf to that is replaced.
             line.cancel(id);

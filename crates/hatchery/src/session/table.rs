@@ -11,8 +11,10 @@ use super::conversation::{Session, SessionWorker};
 use super::settings::SessionSettings;
 pub(super) use changes::Change;
 use changes::Changes;
+pub(super) use news::News;
 
 mod changes;
+mod news;
 
 /// What time it is: `instant` tells what has expired, and cannot be set; `wall` is for people and for the next run.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +80,8 @@ pub(super) struct Table {
     /// whoever looks moves it.
     due: BTreeMap<Due, Arc<str>>,
     changes: Changes,
+    /// What has happened to sessions since it was last asked.
+    news: Vec<News>,
     stats: StoreStats,
     /// Numbers revisions and places in `due`, each once.
     last_number: u64,
@@ -102,6 +106,7 @@ impl Table {
             sessions: HashMap::new(),
             due: BTreeMap::new(),
             changes: Changes::new(is_durable),
+            news: Vec::new(),
             stats,
             last_number: 0,
         }
@@ -132,6 +137,7 @@ impl Table {
         let expires = expiry(&session, now);
         self.enter(checked, expires);
         self.stats.created += 1;
+        self.news.push(News::Created(Arc::clone(&id)));
         self.changes.changed(&id);
         Ok(session)
     }
@@ -174,6 +180,7 @@ impl Table {
             entry.checked.note(|session| session.last_worker = Some(worker.clone()));
             entry.revision = revision;
             let id = Arc::clone(&entry.checked.session().id);
+            self.news.push(News::Assigned(Arc::clone(&id), worker.clone()));
             self.changes.changed(&id);
         }
         true
@@ -182,9 +189,9 @@ impl Table {
     /// Whether it was there.
     pub(super) fn delete(&mut self, id: &str, now: Now) -> bool {
         let was_there = self.living(id, now).is_some();
-        if was_there {
-            self.remove(id);
+        if let Some(session) = self.remove(id).filter(|_| was_there) {
             self.stats.deleted += 1;
+            self.news.push(News::Deleted(session.id));
         }
         // Also one that is not here, but may be on disk.
         self.changes.deleted(id);
@@ -208,6 +215,10 @@ impl Table {
     pub(super) fn stats(&mut self, now: Now) -> StoreStats {
         self.drop_expired(now);
         StoreStats { current: self.sessions.len(), ..self.stats.clone() }
+    }
+
+    pub(super) fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
     }
 
     /// Whether somebody must be woken to take the changes: once for all that come until they are taken.
@@ -278,6 +289,7 @@ impl Table {
         if let Some(session) = self.remove(id) {
             self.stats.expired += 1;
             self.changes.expired(&session.id, session.last_accessed);
+            self.news.push(News::Expired(session.id));
         }
     }
 

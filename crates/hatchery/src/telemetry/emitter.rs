@@ -48,6 +48,11 @@ impl Emitter {
         self.0.wanted.contains(kind) || log::is_heard(kind)
     }
 
+    /// How many listen.
+    pub(crate) fn subscriber_count(&self) -> usize {
+        self.0.lines().iter().map(|line| line.sender.receiver_count()).sum()
+    }
+
     /// Everything that happens from now on and that the filter lets pass.
     pub(crate) fn subscribe(&self, filter: EventFilter) -> Events {
         let receiver = self.0.subscribe(filter.kinds());

@@ -4,22 +4,29 @@ mod row;
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use row::Row;
 
-use super::{Call, Line, WireId};
+use super::{Call, Given, Journey, Line, WireId};
 use crate::call::Deadline;
 use crate::error::{Error, Result};
 use crate::id::CallId;
 use crate::value::Payload;
 use crate::wire::HEALTH_TOOL;
 
+/// What a caller gets, and how it came about.
+pub(crate) struct Answer {
+    pub(crate) result: Result<Payload>,
+    pub(crate) journey: Journey,
+}
+
 /// Where the answer of a call goes.
 pub(crate) enum Sink {
     /// One answer.
-    Unary(oneshot::Sender<Result<Payload>>),
+    Unary(oneshot::Sender<Answer>),
     /// Chunks, then an end. Unbounded, because credit bounds it.
     Stream(mpsc::UnboundedSender<Item>),
 }
@@ -32,15 +39,21 @@ pub(crate) enum Item {
         payload: Payload,
         cost: u64,
     },
-    End(Result<()>),
+    End(Result<()>, Journey),
 }
 
 impl Sink {
+    /// It was never given to a worker, or nobody knows when.
     pub(crate) fn fail(self, error: Error) {
+        self.tell(Answer { result: Err(error), journey: Journey::default() });
+    }
+
+    pub(crate) fn tell(self, answer: Answer) {
         // Nobody listening is fine: the caller gave up.
         match self {
-            Sink::Unary(caller) => drop(caller.send(Err(error))),
-            Sink::Stream(caller) => drop(caller.send(Item::End(Err(error)))),
+            Sink::Unary(caller) => drop(caller.send(answer)),
+            // What a generator returned is nobody's.
+            Sink::Stream(caller) => drop(caller.send(Item::End(answer.result.map(drop), answer.journey))),
         }
     }
 }
@@ -50,17 +63,12 @@ pub(crate) struct Ended {
     /// As the pool knows it.
     pub(crate) id: CallId,
     sink: Sink,
-    answer: Result<Payload>,
+    answer: Answer,
 }
 
 impl Ended {
     pub(crate) fn tell(self) {
-        // Nobody listening is fine: the caller gave up.
-        match self.sink {
-            Sink::Unary(caller) => drop(caller.send(self.answer)),
-            // What a generator returned is nobody's.
-            Sink::Stream(caller) => drop(caller.send(Item::End(self.answer.map(drop)))),
-        }
+        self.sink.tell(self.answer);
     }
 }
 
@@ -70,6 +78,7 @@ struct Open {
     /// It is somebody's call, and not a question of our own.
     counts: bool,
     sink: Sink,
+    given: Given,
     correlation_id: Arc<str>,
     /// What a stream may still send, in bytes; one chunk may take it below zero.
     credit: i64,
@@ -89,23 +98,29 @@ struct Kept {
 }
 
 impl Open {
+    fn ended(self, result: Result<Payload>, journey: Journey) -> Ended {
+        Ended { id: self.id, sink: self.sink, answer: Answer { result, journey } }
+    }
+
     /// The call as it was, of a worker that has died, if it was not begun.
-    fn untouched(mut self, is_untouched: bool, is_suspect: bool) -> Result<(CallId, Call), Sink> {
+    fn untouched(mut self, is_untouched: bool, is_suspect: bool) -> Result<(CallId, Call), (Sink, Given)> {
         let deaths = self.kept.as_mut().map(|kept| {
             kept.deaths += u8::from(is_suspect);
             kept.deaths
         });
         match deaths {
             Some(..=MOST_DEATHS) if is_untouched => self.into_call(),
-            _ => Err(self.sink),
+            _ => Err((self.sink, self.given)),
         }
     }
 
     /// The call as it was before it was sent, if it was kept.
-    fn into_call(self) -> Result<(CallId, Call), Sink> {
-        let Open { id, sink, correlation_id, kept: Some(kept), .. } = self else { return Err(self.sink) };
-        let Kept { tool, arguments, session, handles, trace_parent, deadline, deaths } = kept;
-        Ok((id, Call { tool, arguments, correlation_id, session, handles, trace_parent, deadline, sink, deaths }))
+    fn into_call(self) -> Result<(CallId, Call), (Sink, Given)> {
+        let Open { id, sink, given, correlation_id, kept: Some(kept), .. } = self else {
+            return Err((self.sink, self.given));
+        };
+        let (Kept { tool, arguments, session, handles, trace_parent, deadline, deaths }, made) = (kept, given.made);
+        Ok((id, Call { tool, arguments, correlation_id, session, handles, trace_parent, deadline, sink, made, deaths }))
     }
 }
 
@@ -130,6 +145,8 @@ struct Table {
     answered: Answered,
     /// The highest that was answered.
     last_answered: WireId,
+    /// When the last call has ended.
+    last_end: Option<Instant>,
     /// How many have left the table, however they did.
     ended: u64,
     /// Those that were asked for and not yet spoken of.
@@ -145,6 +162,15 @@ pub(crate) struct Answered {
     pub(crate) calls: u64,
     /// Of these, with an error.
     pub(crate) errors: u64,
+}
+
+/// How a call is to be taken in.
+pub(crate) struct Opening {
+    /// What a stream may send, in bytes.
+    pub(crate) credit: u32,
+    /// It is a call again if the worker does not begin it.
+    pub(crate) is_kept: bool,
+    pub(crate) given: Given,
 }
 
 /// How a call was taken in.
@@ -178,17 +204,18 @@ impl std::fmt::Display for Mismatch {
 }
 
 impl Inflight {
-    /// Takes a call in, before it is written to the worker. One that `is_kept` is one again if the worker does not begin it.
-    pub(crate) fn open(&self, wire: WireId, id: CallId, call: Call, credit: u32, is_kept: bool) -> Opened {
+    /// Takes a call in, before it is written to the worker.
+    pub(crate) fn open(&self, wire: WireId, id: CallId, call: Call, opening: Opening) -> Opened {
         let mut table = self.lock();
         if table.is_closed {
             return Opened::Dying(call);
         }
         let counts = &*call.tool != HEALTH_TOOL;
-        let Call { tool, arguments, correlation_id, session, handles, trace_parent, deadline, sink, deaths } = call;
+        let Opening { credit, is_kept, given } = opening;
+        let Call { tool, arguments, correlation_id, session, handles, trace_parent, deadline, sink, deaths, .. } = call;
         let kept = is_kept.then_some(Kept { tool, arguments, session, handles, trace_parent, deadline, deaths });
         let is_behind = table.open.len() > 0;
-        table.open.append(wire, Open { id, counts, sink, correlation_id, credit: credit.into(), kept });
+        table.open.append(wire, Open { id, counts, sink, given, correlation_id, credit: credit.into(), kept });
         if !is_behind {
             return Opened::First;
         }
@@ -198,8 +225,8 @@ impl Inflight {
 
     /// A RESULT came. The call is closed, and its caller still to be told.
     pub(crate) fn result(&self, wire: WireId, payload: Payload) -> Result<Ended, Mismatch> {
-        let Open { id, sink, .. } = self.remove(wire, |sink| matches!(sink, Sink::Unary(_)), Mismatch::IsAStream)?;
-        Ok(Ended { id, sink, answer: Ok(payload) })
+        let (open, journey) = self.remove(wire, |sink| matches!(sink, Sink::Unary(_)), Mismatch::IsAStream)?;
+        Ok(open.ended(Ok(payload), journey))
     }
 
     /// A CHUNK came.
@@ -217,15 +244,15 @@ impl Inflight {
 
     /// An END came. As [`Inflight::result`].
     pub(crate) fn end(&self, wire: WireId, payload: Payload) -> Result<Ended, Mismatch> {
-        let Open { id, sink, .. } = self.remove(wire, |sink| matches!(sink, Sink::Stream(_)), Mismatch::NotAStream)?;
-        Ok(Ended { id, sink, answer: Ok(payload) })
+        let (open, journey) = self.remove(wire, |sink| matches!(sink, Sink::Stream(_)), Mismatch::NotAStream)?;
+        Ok(open.ended(Ok(payload), journey))
     }
 
     /// An ERROR came. As [`Inflight::result`].
     pub(crate) fn error(&self, wire: WireId, error: Error) -> Result<Ended, Mismatch> {
-        let Open { id, counts, sink, .. } = self.remove(wire, |_| true, Mismatch::NotOpen)?;
-        self.lock().answered.errors += u64::from(counts);
-        Ok(Ended { id, sink, answer: Err(error) })
+        let (open, journey) = self.remove(wire, |_| true, Mismatch::NotOpen)?;
+        self.lock().answered.errors += u64::from(open.counts);
+        Ok(open.ended(Err(error), journey))
     }
 
     /// More credit for a stream. `None` if it has ended.
@@ -239,6 +266,14 @@ impl Inflight {
     /// The number on the wire of a call that is open. Looks through all of them: there are few.
     pub(crate) fn wire_id(&self, id: CallId) -> Option<WireId> {
         self.lock().open.iter_mut().find(|(_, open)| open.id == id).map(|(wire, _)| wire)
+    }
+
+    /// How far the call would have come if it ended now, if it is open.
+    pub(crate) fn journey(&self, id: CallId) -> Option<Journey> {
+        let mut table = self.lock();
+        let last_end = table.last_end;
+        let (_, open) = table.open.iter_mut().find(|(_, open)| open.id == id)?;
+        Some(open.given.ended(Instant::now(), last_end))
     }
 
     pub(crate) fn is_open(&self, wire: WireId) -> bool {
@@ -316,11 +351,12 @@ impl Inflight {
     /// which call it began last, it had begun all.
     #[must_use]
     pub(crate) fn close(&self, error: &Error, last_begun: Option<WireId>) -> Vec<(CallId, Call)> {
-        let (open, last_answered) = {
+        let (open, last_answered, last_end) = {
             let mut table = self.lock();
             table.is_closed = true;
-            (std::mem::take(&mut table.open), table.last_answered)
+            (std::mem::take(&mut table.open), table.last_answered, table.last_end)
         };
+        let now = Instant::now();
         // A word that what was answered belies is none.
         let last_begun = last_begun.filter(|last| *last >= last_answered).unwrap_or(WireId::MAX);
         let mut is_suspect = true;
@@ -328,14 +364,21 @@ impl Inflight {
         for (wire, call) in open.into_entries() {
             match call.untouched(wire > last_begun, is_suspect) {
                 Ok(call) => untouched.push(call),
-                Err(sink) => sink.fail(error.clone()),
+                Err((sink, given)) => {
+                    sink.tell(Answer { result: Err(error.clone()), journey: given.ended(now, last_end) });
+                }
             }
             is_suspect = false;
         }
         untouched
     }
 
-    fn remove(&self, wire: WireId, fits: impl Fn(&Sink) -> bool, otherwise: Mismatch) -> Result<Open, Mismatch> {
+    fn remove(
+        &self,
+        wire: WireId,
+        fits: impl Fn(&Sink) -> bool,
+        otherwise: Mismatch,
+    ) -> Result<(Open, Journey), Mismatch> {
         let mut table = self.lock();
         let open = table.open.get(wire).ok_or(Mismatch::NotOpen)?;
         if !fits(&open.sink) {
@@ -345,8 +388,10 @@ impl Inflight {
         table.last_answered = table.last_answered.max(wire);
         table.ended += 1;
         table.answered.calls += u64::from(open.counts);
+        let now = Instant::now();
+        let journey = open.given.ended(now, table.last_end.replace(now));
         self.less.notify_one();
-        Ok(open)
+        Ok((open, journey))
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -360,22 +405,41 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
 
-    fn unary(inflight: &Inflight, id: WireId) -> oneshot::Receiver<Result<Payload>> {
+    fn opening(credit: u32, is_kept: bool) -> Opening {
+        let (life, now) = (crate::id::LifeId { seat: 0, generation: 1 }, Instant::now());
+        Opening { credit, is_kept, given: Given { life, made: now, at: now, is_serial: true } }
+    }
+
+    fn unary(inflight: &Inflight, id: WireId) -> oneshot::Receiver<Answer> {
         let (sink, reply) = oneshot::channel();
-        assert!(!matches!(inflight.open(id, id + 10, call(Sink::Unary(sink)), 0, true), Opened::Dying(_)));
+        assert!(!matches!(inflight.open(id, id + 10, call(Sink::Unary(sink)), opening(0, true)), Opened::Dying(_)));
         reply
     }
 
     fn stream(inflight: &Inflight, id: WireId, credit: u32) -> mpsc::UnboundedReceiver<Item> {
         let (sink, items) = mpsc::unbounded_channel();
-        assert!(!matches!(inflight.open(id, id + 10, call(Sink::Stream(sink)), credit, false), Opened::Dying(_)));
+        assert!(!matches!(
+            inflight.open(id, id + 10, call(Sink::Stream(sink)), opening(credit, false)),
+            Opened::Dying(_)
+        ));
         items
     }
 
     fn call(sink: Sink) -> Call {
         let (tool, correlation_id) = ("t".into(), "c".into());
-        let (session, handles, trace_parent, deadline, deaths) = (None, false, None, None, 0);
-        Call { tool, arguments: payload(), correlation_id, session, handles, trace_parent, deadline, sink, deaths }
+        let (session, handles, trace_parent, deadline, made, deaths) = (None, false, None, None, Instant::now(), 0);
+        Call {
+            tool,
+            arguments: payload(),
+            correlation_id,
+            session,
+            handles,
+            trace_parent,
+            deadline,
+            sink,
+            made,
+            deaths,
+        }
     }
 
     fn payload() -> Payload {
@@ -390,7 +454,7 @@ mod tests {
         assert_eq!(ended.id, 11);
         assert!(!inflight.is_open(1) && reply.try_recv().is_err(), "closed first, told then");
         ended.tell();
-        assert!(reply.try_recv().unwrap().is_ok());
+        assert!(reply.try_recv().unwrap().result.is_ok());
         assert_eq!(inflight.result(1, payload()).err(), Some(Mismatch::NotOpen));
     }
 
@@ -431,9 +495,9 @@ mod tests {
         let inflight = Inflight::default();
         let mut reply = unary(&inflight, 1);
         assert!(inflight.close(&died(), None).is_empty());
-        assert_eq!(reply.try_recv().unwrap().unwrap_err().kind(), ErrorKind::WorkerDied);
+        assert_eq!(reply.try_recv().unwrap().result.unwrap_err().kind(), ErrorKind::WorkerDied);
         let (sink, _reply) = oneshot::channel();
-        assert!(matches!(inflight.open(2, 12, call(Sink::Unary(sink)), 0, true), Opened::Dying(_)));
+        assert!(matches!(inflight.open(2, 12, call(Sink::Unary(sink)), opening(0, true)), Opened::Dying(_)));
     }
 
     fn died() -> Error {
@@ -451,7 +515,7 @@ mod tests {
         inflight.result(1, payload()).unwrap().tell();
         let untouched = inflight.close(&died(), Some(2));
         assert_eq!(ids(&untouched), [13, 14]);
-        assert!(replies[1].try_recv().unwrap().is_err() && replies[2].try_recv().is_err());
+        assert!(replies[1].try_recv().unwrap().result.is_err() && replies[2].try_recv().is_err());
     }
 
     #[test]
@@ -468,7 +532,7 @@ mod tests {
         let mut first = Some(call(Sink::Unary(sink)));
         for _ in 0..MOST_DEATHS {
             let inflight = Inflight::default();
-            assert!(matches!(inflight.open(1, 11, first.take().unwrap(), 0, true), Opened::First));
+            assert!(matches!(inflight.open(1, 11, first.take().unwrap(), opening(0, true)), Opened::First));
             let _behind = unary(&inflight, 2);
             let mut untouched = inflight.close(&died(), Some(0));
             assert_eq!(ids(&untouched), [11, 12]);
@@ -476,9 +540,9 @@ mod tests {
             first = Some(untouched.swap_remove(0).1);
         }
         let inflight = Inflight::default();
-        assert!(matches!(inflight.open(1, 11, first.take().unwrap(), 0, true), Opened::First));
+        assert!(matches!(inflight.open(1, 11, first.take().unwrap(), opening(0, true)), Opened::First));
         assert!(inflight.close(&died(), Some(0)).is_empty());
-        assert!(reply.try_recv().unwrap().is_err());
+        assert!(reply.try_recv().unwrap().result.is_err());
     }
 
     #[test]

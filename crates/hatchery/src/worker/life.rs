@@ -19,7 +19,7 @@ use super::ledger::Ledger;
 use super::loans::Loans;
 use super::reader::Verdict;
 use super::voice::Voice;
-use super::{Config, Inflight, Line, Means, Owner, Profile, Stop, Template, Vitals, WireId, WireLine, own};
+use super::{Config, Inflight, Line, Means, Owner, Profile, Pulse, Stop, Template, Vitals, WireId, WireLine, own};
 use crate::app::{App, Launch};
 use crate::call::{Deadline, passed};
 use crate::error::{Error, ErrorKind, Result};
@@ -212,6 +212,7 @@ impl Life {
             means: Means::Wire(WireLine {
                 id: seat.id.clone(),
                 terms,
+                is_serial: seat.config.max_in_flight == 1,
                 takes_ahead: self.ledger.is_some() && terms.capabilities.contains(Capability::Ahead),
                 data: Arc::clone(&self.data_out),
                 control: Arc::clone(&self.control_out),
@@ -329,6 +330,7 @@ impl Life {
             }
             Act::GiveUp(missed) => {
                 self.missed(missed);
+                seat.owner.beat(Pulse::Failed);
                 self.tell(WorkerEvent::HeartbeatFailed { worker: seat.id.clone(), missed });
                 return Some(Ending::Silent(missed));
             }
@@ -342,10 +344,12 @@ impl Life {
 
     fn missed(&self, missed: u32) {
         self.vitals.missed(missed);
+        self.seat.owner.beat(Pulse::Missed);
         self.tell(WorkerEvent::HeartbeatMissed { worker: self.seat.id.clone(), missed });
     }
 
     fn ping(&self, id: u64) {
+        self.seat.owner.beat(Pulse::Asked);
         self.tell(WorkerEvent::HeartbeatAsked { worker: self.seat.id.clone() });
         if let Ok(frame) = Encoded::bare(Kind::Ping, id, &self.seat.offered()) {
             let _dying = self.control_out.send(frame);
@@ -356,6 +360,7 @@ impl Life {
         let took = beat.and_then(|beat| beat.answered(id, Instant::now()));
         if let Some(took) = took {
             self.vitals.answered(took);
+            self.seat.owner.beat(Pulse::Answered);
             self.tell(WorkerEvent::Heartbeat { worker: self.seat.id.clone(), took });
         }
     }
@@ -424,6 +429,7 @@ impl Life {
         };
         if let Some(how) = how {
             self.entry.release();
+            self.seat.emitter.emit(Event::Run(RunEvent::Released { worker: self.seat.id.clone() }));
             // One that refuses to serve leaves when it has said so.
             let expected = matches!(ending, Ending::Asked(_) | Ending::Refused(_));
             let worker = self.seat.id.clone();

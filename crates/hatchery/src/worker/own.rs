@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 use super::life::told;
 use super::{
-    Answered, Call, Exit, Line, Means, Owner, Profile, ProfileCall, ProfileWorker, Seat, Sent, Sink, Stop,
-    WorkerContext,
+    Answer, Answered, Call, Exit, Given, Journey, Line, Means, Owner, Profile, ProfileCall, ProfileWorker, Seat, Sent,
+    Sink, Stop, WorkerContext,
 };
 use crate::call::{Deadline, passed};
 use crate::error::{Error, ErrorKind, Result};
@@ -38,7 +38,7 @@ pub(super) struct OwnLine {
 
 #[derive(Default)]
 struct Open {
-    calls: HashMap<CallId, AbortHandle>,
+    calls: HashMap<CallId, (AbortHandle, Given)>,
     /// It takes no more.
     is_closed: bool,
 }
@@ -58,24 +58,29 @@ impl OwnLine {
         if open.is_closed {
             return Sent::Dying(call);
         }
-        let Call { tool, arguments, correlation_id, session, trace_parent, deadline, sink, .. } = call;
+        let Call { tool, arguments, correlation_id, session, trace_parent, deadline, sink, made, .. } = call;
+        let given = Given { life: self.life, made, at: std::time::Instant::now(), is_serial: false };
         let deadline = deadline.map(|deadline| deadline.at());
         let call = ProfileCall { tool, arguments, correlation_id, session, trace_parent, deadline };
         let counts = &*call.tool != HEALTH_TOOL;
-        let place = Place { line: Arc::clone(self), id, life: self.life, counts, sink: Some(sink) };
+        let place = Place { line: Arc::clone(self), id, life: self.life, counts, given, sink: Some(sink) };
         self.count.send_modify(|count| *count += 1);
         let task = self.runtime.spawn(async move {
             let result = place.line.answer(call).await;
             place.end(result);
         });
-        open.calls.insert(id, task.abort_handle());
+        open.calls.insert(id, (task.abort_handle(), given));
         Sent::Written
     }
 
     pub(super) fn cancel(&self, id: CallId) {
-        if let Some(task) = self.open().calls.get(&id) {
+        if let Some((task, _)) = self.open().calls.get(&id) {
             task.abort();
         }
+    }
+
+    pub(super) fn journey(&self, id: CallId) -> Option<Journey> {
+        self.open().calls.get(&id).map(|(_, given)| given.ended(std::time::Instant::now(), None))
     }
 
     pub(super) fn answered(&self) -> Answered {
@@ -111,7 +116,7 @@ impl OwnLine {
         let calls: Vec<AbortHandle> = {
             let mut open = self.open();
             open.is_closed = true;
-            open.calls.values().cloned().collect()
+            open.calls.values().map(|(task, _)| task.clone()).collect()
         };
         calls.iter().for_each(AbortHandle::abort);
     }
@@ -128,6 +133,7 @@ struct Place {
     life: LifeId,
     /// It is somebody's call, and not a question of our own.
     counts: bool,
+    given: Given,
     sink: Option<Sink>,
 }
 
@@ -148,11 +154,9 @@ impl Place {
             self.line.owner.raised(self.life, error);
         }
         self.line.owner.done(self.life, &[self.id]);
-        match (sink, result) {
-            (Sink::Unary(caller), result) => drop(caller.send(result)),
-            (sink, Err(error)) => sink.fail(error),
-            (sink, Ok(_)) => sink.fail(Error::new(ErrorKind::Unavailable, "this pool's profile serves no streams")),
-        }
+        let no_streams = || Err(Error::new(ErrorKind::Unavailable, "this pool's profile serves no streams"));
+        let result = if matches!(sink, Sink::Stream(_)) { result.and_then(|_| no_streams()) } else { result };
+        sink.tell(Answer { result, journey: self.given.ended(std::time::Instant::now(), None) });
         self.line.count.send_modify(|count| *count -= 1);
     }
 }

@@ -63,6 +63,12 @@ impl<C, W: Clone> Roster<C, W> {
         }
     }
 
+    /// Who has the call.
+    pub(crate) fn runs_in(&self, id: CallId) -> Option<W> {
+        let running = self.running.get(&id)?;
+        worker_of(self.lives.get(running.life)?).cloned()
+    }
+
     /// Whether it runs, though nobody waits for it any more.
     pub(crate) fn is_given_up(&self, id: CallId) -> bool {
         self.running.get(&id).is_some_and(|running| running.is_given_up)

@@ -113,6 +113,10 @@ impl Talks {
         self.0.iter().filter(|(_, talk)| talk.bound.is_some()).map(|(id, talk)| (Arc::clone(id), talk.birth)).collect()
     }
 
+    pub(super) fn bound_to(&self, life: LifeId) -> Vec<Arc<str>> {
+        self.0.iter().filter(|(_, talk)| talk.bound == Some(life)).map(|(id, _)| Arc::clone(id)).collect()
+    }
+
     /// What waits goes on waiting.
     pub(super) fn forget(&mut self, session: &Arc<str>, birth: u64) {
         if let Some(talk) = self.0.get_mut(session).filter(|talk| talk.birth == birth) {

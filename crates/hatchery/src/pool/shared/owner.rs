@@ -9,7 +9,7 @@ use crate::id::{CallId, LifeId};
 use crate::pool::seat::Order;
 use crate::process::Terminator;
 use crate::telemetry::{PoolEvent, RecycleReason};
-use crate::worker::{Call, Line, Owner};
+use crate::worker::{Call, Line, Owner, Pulse};
 
 impl Owner for Shared {
     fn started(&self, life: LifeId, terminator: Terminator) {
@@ -52,9 +52,13 @@ impl Owner for Shared {
         self.judge(life, error);
     }
 
+    fn beat(&self, pulse: Pulse) {
+        self.counts.heartbeats.one_more(pulse);
+    }
+
     fn retired(&self, life: LifeId) {
         let retired = self.roster().retire(life);
-        self.left(retired.was_ready);
+        self.left(life, retired.was_ready);
     }
 
     fn lingers(&self, life: LifeId) {

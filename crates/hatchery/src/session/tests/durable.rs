@@ -18,7 +18,7 @@ impl Disk {
     }
 
     fn run_with(&self, settings: SessionSettings) -> Sessions {
-        Sessions::open(Some(self.0.path()), RunId::random(), settings).unwrap()
+        Sessions::open(Some(self.0.path()), RunId::random(), settings, None).unwrap()
     }
 
     fn file(&self) -> PathBuf {

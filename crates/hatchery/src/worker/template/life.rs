@@ -19,9 +19,10 @@ use super::{Plan, State, Template, TemplateSettings, Upright, Verdict, cold_star
 use crate::app::Launch;
 use crate::call::{Deadline, passed};
 use crate::error::{Error, ErrorBody, ErrorKind, Result};
+use crate::id::WorkerId;
 use crate::process::{self, Child, Escalation, Spawned, Spec};
 use crate::registry::Entry;
-use crate::telemetry::{Event, PoolEvent};
+use crate::telemetry::{Event, PoolEvent, RunEvent};
 use crate::worker::life::{drain, environment};
 use crate::worker::voice::Voice;
 
@@ -242,6 +243,7 @@ impl Template {
         life.voice.fell_silent();
         if death.remains.is_none() {
             life.entry.release();
+            self.emitter.emit(Event::Run(RunEvent::Released { worker: WorkerId::template(&self.pool) }));
         }
         match fate {
             Fate::Died => self.mourn(&death.to_string(), was_of_use),
