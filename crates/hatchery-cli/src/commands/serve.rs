@@ -45,9 +45,8 @@ pub(crate) async fn serve(args: ServeArgs, invocation: &Invocation) -> Result<Ex
     let daemon = Daemon::bind(args.listen(&config)).await?;
     let claimed = Record::claim(&data_dir, daemon.address());
     let _until_the_end = claimed.map_err(|error| Failure::from(error).hinted(of_claim))?;
-    let mut builder = Hatchery::builder();
-    let logs = Logs::follow(builder.events(), global.log, global.quiet, Calls::Many, &invocation.printer);
-    let builder = builder.usual_stop(GRACES).configure(&config).data_dir(data_dir);
+    let logs = Logs::start(global, Calls::Many, &invocation.printer)?;
+    let builder = Hatchery::builder().usual_stop(GRACES).configure(&config).data_dir(data_dir);
     let builder = builder.require_registry(args.app.require_registry);
     let daemon = manager::told(daemon, manager).reloaded_by(args.reading(global));
     let outcome = watched(daemon, builder, longest_stop(&config), invocation).await;

@@ -11,7 +11,6 @@ use super::filter::category;
 
 /// A line of a log.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct LogLine {
     /// When it was said.
     pub at: SystemTime,
@@ -28,16 +27,17 @@ pub struct LogLine {
 }
 
 impl LogLine {
+    /// A line of the program's own, said now.
+    pub fn new(level: Level, category: impl Into<String>, message: impl Into<String>) -> LogLine {
+        let (category, message) = (category.into(), message.into());
+        LogLine { at: SystemTime::now(), level, category, event: None, message, fields: Map::new() }
+    }
+
     pub(super) fn of(event: &Event<'_>, at: SystemTime) -> LogLine {
         let metadata = event.metadata();
-        let mut line = LogLine {
-            at,
-            level: *metadata.level(),
-            category: category(metadata.target()).unwrap_or(metadata.target()).to_owned(),
-            event: is_named(metadata.name()).then_some(metadata.name()),
-            message: String::new(),
-            fields: Map::new(),
-        };
+        let mut line = LogLine::new(*metadata.level(), category(metadata.target()).unwrap_or(metadata.target()), "");
+        line.at = at;
+        line.event = is_named(metadata.name()).then_some(metadata.name());
         event.record(&mut line);
         line
     }

@@ -44,7 +44,7 @@ fn drains() -> Event {
 
 fn wrote(level: crate::Level, message: &str) -> Event {
     let (source, correlation_id) = (LogSource::Stdout, Some("call-1".to_owned()));
-    let log = Log { worker: WorkerId::new("a", 1), level, source, message: message.into(), correlation_id };
+    let log = Log { worker: WorkerId::new("a", 0), level, source, message: message.into(), correlation_id };
     Event::Worker(WorkerEvent::Log(log))
 }
 
@@ -67,7 +67,7 @@ fn a_line_has_the_fields_of_its_event_with_their_types() {
     let lines = Ear::new("warning").hear(|| emit(event));
     assert_eq!(lines[0].fields["again_seconds"], 1.5);
     assert_eq!(lines[0].message, "pool a starts its workers cold: no room; a template is tried again in 1500 ms");
-    let left = RunEvent::Escaped { worker: WorkerId::new("a", 1), ended: 0, left: vec![7, 8] };
+    let left = RunEvent::Escaped { worker: WorkerId::new("a", 0), ended: 0, left: vec![7, 8] };
     let lines = Ear::new("warning").hear(|| emit(Event::Run(left)));
     assert_eq!((&lines[0].fields["left"], &lines[0].fields["ended"]), (&"[7,8]".into(), &0.into()));
     assert_eq!(lines[0].category, "worker");
@@ -114,7 +114,7 @@ fn a_line_of_a_worker_names_it() {
 fn of_what_tools_tell_only_the_shape_is_logged() {
     let map = |text| serde_json::from_str(text).unwrap();
     let event = Event::Tool(ToolEvent {
-        worker: WorkerId::new("a", 1),
+        worker: WorkerId::new("a", 0),
         name: "model.loaded".into(),
         measurements: map(r#"{"layers": 12}"#),
         metadata: map(r#"{"token": "hunter2", "parts": ["hunter2"]}"#),
@@ -131,7 +131,7 @@ fn arguments_commands_and_environments_are_redacted() {
         let arguments = crate::Payload::encode(&serde_json::json!({ "text": "hunter2", "n": 3 })).unwrap();
         crate::telemetry::log::called("a", "count", "call-1", &arguments);
         let command = ["/usr/bin/python3".into(), "--token".into(), "hunter2".into(), "url=http://me:hunter2@host".into()];
-        crate::telemetry::log::starting(&WorkerId::new("a", 1), &command, &["HF_TOKEN".into(), "HOME".into()]);
+        crate::telemetry::log::starting(&WorkerId::new("a", 0), &command, &["HF_TOKEN".into(), "HOME".into()]);
     });
     assert_eq!(lines[0].fields["arguments"], "{n: number, text: text of 7}");
     assert_eq!((lines[0].message.as_str(), lines[0].category.as_str()), ("count is called", "call"));

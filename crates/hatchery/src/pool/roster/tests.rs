@@ -30,6 +30,12 @@ impl Stage {
         Stage { roster, ids, generations, start: now, now, births, told: String::new() }
     }
 
+    fn obey(&mut self, change: impl FnOnce(&mut Config)) {
+        let mut config = self.roster.config;
+        change(&mut config);
+        self.roster.obey(config);
+    }
+
     fn life(&self, seat: &str) -> LifeId {
         let seat = seat.parse().unwrap();
         LifeId { seat, generation: self.generations.get(&seat).copied().unwrap_or(0) }
@@ -38,10 +44,10 @@ impl Stage {
     fn play(&mut self, order: &str) {
         let words: Vec<&str> = order.split_whitespace().collect();
         match words[..] {
-            ["each", n] => self.roster.config.per_worker = n.parse().unwrap(),
-            ["queue", n] => self.roster.config.max_queue = n.parse().unwrap(),
+            ["each", n] => self.obey(|config| config.per_worker = n.parse().unwrap()),
+            ["queue", n] => self.obey(|config| config.max_queue = n.parse().unwrap()),
             ["at", seconds] => self.now = self.start + Duration::from_secs(seconds.parse().unwrap()),
-            ["requests", n] => self.roster.config.max_requests = n.parse().ok(),
+            ["requests", n] => self.obey(|config| config.max_requests = n.parse().ok()),
             ["pass", micros] => self.now += Duration::from_micros(micros.parse().unwrap()),
             ["ready", seat, ref ahead @ ..] => {
                 let number = seat.parse().unwrap();
@@ -145,6 +151,8 @@ fn words_for(refusal: Refusal) -> String {
         Refusal::Busy(life) => format!("{} is busy", life.seat),
         Refusal::Tainted(life) => format!("{} is tainted", life.seat),
         Refusal::StateLost(life) => format!("{} is gone", life.seat),
+        Refusal::NamedTainted(life) => format!("{}, named, is tainted", life.seat),
+        Refusal::NamedAbsent(seat) => format!("{seat}, named, is not there"),
         Refusal::Expired => "expired".to_owned(),
         Refusal::NoWorkers => "nobody comes".to_owned(),
     }
@@ -156,6 +164,13 @@ fn check(script: &str, expected: &str) {
     script.split(';').for_each(|order| stage.play(order.trim()));
     let expected: String = expected.split(';').map(|line| format!("{}\n", line.trim())).collect();
     assert_eq!(stage.told, expected, "\nscript: {script}");
+}
+
+#[test]
+fn what_it_is_to_obey_may_change_at_any_time() {
+    check("ready 0; queue 0; call a; call b; queue 1; call c", "a -> 0; b refused: full; c waits");
+    check("ready 0; call a; call b; each 2", "a -> 0; b waits; b -> 0");
+    check("each 2; ready 0; call a; each 1; call b; done a", "a -> 0; b waits; b -> 0");
 }
 
 #[test]

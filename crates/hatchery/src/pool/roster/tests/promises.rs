@@ -92,6 +92,7 @@ proptest! {
                         priority,
                         tenant: tenant.map(|n| n.to_string().into()),
                         session: session.map(|n| SessionWants { id: n.to_string().into(), birth: 0, affinity }),
+                        seat: None,
                         tool: tool.map(|n| roster.number_of(&n.to_string().into())),
                         expires: until,
                     };
