@@ -7,6 +7,7 @@ mod compression;
 pub(crate) mod conversations;
 pub(crate) mod events;
 mod json_body;
+pub(crate) mod metrics;
 mod npy;
 pub(crate) mod observation;
 pub(crate) mod openapi;

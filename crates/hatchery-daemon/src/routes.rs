@@ -12,7 +12,7 @@ use hatchery::ErrorKind;
 use crate::access::Scope::{Call, Observe, Operate};
 use crate::failure::Failure;
 use crate::house::House;
-use crate::http::{Answer, Query, Route, calls, conversations, events, observation, openapi, orders, page};
+use crate::http::{Answer, Query, Route, calls, conversations, events, metrics, observation, openapi, orders, page};
 use crate::{access, gate, http};
 
 pub(crate) fn router(house: Arc<House>) -> Router {
@@ -202,6 +202,9 @@ fn telling() -> Vec<Route> {
         Route::get("/v1/events/catalogue", Observe, "event_catalogue", events::catalogue)
             .what("Every kind of event, with its fields")
             .gives("EventCatalogue"),
+        Route::get("/metrics", Observe, "metrics", metrics::metrics)
+            .what("The numbers, as Prometheus reads them")
+            .answers(Answer::Text(metrics::MEDIA_TYPE)),
         Route::get("/openapi.json", Observe, "openapi", openapi::openapi).what("This description").gives("Description"),
         Route::get("/", Observe, "page", page::page).what("The status, for people").answers(Answer::Text("text/html")),
         Route::get("/healthz", None, "health", observation::health)

@@ -78,3 +78,49 @@ async fn queued(rig: &Rig, calls: u64) {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
 }
+
+#[tokio::test]
+async fn a_call_goes_to_the_worker_that_it_names_and_waits_for_it() {
+    let rig = Rig::of(basics().workers(2)).await;
+    let (gate, address) = (rig.path("gate"), rig.address);
+    let wait = json!({"path": gate}).to_string();
+    let named = |tool: &str, worker: &str| Request::post(format!("{CALL}{tool}")).header("X-Hatchery-Worker", worker);
+    let running = tokio::spawn(send(address, named("wait_for_file", "default-2").body(wait).unwrap()));
+    let calls = async |n: usize| rig.workers().await[n]["in_flight"].clone();
+    while calls(1).await != 1 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let second = tokio::spawn(send(address, named("echo", "default-2").body(r#"{"value": 2}"#.into()).unwrap()));
+    queued(&rig, 1).await;
+    assert_eq!(calls(0).await, 0, "the other one has nothing to do, and is not asked");
+    std::fs::write(&gate, "").unwrap();
+    assert_eq!((running.await.unwrap().text.as_str(), second.await.unwrap().text.as_str()), ("true", "2"));
+    assert_eq!(rig.workers().await.iter().map(|worker| worker["calls"].clone()).collect::<Vec<_>>(), [0, 2]);
+    let refused = async |worker: &str, session: Option<&str>| {
+        let request = session.into_iter().fold(named("echo", worker), |it, id| it.header("X-Hatchery-Session", id));
+        send(address, request.body(r#"{"value": 1}"#.into()).unwrap()).await
+    };
+    refused("default-3", None).await.fails(404, "not_found", "no such worker in pool default: default-3");
+    refused("default-1", Some("s")).await.fails(400, "validation", "name one or the other");
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_call_for_a_worker_that_goes_away_is_told_so() {
+    let rig = Rig::of(basics().workers(2)).await;
+    let address = rig.address;
+    let named = |tool: &str, body: String| {
+        Request::post(format!("{CALL}{tool}")).header("X-Hatchery-Worker", "default-1").body(body).unwrap()
+    };
+    let gate = rig.path("gate");
+    let running = tokio::spawn(send(address, named("wait_for_file", json!({"path": gate}).to_string())));
+    rig.worker_is("busy").await;
+    let second = tokio::spawn(send(address, named("echo", r#"{"value": 1}"#.into())));
+    queued(&rig, 1).await;
+    post(address, "/v1/workers/default-1/restart", "").await;
+    let error = second.await.unwrap().fails(503, "unavailable", "worker default-1 is not there to take calls");
+    assert_eq!(error["details"]["reason"], "worker_absent");
+    std::fs::write(&gate, "").unwrap();
+    assert_eq!(running.await.unwrap().text, "true");
+    rig.end().await;
+}

@@ -1,11 +1,18 @@
 //! A real daemon, real workers, and a client that sees only what any client sees.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+mod binary;
 mod calls;
 mod client;
+mod described;
 mod ends;
+mod events;
+mod fuzz;
 mod gate;
 mod observation;
+mod orders;
 mod rig;
+mod schema;
+mod sessions;
 mod statuses;
 mod streams;

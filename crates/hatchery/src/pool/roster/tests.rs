@@ -10,7 +10,7 @@ mod ahead;
 mod promises;
 
 /// `each 2` (calls a worker), `queue 1`, `at 5` (seconds), `pass 50` (microseconds), `ready 0`, `ready 0 ahead`, `call a high of t in s
-/// strict until 9 does echo`, `done a b`, `give up a`, `back a` (its worker refuses it), `return 0 a b` (it has not begun them), `bar 0`, `let 0`, `lease 0`, `retire 0`, `hold 0`, `gone 0`, `drain`, `close`. A worker is
+/// strict until 9 does echo for 0`, `done a b`, `give up a`, `back a` (its worker refuses it), `return 0 a b` (it has not begun them), `bar 0`, `let 0`, `lease 0`, `retire 0`, `hold 0`, `gone 0`, `drain`, `close`. A worker is
 /// called by its seat; whoever is ready there again is another one: `0'`.
 struct Stage {
     roster: Roster<String, String>,
@@ -30,12 +30,6 @@ impl Stage {
         Stage { roster, ids, generations, start: now, now, births, told: String::new() }
     }
 
-    fn obey(&mut self, change: impl FnOnce(&mut Config)) {
-        let mut config = self.roster.config;
-        change(&mut config);
-        self.roster.obey(config);
-    }
-
     fn life(&self, seat: &str) -> LifeId {
         let seat = seat.parse().unwrap();
         LifeId { seat, generation: self.generations.get(&seat).copied().unwrap_or(0) }
@@ -44,10 +38,10 @@ impl Stage {
     fn play(&mut self, order: &str) {
         let words: Vec<&str> = order.split_whitespace().collect();
         match words[..] {
-            ["each", n] => self.obey(|config| config.per_worker = n.parse().unwrap()),
-            ["queue", n] => self.obey(|config| config.max_queue = n.parse().unwrap()),
+            ["each", n] => self.roster.config.per_worker = n.parse().unwrap(),
+            ["queue", n] => self.roster.config.max_queue = n.parse().unwrap(),
             ["at", seconds] => self.now = self.start + Duration::from_secs(seconds.parse().unwrap()),
-            ["requests", n] => self.obey(|config| config.max_requests = n.parse().ok()),
+            ["requests", n] => self.roster.config.max_requests = n.parse().ok(),
             ["pass", micros] => self.now += Duration::from_micros(micros.parse().unwrap()),
             ["ready", seat, ref ahead @ ..] => {
                 let number = seat.parse().unwrap();
@@ -118,6 +112,7 @@ impl Stage {
                     let birth = self.births.get(id).copied().unwrap_or(0);
                     wants.session = Some(SessionWants { id: id.into(), birth, affinity: Affinity::Hint });
                 }
+                "for" => wants.seat = words.next().map(|seat| seat.parse().unwrap()),
                 "strict" => wants.session.as_mut().unwrap().affinity = Affinity::StrictQueue,
                 "fast" => wants.session.as_mut().unwrap().affinity = Affinity::StrictFailFast,
                 word => panic!("no such wish: {word}"),
@@ -151,8 +146,8 @@ fn words_for(refusal: Refusal) -> String {
         Refusal::Busy(life) => format!("{} is busy", life.seat),
         Refusal::Tainted(life) => format!("{} is tainted", life.seat),
         Refusal::StateLost(life) => format!("{} is gone", life.seat),
-        Refusal::NamedTainted(life) => format!("{}, named, is tainted", life.seat),
-        Refusal::NamedAbsent(seat) => format!("{seat}, named, is not there"),
+        Refusal::NamedTainted(life) => format!("{}, which it is for, is tainted", life.seat),
+        Refusal::NamedAbsent(seat) => format!("{seat}, which it is for, is not there"),
         Refusal::Expired => "expired".to_owned(),
         Refusal::NoWorkers => "nobody comes".to_owned(),
     }
@@ -164,13 +159,6 @@ fn check(script: &str, expected: &str) {
     script.split(';').for_each(|order| stage.play(order.trim()));
     let expected: String = expected.split(';').map(|line| format!("{}\n", line.trim())).collect();
     assert_eq!(stage.told, expected, "\nscript: {script}");
-}
-
-#[test]
-fn what_it_is_to_obey_may_change_at_any_time() {
-    check("ready 0; queue 0; call a; call b; queue 1; call c", "a -> 0; b refused: full; c waits");
-    check("ready 0; call a; call b; each 2", "a -> 0; b waits; b -> 0");
-    check("each 2; ready 0; call a; each 1; call b; done a", "a -> 0; b waits; b -> 0");
 }
 
 #[test]
@@ -263,6 +251,34 @@ fn a_strict_session_waits_for_its_worker() {
     check(
         "ready 0; ready 1; call a in s; call b in s strict; call c; done c; done a",
         "a -> 0; b waits; c -> 1; b -> 0",
+    );
+}
+
+#[test]
+fn a_call_for_one_worker_waits_for_its_turn_there() {
+    check(
+        "ready 0; ready 1; call a for 1; call b for 1; call c; call d for 1 high; done c; done a; done d",
+        "a -> 1; b waits; c -> 0; d waits; d -> 1; b -> 1",
+    );
+    check("each 2; ready 0; ready 1; call a for 1; call b for 1; call c for 1; done a", "a -> 1; b -> 1; c waits; c -> 1");
+}
+
+#[test]
+fn a_call_for_one_worker_is_refused_where_that_is_not_to_be_had() {
+    check("ready 0; call a for 1; call b for 7", "a refused: 1, which it is for, is not there; b refused: 7, which it is for, is not there");
+    check("ready 0; bar 0; call a for 0", "a refused: 0, which it is for, is tainted");
+    check("queue 0; ready 0; call a; call b for 0", "a -> 0; b refused: full");
+}
+
+#[test]
+fn a_call_for_one_worker_does_not_go_to_its_successor() {
+    check(
+        "ready 0; ready 1; call a; call b for 0; gone 0; ready 0; call c for 0",
+        "a -> 0; b waits; b dropped: 0, which it is for, is not there; c -> 0'",
+    );
+    check(
+        "ready 0; ready 1; call a for 0; back a; call b for 1; back b",
+        "a -> 0; a dropped: 0, which it is for, is not there; b -> 1; b dropped: 1, which it is for, is not there",
     );
 }
 

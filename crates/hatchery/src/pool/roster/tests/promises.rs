@@ -16,6 +16,7 @@ enum Order {
         priority: Priority,
         tenant: Option<u8>,
         until: Option<u8>,
+        seat: Option<usize>,
     },
     Done(usize),
     GiveUp(usize),
@@ -36,8 +37,12 @@ fn orders() -> impl Strategy<Value = Vec<Order>> {
     let priority = prop_oneof![Just(Priority::Low), Just(Priority::Normal), Just(Priority::High)];
     let some = |n: u8| prop::option::of(0..n);
     let order = prop_oneof![
-        6 => (some(2), some(3), affinity, priority, some(3), prop::option::weighted(0.2, 0..9u8)).prop_map(
-            |(tool, session, affinity, priority, tenant, until)| Order::Call { tool, session, affinity, priority, tenant, until }),
+        6 => (some(2), some(3), affinity, priority, some(3), prop::option::weighted(0.2, 0..9u8), prop::option::weighted(0.2, 0..3usize)).prop_map(
+            |(tool, session, affinity, priority, tenant, until, seat)| {
+                // One or the other.
+                let session = session.filter(|_| seat.is_none());
+                Order::Call { tool, session, affinity, priority, tenant, until, seat }
+            }),
         4 => any::<usize>().prop_map(Order::Done),
         1 => any::<usize>().prop_map(Order::GiveUp),
         1 => any::<usize>().prop_map(Order::Back),
@@ -58,13 +63,14 @@ struct Asked {
     session: Option<u8>,
     affinity: Affinity,
     until: Option<Instant>,
+    seat: Option<usize>,
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 5 } else { 512 }))]
 
     /// Whatever happens: no call is sent twice unless its worker gave it back, none after it was given up or its time was over, each
-    /// that was taken in comes to one end, no worker has more than its share, a strict call runs where its session lives, calls
+    /// that was taken in comes to one end, no worker has more than its share, a strict call runs where its session lives, one for a worker runs there, calls
     /// of a session with one affinity start in order, nothing waits for any worker while one has room, and what is sent ahead is
     /// of no session, goes to one that takes it, and only while nobody is free.
     #[test]
@@ -85,20 +91,20 @@ proptest! {
             let life = |seat: usize| LifeId { seat, generation: lives[seat].unwrap_or(0) };
             let mut first = None;
             match order {
-                Order::Call { tool, session, affinity, priority, tenant, until } => {
+                Order::Call { tool, session, affinity, priority, tenant, until, seat } => {
                     let until = until.map(|seconds| start + Duration::from_secs(seconds.into()));
                     let id = roster.next_id;
                     let wants = Wants {
                         priority,
                         tenant: tenant.map(|n| n.to_string().into()),
                         session: session.map(|n| SessionWants { id: n.to_string().into(), birth: 0, affinity }),
-                        seat: None,
+                        seat,
                         tool: tool.map(|n| roster.number_of(&n.to_string().into())),
                         expires: until,
                     };
                     let (admission, step) = roster.admit(id, wants, now);
                     if matches!(admission, Admission::Admitted { .. }) {
-                        asked.insert(id, Asked { session, affinity, until });
+                        asked.insert(id, Asked { session, affinity, until, seat });
                     }
                     first = step;
                 }
@@ -156,7 +162,8 @@ proptest! {
                         prop_assert_eq!(id, call);
                         prop_assert!(!ended.contains(&id), "call {} ran after its end", id);
                         prop_assert!(runs.insert(id, worker).is_none(), "call {} was sent twice", id);
-                        let Asked { session, affinity, until } = asked[&id].clone();
+                        let Asked { session, affinity, until, seat } = asked[&id].clone();
+                        prop_assert!(seat.is_none_or(|seat| seat == worker.seat), "a call for one worker ran elsewhere");
                         sent.entry(worker).or_default().push(id);
                         if runs.values().filter(|at| **at == worker).count() > per_worker {
                             prop_assert!(takers.contains(&worker) && per_worker == 1 && session.is_none());
