@@ -124,7 +124,7 @@ impl Shared {
         }
         let (call, known) = self.prepare(tool, args, options, deadline, sink)?;
         let made = call.made;
-        let (id, queue_deadline) = self.place(call, known.number, options)?;
+        let (id, queue_deadline) = self.place(call, tool, known.number, options)?;
         let (shared, meter) = (Arc::clone(self), known.meter);
         Ok(Ticket { shared, id, deadline, queue_deadline, made, meter, is_over: false })
     }
@@ -194,7 +194,13 @@ impl Shared {
     }
 
     /// To a worker or into the queue. Says until when it may wait there.
-    fn place(&self, call: Call, tool: ToolNumber, options: &CallOptions) -> Result<(CallId, Option<Deadline>)> {
+    fn place(
+        &self,
+        call: Call,
+        name: &str,
+        tool: ToolNumber,
+        options: &CallOptions,
+    ) -> Result<(CallId, Option<Deadline>)> {
         // Nobody is to come soon: the reason says more than a timeout would.
         if let Some(verdict) = self.standing.verdict_if_nobody_is_ready() {
             return Err(self.unavailable(&verdict));
@@ -213,7 +219,7 @@ impl Shared {
         let admitted = match admission {
             Admission::Admitted { id, waits } => {
                 if waits && step.is_none() {
-                    self.tell_queued(&name, options);
+                    self.tell_queued(name, options);
                 }
                 Ok((id, queue_deadline.filter(|_| waits)))
             }

@@ -10,8 +10,8 @@ use crate::error::{Error, ErrorKind, Result, near_match};
 /// Which events somebody wants: of these names, and, if that is said, only of this pool, this worker, this call.
 ///
 /// As text: names and patterns (`worker.ready`, `worker.*`, `*`; with `!` in front: not these), `pool=NAME`, `worker=ID`,
-/// `correlation_id=ID`, with spaces or commas between. Without a name it is all but the few that are of every call (`call.queued`,
-/// `call.started`, `call.finished`): these come only if they are asked for.
+/// `correlation_id=ID`, with spaces or commas between. Without a name it is all but the few that are of every call, or of every one that
+/// fails (`call.queued`, `call.started`, `call.finished`, `error.raised`): these come only if they are asked for.
 ///
 /// ```
 /// use hatchery::{Event, EventFilter, PoolEvent};
@@ -33,9 +33,12 @@ pub struct EventFilter {
     correlation_id: Option<String>,
 }
 
-/// Of every call: who wants everything does not want these by the way.
-const OF_EVERY_CALL: Kinds =
-    Kinds::NONE.and(Kind::named("call.queued")).and(Kind::named("call.started")).and(Kind::named("call.finished"));
+/// Of every call, or every one that fails: who wants everything does not want these by the way.
+const OF_EVERY_CALL: Kinds = Kinds::NONE
+    .and(Kind::named("call.queued"))
+    .and(Kind::named("call.started"))
+    .and(Kind::named("call.finished"))
+    .and(Kind::named("error.raised"));
 
 impl Default for EventFilter {
     fn default() -> EventFilter {

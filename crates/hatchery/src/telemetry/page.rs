@@ -25,15 +25,15 @@ pub fn event_reference() -> String {
 const INTRODUCTION: &str = "\
 # Events
 
-Made from the declarations in `crates/hatchery/src/telemetry/event/`; change them there, then run
-`hatchery events --catalogue --markdown >docs/events.md`.
+Made from the declarations in `crates/hatchery/src/telemetry/event/`; change them there, then write it anew:
+`HATCHERY_WRITE_PAGE=1 cargo test -p hatchery --lib the_page_is_up_to_date`.
 
 An event is an object with its `name`, the time `at` at which it was told, in seconds since 1970, and the fields below; a field that is
 absent has no key. Times are in seconds and their keys end with `_seconds`, sizes in bytes with `_bytes`.
 
 `Hatchery::events_matching` takes a filter, `hatchery events` and the daemon the same as text: names and patterns (`worker.ready`,
 `worker.*`, `*`; with `!` in front: not these), `pool=NAME`, `worker=ID`, `correlation_id=ID`. Without a name it is all but `call.queued`,
-`call.started` and `call.finished`, which are of every call. A reader that is too slow loses the oldest, and is told how many by
+`call.started`, `call.finished` and `error.raised`, which are of every call, or every one that fails. A reader that is too slow loses the oldest, and is told how many by
 `events.lagged`.
 ";
 

@@ -22,6 +22,7 @@ mod own_profile;
 mod sharing;
 mod starts;
 mod streams;
+mod telemetry;
 mod template;
 mod values;
 

@@ -77,7 +77,6 @@ async fn wishes_beyond_the_most_lines_are_heard_all_the_same() {
 /// --nocapture what_an_unwanted`.
 #[test]
 #[ignore = "measures"]
-#[expect(clippy::print_stderr, reason = "it is for people")]
 fn what_an_unwanted_event_costs_beside_a_thousand_subscribers() {
     let emitter = Emitter::new(16);
     for (count, events) in [(0, ""), (1000, "pool.draining"), (1, "call.queued")] {

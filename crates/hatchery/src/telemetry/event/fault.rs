@@ -162,7 +162,7 @@ events! {
             /// The call.
             correlation_id: Option<String>,
         },
-        /// A tool raised anything else.
+        /// A tool raised anything else. Made only if somebody asks for it by name: it may be of every call.
         Raised = "error.raised" {
             /// The pool.
             pool: String,
