@@ -34,6 +34,8 @@ mod routes;
 mod gate;
 mod access;
 mod http;
+#[cfg_attr(not(feature = "otlp"), path = "otlp/absent.rs")]
+mod otlp;
 mod event_stream;
 mod options;
 mod body;

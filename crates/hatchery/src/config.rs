@@ -31,6 +31,7 @@ mod reference;
 mod settings;
 mod show;
 mod size;
+mod telemetry;
 mod top;
 mod value;
 mod variables;
@@ -50,6 +51,7 @@ pub use pool::{
 pub use reference::config_reference;
 pub use settings::Settings;
 pub use size::{format_size, parse_size};
+pub use telemetry::{OtlpConfig, OtlpProtocol};
 
 /// What a configuration file says.
 ///
@@ -85,6 +87,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// `[sessions]`.
     pub sessions: SessionsConfig,
+    /// `[telemetry.otlp]`.
+    pub otlp: OtlpConfig,
     /// `[[pools]]`, in the file's order; their names differ.
     pub pools: Vec<PoolConfig>,
 }

@@ -48,7 +48,7 @@ pub(crate) async fn serve(args: ServeArgs, invocation: &Invocation) -> Result<Ex
     let logs = Logs::start(global, Calls::Many, &invocation.printer)?;
     let builder = Hatchery::builder().usual_stop(GRACES).configure(&config).data_dir(data_dir);
     let builder = builder.require_registry(args.app.require_registry);
-    let daemon = manager::told(daemon, manager).reloaded_by(args.reading(global));
+    let daemon = manager::told(daemon, manager).reloaded_by(args.reading(global)).exporting(&config.otlp)?;
     let outcome = watched(daemon, builder, longest_stop(&config), invocation).await;
     // A stderr that nobody reads does not hold up the end.
     let _held_by_its_reader = tokio::time::timeout(PARTING, logs.finish()).await;

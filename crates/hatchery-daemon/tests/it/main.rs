@@ -11,6 +11,8 @@ mod fuzz;
 mod gate;
 mod observation;
 mod orders;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod rig;
 mod schema;
 mod sessions;

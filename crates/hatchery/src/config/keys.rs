@@ -10,6 +10,7 @@ use crate::pool::{TimeoutProfile, Timeouts};
 
 mod faults;
 mod pool;
+mod telemetry;
 
 pub(super) use pool::{POOL, THREADS};
 
@@ -91,6 +92,7 @@ pub(super) const TOP: &[Key] = &[
     table("instance", INSTANCE, "Which installation this is: runs of one instance share their records."),
     table("server", SERVER, "Where a daemon is reached."),
     table("sessions", SESSIONS, "The sessions of all pools."),
+    table("telemetry", telemetry::TELEMETRY, "What is told to others."),
     table(
         "pool_defaults",
         POOL,

@@ -205,7 +205,7 @@ impl Shared {
         if let Some(verdict) = self.standing.verdict_if_nobody_is_ready() {
             return Err(self.unavailable(&verdict));
         }
-        let (now, name) = (call.made, Arc::clone(&call.tool));
+        let now = call.made;
         let queue_deadline = self.rules().config.timeouts.queue.and_then(|allowed| Deadline::after(now, allowed));
         let wants = Wants {
             priority: options.priority,

@@ -56,6 +56,8 @@ fn calls() -> Vec<Event> {
             session: Some(text()),
             correlation_id: text(),
             tries: 1,
+            span: Some(text()),
+            parent_span: Some(text()),
         }),
         Event::Progress(Progress {
             worker: worker.clone(),
