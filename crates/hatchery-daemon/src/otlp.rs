@@ -179,7 +179,8 @@ impl Work {
         drop(hatchery);
         let metrics = metrics::of(house.phase(), &numbers, SystemTime::now());
         let resource_metrics = vec![metrics::about(self.resource.clone(), scope(), metrics)];
-        let _the_next_ones_say_it_all = self.send(Signal::Metrics, ExportMetricsServiceRequest { resource_metrics }).await;
+        let _the_next_ones_say_it_all =
+            self.send(Signal::Metrics, ExportMetricsServiceRequest { resource_metrics }).await;
     }
 
     /// Tells of it when it begins to fail, and when it works again.

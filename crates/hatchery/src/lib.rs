@@ -99,9 +99,9 @@ pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::{Affinity, CallOptions, Priority};
 pub use config::{
     AppConfig, ArenaConfig, BreakerConfig, Config, ConfigProblem, CrashBarrierConfig, HealthConfig, HealthGateConfig,
-    HeartbeatConfig, InstanceConfig, Origin, OtlpConfig, OtlpProtocol, PoolConfig, PoolStop, PoolTimeouts, RestartsConfig, RetryConfig,
-    ServerConfig, SessionsConfig, Settings, StartConfig, ThreadLimitsConfig, config_reference, data_dir,
-    format_duration, format_size, parse_duration, parse_size,
+    HeartbeatConfig, InstanceConfig, Origin, OtlpConfig, OtlpProtocol, PoolConfig, PoolStop, PoolTimeouts,
+    RestartsConfig, RetryConfig, ServerConfig, SessionsConfig, Settings, StartConfig, ThreadLimitsConfig,
+    config_reference, data_dir, format_duration, format_size, parse_duration, parse_size,
 };
 pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor, write_guardian};
 pub use error::{Error, ErrorCategory, ErrorKind, Result};

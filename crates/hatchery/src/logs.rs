@@ -68,8 +68,9 @@ impl Logs {
     /// `conflict` if it has one.
     pub fn install(self) -> Result<()> {
         let subscriber = tracing_subscriber::registry().with(self.layer());
-        tracing::subscriber::set_global_default(subscriber)
-            .map_err(|_| Error::new(ErrorKind::Conflict, "install logs: this program has a subscriber of tracing already"))
+        tracing::subscriber::set_global_default(subscriber).map_err(|_| {
+            Error::new(ErrorKind::Conflict, "install logs: this program has a subscriber of tracing already")
+        })
     }
 }
 

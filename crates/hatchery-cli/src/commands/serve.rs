@@ -113,22 +113,19 @@ async fn tell(mut phases: watch::Receiver<Phase>, url: &str, grace: Duration, in
         let phase = *phases.borrow_and_update();
         match phase {
             Phase::Serving => say_listening(url, invocation).await,
-            Phase::Sweeping => say("sweeping: ending what earlier runs have left", invocation).await,
-            Phase::Filling => say("filling: workers are starting", invocation).await,
+            Phase::Sweeping => say("sweeping: ending what earlier runs have left"),
+            Phase::Filling => say("filling: workers are starting"),
             Phase::Draining => {
                 let grace = hatchery::format_duration(grace);
-                say(&format!("draining: calls that run have {grace} to finish; a second signal ends them"), invocation)
-                    .await;
+                say(&format!("draining: calls that run have {grace} to finish; a second signal ends them"));
             }
             Phase::Starting | Phase::Closed => {}
         }
     }
 }
 
-async fn say(text: &str, invocation: &Invocation) {
-    if !invocation.global.quiet {
-        invocation.printer.message(text).await;
-    }
+fn say(text: &str) {
+    tracing::info!(target: "hatchery::daemon", "{text}");
 }
 
 /// A daemon serves on though nobody reads what it says.
@@ -137,7 +134,7 @@ async fn say_listening(url: &str, invocation: &Invocation) {
     if printer.json() {
         let _nobody_reads = printer.document(&json!({ "listening": url, "pid": std::process::id() })).await;
     } else {
-        say(&format!("listening on {url}"), invocation).await;
+        say(&format!("listening on {url}"));
     }
 }
 
@@ -146,8 +143,8 @@ async fn reload(reloader: Reloader, invocation: &Invocation) {
     let mut hangups = invocation.hangups();
     while hangups.changed().await.is_ok() {
         match reloader.reload().await {
-            Ok(report) => say(&in_words(&report), invocation).await,
-            Err(error) => invocation.printer.message(&format!("reload: nothing was taken: {error}")).await,
+            Ok(report) => say(&in_words(&report)),
+            Err(error) => tracing::error!(target: "hatchery::daemon", "reload: nothing was taken: {error}"),
         }
     }
 }

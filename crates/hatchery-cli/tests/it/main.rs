@@ -12,6 +12,7 @@ mod examples;
 mod failing_apps;
 mod generated;
 mod killed_at_once;
+mod logs;
 mod life;
 mod map;
 mod new;

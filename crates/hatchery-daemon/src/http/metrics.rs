@@ -13,11 +13,11 @@ use hatchery::Metrics;
 
 use crate::Phase;
 use crate::house::House;
-#[cfg(feature = "otlp")]
-pub(crate) use exposition::{Family, Kind, Sample};
 use exposition::Exposition;
 #[cfg(not(feature = "otlp"))]
 use exposition::Kind;
+#[cfg(feature = "otlp")]
+pub(crate) use exposition::{Family, Kind, Sample};
 
 /// Version 0.0.4 of the text format.
 pub(crate) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -46,8 +46,7 @@ fn call(event: &Event, trace: &[u8], id: &[u8], (from, to): (SystemTime, SystemT
         start_time_unix_nano: nanoseconds(from),
         end_time_unix_nano: nanoseconds(to),
         attributes: attributes(event),
-        status: (*outcome != "ok")
-            .then(|| Status { code: StatusCode::Error as i32, message: (*outcome).to_owned() }),
+        status: (*outcome != "ok").then(|| Status { code: StatusCode::Error as i32, message: (*outcome).to_owned() }),
         ..Span::default()
     }
 }

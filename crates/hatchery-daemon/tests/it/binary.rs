@@ -16,7 +16,8 @@ async fn call(rig: &Rig, tool: &str, media_type: &str, accept: &str, body: Vec<u
 /// What `numpy.save` makes of these two numbers.
 fn array() -> Vec<u8> {
     let header = format!("{:117}\n", "{'descr': '<i2', 'fortran_order': False, 'shape': (2,), }");
-    [b"\x93NUMPY\x01\0", &u16::try_from(header.len()).unwrap().to_le_bytes()[..], header.as_bytes(), &[1, 0, 2, 0]].concat()
+    [b"\x93NUMPY\x01\0", &u16::try_from(header.len()).unwrap().to_le_bytes()[..], header.as_bytes(), &[1, 0, 2, 0]]
+        .concat()
 }
 
 #[tokio::test]

@@ -29,7 +29,11 @@ async fn the_description_is_valid() {
     let rig = Rig::of(basics()).await;
     let reply = get(rig.address, "/openapi.json").await;
     assert_eq!((reply.content_type.as_str(), &reply.json()["openapi"]), ("application/json", &json!("3.1.0")));
-    python("openapi_spec_validator", "import json, sys, openapi_spec_validator as v; v.validate(json.load(sys.stdin))", &reply.text);
+    python(
+        "openapi_spec_validator",
+        "import json, sys, openapi_spec_validator as v; v.validate(json.load(sys.stdin))",
+        &reply.text,
+    );
     rig.end().await;
 }
 

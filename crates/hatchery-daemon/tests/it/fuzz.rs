@@ -54,7 +54,11 @@ async fn answered(rig: &Rig, operation: &Operation, sent: &Sent) -> Answer {
     }
     let response = crate::client::open(rig.address, request).await.unwrap();
     let (head, body) = response.into_parts();
-    let body = if head.status.is_success() { bytes::Bytes::new() } else { http_body_util::BodyExt::collect(body).await.unwrap().to_bytes() };
+    let body = if head.status.is_success() {
+        bytes::Bytes::new()
+    } else {
+        http_body_util::BodyExt::collect(body).await.unwrap().to_bytes()
+    };
     Answer { status: head.status.as_u16(), headers: head.headers, body }
 }
 

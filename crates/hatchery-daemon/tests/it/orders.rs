@@ -33,10 +33,19 @@ async fn a_pool_is_scaled() {
     let scaled = order(&rig, "/v1/pools/default/scale", r#"{"workers": 2}"#).await;
     assert_eq!(scaled, json!({"pool": "default", "from": 1, "to": 2}));
     workers(&rig, "two serve", |all| all.len() == 2 && all.iter().all(is_idle)).await;
-    for (body, said) in [("{}", "missing field `workers`"), (r#"{"workers": 0}"#, "1 to 1024"), (r#"{"workers": "2"}"#, "invalid type"), (r#"{"workers": 2, "now": true}"#, "unknown field `now`")] {
+    for (body, said) in [
+        ("{}", "missing field `workers`"),
+        (r#"{"workers": 0}"#, "1 to 1024"),
+        (r#"{"workers": "2"}"#, "invalid type"),
+        (r#"{"workers": 2, "now": true}"#, "unknown field `now`"),
+    ] {
         post(rig.address, "/v1/pools/default/scale", body).await.fails(400, "validation", said);
     }
-    post(rig.address, "/v1/pools/other/scale", r#"{"workers": 2}"#).await.fails(404, "not_found", "no such pool: other");
+    post(rig.address, "/v1/pools/other/scale", r#"{"workers": 2}"#).await.fails(
+        404,
+        "not_found",
+        "no such pool: other",
+    );
     rig.end().await;
 }
 
@@ -75,7 +84,9 @@ async fn workers_are_replaced_restarted_and_stopped() {
     assert_eq!(order(&rig, "/v1/workers/default-1/stop", "").await["generation"], 3);
     workers(&rig, "one is left", |all| all.len() == 1 && all[0]["id"] == "default-2").await;
     post(rig.address, "/v1/workers/default-2/stop", "").await.fails(400, "validation", "its only worker");
-    for (id, order) in [("default-9", "recycle"), ("other-1", "stop"), ("default", "restart"), ("default-01", "recycle")] {
+    for (id, order) in
+        [("default-9", "recycle"), ("other-1", "stop"), ("default", "restart"), ("default-01", "recycle")]
+    {
         post(rig.address, &format!("/v1/workers/{id}/{order}"), "").await.fails(404, "not_found", id);
     }
     rig.end().await;
@@ -111,11 +122,15 @@ async fn a_pool_without_breakers_and_nothing_tainted_say_so() {
 
 #[tokio::test]
 async fn a_worker_that_crashed_is_forgiven() {
-    let barrier = hatchery::fault::CrashBarrier { enabled: true, taint: Duration::from_secs(3600), ..Default::default() };
+    let barrier =
+        hatchery::fault::CrashBarrier { enabled: true, taint: Duration::from_secs(3600), ..Default::default() };
     let rig = Rig::of(basics().crash_barrier(barrier)).await;
     post(rig.address, "/v1/pools/default/call/die", r#"{"with_signal": 11}"#).await.fails(502, "worker_died", "signal");
     let taints = get(rig.address, "/v1/taints").await.json();
-    assert_eq!((&taints[0]["id"], &taints[0]["class"], &taints[0]["generation"]), (&json!("default-1"), &json!("segfault"), &json!(1)));
+    assert_eq!(
+        (&taints[0]["id"], &taints[0]["class"], &taints[0]["generation"]),
+        (&json!("default-1"), &json!("segfault"), &json!(1))
+    );
     assert_eq!(get(rig.address, "/v1/workers/default-1").await.json()["taint"]["class"], "segfault");
     assert_eq!(delete(rig.address, "/v1/taints/default-1").await.json(), json!({"cleared": 1}));
     assert_eq!(get(rig.address, "/v1/taints").await.json(), json!([]));

@@ -30,7 +30,11 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str, found: &mut Vec<
             "maxLength" => value.as_str().is_none_or(|text| text.chars().count() as u64 <= said.as_u64().unwrap()),
             "required" => value.as_object().is_none_or(|object| any_of(said).all(|key| object.contains_key(key))),
             "items" => {
-                value.as_array().into_iter().flatten().for_each(|item| check(root, said, item, &format!("{at}[]"), found));
+                value
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .for_each(|item| check(root, said, item, &format!("{at}[]"), found));
                 true
             }
             "properties" | "additionalProperties" => continue,

@@ -44,7 +44,8 @@ impl LogLine {
 
     /// `{time, level, category, event?, message?, fields?}`, the time as of RFC 3339.
     pub fn to_json(&self) -> Value {
-        let mut line = json!({ "time": Stamp(self.at).to_string(), "level": word(self.level), "category": self.category });
+        let mut line =
+            json!({ "time": Stamp(self.at).to_string(), "level": word(self.level), "category": self.category });
         if let Some(event) = self.event {
             line["event"] = event.into();
         }

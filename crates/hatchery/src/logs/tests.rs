@@ -1,7 +1,7 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, channel};
 use std::pin::Pin;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use tracing::Level;
@@ -106,7 +106,8 @@ fn a_line_of_a_worker_names_it() {
     let lines = Ear::new("info").hear(|| emit(wrote(crate::Level::Info, "hello")));
     assert!(lines[0].to_string().ends_with("INFO output: a-1 | hello"), "{}", lines[0]);
     let json = lines[0].to_json();
-    let fields = serde_json::json!({ "worker": "a-1", "level": "info", "source": "stdout", "correlation_id": "call-1" });
+    let fields =
+        serde_json::json!({ "worker": "a-1", "level": "info", "source": "stdout", "correlation_id": "call-1" });
     assert_eq!((&json["fields"], &json["message"], &json["event"]), (&fields, &"hello".into(), &"worker.log".into()));
 }
 
@@ -130,7 +131,8 @@ fn arguments_commands_and_environments_are_redacted() {
     let lines = Ear::new("debug").hear(|| {
         let arguments = crate::Payload::encode(&serde_json::json!({ "text": "hunter2", "n": 3 })).unwrap();
         crate::telemetry::log::called("a", "count", "call-1", &arguments);
-        let command = ["/usr/bin/python3".into(), "--token".into(), "hunter2".into(), "url=http://me:hunter2@host".into()];
+        let command =
+            ["/usr/bin/python3".into(), "--token".into(), "hunter2".into(), "url=http://me:hunter2@host".into()];
         crate::telemetry::log::starting(&WorkerId::new("a", 0), &command, &["HF_TOKEN".into(), "HOME".into()]);
     });
     assert_eq!(lines[0].fields["arguments"], "{n: number, text: text of 7}");

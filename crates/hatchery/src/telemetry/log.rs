@@ -86,4 +86,3 @@ fn recorded(value: &dyn FieldValue) -> Option<Box<dyn Recorded>> {
         list @ Value::Array(_) => Box::new(list.to_string()),
     })
 }
-

@@ -180,10 +180,7 @@ mod tests {
     #[test]
     fn many_keys_are_counted_and_long_ones_cut() {
         let many: Value = (0..9).map(|n| (format!("key{n}"), json!(n))).collect::<serde_json::Map<_, _>>().into();
-        assert_eq!(
-            shape(&many),
-            "{key0: number, key1: number, key2: number, key3: number, key4: number, and 4 more}"
-        );
+        assert_eq!(shape(&many), "{key0: number, key1: number, key2: number, key3: number, key4: number, and 4 more}");
         let long = json!({"k".repeat(33): 1});
         assert_eq!(shape(&long), format!("{{{}…: number}}", "k".repeat(32)));
         assert_eq!(shape(&json!({"a\nb\u{1b}[31m": 1})), "{a\\nb\\u{1b}[31m: number}");

@@ -67,7 +67,11 @@ impl Sent {
 pub(crate) fn operations(description: &Value) -> Vec<Operation> {
     let paths = description["paths"].as_object().unwrap();
     let all = paths.iter().flat_map(|(path, methods)| {
-        methods.as_object().unwrap().iter().map(move |(method, operation)| Operation::read(description, path, method, operation))
+        methods
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(move |(method, operation)| Operation::read(description, path, method, operation))
     });
     all.collect()
 }
@@ -76,18 +80,55 @@ const JSON: &str = "/content/application~1json/schema";
 
 /// Names that are there, names that are not, and names that somebody might stumble over.
 const NAMES: &[&str] = &[
-    "default", "default-1", "reverse", "long_text", "nothing", "counted", "s", "%00", "%ff", "%2e%2e%2f", "..%2f..%2fetc%2fpasswd",
-    "%F0%9F%A6%86", "%zz", "%", "a%20b", "'%22%3Cscript%3E", "-1", "default-0", "default-99999999999999999999", "%0d%0aX:%201",
+    "default",
+    "default-1",
+    "reverse",
+    "long_text",
+    "nothing",
+    "counted",
+    "s",
+    "%00",
+    "%ff",
+    "%2e%2e%2f",
+    "..%2f..%2fetc%2fpasswd",
+    "%F0%9F%A6%86",
+    "%zz",
+    "%",
+    "a%20b",
+    "'%22%3Cscript%3E",
+    "-1",
+    "default-0",
+    "default-99999999999999999999",
+    "%0d%0aX:%201",
 ];
 
 /// Anything but what is expected.
 const WRONG: &[&str] = &[
-    "", "{", "]", "nul", "\"\\ud800\"", "1e999", "[[[[[[[[", "{\"a\":1,\"a\":2}", "\u{feff}{}", "-0", "{} {}", "\"\u{0}\"", "{\"workers\":1e3}",
+    "",
+    "{",
+    "]",
+    "nul",
+    "\"\\ud800\"",
+    "1e999",
+    "[[[[[[[[",
+    "{\"a\":1,\"a\":2}",
+    "\u{feff}{}",
+    "-0",
+    "{} {}",
+    "\"\u{0}\"",
+    "{\"workers\":1e3}",
 ];
 
 const MEDIA_TYPES: &[&str] = &[
-    "application/json", "text/plain", "application/octet-stream", "application/x-npy", "multipart/form-data",
-    "multipart/form-data; boundary=x", "application/json; charset=utf-16", ";;;", "multipart/form-data; boundary=",
+    "application/json",
+    "text/plain",
+    "application/octet-stream",
+    "application/x-npy",
+    "multipart/form-data",
+    "multipart/form-data; boundary=x",
+    "application/json; charset=utf-16",
+    ";;;",
+    "multipart/form-data; boundary=",
 ];
 
 const OPTIONS: &[(&str, &[&str])] = &[
@@ -146,14 +187,29 @@ impl Operation {
             other => other.to_owned(),
         };
         let path: Vec<String> = self.path.split('/').map(|it| part(it, chance)).collect();
-        let query: Vec<String> = self.parameters.iter().filter(|it| it["in"] == "query").filter_map(|it| {
-            chance.one_in(2).then(|| format!("{}={}", it["name"].as_str().unwrap(), self.text(it, chance, is_right)))
-        }).collect();
-        let stray = if is_right || !chance.one_in(4) { "" } else { chance.of(&["&", "&x=1", "&%ff=%ff", "&=&=", "&limit=1&limit=2"]) };
+        let query: Vec<String> = self
+            .parameters
+            .iter()
+            .filter(|it| it["in"] == "query")
+            .filter_map(|it| {
+                chance
+                    .one_in(2)
+                    .then(|| format!("{}={}", it["name"].as_str().unwrap(), self.text(it, chance, is_right)))
+            })
+            .collect();
+        let stray = if is_right || !chance.one_in(4) {
+            ""
+        } else {
+            chance.of(&["&", "&x=1", "&%ff=%ff", "&=&=", "&limit=1&limit=2"])
+        };
         let path = path.join("/");
         // What no client library would send, this one would not, either.
         let uri = format!("{path}?{}{stray}", query.join("&"));
-        if uri.parse::<hyper::Uri>().is_ok() { uri } else { path.replace(|letter: char| !letter.is_ascii_graphic(), "_") }
+        if uri.parse::<hyper::Uri>().is_ok() {
+            uri
+        } else {
+            path.replace(|letter: char| !letter.is_ascii_graphic(), "_")
+        }
     }
 
     fn text(&self, parameter: &Value, chance: &mut Chance, is_right: bool) -> String {
@@ -161,7 +217,22 @@ impl Operation {
             (true, Some("integer")) => (1 + chance.below(1000)).to_string(),
             (true, _) if parameter["name"] == "kind" => "worker.*".to_owned(),
             (true, _) => "s".to_owned(),
-            _ => (*chance.of(&["", "0", "-1", "1e3", "99999999999999999999", "%ff", "%00", "*", "worker.%2a", ",,,", "!*", "%", "null"])).to_owned(),
+            _ => (*chance.of(&[
+                "",
+                "0",
+                "-1",
+                "1e3",
+                "99999999999999999999",
+                "%ff",
+                "%00",
+                "*",
+                "worker.%2a",
+                ",,,",
+                "!*",
+                "%",
+                "null",
+            ]))
+            .to_owned(),
         }
     }
 
@@ -215,7 +286,11 @@ impl Operation {
         let properties = schema["properties"].as_object().unwrap_or(&none);
         let wanted = properties.iter().filter(|(key, _)| required.contains(&json!(key)) || chance.one_in(2));
         let wanted: Vec<(&String, &Value)> = wanted.collect();
-        wanted.into_iter().map(|(key, of)| (key.clone(), self.value(of, chance, depth + 1))).collect::<Map<_, _>>().into()
+        wanted
+            .into_iter()
+            .map(|(key, of)| (key.clone(), self.value(of, chance, depth + 1)))
+            .collect::<Map<_, _>>()
+            .into()
     }
 }
 

@@ -6,8 +6,11 @@ use crate::config::telemetry::OtlpProtocol;
 use crate::config::value::Value;
 use crate::config::words::words;
 
-pub(in crate::config) const TELEMETRY: &[Key] =
-    &[table("otlp", OTLP, "Traces and metrics for a collector of OpenTelemetry. Nothing is sent unless `endpoint` is set.")];
+pub(in crate::config) const TELEMETRY: &[Key] = &[table(
+    "otlp",
+    OTLP,
+    "Traces and metrics for a collector of OpenTelemetry. Nothing is sent unless `endpoint` is set.",
+)];
 
 const OTLP: &[Key] = &[
     key(
@@ -29,7 +32,12 @@ const OTLP: &[Key] = &[
         Fallback::Nothing("none"),
         "A file with headers that go with each export, one `name: value` per line; secrets belong there.",
     ),
-    key("service_name", Kind::Text, Fallback::Is(|| Value::Text("hatchery".to_owned())), "What the exporting service is called."),
+    key(
+        "service_name",
+        Kind::Text,
+        Fallback::Is(|| Value::Text("hatchery".to_owned())),
+        "What the exporting service is called.",
+    ),
     key(
         "sample_ratio",
         Kind::Share,

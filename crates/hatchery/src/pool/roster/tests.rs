@@ -260,12 +260,18 @@ fn a_call_for_one_worker_waits_for_its_turn_there() {
         "ready 0; ready 1; call a for 1; call b for 1; call c; call d for 1 high; done c; done a; done d",
         "a -> 1; b waits; c -> 0; d waits; d -> 1; b -> 1",
     );
-    check("each 2; ready 0; ready 1; call a for 1; call b for 1; call c for 1; done a", "a -> 1; b -> 1; c waits; c -> 1");
+    check(
+        "each 2; ready 0; ready 1; call a for 1; call b for 1; call c for 1; done a",
+        "a -> 1; b -> 1; c waits; c -> 1",
+    );
 }
 
 #[test]
 fn a_call_for_one_worker_is_refused_where_that_is_not_to_be_had() {
-    check("ready 0; call a for 1; call b for 7", "a refused: 1, which it is for, is not there; b refused: 7, which it is for, is not there");
+    check(
+        "ready 0; call a for 1; call b for 7",
+        "a refused: 1, which it is for, is not there; b refused: 7, which it is for, is not there",
+    );
     check("ready 0; bar 0; call a for 0", "a refused: 0, which it is for, is tainted");
     check("queue 0; ready 0; call a; call b for 0", "a -> 0; b refused: full");
 }

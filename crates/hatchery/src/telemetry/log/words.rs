@@ -23,10 +23,9 @@ pub(super) fn tell(event: &Event, say: Say<'_>) {
         Event::Shared(event) => of_shared(event, say),
         Event::Call(event) => of_call(event, say),
         Event::Tool(event) => say(Weight::DEBUG, format_args!("{} tells of {}", event.worker, event.name)),
-        Event::Progress(event) => say(
-            Weight::TRACE,
-            format_args!("{} {}", event.worker, event.message.as_deref().unwrap_or("goes on")),
-        ),
+        Event::Progress(event) => {
+            say(Weight::TRACE, format_args!("{} {}", event.worker, event.message.as_deref().unwrap_or("goes on")))
+        }
         // Of one reader alone.
         Event::Lagged(_) => {}
     }
@@ -35,8 +34,12 @@ pub(super) fn tell(event: &Event, say: Say<'_>) {
 fn of_worker(event: &WorkerEvent, say: Say<'_>) {
     match event {
         WorkerEvent::Started { worker, pid } => say(Weight::DEBUG, format_args!("{worker} started, pid {pid}")),
-        WorkerEvent::Ready { worker, took } => say(Weight::DEBUG, format_args!("{worker} ready in {} ms", took.as_millis())),
-        WorkerEvent::HeartbeatAsked { worker } => say(Weight::TRACE, format_args!("{worker} is asked whether it lives")),
+        WorkerEvent::Ready { worker, took } => {
+            say(Weight::DEBUG, format_args!("{worker} ready in {} ms", took.as_millis()))
+        }
+        WorkerEvent::HeartbeatAsked { worker } => {
+            say(Weight::TRACE, format_args!("{worker} is asked whether it lives"))
+        }
         WorkerEvent::Heartbeat { worker, took } => {
             say(Weight::TRACE, format_args!("{worker} answered a heartbeat after {} ms", took.as_millis()));
         }
@@ -46,7 +49,9 @@ fn of_worker(event: &WorkerEvent, say: Say<'_>) {
         WorkerEvent::HeartbeatFailed { worker, missed } => {
             say(Weight::DEBUG, format_args!("{worker} is taken to be dead after {missed} heartbeats"));
         }
-        WorkerEvent::Unhealthy { worker, reason, .. } => say(Weight::WARN, format_args!("{worker} is not well: {reason}")),
+        WorkerEvent::Unhealthy { worker, reason, .. } => {
+            say(Weight::WARN, format_args!("{worker} is not well: {reason}"))
+        }
         WorkerEvent::Log(log) => of_line(log, say),
         WorkerEvent::Unkillable { worker, pid, held_by } => say(
             Weight::ERROR,
@@ -76,13 +81,20 @@ fn of_run(event: &RunEvent, say: Say<'_>) {
             say(Weight::DEBUG, format_args!("keeper has pid {keeper}, guardian has pid {guardian}"));
         }
         RunEvent::GuardianLost => {
-            say(Weight::WARN, format_args!("the guardian was killed, and its workers with it; others take their places"));
+            say(
+                Weight::WARN,
+                format_args!("the guardian was killed, and its workers with it; others take their places"),
+            );
         }
         // A user's own group in cgroup v2 is a luxury; a disk to write to is not.
-        RunEvent::LayerLost { layer: "record and sweep", message } => say(Weight::WARN, format_args!("warning: {message}")),
+        RunEvent::LayerLost { layer: "record and sweep", message } => {
+            say(Weight::WARN, format_args!("warning: {message}"))
+        }
         RunEvent::LayerLost { message, .. } => say(Weight::DEBUG, format_args!("containment: {message}")),
         RunEvent::Reserved { worker } => say(Weight::TRACE, format_args!("{worker} is written down, to be started")),
-        RunEvent::Activated { worker, pid } => say(Weight::TRACE, format_args!("{worker} is written down as pid {pid}")),
+        RunEvent::Activated { worker, pid } => {
+            say(Weight::TRACE, format_args!("{worker} is written down as pid {pid}"))
+        }
         RunEvent::Released { worker } => say(Weight::TRACE, format_args!("{worker} is gone, and written off")),
         RunEvent::Swept { found, terminated, notes } => {
             let weight = if *terminated > 0 { Weight::INFO } else { Weight::DEBUG };
@@ -139,7 +151,9 @@ fn of_service(event: &ServiceEvent, say: Say<'_>) {
 fn of_session(event: &SessionEvent, say: Say<'_>) {
     match event {
         SessionEvent::Created { session } => say(Weight::DEBUG, format_args!("session {session} begins")),
-        SessionEvent::Destroyed { session, reason } => say(Weight::DEBUG, format_args!("session {session} is {reason}")),
+        SessionEvent::Destroyed { session, reason } => {
+            say(Weight::DEBUG, format_args!("session {session} is {reason}"))
+        }
         SessionEvent::AffinityAssigned { session, worker, .. } => {
             say(Weight::DEBUG, format_args!("session {session} goes to {worker}"));
         }
@@ -160,7 +174,9 @@ fn of_session(event: &SessionEvent, say: Say<'_>) {
 
 fn of_shared(event: &SharedEvent, say: Say<'_>) {
     match event {
-        SharedEvent::Exported { worker, bytes } => say(Weight::TRACE, format_args!("{bytes} bytes are lent to {worker}")),
+        SharedEvent::Exported { worker, bytes } => {
+            say(Weight::TRACE, format_args!("{bytes} bytes are lent to {worker}"))
+        }
         SharedEvent::Imported { worker, bytes } => {
             say(Weight::TRACE, format_args!("{bytes} bytes of {worker} are taken over"));
         }
@@ -186,7 +202,9 @@ fn of_call(event: &CallEvent, say: Say<'_>) {
 
 fn of_pool(event: &PoolEvent, say: Say<'_>) {
     match event {
-        PoolEvent::Starting { pool, workers } => say(Weight::DEBUG, format_args!("pool {pool} starts {workers} workers")),
+        PoolEvent::Starting { pool, workers } => {
+            say(Weight::DEBUG, format_args!("pool {pool} starts {workers} workers"))
+        }
         PoolEvent::Started { pool, workers, ready, took } => {
             let took = took.as_millis();
             say(Weight::DEBUG, format_args!("pool {pool} has {ready} of {workers} workers ready after {took} ms"));
@@ -213,7 +231,9 @@ fn of_pool(event: &PoolEvent, say: Say<'_>) {
 
 fn of_worker_and_template(event: &PoolEvent, say: Say<'_>) {
     match event {
-        PoolEvent::CapacityReached { worker } => say(Weight::DEBUG, format_args!("{worker} has as many calls as it can")),
+        PoolEvent::CapacityReached { worker } => {
+            say(Weight::DEBUG, format_args!("{worker} has as many calls as it can"))
+        }
         PoolEvent::Recycled { worker, reason, .. } => {
             let reason = serde_json::json!(reason);
             say(Weight::DEBUG, format_args!("{worker} is replaced ({})", reason.as_str().unwrap_or_default()));
@@ -243,7 +263,9 @@ fn of_worker_and_template(event: &PoolEvent, say: Say<'_>) {
 
 fn of_fault(event: &FaultEvent, say: Say<'_>) {
     match event {
-        FaultEvent::Crashed { worker, class, .. } => say(Weight::DEBUG, format_args!("{worker} crashed ({})", class.as_str())),
+        FaultEvent::Crashed { worker, class, .. } => {
+            say(Weight::DEBUG, format_args!("{worker} crashed ({})", class.as_str()))
+        }
         FaultEvent::Tainted { worker, until, .. } => {
             say(Weight::WARN, format_args!("{worker} gets no calls for {} s after a crash", until.as_secs()));
         }
@@ -254,7 +276,10 @@ fn of_fault(event: &FaultEvent, say: Say<'_>) {
             say(Weight::DEBUG, format_args!("{worker} is ready in the place of a tainted one"));
         }
         FaultEvent::Retry { tool, attempt, after, reason, .. } => {
-            say(Weight::INFO, format_args!("{tool}: try {attempt} failed: {reason}; the next one comes {}", Wait(*after)));
+            say(
+                Weight::INFO,
+                format_args!("{tool}: try {attempt} failed: {reason}; the next one comes {}", Wait(*after)),
+            );
         }
         FaultEvent::Recovered { tool, attempts, .. } => {
             say(Weight::DEBUG, format_args!("{tool} has succeeded after {attempts} tries"));
