@@ -14,7 +14,7 @@ use crate::commands::{
     workers,
 };
 use crate::exit::Exit;
-use crate::logs::Filter;
+use crate::logs::{Filter, LogFormat};
 
 /// Run functions that live in other processes, through pools of supervised workers that never become orphans.
 #[derive(Debug, Parser)]
@@ -36,9 +36,14 @@ pub(crate) struct GlobalOptions {
     /// Where hatchery keeps its records
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// What is logged on stderr: a level (error, warning, info, debug, off), then levels by category (worker, hatchery)
+    /// What is logged on stderr: a level (none, error, warning, info, debug, trace), then levels by category: pool, worker (and
+    /// of it output, which is what workers write), call, session, registry, guardian, fault, service, daemon, audit, or hatchery,
+    /// which is all but output
     #[arg(long, global = true, value_name = "LEVEL[,CATEGORY=LEVEL]", default_value = "info")]
     pub(crate) log: Filter,
+    /// How it is logged
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t)]
+    pub(crate) log_format: LogFormat,
     /// Machine output on stdout: one JSON document, or one per line. Errors too
     #[arg(long, global = true)]
     pub(crate) json: bool,

@@ -7,13 +7,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
-use hatchery::{Error, ErrorKind, Hatchery, Pool, PythonApp};
+use hatchery::{Error, ErrorKind, EventFilter, Hatchery, Pool, PythonApp};
 
 use crate::cli::GlobalOptions;
 use crate::configuration::Setting;
 use crate::exit::Failure;
 use crate::invocation::Invocation;
-use crate::logs::{Calls, Logs};
+use crate::logs::{Calls, Logs, follow_progress};
 use crate::target::OwnPool;
 
 /// The pool's name, which begins the names of its workers.
@@ -81,15 +81,18 @@ pub(crate) async fn run<T>(
         (setting.timeouts.call, setting.timeouts.stream) = (limit, limit);
     }
     let mut builder = Hatchery::builder();
-    let global = &invocation.global;
-    let logs = Logs::follow(builder.events(), global.log, global.quiet, calls, &invocation.printer);
+    let logs = Logs::start(&invocation.global, calls, &invocation.printer)?;
+    if calls == Calls::One {
+        let progress = EventFilter::new().name("call.progress")?;
+        drop(follow_progress(builder.events_matching(&progress), &invocation.printer));
+    }
     // A template would be of use to the second worker, and to none before.
     let start = setting.pool(builder, NAME).workers(own.workers).template(own.workers > 1).start();
     let outcome = match invocation.unless_interrupted(start).await {
         Ok(hatchery) => used(invocation, hatchery, work).await,
         Err(failure) => Err(failure.hinted(of_start)),
     };
-    // Every emitter is gone with the pool. What workers said last comes before what we say about it. A stderr that nobody
+    // What workers said last comes before what we say about it. A stderr that nobody
     // reads holds this up, but not the end.
     let last_lines = async {
         logs.finish().await;

@@ -19,7 +19,7 @@ pub(crate) async fn call(
     arguments: Payload,
     options: &CallOptions,
 ) -> Result<Payload> {
-    house.pool(pool)?.call_payload(tool, arguments, options).await
+    house.pool(pool)?.call_payload(tool, arguments, &house.spanned(options)).await
 }
 
 /// Calls a streaming tool, and waits for its first chunk: what fails before that is the error of the call.
@@ -30,7 +30,7 @@ pub(crate) async fn stream(
     arguments: Payload,
     options: &CallOptions,
 ) -> Result<Begun> {
-    let mut chunks = house.pool(pool)?.stream_payload(tool, arguments, options).await?;
+    let mut chunks = house.pool(pool)?.stream_payload(tool, arguments, &house.spanned(options)).await?;
     let first = chunks.next().await.transpose()?;
     Ok(Begun { first, chunks })
 }

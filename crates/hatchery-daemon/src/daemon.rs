@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hatchery::{Builder, Hatchery, Result, ServerConfig};
+use hatchery::{Builder, Hatchery, OtlpConfig, Result, ServerConfig};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
@@ -13,6 +13,7 @@ use crate::access::{Access, Policy};
 use crate::doors::Doors;
 use crate::house::House;
 use crate::listen::{self, Listeners, Socket, Tls, socket};
+use crate::otlp::Exporting;
 use crate::record::{Claim, Record};
 use crate::{HandedOver, Notifier, Phase, Reload, Reloader, connections, watchdog};
 
@@ -105,6 +106,17 @@ impl Daemon {
     /// Has it read its configuration again, as an order does.
     pub fn reloader(&self) -> Reloader {
         Reloader::new(&self.house)
+    }
+
+    /// Where traces of its calls and its metrics go, if the configuration says so.
+    ///
+    /// # Errors
+    /// `validation` for an endpoint that is none, headers that cannot be read, or a build that cannot export.
+    pub fn exporting(self, config: &OtlpConfig) -> Result<Daemon> {
+        if let Some(exporting) = Exporting::of(config)? {
+            self.house.set_exporting(exporting);
+        }
+        Ok(self)
     }
 
     /// Who is told of its phases and reloads; and, twice in `patience`, that it answers.
@@ -218,7 +230,7 @@ impl Drop for Watching {
 
 /// From the first phase after the start to the last.
 async fn live(
-    house: &House,
+    house: &Arc<House>,
     filling: impl Future<Output = Result<Hatchery>>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
@@ -246,10 +258,15 @@ async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) 
     }
 }
 
-async fn until_drained(house: &House, hatchery: Hatchery, shutdown: impl Future<Output = ()>) -> Result<()> {
+async fn until_drained(house: &Arc<House>, hatchery: Hatchery, shutdown: impl Future<Output = ()>) -> Result<()> {
     let hatchery = Arc::new(hatchery);
+    let exporter = house.exporting().map(|exporting| exporting.begin(house, &hatchery)).transpose()?;
     house.open(&hatchery);
     shutdown.await;
     house.enter(Phase::Draining);
-    hatchery.shutdown().await
+    let outcome = hatchery.shutdown().await;
+    if let Some(exporter) = exporter {
+        exporter.end().await;
+    }
+    outcome
 }

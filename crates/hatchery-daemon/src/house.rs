@@ -1,10 +1,11 @@
 //! What all requests share: the phase, and the pools once they are filled.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::SystemTime;
 
-use hatchery::{Error, ErrorKind, Hatchery, Pool, Result};
+use hatchery::{CallOptions, Error, ErrorKind, Hatchery, Pool, Result};
 use tokio::sync::watch;
 
 use crate::Phase;
@@ -12,6 +13,7 @@ use crate::access::Access;
 use crate::doors::Doors;
 use crate::notify::Notifier;
 use crate::orders::Reload;
+use crate::otlp::Exporting;
 use crate::system::{Lookout, System};
 
 /// Who owns the [`Hatchery`] is `Daemon::serve`: dropping that ends every process, whatever requests still hold this.
@@ -27,6 +29,8 @@ pub(crate) struct House {
     /// The configuration is read by one at a time.
     pub(crate) reloads: tokio::sync::Mutex<()>,
     notifier: OnceLock<Arc<Notifier>>,
+    /// Where traces and metrics go, if they go anywhere.
+    exporting: OnceLock<Exporting>,
     lookout: Lookout,
 }
 
@@ -42,6 +46,7 @@ impl House {
             configuration: OnceLock::new(),
             reloads: tokio::sync::Mutex::default(),
             notifier: OnceLock::new(),
+            exporting: OnceLock::new(),
             lookout: Lookout::new(),
         }
     }
@@ -86,6 +91,23 @@ impl House {
     pub(crate) async fn told_to_stop(&self) {
         let mut told = self.is_to_stop.subscribe();
         let _we_hold_the_sender = told.wait_for(|told| *told).await;
+    }
+
+    /// Where traces and metrics go from the start on. The first one counts.
+    pub(crate) fn set_exporting(&self, exporting: Exporting) {
+        let _set_once = self.exporting.set(exporting);
+    }
+
+    pub(crate) fn exporting(&self) -> Option<&Exporting> {
+        self.exporting.get()
+    }
+
+    /// The options of a call that becomes a span, if spans are exported.
+    pub(crate) fn spanned<'a>(&self, options: &'a CallOptions) -> Cow<'a, CallOptions> {
+        match self.exporting() {
+            Some(exporting) => Cow::Owned(options.clone().spanned(exporting.sample_ratio())),
+            None => Cow::Borrowed(options),
+        }
     }
 
     /// What reads the configuration again. The first one counts.

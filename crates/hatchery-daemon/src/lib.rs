@@ -39,6 +39,8 @@ mod counters;
 mod gate;
 mod http;
 mod grpc;
+#[cfg_attr(not(feature = "otlp"), path = "otlp/absent.rs")]
+mod otlp;
 mod event_stream;
 mod options;
 mod body;

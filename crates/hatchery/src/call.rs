@@ -1,11 +1,15 @@
 //! What travels with a call: its options, its deadline, and the names of the stages that a deadline may pass in.
 
+mod span;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind};
 use crate::id::new_correlation_id;
+
+pub(crate) use span::Span;
 
 /// Options of one call. `CallOptions::default()` takes everything from the pool.
 ///
@@ -25,6 +29,7 @@ pub struct CallOptions {
     pub(crate) idempotent: bool,
     pub(crate) handles: bool,
     pub(crate) trace_parent: Option<Arc<str>>,
+    pub(crate) span: Option<Span>,
 }
 
 impl CallOptions {
@@ -112,6 +117,18 @@ impl CallOptions {
         }
         self.trace_parent = Some(text.into());
         Ok(self)
+    }
+
+    /// The call is a span of its own, part of that of [`CallOptions::trace_parent`] if that is sampled. Of calls without one this
+    /// share, from 0 to 1, begins a trace. The tool sees the call's span as its `ctx.traceparent`, and `call.finished` has it; who
+    /// asks for this exports it.
+    #[must_use]
+    pub fn spanned(mut self, share: f64) -> CallOptions {
+        self.span = Span::sampled(self.trace_parent.as_deref(), share);
+        if let Some(span) = &self.span {
+            self.trace_parent = Some(Arc::clone(&span.own));
+        }
+        self
     }
 
     /// With a correlation id, the caller's or a new one.

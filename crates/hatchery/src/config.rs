@@ -32,6 +32,7 @@ mod server;
 mod settings;
 mod show;
 mod size;
+mod telemetry;
 mod top;
 mod value;
 mod variables;
@@ -52,6 +53,7 @@ pub use reference::config_reference;
 pub use server::{Auth, Scope, ServerConfig, ServerLimitsConfig, TlsConfig};
 pub use settings::Settings;
 pub use size::{format_size, parse_size};
+pub use telemetry::{OtlpConfig, OtlpProtocol};
 
 /// What a configuration file says.
 ///
@@ -87,6 +89,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// `[sessions]`.
     pub sessions: SessionsConfig,
+    /// `[telemetry.otlp]`.
+    pub otlp: OtlpConfig,
     /// `[[pools]]`, in the file's order; their names differ.
     pub pools: Vec<PoolConfig>,
 }

@@ -63,6 +63,8 @@
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod blocking;
+#[cfg(feature = "logs")]
+pub mod logs;
 mod hatchery;
 mod doctor;
 pub mod compat;
@@ -97,9 +99,10 @@ pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::{Affinity, CallOptions, Priority};
 pub use config::{
     AppConfig, ArenaConfig, Auth, BreakerConfig, Config, ConfigProblem, CrashBarrierConfig, HealthConfig,
-    HealthGateConfig, HeartbeatConfig, InstanceConfig, Origin, PoolConfig, PoolStop, PoolTimeouts, RestartsConfig,
-    RetryConfig, Scope, ServerConfig, ServerLimitsConfig, SessionsConfig, Settings, StartConfig, ThreadLimitsConfig,
-    TlsConfig, config_reference, data_dir, format_duration, format_size, parse_duration, parse_size,
+    HealthGateConfig, HeartbeatConfig, InstanceConfig, Origin, OtlpConfig, OtlpProtocol, PoolConfig, PoolStop,
+    PoolTimeouts, RestartsConfig, RetryConfig, Scope, ServerConfig, ServerLimitsConfig, SessionsConfig, Settings,
+    StartConfig, ThreadLimitsConfig, TlsConfig, config_reference, data_dir, format_duration, format_size,
+    parse_duration, parse_size,
 };
 pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor, write_guardian};
 pub use error::{Error, ErrorCategory, ErrorKind, Result};

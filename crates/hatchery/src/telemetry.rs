@@ -13,9 +13,11 @@ mod field;
 mod filter;
 mod histogram;
 mod kinds;
+pub(crate) mod log;
 mod page;
+mod shape;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod unspoken;
 
 pub use catalogue::{EventKind, FieldKind, Standing, catalogue};

@@ -44,11 +44,10 @@ pub(crate) async fn serve(args: ServeArgs, invocation: &Invocation) -> Result<Ex
     let manager = manager::of_process()?;
     let opened = Daemon::open(&data_dir, &config.server, HandedOver::from_environment()?).await;
     let daemon = opened.map_err(|error| Failure::from(error).hinted(of_claim))?;
-    let mut builder = Hatchery::builder();
-    let logs = Logs::follow(builder.events(), global.log, global.quiet, Calls::Many, &invocation.printer);
-    let builder = builder.usual_stop(GRACES).configure(&config).data_dir(data_dir);
+    let logs = Logs::start(global, Calls::Many, &invocation.printer)?;
+    let builder = Hatchery::builder().usual_stop(GRACES).configure(&config).data_dir(data_dir);
     let builder = builder.require_registry(args.app.require_registry);
-    let daemon = manager::told(daemon, manager).reloaded_by(args.reading(global));
+    let daemon = manager::told(daemon, manager).reloaded_by(args.reading(global)).exporting(&config.otlp)?;
     let outcome = watched(daemon, builder, longest_stop(&config), invocation).await;
     // A stderr that nobody reads does not hold up the end.
     let _held_by_its_reader = tokio::time::timeout(PARTING, logs.finish()).await;
@@ -113,22 +112,19 @@ async fn tell(mut phases: watch::Receiver<Phase>, url: &str, grace: Duration, in
         let phase = *phases.borrow_and_update();
         match phase {
             Phase::Serving => say_listening(url, invocation).await,
-            Phase::Sweeping => say("sweeping: ending what earlier runs have left", invocation).await,
-            Phase::Filling => say("filling: workers are starting", invocation).await,
+            Phase::Sweeping => say("sweeping: ending what earlier runs have left"),
+            Phase::Filling => say("filling: workers are starting"),
             Phase::Draining => {
                 let grace = hatchery::format_duration(grace);
-                say(&format!("draining: calls that run have {grace} to finish; a second signal ends them"), invocation)
-                    .await;
+                say(&format!("draining: calls that run have {grace} to finish; a second signal ends them"));
             }
             Phase::Starting | Phase::Closed => {}
         }
     }
 }
 
-async fn say(text: &str, invocation: &Invocation) {
-    if !invocation.global.quiet {
-        invocation.printer.message(text).await;
-    }
+fn say(text: &str) {
+    tracing::info!(target: "hatchery::daemon", "{text}");
 }
 
 /// A daemon serves on though nobody reads what it says.
@@ -137,7 +133,7 @@ async fn say_listening(url: &str, invocation: &Invocation) {
     if printer.json() {
         let _nobody_reads = printer.document(&json!({ "listening": url, "pid": std::process::id() })).await;
     } else {
-        say(&format!("listening on {url}"), invocation).await;
+        say(&format!("listening on {url}"));
     }
 }
 
@@ -146,8 +142,8 @@ async fn reload(reloader: Reloader, invocation: &Invocation) {
     let mut hangups = invocation.hangups();
     while hangups.changed().await.is_ok() {
         match reloader.reload().await {
-            Ok(report) => say(&in_words(&report), invocation).await,
-            Err(error) => invocation.printer.message(&format!("reload: nothing was taken: {error}")).await,
+            Ok(report) => say(&in_words(&report)),
+            Err(error) => tracing::error!(target: "hatchery::daemon", "reload: nothing was taken: {error}"),
         }
     }
 }

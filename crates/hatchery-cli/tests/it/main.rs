@@ -16,6 +16,7 @@ mod finding;
 mod generated;
 mod handed_over;
 mod killed_at_once;
+mod logs;
 mod life;
 mod map;
 mod new;

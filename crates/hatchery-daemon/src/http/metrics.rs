@@ -13,7 +13,11 @@ use hatchery::Metrics;
 
 use crate::Phase;
 use crate::house::House;
-use exposition::{Exposition, Kind};
+use exposition::Exposition;
+#[cfg(not(feature = "otlp"))]
+use exposition::Kind;
+#[cfg(feature = "otlp")]
+pub(crate) use exposition::{Family, Kind, Sample};
 
 /// Version 0.0.4 of the text format.
 pub(crate) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -24,18 +28,19 @@ const PHASES: [Phase; 6] =
 /// Before the pools are filled there are only the daemon's own.
 pub(crate) async fn metrics(State(house): State<Arc<House>>) -> Response {
     let numbers = house.hatchery().map(|hatchery| hatchery.metrics());
-    let text = written(house.phase(), numbers.as_ref());
+    let text = collected(house.phase(), numbers.as_ref()).text();
     ([(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE))], text).into_response()
 }
 
-fn written(phase: Phase, numbers: Option<&Metrics>) -> String {
+/// All numbers, by families.
+pub(crate) fn collected(phase: Phase, numbers: Option<&Metrics>) -> Exposition {
     let mut out = Exposition::default();
     of_daemon(phase, &mut out);
     if let Some(numbers) = numbers {
         of_run(numbers, &mut out);
         pools::write(&numbers.pools, &mut out);
     }
-    out.text()
+    out
 }
 
 fn of_daemon(phase: Phase, out: &mut Exposition) {

@@ -13,6 +13,8 @@ mod gate;
 mod grpc;
 mod observation;
 mod orders;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod rig;
 mod schema;
 mod sessions;

@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use hatchery::{CommandApp, Hatchery, PoolBuilder, PythonApp, Result, StopGraces};
+use hatchery::{CommandApp, Hatchery, OtlpConfig, PoolBuilder, PythonApp, Result, StopGraces};
 use hatchery_daemon::{Daemon, Phase};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -68,21 +68,32 @@ impl Rig {
         let graces = StopGraces { ask: grace, ..StopGraces::default() };
         let folder = tempfile::tempdir().unwrap();
         let filling = pool.stop(graces).data_dir(folder.path().join("data")).start();
-        let mut rig = Rig::in_folder(folder, filling).await;
+        let mut rig = Rig::in_folder(folder, filling, &OtlpConfig::default()).await;
+        rig.reaches(Phase::Serving).await;
+        rig
+    }
+
+    /// A daemon that serves, and exports what it does.
+    #[cfg(feature = "otlp")]
+    pub(crate) async fn exporting(pool: PoolBuilder, otlp: &OtlpConfig) -> Rig {
+        let folder = tempfile::tempdir().unwrap();
+        let filling = pool.data_dir(folder.path().join("data")).start();
+        let mut rig = Rig::in_folder(folder, filling, otlp).await;
         rig.reaches(Phase::Serving).await;
         rig
     }
 
     /// A daemon whose pools may never be filled.
     pub(crate) async fn filling(filling: impl Future<Output = Result<Hatchery>> + Send + 'static) -> Rig {
-        Rig::in_folder(tempfile::tempdir().unwrap(), filling).await
+        Rig::in_folder(tempfile::tempdir().unwrap(), filling, &OtlpConfig::default()).await
     }
 
     async fn in_folder(
         folder: tempfile::TempDir,
         filling: impl Future<Output = Result<Hatchery>> + Send + 'static,
+        otlp: &OtlpConfig,
     ) -> Rig {
-        let daemon = Daemon::bind("127.0.0.1:0").await.unwrap();
+        let daemon = Daemon::bind("127.0.0.1:0").await.unwrap().exporting(otlp).unwrap();
         let (address, phases) = (daemon.address(), daemon.phases());
         let (stop, stopped) = oneshot::channel();
         let ended = tokio::spawn(daemon.serve(filling, async { drop(stopped.await) }));

@@ -11,6 +11,7 @@ use crate::pool::{TimeoutProfile, Timeouts};
 mod faults;
 mod pool;
 mod server;
+mod telemetry;
 
 pub(super) use pool::{POOL, THREADS};
 pub(super) use server::LISTEN;
@@ -90,6 +91,7 @@ pub(super) const TOP: &[Key] = &[
     table("instance", INSTANCE, "Which installation this is: runs of one instance share their records."),
     table("server", server::SERVER, "Where a daemon is reached, by whom, and how much of it one client may have."),
     table("sessions", SESSIONS, "The sessions of all pools."),
+    table("telemetry", telemetry::TELEMETRY, "What is told to others."),
     table(
         "pool_defaults",
         POOL,

@@ -12,7 +12,7 @@ use super::pool::PoolConfig;
 use super::value::Value;
 use super::variables::Variables;
 use super::words::{Profile, Word};
-use super::{Config, InstanceConfig, ServerConfig, data_dir_in, top};
+use super::{Config, InstanceConfig, ServerConfig, data_dir_in, telemetry, top};
 use crate::app::program::{Environment, Host, is_path};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::{TimeoutProfile, Timeouts};
@@ -109,6 +109,7 @@ impl Settings {
             instance: top::instance(&self.top.said()),
             server: ServerConfig::of(&self.top.said()),
             sessions: top::sessions(&self.top.said()),
+            otlp: telemetry::otlp(&self.top.said()),
             pools: self.pools.iter().filter_map(|pool| PoolConfig::of(&pool.layer.said())).collect(),
         })
     }

@@ -115,6 +115,8 @@ impl Shared {
                 session: options.session.clone(),
                 correlation_id: correlation_id(options),
                 tries: *tries,
+                span: options.span.as_ref().map(|span| span.own.to_string()),
+                parent_span: options.span.as_ref().and_then(|span| Some(span.parent.as_deref()?.to_owned())),
             })
         });
     }

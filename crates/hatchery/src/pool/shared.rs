@@ -26,7 +26,7 @@ use crate::id::{CallId, LifeId, WorkerId};
 use crate::memory::Arena;
 use crate::process::Terminator;
 use crate::session::Sessions;
-use crate::telemetry::{Emitter, Event, PoolEvent, RecycleReason, ServiceEvent};
+use crate::telemetry::{Emitter, Event, PoolEvent, RecycleReason, ServiceEvent, log};
 use crate::tool::ToolSpec;
 use crate::value::Payload;
 use crate::worker::{Answer, Call, Journey, Line, Sent, Sink};
@@ -142,6 +142,7 @@ impl Shared {
             return Err(Error::new(ErrorKind::Validation, format!("{tool}: arguments must be a JSON object")));
         }
         let correlation_id = options.correlation_id.clone().unwrap_or_default();
+        log::called(&self.name, &tool, &correlation_id, &arguments);
         let (session, handles, made) = (options.session.clone(), options.handles, Instant::now());
         let trace_parent = options.trace_parent.clone();
         let call =

@@ -13,6 +13,7 @@ use super::event::{Event, Heard};
 use super::events::Events;
 use super::filter::EventFilter;
 use super::kinds::{Kind, Kinds};
+use super::log;
 
 /// Cheap to clone: all clones are one. When the last is dropped, its subscribers have heard everything.
 #[derive(Clone, Debug)]
@@ -24,8 +25,9 @@ impl Emitter {
         Emitter(Arc::new(Switchboard { backlog, wanted: Wanted::default(), lines: RwLock::default() }))
     }
 
-    /// Never waits for a reader. An event that nobody wants is dropped.
+    /// Never waits for a reader. An event that nobody wants is dropped; logs tell of it too, if somebody reads those.
     pub(crate) fn emit(&self, event: Event) {
+        log::speak(&event);
         let kind = event.kind();
         if self.0.wanted.contains(kind) {
             self.0.put(kind, event);
@@ -34,16 +36,16 @@ impl Emitter {
 
     /// The same, of an event that is made only if somebody wants it. It must be of this kind.
     pub(crate) fn emit_with(&self, kind: Kind, event: impl FnOnce() -> Event) {
-        if self.0.wanted.contains(kind) {
+        if self.is_wanted(kind) {
             let event = event();
             debug_assert_eq!(event.kind(), kind, "{event:?}");
-            self.0.put(kind, event);
+            self.emit(event);
         }
     }
 
     /// Whether making an event of this kind is worth the while.
     pub(crate) fn is_wanted(&self, kind: Kind) -> bool {
-        self.0.wanted.contains(kind)
+        self.0.wanted.contains(kind) || log::is_heard(kind)
     }
 
     /// How many listen.

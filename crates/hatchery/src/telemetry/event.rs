@@ -60,7 +60,8 @@ macro_rules! rooms {
                 }
             }
 
-            fn visit<'a>(&'a self, see: &mut dyn FnMut(&'static str, &'a dyn FieldValue)) {
+            /// Shows each field by its key.
+            pub(super) fn visit<'a>(&'a self, see: &mut dyn FnMut(&'static str, &'a dyn FieldValue)) {
                 match self {
                     $( Event::$Room(told) => Told::visit(told, see), )+
                 }

@@ -10,7 +10,7 @@ use crate::fault::{CrashClass, Device};
 use crate::id::WorkerId;
 
 /// One of each kind, with everything in it that may be in it.
-fn one_of_each() -> Vec<Event> {
+pub(crate) fn one_of_each() -> Vec<Event> {
     let all = [calls(), faults(), pools(), runs(), sessions(), workers()];
     all.into_iter().flatten().chain([Event::Lagged(Lagged { lost: 3 })]).collect()
 }
@@ -56,6 +56,8 @@ fn calls() -> Vec<Event> {
             session: Some(text()),
             correlation_id: text(),
             tries: 1,
+            span: Some(text()),
+            parent_span: Some(text()),
         }),
         Event::Progress(Progress {
             worker: worker.clone(),

@@ -7,15 +7,34 @@ use std::fmt::{Display, Write as _};
 
 use hatchery::Histogram;
 
-/// A text that grows by families.
+/// Numbers by families, to be written as text; others have them in other forms.
 #[derive(Default)]
-pub(super) struct Exposition {
-    text: String,
-    family: &'static str,
+pub(crate) struct Exposition {
+    families: Vec<Family>,
+}
+
+/// Numbers of one name.
+pub(crate) struct Family {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) help: String,
+    pub(crate) samples: Vec<Sample>,
+}
+
+/// One of them.
+pub(crate) struct Sample {
+    pub(crate) labels: Vec<(String, String)>,
+    value: Value,
+}
+
+enum Value {
+    /// As it is written.
+    Number(String),
+    Histogram(Histogram),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Counter,
     Gauge,
     Histogram,
@@ -26,32 +45,15 @@ pub(super) type Labels<'a> = &'a [(&'a str, &'a str)];
 impl Exposition {
     /// What follows belongs to it.
     pub(super) fn family(&mut self, name: &'static str, kind: Kind, help: &str) {
-        let kind = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
-        };
-        self.family = name;
-        self.line(format_args!(
-            "# HELP {name} {}\n# TYPE {name} {kind}\n",
-            help.replace('\\', "\\\\").replace('\n', "\\n")
-        ));
+        self.families.push(Family { name, kind, help: help.to_owned(), samples: Vec::new() });
     }
 
     pub(super) fn sample(&mut self, labels: Labels<'_>, value: impl Display) {
-        let (name, labels) = (self.family, written(labels, None));
-        self.line(format_args!("{name}{labels} {value}\n"));
+        self.add(labels, Value::Number(value.to_string()));
     }
 
     pub(super) fn histogram(&mut self, labels: Labels<'_>, histogram: &Histogram) {
-        let (name, count) = (self.family, histogram.count());
-        for (bound, sum) in histogram.cumulative() {
-            let labels = written(labels, Some(&bound.to_string()));
-            self.line(format_args!("{name}_bucket{labels} {sum}\n"));
-        }
-        let (all, labels) = (written(labels, Some("+Inf")), written(labels, None));
-        let sum = histogram.sum_seconds;
-        self.line(format_args!("{name}_bucket{all} {count}\n{name}_sum{labels} {sum}\n{name}_count{labels} {count}\n"));
+        self.add(labels, Value::Histogram(histogram.clone()));
     }
 
     /// A family with one number.
@@ -66,18 +68,77 @@ impl Exposition {
         self.sample(&[], value);
     }
 
-    pub(super) fn text(self) -> String {
-        self.text
+    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "for other forms than text"))]
+    pub(crate) fn families(&self) -> &[Family] {
+        &self.families
     }
 
-    fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        let _a_string_takes_all = self.text.write_fmt(line);
+    pub(super) fn text(self) -> String {
+        let mut text = String::new();
+        self.families.iter().for_each(|family| family.write(&mut text));
+        text
+    }
+
+    fn add(&mut self, labels: Labels<'_>, value: Value) {
+        let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let Some(family) = self.families.last_mut() else { return };
+        family.samples.push(Sample { labels, value });
+    }
+}
+
+impl Family {
+    fn write(&self, text: &mut String) {
+        let kind = match self.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        let (name, help) = (self.name, self.help.replace('\\', "\\\\").replace('\n', "\\n"));
+        let _a_string_takes_all = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+        self.samples.iter().for_each(|sample| sample.write(name, text));
+    }
+}
+
+impl Sample {
+    /// If it is one.
+    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "for other forms than text"))]
+    pub(crate) fn number(&self) -> Option<f64> {
+        match &self.value {
+            Value::Number(number) => number.parse().ok(),
+            Value::Histogram(_) => None,
+        }
+    }
+
+    /// If it is one.
+    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "for other forms than text"))]
+    pub(crate) fn histogram(&self) -> Option<&Histogram> {
+        match &self.value {
+            Value::Number(_) => None,
+            Value::Histogram(histogram) => Some(histogram),
+        }
+    }
+
+    fn write(&self, name: &str, text: &mut String) {
+        let labels = |bound: Option<&str>| written(&self.labels, bound);
+        let _a_string_takes_all = match &self.value {
+            Value::Number(number) => writeln!(text, "{name}{} {number}", labels(None)),
+            Value::Histogram(histogram) => {
+                for (bound, sum) in histogram.cumulative() {
+                    let labels = written(&self.labels, Some(&bound.to_string()));
+                    let _a_string_takes_all = writeln!(text, "{name}_bucket{labels} {sum}");
+                }
+                let (all, none, count) = (labels(Some("+Inf")), labels(None), histogram.count());
+                let sum = histogram.sum_seconds;
+                write!(text, "{name}_bucket{all} {count}\n{name}_sum{none} {sum}\n{name}_count{none} {count}\n")
+            }
+        };
     }
 }
 
 /// `{pool="default",le="1"}`, or nothing.
-fn written(labels: Labels<'_>, bound: Option<&str>) -> String {
-    let all = labels.iter().copied().chain(bound.map(|bound| ("le", bound)));
+fn written(labels: &[(String, String)], bound: Option<&str>) -> String {
+    let labels = labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let all = labels.chain(bound.map(|bound| ("le", bound)));
     let all: Vec<String> = all.map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
     if all.is_empty() { String::new() } else { format!("{{{}}}", all.join(",")) }
 }

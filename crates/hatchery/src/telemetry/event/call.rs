@@ -62,6 +62,10 @@ events! {
             correlation_id: String,
             /// How often it was made.
             tries: u32,
+            /// Its span, as the W3C's `traceparent`, if it is recorded as one.
+            span: Option<String> as "traceparent",
+            /// The id of the span that this is part of, if it is part of one.
+            parent_span: Option<String> as "parent_span_id",
         },
     }
 }

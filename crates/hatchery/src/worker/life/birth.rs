@@ -18,7 +18,7 @@ use crate::id::WorkerId;
 use crate::process::{self, Fork, Spawned, Spec};
 use crate::registry::Entry;
 use crate::run::{Run, Unforked};
-use crate::telemetry::{Event, Level, LogSource, WorkerEvent};
+use crate::telemetry::{Event, Level, LogSource, WorkerEvent, log};
 use crate::transport::{self, HostEnds, Outbox};
 use crate::value::Shelf;
 use crate::worker::ledger::Ledger;
@@ -187,6 +187,7 @@ fn start(seat: &Seat, launch: &Launch, upright: Option<&Upright>, inherited: Vec
     if inherited.len() > CHANNELS {
         env.insert("HATCHERY_LEDGER".into(), (3 + CHANNELS).to_string().into());
     }
+    tell_of(seat, launch);
     let env = env.into_iter().collect();
     let fork = Fork { env, fds: inherited, confinement: seat.config.confinement.clone() };
     if let Some(upright) = upright {
@@ -202,6 +203,13 @@ fn start(seat: &Seat, launch: &Launch, upright: Option<&Upright>, inherited: Vec
     let Fork { env, fds, confinement } = fork;
     let (program, args, cwd) = (launch.program.clone(), launch.args.clone(), launch.cwd.clone());
     seat.run.spawn(&seat.id, &seat.pool, Spec { program, args, env, cwd, fds, confinement })
+}
+
+fn tell_of(seat: &Seat, launch: &Launch) {
+    let words = std::iter::once(launch.program.as_os_str()).chain(launch.args.iter().map(OsString::as_os_str));
+    let words: Vec<_> = words.map(OsStr::to_string_lossy).collect();
+    let names: Vec<_> = launch.env.iter().map(|(name, _)| name.to_string_lossy()).collect();
+    log::starting(&seat.id, &words, &names);
 }
 
 /// Its ledger, if it is a worker itself, and what its service manager has said to it alone.
