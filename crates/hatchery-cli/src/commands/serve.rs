@@ -1,4 +1,4 @@
-mod manager;
+mod systemd;
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -41,13 +41,13 @@ pub(crate) async fn serve(args: ServeArgs, invocation: &Invocation) -> Result<Ex
     let global = &invocation.global;
     let config = args.config(global)?;
     let data_dir = configuration::records(global)?.0;
-    let manager = manager::of_process()?;
+    let manager = systemd::of_process()?;
     let opened = Daemon::open(&data_dir, &config.server, HandedOver::from_environment()?).await;
     let daemon = opened.map_err(|error| Failure::from(error).hinted(of_claim))?;
     let logs = Logs::start(global, Calls::Many, &invocation.printer)?;
     let builder = Hatchery::builder().usual_stop(GRACES).configure(&config).data_dir(data_dir);
     let builder = builder.require_registry(args.app.require_registry);
-    let daemon = manager::told(daemon, manager).reloaded_by(args.reading(global)).exporting(&config.otlp)?;
+    let daemon = systemd::told(daemon, manager).reloaded_by(args.reading(global)).exporting(&config.otlp)?;
     let outcome = watched(daemon, builder, longest_stop(&config), invocation).await;
     // A stderr that nobody reads does not hold up the end.
     let _held_by_its_reader = tokio::time::timeout(PARTING, logs.finish()).await;

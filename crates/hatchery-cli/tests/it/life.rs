@@ -2,7 +2,7 @@
 
 mod durable;
 mod first_process;
-mod manager;
+mod systemd;
 
 use std::time::{Duration, Instant};
 

@@ -31,7 +31,7 @@ impl Listening {
                 self.text = rest;
                 return block;
             }
-            let frame = self.body.frame().await.expect("the stream goes on").unwrap();
+            let frame = self.body.frame().await.unwrap().unwrap();
             self.text.push_str(std::str::from_utf8(&frame.into_data().unwrap()).unwrap());
         }
     }

@@ -5,6 +5,7 @@
 
 mod ahead;
 mod chain;
+mod door;
 mod lives;
 mod looks;
 mod numbered;
@@ -14,12 +15,13 @@ mod room;
 mod talks;
 mod terms;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::call::{Affinity, Priority};
 use crate::id::{CallId, LifeId};
+use door::Door;
 use lives::Lives;
 use numbered::ByNumber;
 use pace::Paces;
@@ -131,14 +133,6 @@ struct Running {
     work: Duration,
     /// Nobody waits for it any more.
     is_given_up: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Door {
-    Open,
-    /// Those that wait are still served.
-    Draining,
-    Closed,
 }
 
 /// To the end of a line, or to its head.
@@ -380,45 +374,6 @@ impl<C, W: Clone> Roster<C, W> {
             self.running.insert(id, Running { life, wants: None, work, is_given_up: false });
             id
         })
-    }
-
-    /// No more calls; those that wait are still served.
-    pub(crate) fn drain(&mut self) {
-        if self.door == Door::Open {
-            self.door = Door::Draining;
-        }
-    }
-
-    /// Takes calls again.
-    pub(crate) fn resume(&mut self) {
-        if self.door == Door::Draining {
-            self.door = Door::Open;
-        }
-    }
-
-    /// It takes no calls, and has served those that it had.
-    pub(crate) fn is_drained(&self) -> bool {
-        self.door != Door::Open && self.waiting.is_empty() && self.running.is_empty()
-    }
-
-    pub(crate) fn is_draining(&self) -> bool {
-        self.door == Door::Draining
-    }
-
-    /// No more calls, and no more waiting ones. Those that run go on.
-    pub(crate) fn close(&mut self) {
-        self.door = Door::Closed;
-        self.refuse_waiting(Refusal::Closed { draining: false });
-    }
-
-    /// Those that wait wait for nothing.
-    pub(crate) fn refuse_waiting(&mut self, refusal: Refusal) {
-        let waiting: BTreeSet<CallId> = self.waiting.keys().copied().collect();
-        for id in waiting {
-            if let Some(call) = self.withdraw(id) {
-                self.dropped.push_back((call, refusal));
-            }
-        }
     }
 
     /// The sessions that are bound to a worker.

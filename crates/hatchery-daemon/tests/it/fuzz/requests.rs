@@ -190,12 +190,10 @@ impl Operation {
         let query: Vec<String> = self
             .parameters
             .iter()
-            .filter(|it| it["in"] == "query")
-            .filter_map(|it| {
-                chance
-                    .one_in(2)
-                    .then(|| format!("{}={}", it["name"].as_str().unwrap(), self.text(it, chance, is_right)))
-            })
+            .filter(|it| it["in"] == "query" && chance.one_in(2))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|it| format!("{}={}", it["name"].as_str().unwrap(), self.text(it, chance, is_right)))
             .collect();
         let stray = if is_right || !chance.one_in(4) {
             ""

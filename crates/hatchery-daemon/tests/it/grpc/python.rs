@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::rig::{Rig, ours};
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a client, waited for")]
 async fn a_client_that_was_generated_from_the_proto_file_works() {
     let Some(python) = python_with_grpc() else { return };
     let rig = Rig::of(ours()).await;
