@@ -47,7 +47,12 @@ use crate::invocation::Invocation;
 pub(crate) fn run(cli: Cli) -> Exit {
     let outcome = match &cli.command {
         Command::Serve(_) if first_process::is_this() => first_process::stand_by(),
-        command => runtime_for(command).and_then(|runtime| runtime.block_on(watched(cli))),
+        command => runtime_for(command).and_then(|runtime| {
+            let exit = runtime.block_on(watched(cli));
+            // A thread that waits for the system would hold up the end.
+            runtime.shutdown_background();
+            exit
+        }),
     };
     match outcome {
         Ok(exit) => exit,

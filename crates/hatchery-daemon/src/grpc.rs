@@ -25,13 +25,18 @@ use service::Service;
 /// Of one message that comes in. The JSON of a call may weigh so much on the wire, too.
 const LARGEST_MESSAGE: usize = 64 << 20;
 
+/// Of one who asks for the daemon's health, and needs no credential for that.
+const LARGEST_QUESTION: usize = 1 << 10;
+
 /// What is answered to `application/grpc`: the service, its health, and what there is to be asked.
 pub(crate) fn router(house: &Arc<House>) -> Router {
     let service = HatcheryServer::new(Service::new(Arc::clone(house)))
         .max_decoding_message_size(LARGEST_MESSAGE)
         // What a worker may send, a client may receive. Its own limit, usually 4 MiB, is the client's to raise.
         .max_encoding_message_size(usize::MAX);
-    let routes = Routes::new(service).add_service(HealthServer::new(health::Service::new(Arc::clone(house))));
+    let routes = Routes::new(service).add_service(
+        HealthServer::new(health::Service::new(Arc::clone(house))).max_decoding_message_size(LARGEST_QUESTION),
+    );
     match reflecting(routes.clone()) {
         Ok(routes) => routes.prepare().into_axum_router(),
         // The descriptors are ours: a test holds them to this.

@@ -18,8 +18,15 @@ pub(crate) async fn watch(house: Arc<House>, notifier: &Notifier, patience: Dura
         ticks.tick().await;
         let mut answer = tokio::spawn(look(Arc::clone(&house)));
         // One that is late is waited for: a second one would only stand behind it.
-        while timeout(half, &mut answer).await.is_err() {}
-        notifier.alive();
+        let looked = loop {
+            if let Ok(looked) = timeout(half, &mut answer).await {
+                break looked;
+            }
+        };
+        // A look that panics is no sign of life.
+        if looked.is_ok() {
+            notifier.alive();
+        }
     }
 }
 

@@ -130,7 +130,10 @@ fn bad_json_is_pointed_at() {
 #[test]
 fn without_an_app_there_is_nobody_to_call() {
     let sandbox = Sandbox::new();
-    sandbox.run(&["call", "word_count"]).exits(4).says("no daemon is running; give the app with --app app.py");
+    sandbox
+        .run(&["call", "word_count"])
+        .exits(4)
+        .says("give the app with --app app.py, or start one with `hatchery serve`");
 }
 
 #[test]

@@ -13,6 +13,9 @@ use super::audit::audit;
 use crate::denial::Denial;
 use crate::failure::Failure;
 
+/// Of what is told in a line of audit, in bytes: whoever asks for an order, even one who may not, chooses the text.
+const LONGEST_SUBJECT: usize = 256;
+
 /// Some of the scopes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Scopes(u8);
@@ -97,6 +100,7 @@ impl Caller {
     /// The one way to give an order: checks that the caller may, does it, and leaves one line of audit, also if the caller may
     /// not, and if it goes away meanwhile. `name` is the order, like `scale`, and `subject` what it is about, like `pool gpu`.
     pub(crate) async fn order<T>(&self, name: &str, subject: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let subject = &subject[..subject.floor_char_boundary(LONGEST_SUBJECT)];
         let mut line = Line { caller: self, name, subject, is_written: false };
         let outcome = match self.require(Scope::Operate) {
             Ok(()) => work.await,

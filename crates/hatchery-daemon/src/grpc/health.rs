@@ -35,16 +35,17 @@ impl Health for Service {
 
     async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
         let service = &request.get_ref().service;
-        match of(&self.house, service) {
-            ServingStatus::ServiceUnknown => Err(Status::not_found(format!("no such service: {service}"))),
+        match of(&self.house, is_ours(service)) {
+            // Its name is not repeated: who asks needs no credential, and may choose it as long as a message can be.
+            ServingStatus::ServiceUnknown => Err(Status::not_found("no such service")),
             status => Ok(Response::new(answer(status))),
         }
     }
 
     /// The answer at once, and then each time that it is another.
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        let (house, service) = (Arc::clone(&self.house), request.into_inner().service);
-        let watch = Watch { house, service, told: None };
+        let (house, is_ours) = (Arc::clone(&self.house), is_ours(&request.get_ref().service));
+        let watch = Watch { house, is_ours, told: None };
         let answers = stream::unfold(watch, |mut watch| async { Some((Ok(answer(watch.next().await?)), watch)) });
         Ok(Response::new(Box::pin(answers)))
     }
@@ -52,7 +53,7 @@ impl Health for Service {
 
 struct Watch {
     house: Arc<House>,
-    service: String,
+    is_ours: bool,
     told: Option<ServingStatus>,
 }
 
@@ -61,7 +62,7 @@ impl Watch {
     async fn next(&mut self) -> Option<ServingStatus> {
         let mut phases = self.house.phases();
         loop {
-            let now = of(&self.house, &self.service);
+            let now = of(&self.house, self.is_ours);
             if self.told.replace(now) != Some(now) {
                 return Some(now);
             }
@@ -73,9 +74,9 @@ impl Watch {
     }
 }
 
-fn of(house: &House, service: &str) -> ServingStatus {
+fn of(house: &House, is_ours: bool) -> ServingStatus {
     match observation::readiness(house) {
-        _ if !is_ours(service) => ServingStatus::ServiceUnknown,
+        _ if !is_ours => ServingStatus::ServiceUnknown,
         Ok(()) => ServingStatus::Serving,
         Err(_) => ServingStatus::NotServing,
     }

@@ -2,6 +2,8 @@
 
 mod parts;
 
+use std::hash::{BuildHasher, RandomState};
+
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, header};
 use bytes::Bytes;
@@ -45,7 +47,12 @@ fn only(parameters: Option<Vec<String>>, value: BinaryValue) -> Result<Payload> 
 
 /// Adds values to a JSON object, by name. The rest of the text stays as it is.
 fn with_values(object: &str, values: Vec<(String, BinaryValue)>) -> Result<Payload> {
-    let mark = (0u64..).map(|n| format!("$part{n}")).find(|mark| !object.contains(mark.as_str())).unwrap_or_default();
+    if values.is_empty() {
+        return Payload::from_json_text(object);
+    }
+    // Nobody who writes the object can know it.
+    let random = || format!("$part{:016x}", RandomState::new().hash_one(()));
+    let mark = std::iter::repeat_with(random).find(|mark| !object.contains(mark.as_str())).unwrap_or_default();
     let references =
         values.iter().enumerate().map(|(index, (name, _))| format!("{}:{{\"{mark}\":{index}}}", quoted(name)));
     let references = references.collect::<Vec<_>>().join(",");

@@ -51,6 +51,8 @@ impl House {
     async fn reload(&self) -> Result<Reconfigured> {
         // One at a time: the manager is told of each by itself.
         let _turn = self.reloads.lock().await;
+        // Before, and at the end, the manager is not to hear that all is ready again.
+        self.filled().map(drop)?;
         if let Some(notifier) = self.notifier() {
             notifier.reloading();
         }
@@ -64,8 +66,6 @@ impl House {
     async fn reread(&self) -> Result<Reconfigured> {
         let none = || Error::new(ErrorKind::Unavailable, "this daemon has no configuration that could be read again");
         let configuration = self.configuration().ok_or_else(none)?;
-        // Not kept while it is read: nobody but its owner has the hatchery for so long.
-        self.filled().map(drop)?;
         let read = tokio::task::spawn_blocking(move || configuration.read()).await;
         let config =
             read.map_err(|why| Error::new(ErrorKind::Internal, format!("read the configuration: {why}")))??;

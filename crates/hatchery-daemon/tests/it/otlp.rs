@@ -221,14 +221,14 @@ async fn over_grpc_it_is_the_same() {
 
 #[tokio::test]
 async fn a_collector_that_never_answers_holds_up_neither_calls_nor_the_end() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let config = config(listener.local_addr().unwrap(), OtlpProtocol::Http);
     let rig = Rig::exporting(basics(), &config).await;
     for _ in 0..50 {
         assert_eq!(called(&rig, "who", "{}", None).await.0, 200);
     }
-    // It has asked the collector by now, and waits for an answer.
-    listener.accept().unwrap();
+    // Once it has asked the collector, it waits for an answer.
+    let _silent = listener.accept().await.unwrap();
     rig.end().await;
 }
 

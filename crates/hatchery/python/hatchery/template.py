@@ -100,6 +100,7 @@ def _prepare(modules: list, app: str, with_app: bool) -> None:
         _Kernel()
     except Exception as error:
         raise Unfit(f"this Python cannot call the C library (ctypes): {message_of(error)}") from None
+    choose()  # Before the app's folder is where modules come from, as in a worker that is started cold.
     make_importable(folder_of(app))
     known = _Holdings.now()
     for name in modules:
@@ -114,7 +115,6 @@ def _prepare(modules: list, app: str, with_app: bool) -> None:
 
 def _rehearse(app: str) -> None:
     """What all workers would do alike before they are ready, done once: half of the time that a forked one needs."""
-    choose()
     compile_ahead(app)
     if can_share():
         from . import segments  # noqa: F401

@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_line_without_a_sentence_is_its_fields() {
-        let fields = json!({ "caller": "token ci", "order": "recycle", "n": 1 }).as_object().unwrap().clone();
+        let fields = json!({ "caller": "token ci", "n": 1, "order": "recycle" }).as_object().unwrap().clone();
         let (category, message) = ("audit".to_owned(), String::new());
         let line = LogLine { at: UNIX_EPOCH, level: Level::INFO, category, event: None, message, fields };
         let expected = "1970-01-01T00:00:00.000Z INFO audit: caller=\"token ci\" n=1 order=recycle";

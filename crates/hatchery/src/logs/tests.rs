@@ -118,7 +118,7 @@ fn of_what_tools_tell_only_the_shape_is_logged() {
         worker: WorkerId::new("a", 0),
         name: "model.loaded".into(),
         measurements: map(r#"{"layers": 12}"#),
-        metadata: map(r#"{"token": "hunter2", "parts": ["hunter2"]}"#),
+        metadata: map(r#"{"parts": ["hunter2"], "token": "hunter2"}"#),
         correlation_id: None,
     });
     let line = Ear::new("debug").hear(|| emit(event)).remove(0).to_json();
@@ -129,7 +129,7 @@ fn of_what_tools_tell_only_the_shape_is_logged() {
 #[test]
 fn arguments_commands_and_environments_are_redacted() {
     let lines = Ear::new("debug").hear(|| {
-        let arguments = crate::Payload::encode(&serde_json::json!({ "text": "hunter2", "n": 3 })).unwrap();
+        let arguments = crate::Payload::encode(&serde_json::json!({ "n": 3, "text": "hunter2" })).unwrap();
         crate::telemetry::log::called("a", "count", "call-1", &arguments);
         let command =
             ["/usr/bin/python3".into(), "--token".into(), "hunter2".into(), "url=http://me:hunter2@host".into()];

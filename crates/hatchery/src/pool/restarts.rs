@@ -37,10 +37,10 @@ pub(super) struct CrashLoop {
 }
 
 impl CrashLoop {
-    /// A worker died before it was ready. True at the one that makes it a crash loop.
+    /// A worker died before it was ready. True if that makes it a crash loop, or it is one; what is too many may have changed.
     pub(super) fn failed(&mut self, settings: Restarts) -> bool {
         self.failures = self.failures.saturating_add(1);
-        self.failures == settings.max_failures
+        self.failures >= settings.max_failures
     }
 
     /// A worker is ready. True if that ends a crash loop.
@@ -72,9 +72,9 @@ mod tests {
     }
 
     #[test]
-    fn a_crash_loop_is_said_once_and_its_end_once() {
+    fn a_crash_loop_lasts_until_a_success_which_ends_it_once() {
         let mut crashes = CrashLoop::default();
-        assert_eq!([(); 5].map(|()| crashes.failed(SETTINGS)), [false, false, true, false, false]);
+        assert_eq!([(); 5].map(|()| crashes.failed(SETTINGS)), [false, false, true, true, true]);
         assert!(crashes.succeeded(SETTINGS) && !crashes.succeeded(SETTINGS));
         assert!(!crashes.failed(SETTINGS) && !crashes.succeeded(SETTINGS), "two successes apart are no loop");
     }

@@ -218,7 +218,7 @@ impl Seat {
         if reason == RecycleReason::Reload
             && let Some(successor) = self.successor.take()
         {
-            self.tell_to_end(successor);
+            self.dismiss(successor);
         }
         self.replace(reason);
         if self.is_decided {
@@ -239,12 +239,7 @@ impl Seat {
     fn clear(&mut self) {
         self.is_cleared = true;
         self.next_start = None;
-        if let Some(successor) = self.successor.take() {
-            self.tell_to_end(successor);
-        }
-        if let Some(generation) = self.holder.take() {
-            self.dismiss(generation);
-        }
+        [self.successor.take(), self.holder.take()].into_iter().flatten().for_each(|life| self.dismiss(life));
     }
 
     /// One that serves finishes what it has; one that has not begun to serve never does.

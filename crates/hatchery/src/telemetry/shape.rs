@@ -167,8 +167,8 @@ mod tests {
 
     #[test]
     fn a_shape_has_lengths_and_keys_and_no_value() {
-        let value = json!({"text": "häuser", "ids": [1, 2, 3], "deep": {"secret": "hunter2"}, "n": 4711, "on": true});
-        // The keys of a map of serde_json are sorted, and five are the most that are told.
+        let value = json!({"deep": {"secret": "hunter2"}, "ids": [1, 2, 3], "n": 4711, "on": true, "text": "häuser"});
+        // In the order of the alphabet, which a map of serde_json may or may not have. Five are the most that are told.
         assert_eq!(shape(&value), "{deep: object of 1, ids: list of 3, n: number, on: flag, text: text of 6}");
         assert_eq!(shape(&json!("hunter2")), "text of 7");
         assert_eq!(shape(&json!([{"secret": 1}])), "list of 1");

@@ -140,10 +140,31 @@ fn only_entry<'t>(text: &'t str, wanted: impl Fn(&str) -> bool) -> Option<Entry<
     let (key, rest) = rest.split_at(string_length(rest));
     let key = unquoted(key).filter(|key| wanted(key))?;
     let rest = skip_spaces(skip_spaces(rest).strip_prefix(':')?);
-    let mut values = serde_json::Deserializer::from_str(rest).into_iter::<&RawValue>();
-    let value = values.next()?.ok()?;
-    let rest = skip_spaces(&rest[values.byte_offset()..]).strip_prefix('}')?;
+    let (value, rest) = rest.split_at(flat_length(rest)?);
+    let value = serde_json::from_str(value).ok()?;
+    let rest = skip_spaces(rest).strip_prefix('}')?;
     Some(Entry { key, value, length: text.len() - rest.len() })
+}
+
+/// The length of the value at the front of `text`, if no object is below it: none of the forms has one. To look further would be
+/// to look at the same text once for each object around it.
+fn flat_length(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let (mut at, mut depth) = (0, 0_usize);
+    loop {
+        match bytes.get(at)? {
+            b'"' => at += string_length(&text[at..]),
+            b'{' if at > 0 => return None,
+            b'{' | b'[' => (at, depth) = (at + 1, depth + 1),
+            // The end of what is around it.
+            b'}' | b']' | b',' if depth == 0 => return Some(at),
+            b'}' | b']' => (at, depth) = (at + 1, depth - 1),
+            _ => at += 1,
+        }
+        if depth == 0 && matches!(bytes[at - 1], b'"' | b'}' | b']') {
+            return Some(at);
+        }
+    }
 }
 
 fn skip_spaces(text: &str) -> &str {

@@ -135,6 +135,16 @@ fn text_with_attachments_changes_only_where_they_are() {
     assert_eq!(payload.to_json_text().unwrap(), text.replace(r#"{ "$bytes" : "eA==" }"#, r#"{"$bytes":"eA=="}"#));
 }
 
+/// Were what is below looked at once for each object around it, this would take minutes.
+#[test]
+fn what_only_looks_like_a_form_costs_no_more_than_its_length() {
+    for (open, close) in [(r#"{"$bytes":"#, r#","x":0}"#), (r#"{"$array":["#, "]}"), (r#"{"$bytes":[[[{"a":"#, "}]]]}")]
+    {
+        let text = format!("{}{{\"a\":0}}{}", open.repeat(200_000), close.repeat(200_000));
+        assert_eq!(Payload::from_json_text(&text).unwrap().to_json_text().unwrap(), text);
+    }
+}
+
 #[test]
 fn a_form_that_is_not_well_made_is_refused_with_the_reason() {
     let refused = |value: Value| Payload::from_json(value).unwrap_err().to_string();

@@ -129,10 +129,12 @@ fn end(rig: &Rig, subject: &Subject) -> Outcome<String> {
     rig.nobody()
 }
 
-/// In the same instant, as far as one processor can: each is stopped by the first signal already.
+/// In the same instant, as far as one processor can: each is stopped by the first signal already. They have ended when it returns:
+/// who starts next would take one that is still about to end for one that lives.
 pub(super) fn kill_all(victims: &[&Held]) -> Outcome {
     victims.iter().try_for_each(|victim| victim.stop())?;
-    victims.iter().try_for_each(|victim| victim.send(Signal::KILL))
+    victims.iter().try_for_each(|victim| victim.send(Signal::KILL))?;
+    eventually("who was killed has ended", || victims.iter().all(|victim| victim.is_dead()))
 }
 
 fn all_dead(what: &str, held: &[Held]) -> Outcome {
