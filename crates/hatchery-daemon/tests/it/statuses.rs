@@ -52,7 +52,7 @@ async fn too_large() {
     let limits = Limits { max_body: 64 << 10, ..Limits::default() };
     let rig = Rig::of(ours().limits(limits)).await;
     let body = format!("{{\"data\": \"{}\"}}", "x".repeat(65 << 20));
-    post(rig.address, &format!("{CALL}reverse"), body).await.fails(413, "limit", "more than 64 MiB");
+    post(rig.address, &format!("{CALL}reverse"), body).await.fails(413, "limit", "more than 64MiB");
     post(rig.address, &format!("{CALL}long_text"), json!({"size": 65 << 10}).to_string())
         .await
         .fails(413, "limit", "65536");

@@ -194,6 +194,7 @@ class Writer:
         """In a forked child: the descriptor is its parent's."""
         self._lock = threading.RLock()
         self._deferred.clear()
+        self._busy = False  # Another thread of the parent's may have been at it.
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1

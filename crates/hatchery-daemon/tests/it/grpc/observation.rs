@@ -9,7 +9,7 @@ use crate::client::get;
 use crate::rig::{Rig, basics};
 
 /// Facts that are others a moment later.
-const FLEETING: [&str; 4] = ["rss_bytes", "last_accessed", "answered_at", "took_seconds"];
+const FLEETING: [&str; 6] = ["rss_bytes", "last_accessed", "answered_at", "took_seconds", "details", "preserved"];
 
 /// Holds a message to the document: every fact of that stands in it, under the same name, and nothing else does.
 #[track_caller]
