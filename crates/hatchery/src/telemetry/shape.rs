@@ -8,6 +8,9 @@ use serde_json::Value;
 /// More keys than this are counted.
 const KEYS: usize = 5;
 
+/// How serde_json hands over a number where a program has its feature `arbitrary_precision`: as an object with this key.
+const PRECISE: &str = "$serde_json::private::Number";
+
 /// A key is cut here.
 const KEY: usize = 32;
 
@@ -142,6 +145,10 @@ impl<'de> Visitor<'de> for Reading {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shape, A::Error> {
         let (mut keys, mut count) = (Vec::new(), 0);
         while let Some(key) = map.next_key::<String>()? {
+            if key == PRECISE {
+                map.next_value::<IgnoredAny>()?;
+                return plain(Kind::Number);
+            }
             count += 1;
             if keys.len() < KEYS {
                 keys.push((shown(&key), map.next_value::<Shape>()?.own));
