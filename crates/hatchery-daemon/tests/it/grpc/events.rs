@@ -53,12 +53,18 @@ async fn a_slow_reader_is_told_what_it_has_lost_and_the_end_is_the_daemons() {
     let mut events = client.events(wanted).await.unwrap().into_inner();
     // More than the window of the connection and the backlog hold together.
     client.call(call("emits", json!({"events": 10_000, "size": 2000}))).await.unwrap();
-    let mut lost = 0;
-    while lost == 0 {
-        if let Some(Told::Lagged(lagged)) = events.message().await.unwrap().unwrap().told {
-            lost = lagged.lost;
+    // The oldest are lost, so that the last comes.
+    let (mut lost, mut is_last) = (0, false);
+    while !is_last {
+        match events.message().await.unwrap().unwrap().told.unwrap() {
+            Told::Lagged(lagged) => lost += lagged.lost,
+            Told::Event(event) => {
+                let event: Value = serde_json::from_slice(&event.json).unwrap();
+                is_last = event["measurements"]["number"] == 9999;
+            }
         }
     }
+    assert!(lost > 0);
     let ending = rig.stop();
     while events.message().await.unwrap().is_some() {}
     ending.ended().await.unwrap();
