@@ -134,6 +134,6 @@ pub use value::{
 };
 pub use wire::{Limits, Telemetry, WorkerRuntime};
 pub use worker::{
-    Heartbeat, HeartbeatStatus, Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, ProfileWorker,
-    WorkerContext, WorkerHealth,
+    Berth, Heartbeat, HeartbeatStatus, Later, LinkedProcess, Profile, ProfileCall, ProfileGraces, ProfileItems,
+    ProfileMetadata, ProfileWorker, ToolFacts, Transport, TransportContext, WorkerContext, WorkerHealth, WorkerVoice,
 };

@@ -50,7 +50,7 @@ use crate::process::{Containment, Escalation};
 use crate::tool::ToolSpec;
 use crate::value::Payload;
 use crate::wire::Telemetry;
-use crate::worker::{self, Answer, Journey, Line, Profile, Sink};
+use crate::worker::{self, Answer, Journey, Line, Profile, Sink, Transport};
 
 use account::{Account, Finished};
 pub(crate) use change::{COUNT as KEYS, Takes, changes, within_reach};
@@ -136,6 +136,8 @@ pub(crate) struct Config {
     pub(crate) worker: worker::Config,
     /// What makes the workers, where they are no processes.
     pub(crate) profile: Option<Arc<dyn Profile>>,
+    /// What speaks to the workers, where they do not speak the native wire.
+    pub(crate) transport: Option<Arc<dyn Transport>>,
 }
 
 impl Config {

@@ -81,6 +81,11 @@ impl Payload {
         Ok(Payload { json: text.into(), attachments: Attachments::ours(items) })
     }
 
+    /// JSON's null.
+    pub(crate) fn null() -> Payload {
+        Payload { json: Bytes::from_static(b"null"), attachments: Attachments::default() }
+    }
+
     /// What came from a worker, unread.
     pub(crate) fn received(json: Bytes, attachments: Attachments) -> Payload {
         Payload { json, attachments }
@@ -131,6 +136,12 @@ impl Payload {
     /// The JSON, in which marks stand for the attachments.
     pub(crate) fn json(&self) -> &Bytes {
         &self.json
+    }
+
+    /// Its bytes, those of its values included.
+    pub(crate) fn weight(&self) -> u64 {
+        let values = self.attachments.items().iter().map(|value| value.data().len() as u64);
+        self.json.len() as u64 + values.sum::<u64>()
     }
 
     pub(crate) fn attachments(&self) -> &Attachments {

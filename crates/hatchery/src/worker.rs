@@ -2,12 +2,16 @@
 //! pool must know goes up through [`Owner`].
 
 mod behind;
+mod body;
+mod heart;
 mod heartbeat;
 mod hello;
 mod inflight;
 mod journey;
 mod ledger;
 mod life;
+mod link;
+mod linked;
 mod loans;
 mod own;
 mod profile;
@@ -23,7 +27,9 @@ pub(crate) use inflight::{Answer, Answered, Ended, Inflight, Item, Sink};
 use inflight::{Opened, Opening};
 pub(crate) use journey::{Given, Journey};
 pub(crate) use life::{Exit, Seat, run};
+pub use link::{Berth, LinkedProcess, ToolFacts, Transport, TransportContext, WorkerVoice};
 use loans::Loans;
+pub use own::ProfileItems;
 pub use profile::{Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, ProfileWorker, WorkerContext};
 pub(crate) use template::{Template, TemplateSettings};
 pub(crate) use vitals::Vitals;
@@ -137,15 +143,13 @@ pub(crate) struct Call {
 }
 
 /// A call with longer arguments is not sent ahead, and not kept in case that its worker dies before it begins it.
-const LONGEST_KEPT: usize = 16 << 10;
+const LONGEST_KEPT: u64 = 16 << 10;
 
 impl Call {
     /// Whether it may lie in a worker behind others, and be given to another one. How a worker is, no other can say.
     pub(crate) fn may_be_sent_ahead(&self) -> bool {
-        let Call { tool, arguments, .. } = self;
-        let values: usize = arguments.attachments().items().iter().map(|value| value.data().len()).sum();
-        let is_somebodys = **tool != *HEALTH_TOOL;
-        matches!(self.sink, Sink::Unary(_)) && is_somebodys && arguments.json().len() + values <= LONGEST_KEPT
+        let is_somebodys = *self.tool != *HEALTH_TOOL;
+        matches!(self.sink, Sink::Unary(_)) && is_somebodys && self.arguments.weight() <= LONGEST_KEPT
     }
 }
 
@@ -160,6 +164,8 @@ pub(crate) struct Line {
     pub(crate) pid: Option<i32>,
     pub(crate) started_at: SystemTime,
     pub(crate) tools: Arc<[ToolSpec]>,
+    /// It takes calls of tools that are not among these.
+    pub(crate) takes_any_tool: bool,
     /// What it is written in, if it says so.
     pub(crate) runtime: Option<WorkerRuntime>,
     pub(crate) vitals: Arc<Vitals>,
@@ -208,7 +214,7 @@ impl Line {
     pub(crate) fn send(self: &Arc<Line>, id: CallId, call: Call) -> Sent {
         match &self.means {
             Means::Wire(wire) => wire.send(self, id, call),
-            Means::Own(own) => own.send(id, call),
+            Means::Own(own) => own.send(self, id, call),
         }
     }
 
@@ -235,8 +241,9 @@ impl Line {
 
     /// Lets a stream send this many bytes more.
     pub(crate) fn credit(&self, id: CallId, bytes: u32) {
-        if let Means::Wire(wire) = &self.means {
-            wire.credit(id, bytes);
+        match &self.means {
+            Means::Wire(wire) => wire.credit(id, bytes),
+            Means::Own(own) => own.credit(id, bytes),
         }
     }
 

@@ -24,7 +24,7 @@ use crate::session::SessionSettings;
 use crate::telemetry::{EventFilter, Events};
 use crate::tool::ToolSpec;
 use crate::wire::Limits;
-use crate::worker::Heartbeat;
+use crate::worker::{Heartbeat, Transport};
 
 /// Configures one pool of a [`Builder`], the one named last.
 pub struct PoolBuilder {
@@ -174,6 +174,14 @@ impl PoolBuilder {
     #[must_use]
     pub fn affinity(mut self, affinity: Affinity) -> PoolBuilder {
         self.config.affinity = affinity;
+        self
+    }
+
+    /// Speaks to its workers by this, and not by the native wire. Such workers are started cold, share no memory with the host, and are
+    /// told to leave by SIGTERM. Default: the native wire.
+    #[must_use]
+    pub fn transport(mut self, transport: impl Transport) -> PoolBuilder {
+        self.config.transport = Some(Arc::new(transport));
         self
     }
 

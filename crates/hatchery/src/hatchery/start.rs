@@ -134,7 +134,8 @@ impl Begun {
     fn hatchery(self) -> Hatchery {
         let Begun { run, sessions, emitter, host_tools, pools, configured, .. } = self;
         let host_tools = Arc::new(host_tools);
-        let hiring = Hiring { run: Arc::clone(&run), emitter: emitter.clone(), host_tools, template: None };
+        let (of_run, of_sessions, tell) = (Arc::clone(&run), sessions.clone(), emitter.clone());
+        let hiring = Hiring { run: of_run, emitter: tell, host_tools, sessions: of_sessions, template: None };
         let taints: Arc<TaintBook> = Arc::default();
         let crew = |(name, app, config): (String, Arc<dyn App>, pool::Config)| {
             let shared = Shared::new(&name, app, config, emitter.clone(), sessions.clone(), Arc::clone(&taints));

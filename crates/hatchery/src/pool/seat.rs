@@ -16,6 +16,7 @@ use crate::host::HostTools;
 use crate::id::{LifeId, WorkerId};
 use crate::process::Escalation;
 use crate::run::Run;
+use crate::session::Sessions;
 use crate::telemetry::{Emitter, Event, PoolEvent, RecycleReason, WorkerEvent};
 use crate::worker::{self, Exit, Stop, Template};
 
@@ -44,6 +45,7 @@ pub(crate) struct Hiring {
     pub(crate) run: Arc<Run>,
     pub(crate) emitter: Emitter,
     pub(crate) host_tools: Arc<HostTools>,
+    pub(crate) sessions: Sessions,
     /// The pool's own.
     pub(crate) template: Option<Arc<Template>>,
 }
@@ -184,6 +186,8 @@ impl Seat {
             app: Arc::clone(&rules.app),
             template: self.hiring.template.clone(),
             profile: rules.config.profile.clone(),
+            transport: rules.config.transport.clone(),
+            sessions: self.hiring.sessions.clone(),
             config: rules.config.worker.clone(),
             emitter: self.hiring.emitter.clone(),
             host_tools: Arc::clone(&self.hiring.host_tools),

@@ -56,6 +56,48 @@ pub(crate) struct Shared {
 struct Tools {
     specs: Arc<[ToolSpec]>,
     by_name: HashMap<Arc<str>, Known>,
+    /// What holds for all tools that are not among these, if workers are given calls of such.
+    undeclared: Option<Unnamed>,
+}
+
+impl Tools {
+    /// How a call of the tool is known, if it may be called so.
+    fn look_up(&self, name: &str, is_stream: bool) -> Result<(Arc<str>, Known)> {
+        let Some((declared, known)) = self.by_name.get_key_value(name) else {
+            return self.look_up_undeclared(name, is_stream);
+        };
+        match (known.is_streaming, is_stream) {
+            (true, false) => {
+                Err(Error::new(ErrorKind::Validation, format!("{name} is a streaming tool: use `stream`")))
+            }
+            (false, true) => Err(Error::new(ErrorKind::Validation, format!("{name} returns once: use `call`"))),
+            _ => Ok((Arc::clone(declared), known.clone())),
+        }
+    }
+
+    fn look_up_undeclared(&self, name: &str, is_streaming: bool) -> Result<(Arc<str>, Known)> {
+        let Some(Unnamed { number, meter }) = &self.undeclared else {
+            let near = near_match(name, self.specs.iter().map(|spec| spec.name.as_str()));
+            return Err(Error::new(ErrorKind::NotFound, format!("no such tool: {name}{near}")));
+        };
+        if name.is_empty() || name.len() > LONGEST_NAME {
+            let message =
+                format!("expected the name of a tool, of 1 to {LONGEST_NAME} bytes, found {} bytes", name.len());
+            return Err(Error::new(ErrorKind::Validation, message));
+        }
+        Ok((name.into(), Known { is_streaming, number: *number, meter: Arc::clone(meter) }))
+    }
+}
+
+/// As [`ToolSpec`] says.
+const LONGEST_NAME: usize = 256;
+
+/// Under which name all undeclared tools are counted: what a caller may make up is no label.
+const UNDECLARED: &str = "undeclared";
+
+struct Unnamed {
+    number: ToolNumber,
+    meter: Arc<Meter>,
 }
 
 /// A tool that there is.
@@ -174,17 +216,17 @@ impl Shared {
         if tools.specs.is_empty() && !self.standing.was_ready() {
             return Err(self.not_started());
         }
-        let Some((name, known)) = tools.by_name.get_key_value(name) else {
-            let near = near_match(name, tools.specs.iter().map(|spec| spec.name.as_str()));
-            return Err(Error::new(ErrorKind::NotFound, format!("no such tool: {name}{near}")));
-        };
-        match (known.is_streaming, stream) {
-            (true, false) => {
-                Err(Error::new(ErrorKind::Validation, format!("{name} is a streaming tool: use `stream`")))
-            }
-            (false, true) => Err(Error::new(ErrorKind::Validation, format!("{name} returns once: use `call`"))),
-            _ => Ok((Arc::clone(name), known.clone())),
-        }
+        tools.look_up(name, stream)
+    }
+
+    /// What such a worker can be asked.
+    fn tools_of(&self, line: &Line) -> Tools {
+        let undeclared = line.takes_any_tool.then(|| {
+            let name: Arc<str> = UNDECLARED.into();
+            Unnamed { number: self.roster().number_of(&name), meter: self.counts.meters.of(&name) }
+        });
+        let by_name = line.tools.iter().map(|spec| self.known(spec)).collect();
+        Tools { specs: Arc::clone(&line.tools), by_name, undeclared }
     }
 
     fn known(&self, spec: &ToolSpec) -> (Arc<str>, Known) {

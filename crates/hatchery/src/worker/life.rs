@@ -13,29 +13,33 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::behind::Behind;
-use super::heartbeat::{Act, Beat};
+use super::body::{Body, Ended};
+use super::heart::{Heart, Look};
 use super::hello;
 use super::ledger::Ledger;
 use super::loans::Loans;
 use super::reader::Verdict;
-use super::voice::Voice;
-use super::{Config, Inflight, Line, Means, Owner, Profile, Pulse, Stop, Template, Vitals, WireId, WireLine, own};
+use super::{
+    Config, Inflight, Line, Means, Owner, Profile, Stop, Template, Transport, Vitals, WireId, WireLine, linked, own,
+};
 use crate::app::{App, Launch};
 use crate::call::{Deadline, passed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::HostTools;
 use crate::id::{LifeId, WorkerId};
 use crate::memory::Arena;
-use crate::process::{self, Child, Death, Escalation, Remains};
+use crate::process::{self, Death, Escalation, Remains, Spawned};
 use crate::registry::Entry;
 use crate::run::Run;
+use crate::session::Sessions;
 use crate::telemetry::{Emitter, Event, RunEvent, WorkerEvent};
 use crate::transport::{Inbox, Outbox};
 use crate::wire::{Capabilities, Capability, Encoded, Frame, Kind, Ready, Shutdown, Terms};
 
-pub(super) use birth::{drain, environment};
+pub(super) use birth::{environment, on_a_thread, plan, tell_of};
 pub(super) use ending::Ending;
-use ending::{LAST_BREATH, explain, unasked};
+pub(super) use ending::explain;
+use ending::unasked;
 
 /// The place that a worker fills, and everything that its life needs to know.
 pub(crate) struct Seat {
@@ -48,6 +52,9 @@ pub(crate) struct Seat {
     pub(crate) template: Option<Arc<Template>>,
     /// Makes the worker, where it is no process.
     pub(crate) profile: Option<Arc<dyn Profile>>,
+    /// Speaks to the process, where that does not speak the native wire.
+    pub(crate) transport: Option<Arc<dyn Transport>>,
+    pub(crate) sessions: Sessions,
     pub(crate) config: Config,
     pub(crate) emitter: Emitter,
     pub(crate) host_tools: Arc<HostTools>,
@@ -79,7 +86,31 @@ impl Seat {
         }
     }
 
-    fn say_escaped(&self, death: &Death) {
+    /// From here on the process is owned: whatever happens to the body, it ends with it.
+    pub(super) fn embody(&self, spawned: (Spawned, Entry)) -> Body {
+        let body = Body::new(&self.id, &self.emitter, spawned);
+        self.owner.started(self.life, body.child.terminator());
+        self.emitter.emit(Event::Worker(WorkerEvent::Started { worker: self.id.clone(), pid: body.pid() }));
+        body
+    }
+
+    /// Gives its place free when nothing of it is left, and tells so.
+    pub(super) async fn lay_to_rest(&self, ended: Ended, ending: &Ending, stop: &mut Stop) {
+        let how = match &ended.death.remains {
+            None => Some(ended.death.to_string()),
+            Some(remains) => self.quarantine(remains, ending, stop).await.map(|status| status.to_string()),
+        };
+        if let Some(how) = how {
+            let took = ended.death.took;
+            ended.release();
+            self.emitter.emit(Event::Run(RunEvent::Released { worker: self.id.clone() }));
+            // One that refuses to serve leaves when it has said so.
+            let expected = matches!(ending, Ending::Asked(_) | Ending::Refused(_));
+            self.emitter.emit(Event::Worker(WorkerEvent::Gone { worker: self.id.clone(), how, expected, took }));
+        }
+    }
+
+    pub(super) fn say_escaped(&self, death: &Death) {
         if death.escaped > 0 || !death.left.is_empty() {
             let (worker, ended, left) = (self.id.clone(), death.escaped, death.left.clone());
             self.emitter.emit(Event::Run(RunEvent::Escaped { worker, ended, left }));
@@ -99,6 +130,9 @@ pub(crate) enum Exit {
 pub(crate) async fn run(seat: Arc<Seat>, mut stop: Stop) -> Exit {
     if let Some(profile) = &seat.profile {
         return own::run(Arc::clone(&seat), Arc::clone(profile), stop).await;
+    }
+    if let Some(transport) = &seat.transport {
+        return linked::run(Arc::clone(&seat), Arc::clone(transport), stop).await;
     }
     let never_ready = |error: Error| Exit::NeverReady(error.context(format_args!("start worker {}", seat.id)));
     let mut life = match Life::begin(Arc::clone(&seat), &mut stop).await {
@@ -137,9 +171,7 @@ struct Life {
     launch: Launch,
     /// What it runs, for people.
     app: String,
-    child: Child,
-    /// In the registry. Released when the process was seen to be gone.
-    entry: Entry,
+    body: Body,
     born: Instant,
     control_in: Inbox<Arc<UnixStream>>,
     control_out: Arc<Outbox<UnixStream>>,
@@ -147,15 +179,11 @@ struct Life {
     open_calls: OpenCalls,
     ledger: Option<Ledger>,
     loans: Arc<Loans>,
-    voice: Arc<Voice>,
     vitals: Arc<Vitals>,
     agreed: watch::Sender<Option<Terms>>,
     /// The reader; empty once its verdict was taken.
     reading: JoinSet<Verdict>,
     finish_reading: oneshot::Sender<()>,
-    /// Those of descriptors 1 and 2; they end with the process.
-    draining: JoinSet<()>,
-    finish_draining: watch::Sender<bool>,
     /// Those that flush the outboxes; aborted when the life ends.
     _flushing: JoinSet<()>,
     cancelled: mpsc::UnboundedReceiver<WireId>,
@@ -190,7 +218,7 @@ impl Life {
             answer = hello::answer(&mut self.control_in) => answer,
             // Most often garbage from a program that is no worker at all.
             Some(verdict) = self.reading.join_next() => Err(unasked(verdict)),
-            () = self.child.exited() => Err(Ending::Died),
+            () = self.body.child.exited() => Err(Ending::Died),
             () = passed(deadline) => Err(deadline.map_or(Ending::Died, Ending::Late)),
         }
     }
@@ -204,9 +232,10 @@ impl Life {
         let line = Arc::new(Line {
             id: seat.id.clone(),
             life: seat.life,
-            pid: Some(self.child.identity().pid().get()),
+            pid: Some(self.body.pid()),
             started_at: SystemTime::now(),
             tools: ready.tools.into(),
+            takes_any_tool: false,
             runtime: ready.runtime,
             vitals: Arc::clone(&self.vitals),
             means: Means::Wire(WireLine {
@@ -228,8 +257,7 @@ impl Life {
 
     /// Until told, or until something is wrong.
     async fn serve(&mut self, stop: &mut Stop) -> Ending {
-        let mut beat = Beat::new(self.seat.config.heartbeat, Instant::now());
-        beat.iter().for_each(|_| self.vitals.listened_to());
+        let mut heart = Heart::new(&self.seat, &self.vitals);
         let mut behind = Behind::default();
         // Of one that other calls still run beside: it takes no more, and is ended when those are over.
         let mut deaf: Vec<WireId> = Vec::new();
@@ -238,14 +266,14 @@ impl Life {
                 return Ending::Deaf(call);
             }
             let grace = self.graces.front().copied();
-            let next_beat = beat.as_ref().and_then(Beat::due);
+            let next_beat = heart.due();
             let next_look = behind.due();
             tokio::select! {
                 biased;
                 // The pool's word comes first: what follows it is no news.
                 how = told(stop) => return Ending::Asked(how),
                 // Death before the channels: their end is its consequence.
-                () = self.child.exited() => return Ending::Died,
+                () = self.body.child.exited() => return Ending::Died,
                 Some(verdict) = self.reading.join_next() => return self.unless_dying(unasked(verdict)).await,
                 // The graces before the control channel, on which a worker may talk without end.
                 Some(id) = self.cancelled.recv() => self.grant_grace(id),
@@ -253,11 +281,13 @@ impl Life {
                 () = self.open_calls.0.one_less(), if !deaf.is_empty() => {}
                 () = self.open_calls.0.one_behind(), if next_look.is_none() => self.look_behind(&mut behind),
                 () = until(next_look) => self.look_behind(&mut behind),
-                () = until(next_beat) => if let Some(beat) = &mut beat && let Some(ending) = self.look(beat) {
-                    return ending;
+                () = until(next_beat) => match heart.look(self.is_excused()) {
+                    Some(Look::Ask(id)) => self.ping(id),
+                    Some(Look::GiveUp(missed)) => return Ending::Silent(missed),
+                    None => {}
                 },
                 frame = self.control_in.next() => match frame {
-                    Ok(Some(frame)) if frame.kind == Kind::Pong => self.answered(beat.as_mut(), frame.id),
+                    Ok(Some(frame)) if frame.kind == Kind::Pong => heart.answered(frame.id),
                     Ok(Some(frame)) if frame.kind == Kind::Recalled => if let Err(what) = self.recalled(&frame) {
                         return Ending::Breach(what);
                     },
@@ -317,51 +347,14 @@ impl Life {
         Ok(())
     }
 
-    /// It is time to ask the worker whether it lives, or to find that it has not answered.
-    fn look(&self, beat: &mut Beat) -> Option<Ending> {
-        let seat = &self.seat;
-        let is_busy = !seat.config.heartbeat.while_busy && self.open_calls.0.len() > 0;
-        // A tool in C code may hold the interpreter; a process that is stopped answers nobody.
-        match beat.act(Instant::now(), is_busy && !self.child.is_stopped()) {
-            Act::Ask(id) => self.ping(id),
-            Act::Missed(missed, id) => {
-                self.missed(missed);
-                self.ping(id);
-            }
-            Act::GiveUp(missed) => {
-                self.missed(missed);
-                seat.owner.beat(Pulse::Failed);
-                self.tell(WorkerEvent::HeartbeatFailed { worker: seat.id.clone(), missed });
-                return Some(Ending::Silent(missed));
-            }
-        }
-        None
-    }
-
-    fn tell(&self, event: WorkerEvent) {
-        self.seat.emitter.emit(Event::Worker(event));
-    }
-
-    fn missed(&self, missed: u32) {
-        self.vitals.missed(missed);
-        self.seat.owner.beat(Pulse::Missed);
-        self.tell(WorkerEvent::HeartbeatMissed { worker: self.seat.id.clone(), missed });
+    /// A tool in C code may hold the interpreter; a process that is stopped answers nobody.
+    fn is_excused(&self) -> bool {
+        !self.seat.config.heartbeat.while_busy && self.open_calls.0.len() > 0 && !self.body.child.is_stopped()
     }
 
     fn ping(&self, id: u64) {
-        self.seat.owner.beat(Pulse::Asked);
-        self.tell(WorkerEvent::HeartbeatAsked { worker: self.seat.id.clone() });
         if let Ok(frame) = Encoded::bare(Kind::Ping, id, &self.seat.offered()) {
             let _dying = self.control_out.send(frame);
-        }
-    }
-
-    fn answered(&self, beat: Option<&mut Beat>, id: u64) {
-        let took = beat.and_then(|beat| beat.answered(id, Instant::now()));
-        if let Some(took) = took {
-            self.vitals.answered(took);
-            self.seat.owner.beat(Pulse::Answered);
-            self.tell(WorkerEvent::Heartbeat { worker: self.seat.id.clone(), took });
         }
     }
 
@@ -372,14 +365,10 @@ impl Life {
         }
     }
 
-    /// A worker that closes its channels is usually about to exit; its status says more than the closed channel.
     async fn unless_dying(&self, ending: Ending) -> Ending {
         // Whether it dies or not, calls that come meanwhile are better off elsewhere.
         self.seat.owner.retired(self.seat.life);
-        match ending {
-            Ending::Hung(_) if tokio::time::timeout(LAST_BREATH, self.child.exited()).await.is_ok() => Ending::Died,
-            ending => ending,
-        }
+        ending.unless_it_dies(&self.body.child).await
     }
 
     /// Ends the process, reads what it left, answers its callers. Returns why it is gone, as they are told.
@@ -397,12 +386,8 @@ impl Life {
             // A call that is on its way to it is one of those that it may finish.
             data.finish();
         };
-        self.entry.terminating();
-        let death = process::end(self.child, &escalation, ask).await;
-
-        // The process is gone: all that it wrote is in the pipes, and nobody of ours writes more.
-        self.finish_draining.send_replace(true);
-        while self.draining.join_next().await.is_some() {}
+        // Then all that it wrote is in the pipes, and nobody of ours writes more.
+        let ended = self.body.end(&escalation, ask).await;
         // A reader may wait to hear what was agreed: nothing, if nothing was.
         drop(self.agreed);
         let _ended = self.finish_reading.send(());
@@ -412,29 +397,18 @@ impl Life {
             ending = Ending::Breach(what);
         }
         self.control_out.close();
-        self.voice.fell_silent();
+        ended.voice.fell_silent();
 
-        self.seat.say_escaped(&death);
-        let error = explain(name, &ending, &death, self.voice.last_lines());
+        self.seat.say_escaped(&ended.death);
+        let error = explain(name, &ending, &ended.death, ended.voice.last_lines());
         let last_begun = self.ledger.as_ref().and_then(Ledger::last_begun);
         let untouched = self.open_calls.0.close(&error, last_begun);
         self.seat.owner.returned(self.seat.life, untouched);
         // One that the kernel still holds may look at what it was lent.
-        if death.remains.is_none() {
+        if ended.death.remains.is_none() {
             self.loans.close();
         }
-        let how = match &death.remains {
-            None => Some(death.to_string()),
-            Some(remains) => self.seat.quarantine(remains, &ending, stop).await.map(|status| status.to_string()),
-        };
-        if let Some(how) = how {
-            self.entry.release();
-            self.seat.emitter.emit(Event::Run(RunEvent::Released { worker: self.seat.id.clone() }));
-            // One that refuses to serve leaves when it has said so.
-            let expected = matches!(ending, Ending::Asked(_) | Ending::Refused(_));
-            let worker = self.seat.id.clone();
-            self.seat.emitter.emit(Event::Worker(WorkerEvent::Gone { worker, how, expected, took: death.took }));
-        }
+        self.seat.lay_to_rest(ended, &ending, stop).await;
         (self.launch, error)
     }
 }
@@ -447,7 +421,7 @@ pub(super) async fn told(stop: &mut Stop) -> Escalation {
     }
 }
 
-async fn until(time: Option<Instant>) {
+pub(super) async fn until(time: Option<Instant>) {
     match time {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
@@ -455,7 +429,7 @@ async fn until(time: Option<Instant>) {
 }
 
 /// The app may know better why its program ended before it was ready. It may start processes to find out.
-async fn explained(seat: &Arc<Seat>, launch: Launch, error: Error, stop: &mut Stop) -> Error {
+pub(super) async fn explained(seat: &Arc<Seat>, launch: Launch, error: Error, stop: &mut Stop) -> Error {
     if error.kind() != ErrorKind::WorkerDied {
         return error;
     }

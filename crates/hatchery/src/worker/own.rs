@@ -1,4 +1,7 @@
-//! The life of a worker that is no process: made by a [`Profile`], served by tasks of this program.
+//! Calls that tasks of this program see through, for workers that do not speak the native wire; and the life of those that are no
+//! process, made by a [`Profile`].
+
+mod items;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,14 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::life::told;
 use super::{
-    Answer, Answered, Call, Exit, Given, Journey, Line, Means, Owner, Profile, ProfileCall, ProfileWorker, Seat, Sent,
-    Sink, Stop, WorkerContext,
+    Answer, Answered, Call, Exit, Given, Item, Journey, Line, Means, Owner, Profile, ProfileCall, ProfileWorker, Seat,
+    Sent, Sink, Stop, Vitals, WorkerContext,
 };
 use crate::call::{Deadline, passed};
 use crate::error::{Error, ErrorKind, Result};
@@ -22,6 +25,8 @@ use crate::process::Escalation;
 use crate::telemetry::{Event, WorkerEvent};
 use crate::value::Payload;
 use crate::wire::HEALTH_TOOL;
+use items::Credit;
+pub use items::ProfileItems;
 
 /// The calls of one worker.
 pub(super) struct OwnLine {
@@ -34,28 +39,73 @@ pub(super) struct OwnLine {
     count: watch::Sender<usize>,
     calls: AtomicU64,
     errors: AtomicU64,
+    given_up: GivenUp,
+}
+
+/// What becomes of a unary call that is given up.
+pub(super) enum GivenUp {
+    /// It is dropped, and that ends it.
+    Dropped,
+    /// It goes on in its worker. Whoever hears of it here decides how long.
+    Told(mpsc::UnboundedSender<CallId>),
 }
 
 #[derive(Default)]
 struct Open {
-    calls: HashMap<CallId, (AbortHandle, Given)>,
-    /// It takes no more.
-    is_closed: bool,
+    calls: HashMap<CallId, OpenCall>,
+    /// It takes no more, and those that it had were ended for this reason.
+    closed: Option<Error>,
+}
+
+struct OpenCall {
+    task: AbortHandle,
+    given: Given,
+    /// Of a stream.
+    credit: Option<Credit>,
 }
 
 /// Whatever becomes of a life, its calls end with it.
-struct Closing(Arc<OwnLine>);
+pub(super) struct Closing(pub(super) Arc<OwnLine>);
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        self.0.close();
+        self.0.close(&Error::new(ErrorKind::Unavailable, "the pool was dropped"));
     }
 }
 
 impl OwnLine {
-    pub(super) fn send(self: &Arc<OwnLine>, id: CallId, call: Call) -> Sent {
+    pub(super) fn new(seat: &Seat, worker: Arc<dyn ProfileWorker>, given_up: GivenUp) -> Arc<OwnLine> {
+        Arc::new(OwnLine {
+            worker,
+            owner: Arc::clone(&seat.owner),
+            life: seat.life,
+            runtime: Handle::current(),
+            open: Mutex::default(),
+            count: watch::Sender::new(0),
+            calls: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+            given_up,
+        })
+    }
+
+    /// The handle by which its pool has it.
+    pub(super) fn line(self: &Arc<OwnLine>, seat: &Seat, pid: Option<i32>, vitals: &Arc<Vitals>) -> Arc<Line> {
+        Arc::new(Line {
+            id: seat.id.clone(),
+            life: seat.life,
+            pid,
+            started_at: SystemTime::now(),
+            tools: self.worker.tools().into(),
+            takes_any_tool: self.worker.takes_any_tool(),
+            runtime: None,
+            vitals: Arc::clone(vitals),
+            means: Means::Own(Arc::clone(self)),
+        })
+    }
+
+    pub(super) fn send(self: &Arc<OwnLine>, line: &Arc<Line>, id: CallId, call: Call) -> Sent {
         let mut open = self.open();
-        if open.is_closed {
+        if open.closed.is_some() {
             return Sent::Dying(call);
         }
         let Call { tool, arguments, correlation_id, session, trace_parent, deadline, sink, made, .. } = call;
@@ -63,24 +113,56 @@ impl OwnLine {
         let deadline = deadline.map(|deadline| deadline.at());
         let call = ProfileCall { tool, arguments, correlation_id, session, trace_parent, deadline };
         let counts = &*call.tool != HEALTH_TOOL;
+        let streamed = Streamed::begin(&sink, line);
+        let credit = streamed.as_ref().map(|stream| stream.credit.clone());
         let place = Place { line: Arc::clone(self), id, life: self.life, counts, given, sink: Some(sink) };
         self.count.send_modify(|count| *count += 1);
         let task = self.runtime.spawn(async move {
-            let result = place.line.answer(call).await;
+            let result = match streamed {
+                Some(Streamed { items, .. }) => place.line.worker.stream(call, items).await.map(|()| Payload::null()),
+                None => place.line.answer(call).await,
+            };
             place.end(result);
         });
-        open.calls.insert(id, (task.abort_handle(), given));
+        open.calls.insert(id, OpenCall { task: task.abort_handle(), given, credit });
         Sent::Written
     }
 
     pub(super) fn cancel(&self, id: CallId) {
-        if let Some((task, _)) = self.open().calls.get(&id) {
-            task.abort();
+        let open = self.open();
+        let Some(call) = open.calls.get(&id) else { return };
+        match &self.given_up {
+            // Its worker hears of it at its next item; nobody else can say when it has ended.
+            _ if call.credit.is_some() => call.task.abort(),
+            GivenUp::Dropped => call.task.abort(),
+            // Nobody listens to a life that is over, and whose calls are ended with it.
+            GivenUp::Told(listener) => drop(listener.send(id)),
         }
     }
 
+    /// Lets a stream send so many bytes more.
+    pub(super) fn credit(&self, id: CallId, bytes: u32) {
+        if let Some(credit) = self.open().calls.get(&id).and_then(|call| call.credit.as_ref()) {
+            credit.grant(bytes);
+        }
+    }
+
+    pub(super) fn is_open(&self, id: CallId) -> bool {
+        self.open().calls.contains_key(&id)
+    }
+
+    /// How many are open.
+    pub(super) fn len(&self) -> usize {
+        *self.count.borrow()
+    }
+
+    /// Resolves when there are other calls than now, or as many others.
+    pub(super) fn changes(&self) -> watch::Receiver<usize> {
+        self.count.subscribe()
+    }
+
     pub(super) fn journey(&self, id: CallId) -> Option<Journey> {
-        self.open().calls.get(&id).map(|(_, given)| given.ended(std::time::Instant::now(), None))
+        self.open().calls.get(&id).map(|call| call.given.ended(std::time::Instant::now(), None))
     }
 
     pub(super) fn answered(&self) -> Answered {
@@ -103,26 +185,47 @@ impl OwnLine {
     }
 
     /// Waits for those that are open, at most so long, and ends those that are left.
-    async fn finish(&self, how: Escalation) {
-        let mut count = self.count.subscribe();
-        let finished = tokio::time::timeout(how.ask, count.wait_for(|count| *count == 0)).await.is_ok();
+    async fn finish(&self, how: Escalation, why: &Error) {
+        let finished = tokio::time::timeout(how.ask, self.is_idle()).await.is_ok();
         if !finished {
-            self.close();
+            self.close(why);
         }
     }
 
-    /// Takes no more calls, and ends those that it has.
-    fn close(&self) {
+    /// Resolves when no call is open.
+    pub(super) async fn is_idle(&self) {
+        // The sender lives as long as this does.
+        let _never_fails = self.count.subscribe().wait_for(|count| *count == 0).await.is_ok();
+    }
+
+    /// Takes no more calls, and ends those that it has for this reason.
+    pub(super) fn close(&self, why: &Error) {
         let calls: Vec<AbortHandle> = {
             let mut open = self.open();
-            open.is_closed = true;
-            open.calls.values().map(|(task, _)| task.clone()).collect()
+            open.closed.get_or_insert_with(|| why.clone());
+            open.calls.values().map(|call| call.task.clone()).collect()
         };
         calls.iter().for_each(AbortHandle::abort);
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a streaming call sends its items by.
+struct Streamed {
+    items: ProfileItems,
+    credit: Credit,
+}
+
+impl Streamed {
+    /// Its reader knows by whom credit is granted before the first item can come. `None`: it is a unary call.
+    fn begin(sink: &Sink, line: &Arc<Line>) -> Option<Streamed> {
+        let Sink::Stream(reader) = sink else { return None };
+        let _given_up = reader.send(Item::Begun(Arc::clone(line)));
+        let credit = Credit::new();
+        Some(Streamed { items: ProfileItems::new(reader.clone(), credit.clone()), credit })
     }
 }
 
@@ -154,8 +257,6 @@ impl Place {
             self.line.owner.raised(self.life, error);
         }
         self.line.owner.done(self.life, &[self.id]);
-        let no_streams = || Err(Error::new(ErrorKind::Unavailable, "this pool's profile serves no streams"));
-        let result = if matches!(sink, Sink::Stream(_)) { result.and_then(|_| no_streams()) } else { result };
         sink.tell(Answer { result, journey: self.given.ended(std::time::Instant::now(), None) });
         self.line.count.send_modify(|count| *count -= 1);
     }
@@ -163,10 +264,16 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let what = if std::thread::panicking() { "the worker panicked in this call" } else { "the call was cancelled" };
-        let kind = if std::thread::panicking() { ErrorKind::Internal } else { ErrorKind::Cancelled };
-        self.tell(Err(Error::new(kind, what)));
+        let why = match std::thread::panicking() {
+            true => Error::new(ErrorKind::Internal, "the worker panicked in this call"),
+            false => self.line.open().closed.clone().unwrap_or_else(given_up),
+        };
+        self.tell(Err(why));
     }
+}
+
+fn given_up() -> Error {
+    Error::new(ErrorKind::Cancelled, "the call was cancelled")
 }
 
 /// One life. Ends when the worker has stopped.
@@ -177,36 +284,17 @@ pub(super) async fn run(seat: Arc<Seat>, profile: Arc<dyn Profile>, mut stop: St
         Ok(worker) => worker,
         Err(error) => return never_ready(error),
     };
-    let line = Arc::new(OwnLine {
-        worker: Arc::clone(&worker),
-        owner: Arc::clone(&seat.owner),
-        life: seat.life,
-        runtime: Handle::current(),
-        open: Mutex::default(),
-        count: watch::Sender::new(0),
-        calls: AtomicU64::new(0),
-        errors: AtomicU64::new(0),
-    });
+    let line = OwnLine::new(&seat, Arc::clone(&worker), GivenUp::Dropped);
     let closing = Closing(Arc::clone(&line));
-    let tools: Vec<_> = worker.tools().into_iter().filter(|tool| !tool.streaming).collect();
     seat.emitter.emit(Event::Worker(WorkerEvent::Ready { worker: seat.id.clone(), took: born.elapsed() }));
-    seat.owner.ready(Arc::new(Line {
-        id: seat.id.clone(),
-        life: seat.life,
-        pid: None,
-        started_at: SystemTime::now(),
-        tools: tools.into(),
-        runtime: None,
-        vitals: Arc::default(),
-        means: Means::Own(Arc::clone(&line)),
-    }));
+    seat.owner.ready(line.line(&seat, None, &Arc::default()));
     let (how, error) = tokio::select! {
         biased;
         how = told(&mut stop) => (how, Error::new(ErrorKind::Cancelled, format!("worker {} was shut down", seat.id))),
         error = worker.ended() => (Escalation::AT_ONCE, Error::new(ErrorKind::WorkerDied, format!("worker {} ended: {error}", seat.id))),
     };
     seat.owner.retired(seat.life);
-    line.finish(how).await;
+    line.finish(how, &error).await;
     drop(closing);
     worker.stop(how.into()).await;
     let expected = error.kind() == ErrorKind::Cancelled;

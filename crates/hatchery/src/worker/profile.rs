@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::error::{Error, Result};
+use super::own::ProfileItems;
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::WorkerId;
 use crate::process::Escalation;
 use crate::tool::ToolSpec;
@@ -59,12 +60,27 @@ pub struct WorkerContext {
 
 /// One worker of a [`Profile`]. Dropped by the pool when it is over.
 pub trait ProfileWorker: Send + Sync + 'static {
-    /// What it can be asked. Asked once. Streaming tools are not served by profiles, and left out.
+    /// What it can be asked. Asked once.
     fn tools(&self) -> Vec<ToolSpec>;
 
-    /// Runs one call. The future is dropped if the call is cancelled; its place is free then. A panic fails the call, and
-    /// nothing else.
+    /// Whether it is given calls of tools, too, that are not among its [`tools`](ProfileWorker::tools): it knows of more than it says, and
+    /// refuses what it does not know. Asked once. Default: no, such calls are refused by the pool.
+    fn takes_any_tool(&self) -> bool {
+        false
+    }
+
+    /// Runs one call. The future is dropped if the call is cancelled; its place is free then. (Where the worker is a process that a
+    /// [`Transport`](crate::Transport) speaks to, a unary call may go on for the pool's `cancel_grace`; one that is not over then is dropped, and its worker
+    /// replaced.) A panic fails the call, and nothing else.
     fn execute(&self, call: ProfileCall) -> Later<'_, Result<Payload>>;
+
+    /// Runs one streaming call, and returns when its last item was sent. As [`execute`](ProfileWorker::execute) in everything else.
+    /// Default: refuses, as it serves no streams.
+    fn stream(&self, call: ProfileCall, items: ProfileItems) -> Later<'_, Result<()>> {
+        drop(items);
+        let message = format!("{}: this pool's profile serves no streams", call.tool);
+        Box::pin(std::future::ready(Err(Error::new(ErrorKind::Unavailable, message).with_retryable(false))))
+    }
 
     /// Calls that it has at this moment, if others than the pool give it calls. Only told, in
     /// [`WorkerStatus::in_flight`](crate::WorkerStatus::in_flight).
@@ -74,6 +90,12 @@ pub trait ProfileWorker: Send + Sync + 'static {
 
     /// Whether it is well. Asked when it has nothing to do. Default: yes.
     fn health(&self) -> Later<'_, Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Whether it still answers: the question of a heartbeat, asked of those that live in a process of their own. An error, or no
+    /// answer in time, is a miss. Default: it does.
+    fn answers(&self) -> Later<'_, Result<()>> {
         Box::pin(std::future::ready(Ok(())))
     }
 

@@ -16,6 +16,7 @@ mod faults;
 mod gates;
 mod host_tools;
 mod ladder;
+mod linked;
 mod machines;
 mod numpy;
 mod own_profile;

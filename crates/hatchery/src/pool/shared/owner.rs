@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use super::{Shared, Tools};
+use super::Shared;
 use crate::error::Error;
 use crate::id::{CallId, LifeId};
 use crate::pool::seat::Order;
@@ -18,8 +18,7 @@ impl Owner for Shared {
 
     fn ready(&self, line: Arc<Line>) {
         let life = line.life;
-        let tools =
-            Tools { specs: Arc::clone(&line.tools), by_name: line.tools.iter().map(|spec| self.known(spec)).collect() };
+        let tools = self.tools_of(&line);
         *self.tools.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tools);
         if self.standing.came(self.rules().config.restarts) {
             self.tell(PoolEvent::Available { pool: self.name.to_string() });

@@ -15,17 +15,16 @@ use super::{Life, OpenCalls, Seat, told};
 use crate::app::{Launch, LaunchContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::WorkerId;
-use crate::process::{self, Fork, Spawned, Spec};
+use crate::process::{Fork, Spawned, Spec};
 use crate::registry::Entry;
 use crate::run::{Run, Unforked};
-use crate::telemetry::{Event, Level, LogSource, WorkerEvent, log};
+use crate::telemetry::log;
 use crate::transport::{self, HostEnds, Outbox};
 use crate::value::Shelf;
 use crate::worker::ledger::Ledger;
 use crate::worker::loans::Loans;
 use crate::worker::reader::Reader;
 use crate::worker::template::Upright;
-use crate::worker::voice::Voice;
 use crate::worker::{Inflight, Stop};
 
 impl Life {
@@ -60,15 +59,7 @@ impl Life {
         ends: HostEnds,
         ledger: Option<Ledger>,
     ) -> Life {
-        let (Spawned { child, stdout, stderr, .. }, entry) = spawned;
-        seat.owner.started(seat.life, child.terminator());
-        seat.emitter
-            .emit(Event::Worker(WorkerEvent::Started { worker: seat.id.clone(), pid: child.identity().pid().get() }));
-
-        let voice = Arc::new(Voice::new(seat.id.clone(), seat.emitter.clone()));
-        let (finish_draining, leader_is_gone) = watch::channel(false);
-        let draining = drain(&voice, &leader_is_gone, stdout, stderr);
-
+        let body = seat.embody(spawned);
         let control_out = Arc::new(ends.control_out);
         let data_out = Arc::new(ends.data_out);
         let mut flushing = flush(&control_out, &data_out);
@@ -86,7 +77,7 @@ impl Life {
             inflight: Arc::clone(&inflight),
             loans: Arc::clone(&loans),
             control: Arc::clone(&control_out),
-            voice: Arc::clone(&voice),
+            voice: Arc::clone(&body.voice),
             agreed: when_agreed,
             host_calls: JoinSet::new(),
             ended: Vec::new(),
@@ -98,8 +89,7 @@ impl Life {
             seat,
             launch,
             app,
-            child,
-            entry,
+            body,
             born: Instant::now(),
             control_in: ends.control_in,
             control_out,
@@ -107,13 +97,10 @@ impl Life {
             open_calls: OpenCalls(inflight),
             ledger,
             loans,
-            voice,
             vitals: Arc::default(),
             agreed,
             reading,
             finish_reading,
-            draining,
-            finish_draining,
             _flushing: flushing,
             cancelled,
             tell_cancelled,
@@ -130,26 +117,6 @@ fn ledger(seat: &Seat, inherited: &mut Vec<OwnedFd>) -> Option<Ledger> {
     Some(ledger)
 }
 
-/// Hears what the process writes to descriptors 1 and 2.
-pub(in crate::worker) fn drain(
-    voice: &Arc<Voice>,
-    leader_is_gone: &watch::Receiver<bool>,
-    stdout: OwnedFd,
-    stderr: OwnedFd,
-) -> JoinSet<()> {
-    let mut draining = JoinSet::new();
-    for (fd, level, source) in [(stdout, Level::Info, LogSource::Stdout), (stderr, Level::Warning, LogSource::Stderr)] {
-        let (voice, mut ended) = (Arc::clone(voice), leader_is_gone.clone());
-        draining.spawn(async move {
-            let ended = async move { drop(ended.wait_for(|is_gone| *is_gone).await) };
-            if let Err(error) = process::drain(fd, ended, |line| voice.said(level, source, line, None)).await {
-                voice.said(Level::Warning, LogSource::Host, &format!("reading its output failed: {error}"), None);
-            }
-        });
-    }
-    draining
-}
-
 fn flush(control: &Arc<Outbox<UnixStream>>, data: &Arc<Outbox<pipe::Sender>>) -> JoinSet<()> {
     let (control, data) = (Arc::clone(control), Arc::clone(data));
     let mut flushing = JoinSet::new();
@@ -159,7 +126,7 @@ fn flush(control: &Arc<Outbox<UnixStream>>, data: &Arc<Outbox<pipe::Sender>>) ->
 }
 
 /// What the app says, who may read files to find it out.
-fn plan(seat: &Seat) -> Result<(Launch, String)> {
+pub(in crate::worker) fn plan(seat: &Seat) -> Result<(Launch, String)> {
     let context = LaunchContext::new(&seat.id, seat.run.id, &seat.pool);
     let launch = seat.app.launch(&LaunchContext {
         threads: seat.config.max_in_flight,
@@ -205,7 +172,7 @@ fn start(seat: &Seat, launch: &Launch, upright: Option<&Upright>, inherited: Vec
     seat.run.spawn(&seat.id, &seat.pool, Spec { program, args, env, cwd, fds, confinement })
 }
 
-fn tell_of(seat: &Seat, launch: &Launch) {
+pub(in crate::worker) fn tell_of(seat: &Seat, launch: &Launch) {
     let words = std::iter::once(launch.program.as_os_str()).chain(launch.args.iter().map(OsString::as_os_str));
     let words: Vec<_> = words.map(OsStr::to_string_lossy).collect();
     let names: Vec<_> = launch.env.iter().map(|(name, _)| name.to_string_lossy()).collect();
@@ -230,7 +197,10 @@ pub(in crate::worker) fn environment(run: &Run, id: &WorkerId, launch: &Launch) 
 }
 
 /// Runs what may block.
-async fn on_a_thread<T: Send + 'static>(seat: &Arc<Seat>, work: impl FnOnce(&Seat) -> T + Send + 'static) -> Result<T> {
+pub(in crate::worker) async fn on_a_thread<T: Send + 'static>(
+    seat: &Arc<Seat>,
+    work: impl FnOnce(&Seat) -> T + Send + 'static,
+) -> Result<T> {
     let seat = Arc::clone(seat);
     tokio::task::spawn_blocking(move || work(&seat)).await.map_err(|error| {
         // The payload of the panic is the only thing that says what went wrong.

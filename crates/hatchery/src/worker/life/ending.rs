@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::call::{Deadline, Stage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::Crash;
-use crate::process::{Death, Escalation};
+use crate::process::{Child, Death, Escalation};
 use crate::worker::WireId;
 use crate::worker::reader::Verdict;
 
@@ -19,6 +19,8 @@ pub(in crate::worker) enum Ending {
     Breach(String),
     /// It closed a channel but lives on.
     Hung(&'static str),
+    /// The connection to it is lost, for this reason, but it lives on.
+    Lost(Error),
     /// It went on with a cancelled call for longer than the grace.
     Deaf(WireId),
     /// It has missed so many heartbeats in a row.
@@ -30,7 +32,7 @@ pub(in crate::worker) enum Ending {
 }
 
 /// A process that hung up its channels is given this long to end by itself, so that the reason is its own.
-pub(super) const LAST_BREATH: Duration = Duration::from_secs(1);
+const LAST_BREATH: Duration = Duration::from_secs(1);
 
 pub(super) fn unasked(verdict: Result<Verdict, tokio::task::JoinError>) -> Ending {
     match verdict {
@@ -41,7 +43,17 @@ pub(super) fn unasked(verdict: Result<Verdict, tokio::task::JoinError>) -> Endin
 }
 
 impl Ending {
-    pub(super) fn escalation(&self) -> Escalation {
+    /// This, if the process lives on. What has hung up is usually about to exit, and its status says more.
+    pub(in crate::worker) async fn unless_it_dies(self, child: &Child) -> Ending {
+        match self {
+            Ending::Hung(_) | Ending::Lost(_) if tokio::time::timeout(LAST_BREATH, child.exited()).await.is_ok() => {
+                Ending::Died
+            }
+            ending => ending,
+        }
+    }
+
+    pub(in crate::worker) fn escalation(&self) -> Escalation {
         match self {
             Ending::Asked(how) => *how,
             // It said its last word; let it leave by itself, for its exit handlers' sake.
@@ -53,7 +65,7 @@ impl Ending {
 
 /// Why the worker is gone, for those whose calls went with it and for those who waited for it to come up. `name` begins
 /// the sentence; `last_output` is what it wrote before.
-pub(super) fn explain(name: &str, ending: &Ending, death: &Death, last_output: Vec<String>) -> Error {
+pub(in crate::worker) fn explain(name: &str, ending: &Ending, death: &Death, last_output: Vec<String>) -> Error {
     let error = reason(name, ending, death);
     let error = match ending {
         Ending::Died => error.with_details(Crash::of(death, &last_output).to_details()),
@@ -71,6 +83,7 @@ fn reason(name: &str, ending: &Ending, death: &Death) -> Error {
         Ending::Died => died(format!("died: {death}")),
         Ending::Breach(what) => protocol(format!("broke the wire protocol and was cut off: {what}")),
         Ending::Hung(what) => protocol(format!("{what} but did not exit; it was ended")),
+        Ending::Lost(why) => protocol(format!("lost its connection but did not exit; it was ended: {why}")),
         Ending::Deaf(call) => died(format!("was replaced: it went on with call {call} after that was cancelled")),
         Ending::Silent(missed) => died(format!("was replaced: it did not answer {missed} heartbeats in a row")),
         Ending::Late(deadline) => deadline.error(Stage::Start),

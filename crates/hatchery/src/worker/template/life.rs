@@ -13,18 +13,16 @@ use serde::Deserialize;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use super::{Plan, State, Template, TemplateSettings, Upright, Verdict, cold_starts};
 use crate::app::Launch;
 use crate::call::{Deadline, passed};
 use crate::error::{Error, ErrorBody, ErrorKind, Result};
 use crate::id::WorkerId;
-use crate::process::{self, Child, Escalation, Spawned, Spec};
-use crate::registry::Entry;
+use crate::process::{Escalation, Spec};
 use crate::telemetry::{Event, PoolEvent, RunEvent};
-use crate::worker::life::{drain, environment};
-use crate::worker::voice::Voice;
+use crate::worker::body::Body;
+use crate::worker::life::environment;
 
 /// The pause after one that did not come up, or was of no use; twice as long after each that follows.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -51,16 +49,6 @@ enum Fate {
     Faulty(Error),
     Verdict(Verdict),
     Died,
-}
-
-/// A template that is there, and what is around it.
-struct Life {
-    child: Child,
-    /// In the registry.
-    entry: Entry,
-    voice: Arc<Voice>,
-    draining: JoinSet<()>,
-    finish_draining: watch::Sender<bool>,
 }
 
 /// The host's.
@@ -141,7 +129,7 @@ impl Template {
     /// From its start to its end, and whether a worker came of it.
     async fn live(&self, launch: &Launch, mut over: Over<'_>, reloads: &mut watch::Receiver<u64>) -> (Fate, bool) {
         let began = Instant::now();
-        let (life, ends) = match self.begin(launch).await {
+        let (body, ends) = match self.begin(launch).await {
             Ok(begun) => begun,
             Err(error) => return (Fate::Verdict(Verdict::Failed(error.to_string())), false),
         };
@@ -153,12 +141,12 @@ impl Template {
         };
         let (fate, was_of_use) = match fate {
             Some(fate) => (fate, false),
-            None => self.serve(&life, ends.orders, launch, over, reloads, began).await,
+            None => self.serve(&body, ends.orders, launch, over, reloads, began).await,
         };
-        (self.bury(life, fate, was_of_use).await, was_of_use)
+        (self.bury(body, fate, was_of_use).await, was_of_use)
     }
 
-    async fn begin(&self, launch: &Launch) -> Result<(Life, Ends)> {
+    async fn begin(&self, launch: &Launch) -> Result<(Body, Ends)> {
         let (orders, its_orders) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .map_err(failed("make its socket"))?;
         let (report, its_report) = pipe_with(PipeFlags::CLOEXEC).map_err(failed("make its pipe"))?;
@@ -177,12 +165,8 @@ impl Template {
         };
         let (run, id, pool) = (Arc::clone(&self.run), self.id.clone(), Arc::clone(&self.pool));
         let started = tokio::task::spawn_blocking(move || run.spawn(&id, &pool, spec)).await;
-        let (Spawned { child, stdout, stderr, .. }, entry) =
-            started.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))??;
-        let voice = Arc::new(Voice::new(self.id.clone(), self.emitter.clone()));
-        let (finish_draining, is_gone) = watch::channel(false);
-        let draining = drain(&voice, &is_gone, stdout, stderr);
-        Ok((Life { child, entry, voice, draining, finish_draining }, Ends { orders, report }))
+        let spawned = started.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))??;
+        Ok((Body::new(&self.id, &self.emitter, spawned), Ends { orders, report }))
     }
 
     /// `None`: it is up.
@@ -205,22 +189,22 @@ impl Template {
     /// It is up: until it is to end, or has ended. Whether a worker came of it.
     async fn serve(
         &self,
-        life: &Life,
+        body: &Body,
         orders: OwnedFd,
         launch: &Launch,
         over: Over<'_>,
         reloads: &mut watch::Receiver<u64>,
         began: Instant,
     ) -> (Fate, bool) {
-        let upright = Arc::new(Upright::new(launch.clone(), life.child.forker(orders)));
+        let upright = Arc::new(Upright::new(launch.clone(), body.child.forker(orders)));
         let mut said = upright.verdict.subscribe();
-        let (pool, pid) = (self.pool.to_string(), life.child.identity().pid().get());
+        let (pool, pid) = (self.pool.to_string(), body.pid());
         self.emitter.emit(Event::Pool(PoolEvent::TemplateReady { pool, pid, took: began.elapsed() }));
         self.state.send_replace(State::Up(Arc::clone(&upright)));
         let fate = tokio::select! {
             biased;
             () = over => Fate::Over,
-            () = life.child.exited() => Fate::Died,
+            () = body.child.exited() => Fate::Died,
             Ok(()) = reloads.changed() => Fate::Renewed,
             Some(verdict) = async { said.wait_for(Option::is_some).await.ok()?.clone() } => Fate::Verdict(verdict),
         };
@@ -228,7 +212,7 @@ impl Template {
     }
 
     /// Nobody is forked from it any more; what was not adopted yet ends with it. Its workers live on.
-    async fn bury(&self, mut life: Life, fate: Fate, was_of_use: bool) -> Fate {
+    async fn bury(&self, body: Body, fate: Fate, was_of_use: bool) -> Fate {
         self.state.send_if_modified(|state| {
             let was_up = matches!(state, State::Up(_));
             if was_up {
@@ -236,18 +220,16 @@ impl Template {
             }
             was_up
         });
-        life.entry.terminating();
-        let death = process::end(life.child, &Escalation::AT_ONCE, || ()).await;
-        life.finish_draining.send_replace(true);
-        while life.draining.join_next().await.is_some() {}
-        life.voice.fell_silent();
-        if death.remains.is_none() {
-            life.entry.release();
+        let ended = body.end(&Escalation::AT_ONCE, || ()).await;
+        ended.voice.fell_silent();
+        let (voice, how) = (Arc::clone(&ended.voice), ended.death.to_string());
+        if ended.death.remains.is_none() {
+            ended.release();
             self.emitter.emit(Event::Run(RunEvent::Released { worker: WorkerId::template(&self.pool) }));
         }
         match fate {
-            Fate::Died => self.mourn(&death.to_string(), was_of_use),
-            Fate::Faulty(error) => Fate::Faulty(error.with_last_output(life.voice.last_lines())),
+            Fate::Died => self.mourn(&how, was_of_use),
+            Fate::Faulty(error) => Fate::Faulty(error.with_last_output(voice.last_lines())),
             fate => fate,
         }
     }
