@@ -2,6 +2,7 @@
 //! thread of whoever brings the news.
 
 mod owner;
+mod tools;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
 
 use super::Config;
-use super::counts::{Counts, Meter};
+use super::counts::Counts;
 use super::guard::TaintBook;
 use super::refused::state_lost;
 use super::roster::{Admission, Refusal, Roster, SessionWants, Step, ToolNumber, Wants, Whereabouts};
@@ -21,7 +22,7 @@ use super::standing::Standing;
 use super::ticket::Ticket;
 use crate::app::App;
 use crate::call::{Affinity, CallOptions, Deadline, Stage};
-use crate::error::{Error, ErrorKind, Result, near_match};
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CallId, LifeId, WorkerId};
 use crate::memory::Arena;
 use crate::process::Terminator;
@@ -30,6 +31,7 @@ use crate::telemetry::{Emitter, Event, PoolEvent, RecycleReason, ServiceEvent, l
 use crate::tool::ToolSpec;
 use crate::value::Payload;
 use crate::worker::{Answer, Call, Journey, Line, Sent, Sink};
+use tools::{Known, Tools};
 
 /// See the head of this file.
 pub(crate) struct Shared {
@@ -50,63 +52,6 @@ pub(crate) struct Shared {
     seats: Mutex<Seats>,
     /// Rung when everything is served that was taken in, and no more is.
     drained: Notify,
-}
-
-#[derive(Default)]
-struct Tools {
-    specs: Arc<[ToolSpec]>,
-    by_name: HashMap<Arc<str>, Known>,
-    /// What holds for all tools that are not among these, if workers are given calls of such.
-    undeclared: Option<Unnamed>,
-}
-
-impl Tools {
-    /// How a call of the tool is known, if it may be called so.
-    fn look_up(&self, name: &str, is_stream: bool) -> Result<(Arc<str>, Known)> {
-        let Some((declared, known)) = self.by_name.get_key_value(name) else {
-            return self.look_up_undeclared(name, is_stream);
-        };
-        match (known.is_streaming, is_stream) {
-            (true, false) => {
-                Err(Error::new(ErrorKind::Validation, format!("{name} is a streaming tool: use `stream`")))
-            }
-            (false, true) => Err(Error::new(ErrorKind::Validation, format!("{name} returns once: use `call`"))),
-            _ => Ok((Arc::clone(declared), known.clone())),
-        }
-    }
-
-    fn look_up_undeclared(&self, name: &str, is_streaming: bool) -> Result<(Arc<str>, Known)> {
-        let Some(Unnamed { number, meter }) = &self.undeclared else {
-            let near = near_match(name, self.specs.iter().map(|spec| spec.name.as_str()));
-            return Err(Error::new(ErrorKind::NotFound, format!("no such tool: {name}{near}")));
-        };
-        if name.is_empty() || name.len() > LONGEST_NAME {
-            let message =
-                format!("expected the name of a tool, of 1 to {LONGEST_NAME} bytes, found {} bytes", name.len());
-            return Err(Error::new(ErrorKind::Validation, message));
-        }
-        Ok((name.into(), Known { is_streaming, number: *number, meter: Arc::clone(meter) }))
-    }
-}
-
-/// As [`ToolSpec`] says.
-const LONGEST_NAME: usize = 256;
-
-/// Under which name all undeclared tools are counted: what a caller may make up is no label.
-const UNDECLARED: &str = "undeclared";
-
-struct Unnamed {
-    number: ToolNumber,
-    meter: Arc<Meter>,
-}
-
-/// A tool that there is.
-#[derive(Clone)]
-struct Known {
-    is_streaming: bool,
-    /// How the roster calls it.
-    number: ToolNumber,
-    meter: Arc<Meter>,
 }
 
 impl Shared {
@@ -221,18 +166,7 @@ impl Shared {
 
     /// What such a worker can be asked.
     fn tools_of(&self, line: &Line) -> Tools {
-        let undeclared = line.takes_any_tool.then(|| {
-            let name: Arc<str> = UNDECLARED.into();
-            Unnamed { number: self.roster().number_of(&name), meter: self.counts.meters.of(&name) }
-        });
-        let by_name = line.tools.iter().map(|spec| self.known(spec)).collect();
-        Tools { specs: Arc::clone(&line.tools), by_name, undeclared }
-    }
-
-    fn known(&self, spec: &ToolSpec) -> (Arc<str>, Known) {
-        let name: Arc<str> = spec.name.as_str().into();
-        let (number, meter) = (self.roster().number_of(&name), self.counts.meters.of(&name));
-        (name, Known { is_streaming: spec.streaming, number, meter })
+        Tools::of(line, |name| (self.roster().number_of(name), self.counts.meters.of(name)))
     }
 
     /// To a worker or into the queue. Says until when it may wait there.
