@@ -1,0 +1,190 @@
+//! What is started: one of Snakepit's worker scripts, with the arguments and the environment that it expects.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use hatchery::{App, Error, ErrorKind, Launch, LaunchContext, PythonApp, Result};
+
+/// The script of its threaded server lies beside the other one, under this name.
+const THREADED_SCRIPT: &str = "grpc_server_threaded.py";
+
+/// An argument that only the threaded server takes. Its presence chooses the script.
+const MAX_WORKERS: &str = "--max-workers";
+
+/// A Python worker that was written for Snakepit: its package `snakepit_bridge` and an adapter class, unmodified.
+///
+/// ```
+/// use hatchery::App;
+/// use hatchery_snakepit::Snakepit;
+///
+/// let app = Snakepit::new("priv/python/grpc_server.py", "snakepit_bridge.adapters.showcase.ShowcaseAdapter")
+///     .adapter_args(["--heartbeat-independent"])
+///     .env("OMP_NUM_THREADS", "2");
+/// assert_eq!(app.describe(), "snakepit_bridge.adapters.showcase.ShowcaseAdapter by grpc_server.py");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Snakepit {
+    script: PathBuf,
+    adapter: String,
+    adapter_args: Vec<String>,
+    python: Option<OsString>,
+    env: Vec<(OsString, OsString)>,
+}
+
+impl Snakepit {
+    /// Runs the adapter, a dotted `module.Class`, by the worker script `grpc_server.py` at this path. Its folder is where the worker
+    /// starts, and from where it imports.
+    pub fn new(script: impl Into<PathBuf>, adapter: impl Into<String>) -> Snakepit {
+        Snakepit {
+            script: script.into(),
+            adapter: adapter.into(),
+            adapter_args: Vec::new(),
+            python: None,
+            env: Vec::new(),
+        }
+    }
+
+    /// Adds arguments of the worker script. With `--max-workers N` among them it is `grpc_server_threaded.py`, beside the named script.
+    #[must_use]
+    pub fn adapter_args<A: Into<String>>(mut self, args: impl IntoIterator<Item = A>) -> Snakepit {
+        self.adapter_args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Runs it by this interpreter: a path, or a name along `PATH`. Default: `SNAKEPIT_PYTHON` if it is set, else the one that a
+    /// [`PythonApp`] in the script's folder would get.
+    #[must_use]
+    pub fn python(mut self, interpreter: impl Into<OsString>) -> Snakepit {
+        self.python = Some(interpreter.into());
+        self
+    }
+
+    /// Sets a variable on top of the host's environment and of what workers are given by default.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Snakepit {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Whether its tools run in several threads of one worker.
+    pub fn is_threaded(&self) -> bool {
+        has_flag(&self.adapter_args, MAX_WORKERS)
+    }
+
+    /// The script that is run, by its whole path: a worker starts in its folder.
+    fn script(&self) -> Result<PathBuf> {
+        let named = match self.is_threaded() {
+            true => self.script.with_file_name(THREADED_SCRIPT),
+            false => self.script.clone(),
+        };
+        let wrong = |why: String| Error::new(ErrorKind::Validation, format!("script {}: {why}", named.display()));
+        let path = named.canonicalize().map_err(|error| wrong(error.to_string()))?;
+        match path.is_file() {
+            true => Ok(path),
+            false => Err(wrong("is no file".to_owned())),
+        }
+    }
+
+    fn interpreter(&self, script: &Path) -> Result<PathBuf> {
+        let app = PythonApp::file(script);
+        let named = self.python.clone().or_else(|| variable("SNAKEPIT_PYTHON"));
+        let app = match named {
+            Some(python) => app.python(python),
+            None => app,
+        };
+        Ok(app.interpreter()?.path().to_owned())
+    }
+
+    /// What the pool has said of arguments, and what the worker needs of those that nobody has said.
+    fn args(&self, worker: &LaunchContext<'_>) -> Vec<String> {
+        let mut args = self.adapter_args.clone();
+        let mut unless_said = |flag: &str, value: &str| {
+            if !has_flag(&self.adapter_args, flag) {
+                args.extend([flag.to_owned(), value.to_owned()]);
+            }
+        };
+        unless_said("--adapter", &self.adapter);
+        unless_said("--port", "0");
+        // Seen in the list of processes, where Snakepit itself looks for orphans: one without these it would take for its own.
+        unless_said("--snakepit-run-id", &worker.run.short());
+        unless_said("--snakepit-instance-name", "hatchery");
+        unless_said("--snakepit-instance-token", &worker.run.to_string());
+        args
+    }
+}
+
+impl App for Snakepit {
+    fn launch(&self, worker: &LaunchContext<'_>) -> Result<Launch> {
+        let script = self.script()?;
+        let interpreter = self.interpreter(&script)?;
+        let folder = script.parent().unwrap_or(Path::new("/")).to_owned();
+        let host = |name: &str| variable(name);
+        let mut env = defaults(worker, self.is_threaded(), &folder, &interpreter, host);
+        env.extend(worker.thread_limits.iter().map(|(name, value)| (name.into(), value.into())));
+        env.extend(self.env.iter().cloned());
+        let mut launch = Launch::new(interpreter).arg(script).args(self.args(worker)).cwd(folder);
+        launch.env = env;
+        Ok(launch)
+    }
+
+    fn describe(&self) -> String {
+        let script = if self.is_threaded() { OsStr::new(THREADED_SCRIPT) } else { self.script.file_name().unwrap_or_default() };
+        format!("{} by {}", self.adapter, script.to_string_lossy())
+    }
+
+    fn has_timeouts(&self) -> bool {
+        false
+    }
+}
+
+/// Whole flags are compared, alone or with `=`: one that is part of another argument is another.
+fn has_flag(args: &[String], flag: &str) -> bool {
+    args.iter().any(|arg| arg == flag || arg.strip_prefix(flag).is_some_and(|rest| rest.starts_with('=')))
+}
+
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// The libraries whose threads are limited, and by what.
+const THREAD_LIMITS: [&str; 5] =
+    ["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"];
+
+/// What every worker is given, unless the pool says otherwise. A limit that the host's environment has is left as it is.
+fn defaults(
+    worker: &LaunchContext<'_>,
+    is_threaded: bool,
+    folder: &Path,
+    interpreter: &Path,
+    host: impl Fn(&str) -> Option<OsString>,
+) -> Vec<(OsString, OsString)> {
+    let threads = if is_threaded { worker.threads.max(1) } else { 1 };
+    let limits = THREAD_LIMITS.iter().filter(|name| host(name).is_none());
+    let limits = limits.map(|name| ((*name).into(), threads.to_string().into()));
+    let set = |name: &str, value: &str| (OsString::from(name), OsString::from(value));
+    let mut env = vec![
+        set("PYTHONNOUSERSITE", "1"),
+        set("PYTHONUNBUFFERED", "1"),
+        set("GRPC_VERBOSITY", "ERROR"),
+        set("GRPC_POLL_STRATEGY", "poll"),
+        // It would print every span on its output.
+        set("SNAKEPIT_OTEL_CONSOLE", "false"),
+        set("SNAKEPIT_LOG_LEVEL", "error"),
+        ("SNAKEPIT_PYTHON".into(), interpreter.into()),
+        ("PYTHONPATH".into(), python_path(host("PYTHONPATH"), folder)),
+    ];
+    env.extend(limits);
+    // What the host says for all of its workers beats what is usual.
+    env.retain(|(name, _)| !matches!(name.to_str(), Some("SNAKEPIT_LOG_LEVEL" | "SNAKEPIT_OTEL_CONSOLE" | "GRPC_VERBOSITY") if host(&name.to_string_lossy()).is_some()));
+    env
+}
+
+/// The host's folders first, then the script's.
+fn python_path(inherited: Option<OsString>, folder: &Path) -> OsString {
+    let mut folders: Vec<PathBuf> = inherited.iter().flat_map(std::env::split_paths).collect();
+    if !folders.iter().any(|known| known == folder) {
+        folders.push(folder.to_owned());
+    }
+    // A folder with a colon in its name cannot be said in this variable; the worker starts in its own folder anyway.
+    std::env::join_paths(folders).unwrap_or_else(|_| inherited.unwrap_or_default())
+}
