@@ -20,7 +20,7 @@ mod voice;
 
 pub use heartbeat::Heartbeat;
 pub(crate) use inflight::{Answer, Answered, Ended, Inflight, Item, Sink};
-use inflight::{Opened, Opening};
+use inflight::{Heritage, Opened, Opening};
 pub(crate) use journey::{Given, Journey};
 pub(crate) use life::{Exit, Seat, run};
 use loans::Loans;
@@ -43,6 +43,7 @@ use crate::process::{Confinement, Escalation, Terminator};
 use crate::tool::ToolSpec;
 use crate::transport::Outbox;
 use crate::value::{Payload, Places};
+use crate::waiting::Mark;
 use crate::wire::{CallBody, Capability, Encoded, HEALTH_TOOL, Kind, Limits, Telemetry, Terms, WorkerRuntime};
 
 /// How a worker is started and ended.
@@ -134,17 +135,20 @@ pub(crate) struct Call {
     pub(crate) made: Instant,
     /// How many workers have died over it without having begun it.
     pub(crate) deaths: u8,
+    /// A call of a worker waits for it.
+    pub(crate) mark: Option<Mark>,
 }
 
 /// A call with longer arguments is not sent ahead, and not kept in case that its worker dies before it begins it.
 const LONGEST_KEPT: usize = 16 << 10;
 
 impl Call {
-    /// Whether it may lie in a worker behind others, and be given to another one. How a worker is, no other can say.
+    /// Whether it may lie in a worker behind others, and be given to another one. How a worker is, no other can say; and what
+    /// another call waits for must have the place that it is said to have.
     pub(crate) fn may_be_sent_ahead(&self) -> bool {
         let Call { tool, arguments, .. } = self;
         let values: usize = arguments.attachments().items().iter().map(|value| value.data().len()).sum();
-        let is_somebodys = **tool != *HEALTH_TOOL;
+        let is_somebodys = **tool != *HEALTH_TOOL && self.mark.is_none();
         matches!(self.sink, Sink::Unary(_)) && is_somebodys && arguments.json().len() + values <= LONGEST_KEPT
     }
 }
@@ -290,7 +294,7 @@ impl Line {
 }
 
 impl WireLine {
-    fn send(&self, line: &Arc<Line>, id: CallId, call: Call) -> Sent {
+    fn send(&self, line: &Arc<Line>, id: CallId, mut call: Call) -> Sent {
         let credit = matches!(call.sink, Sink::Stream(_)).then_some(STREAM_WINDOW);
         // Large values are copied before the line is held.
         let placed = self.loans.place(call.arguments.attachments());
@@ -309,12 +313,15 @@ impl WireLine {
         let is_kept = self.takes_ahead && call.may_be_sent_ahead();
         let given = Given { life: line.life, made: call.made, at: now, is_serial: self.is_serial };
         let opening = Opening { credit: credit.unwrap_or(0), is_kept, given };
+        let mark = call.mark.take();
         let is_behind = match self.inflight.open(wire, id, call, opening) {
             Opened::First => false,
             Opened::Behind => true,
-            Opened::Dying(call) => return Sent::Dying(call),
+            Opened::Dying(call) => return Sent::Dying(Call { mark, ..call }),
         };
         *next_id += 1;
+        // Before the worker has it, and can ask for more.
+        mark.into_iter().for_each(|mark| mark.runs_in(&line.id, line.life.generation, wire));
         self.loans.lend(placed);
         // A closed channel means a dying worker; its burial sees to what is in flight.
         let _dying = if is_behind { self.data.send_soon(frame) } else { self.data.send(frame) };

@@ -43,7 +43,7 @@ pub(super) enum Order {
 pub(crate) struct Hiring {
     pub(crate) run: Arc<Run>,
     pub(crate) emitter: Emitter,
-    pub(crate) host_tools: Arc<HostTools>,
+    pub(crate) host_tools: HostTools,
     /// The pool's own.
     pub(crate) template: Option<Arc<Template>>,
 }
@@ -186,7 +186,7 @@ impl Seat {
             profile: rules.config.profile.clone(),
             config: rules.config.worker.clone(),
             emitter: self.hiring.emitter.clone(),
-            host_tools: Arc::clone(&self.hiring.host_tools),
+            host_tools: self.hiring.host_tools.clone(),
             arena: self.shared.arena.clone(),
             owner: Arc::clone(&self.shared) as Arc<dyn worker::Owner>,
         })
