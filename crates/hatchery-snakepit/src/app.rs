@@ -118,8 +118,7 @@ impl App for Snakepit {
         let script = self.script()?;
         let interpreter = self.interpreter(&script)?;
         let folder = script.parent().unwrap_or(Path::new("/")).to_owned();
-        let host = |name: &str| variable(name);
-        let mut env = defaults(worker, self.is_threaded(), &folder, &interpreter, host);
+        let mut env = defaults(worker, self.is_threaded(), &folder, &interpreter, variable);
         env.extend(worker.thread_limits.iter().map(|(name, value)| (name.into(), value.into())));
         env.extend(self.env.iter().cloned());
         let mut launch = Launch::new(interpreter).arg(script).args(self.args(worker)).cwd(folder);
@@ -138,7 +137,7 @@ impl App for Snakepit {
 }
 
 /// Whole flags are compared, alone or with `=`: one that is part of another argument is another.
-fn has_flag(args: &[String], flag: &str) -> bool {
+pub(crate) fn has_flag(args: &[String], flag: &str) -> bool {
     args.iter().any(|arg| arg == flag || arg.strip_prefix(flag).is_some_and(|rest| rest.starts_with('=')))
 }
 
@@ -150,7 +149,7 @@ fn variable(name: &str) -> Option<OsString> {
 const THREAD_LIMITS: [&str; 5] =
     ["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"];
 
-/// What every worker is given, unless the pool says otherwise. A limit that the host's environment has is left as it is.
+/// What every worker is given, unless the pool says otherwise. What the host's environment says is left as it is.
 fn defaults(
     worker: &LaunchContext<'_>,
     is_threaded: bool,
@@ -158,24 +157,21 @@ fn defaults(
     interpreter: &Path,
     host: impl Fn(&str) -> Option<OsString>,
 ) -> Vec<(OsString, OsString)> {
-    let threads = if is_threaded { worker.threads.max(1) } else { 1 };
-    let limits = THREAD_LIMITS.iter().filter(|name| host(name).is_none());
-    let limits = limits.map(|name| ((*name).into(), threads.to_string().into()));
-    let set = |name: &str, value: &str| (OsString::from(name), OsString::from(value));
-    let mut env = vec![
-        set("PYTHONNOUSERSITE", "1"),
-        set("PYTHONUNBUFFERED", "1"),
-        set("GRPC_VERBOSITY", "ERROR"),
-        set("GRPC_POLL_STRATEGY", "poll"),
+    let threads = if is_threaded { worker.threads.max(1) } else { 1 }.to_string();
+    let usual = [
+        ("PYTHONNOUSERSITE", "1"),
+        ("PYTHONUNBUFFERED", "1"),
+        ("GRPC_VERBOSITY", "ERROR"),
+        ("GRPC_POLL_STRATEGY", "poll"),
         // It would print every span on its output.
-        set("SNAKEPIT_OTEL_CONSOLE", "false"),
-        set("SNAKEPIT_LOG_LEVEL", "error"),
-        ("SNAKEPIT_PYTHON".into(), interpreter.into()),
-        ("PYTHONPATH".into(), python_path(host("PYTHONPATH"), folder)),
+        ("SNAKEPIT_OTEL_CONSOLE", "false"),
+        ("SNAKEPIT_LOG_LEVEL", "error"),
     ];
-    env.extend(limits);
-    // What the host says for all of its workers beats what is usual.
-    env.retain(|(name, _)| !matches!(name.to_str(), Some("SNAKEPIT_LOG_LEVEL" | "SNAKEPIT_OTEL_CONSOLE" | "GRPC_VERBOSITY") if host(&name.to_string_lossy()).is_some()));
+    let limits = THREAD_LIMITS.map(|name| (name, threads.as_str()));
+    let unsaid = usual.into_iter().chain(limits).filter(|(name, _)| host(name).is_none());
+    let mut env: Vec<(OsString, OsString)> = unsaid.map(|(name, value)| (name.into(), value.into())).collect();
+    env.push(("SNAKEPIT_PYTHON".into(), interpreter.into()));
+    env.push(("PYTHONPATH".into(), python_path(host("PYTHONPATH"), folder)));
     env
 }
 

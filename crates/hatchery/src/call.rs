@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind};
 use crate::id::new_correlation_id;
+use crate::waiting::Errand;
 
 pub(crate) use span::Span;
 
@@ -30,6 +31,8 @@ pub struct CallOptions {
     pub(crate) handles: bool,
     pub(crate) trace_parent: Option<Arc<str>>,
     pub(crate) span: Option<Span>,
+    /// Of a worker's call that waits for this one.
+    pub(crate) errand: Option<Errand>,
 }
 
 impl CallOptions {

@@ -21,7 +21,7 @@ use crate::app::{App, Launch, LaunchContext};
 use crate::config::{self, Config, InstanceConfig, PoolConfig};
 use crate::error::{Error, ErrorKind, Result, near_match};
 use crate::fault::Taints;
-use crate::host::HostTools;
+use crate::host::{HostTool, HostToolLimits, HostTools};
 use crate::id::RunId;
 use crate::pool::{self, Crew, Pool, PoolStats, StopGraces, TaintBook, WorkerStatus};
 use crate::process::{Escalation, Guarantee};
@@ -59,6 +59,7 @@ pub struct Hatchery {
     crews: Vec<Arc<Crew>>,
     taints: Arc<TaintBook>,
     sessions: Sessions,
+    host_tools: HostTools,
     emitter: Emitter,
     started_at: SystemTime,
     /// What works in the background, in the order of its start; stopped in the reverse order, or when this is dropped.
@@ -71,9 +72,8 @@ pub struct Hatchery {
 #[derive(Default)]
 pub struct Builder {
     pools: Vec<(String, Arc<dyn App>, pool::Config)>,
-    host_tools: HostTools,
-    /// The first mistake; told by `start`, so that building reads as one chain.
-    mistake: Option<Error>,
+    host_tools: Vec<HostTool>,
+    host_tool_limits: HostToolLimits,
     emitter: Option<Emitter>,
     run: RunOptions,
     sessions: SessionSettings,
@@ -222,6 +222,11 @@ impl Hatchery {
         &self.sessions
     }
 
+    /// The host tools: those that the builder was given, and those that come and go while this runs.
+    pub fn host_tools(&self) -> &HostTools {
+        &self.host_tools
+    }
+
     /// Waits until the first start of every worker of every pool has come to an end. Says why, if no pool can serve.
     async fn await_starts(&self) -> Result<()> {
         let mut reasons = Vec::new();
@@ -279,6 +284,8 @@ impl Drop for Hatchery {
             crew.abort();
         }
         self.run.close();
+        // They may hold pools.
+        self.host_tools.clear();
     }
 }
 
@@ -335,9 +342,21 @@ impl Builder {
         F: Fn(A) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<R>> + Send + 'static,
     {
-        if let Err(error) = self.host_tools.insert(spec.into(), run) {
-            self.mistake.get_or_insert(error);
-        }
+        self.host_tools.push(HostTool::new(spec, move |arguments: A, _caller| run(arguments)));
+        self
+    }
+
+    /// The same for a tool with more to it: metadata, a caller that it looks at, one that workers do not see.
+    #[must_use]
+    pub fn with_host_tool(mut self, tool: HostTool) -> Builder {
+        self.host_tools.push(tool);
+        self
+    }
+
+    /// How many host tools there may be. Default: 256 of one session, 10 000 in all.
+    #[must_use]
+    pub fn host_tool_limits(mut self, limits: HostToolLimits) -> Builder {
+        self.host_tool_limits = limits;
         self
     }
 

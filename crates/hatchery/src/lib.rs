@@ -87,6 +87,7 @@ pub mod fault;
 mod process;
 mod panic;
 mod call;
+mod waiting;
 mod value;
 mod memory;
 mod error;
@@ -106,6 +107,7 @@ pub use config::{
 };
 pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor, write_guardian};
 pub use error::{Error, ErrorCategory, ErrorKind, Result};
+pub use host::{HostCaller, HostTool, HostToolInfo, HostToolLimits, HostToolSource, HostTools};
 pub use id::{RunId, WorkerId};
 pub use memory::{ArenaSettings, ArenaStatus, Buffer};
 pub use pool::{
@@ -135,5 +137,6 @@ pub use value::{
 pub use wire::{Limits, Telemetry, WorkerRuntime};
 pub use worker::{
     Berth, Heartbeat, HeartbeatStatus, Later, LinkedProcess, Profile, ProfileCall, ProfileGraces, ProfileItems,
-    ProfileMetadata, ProfileWorker, ToolFacts, Transport, TransportContext, WorkerContext, WorkerHealth, WorkerVoice,
+    ProfileMetadata, ProfileWorker, ToolFacts, Transport, TransportContext, WorkerCalls, WorkerContext,
+    WorkerHealth, WorkerVoice,
 };

@@ -40,9 +40,9 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use crate::call::{Affinity, CallOptions, passed};
+use crate::call::{Affinity, CallOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{Breakers, HealthStats};
 use crate::memory::{ArenaSettings, Buffer};
@@ -50,16 +50,14 @@ use crate::process::{Containment, Escalation};
 use crate::tool::ToolSpec;
 use crate::value::Payload;
 use crate::wire::Telemetry;
-use crate::worker::{self, Answer, Journey, Line, Profile, Sink, Transport};
+use crate::worker::{self, Journey, Line, Profile, Sink, Transport};
 
-use account::{Account, Finished};
+use account::Finished;
 pub(crate) use change::{COUNT as KEYS, Takes, changes, within_reach};
 pub(crate) use crew::Crew;
-use guard::After;
 pub(crate) use guard::{FaultConfig, TaintBook, usual_retry};
 pub(crate) use seat::Hiring;
 pub(crate) use shared::Shared;
-use ticket::Ticket;
 pub(crate) use upkeep::{ask_how_they_are, recycle};
 
 /// How long things may take. `None` is no limit.
@@ -212,44 +210,13 @@ impl Pool {
     ) -> Result<T> {
         let options = options.identified();
         let args = Payload::encode(&args).map_err(|error| options.mark(error))?;
-        let result = self.call_identified(tool, args, &options).await?;
+        let result = self.shared().call(tool, args, &options).await?;
         result.decode().map_err(|error| options.mark(error.context(format_args!("{tool}: its result"))))
     }
 
     /// [`Pool::call`] without looking into arguments or result: JSON bytes and attachments pass through.
     pub async fn call_payload(&self, tool: &str, args: Payload, options: &CallOptions) -> Result<Payload> {
-        self.call_identified(tool, args, &options.identified()).await
-    }
-
-    async fn call_identified(&self, tool: &str, args: Payload, options: &CallOptions) -> Result<Payload> {
-        let shared = self.shared();
-        let made = Instant::now();
-        let deadline = shared.deadline(tool, &args, options, false, made);
-        let mut account = Account::open(shared, tool, options, made);
-        let mut tries = shared.tries(tool, options, deadline);
-        let result = loop {
-            if let Err(refused) = tries.begin() {
-                break Err(refused);
-            }
-            account.begin();
-            let (caller, reply) = oneshot::channel();
-            let tried = match shared.admit(tool, args.clone(), options, deadline, Sink::Unary(caller)) {
-                Ok(ticket) => {
-                    account.admitted(&ticket);
-                    account.answered(answer(ticket, reply).await)
-                }
-                Err(refused) => Err(refused),
-            };
-            match tries.end(tried) {
-                After::Over(result) => break result,
-                After::Again(pause) => tokio::time::sleep(pause).await,
-            }
-        };
-        account.close(&result);
-        result.map_err(|error| {
-            shared.count_error();
-            options.mark(error)
-        })
+        self.shared().call(tool, args, &options.identified()).await
     }
 
     /// Calls a streaming tool. Chunks come as the tool yields them; a slow reader holds the generator back.
@@ -433,23 +400,3 @@ impl Pool {
     }
 }
 
-/// Waits for the answer of an admitted call, no longer than its deadlines allow.
-async fn answer(mut ticket: Ticket, mut reply: oneshot::Receiver<Answer>) -> Answer {
-    let (deadline, mut queue_deadline) = (ticket.deadline, ticket.queue_deadline);
-    loop {
-        // One timer, not two: the later one is rarely needed.
-        let is_in_queue = queue_deadline.is_some_and(|queue| deadline.is_none_or(|whole| queue.at() < whole.at()));
-        let next = if is_in_queue { queue_deadline.take() } else { deadline };
-        tokio::select! {
-            biased;
-            // An answer that is here counts, however late we look.
-            reply = &mut reply => return ticket.answered(reply),
-            () = passed(next) => match is_in_queue.then(|| ticket.expired_in_queue()) {
-                None => return ticket.expired(),
-                Some(Some(answer)) => return answer,
-                // Passed after the call left the queue, it means nothing.
-                Some(None) => {}
-            },
-        }
-    }
-}

@@ -18,7 +18,7 @@ use crate::process::{
     obstacles, resident_bytes_of_tree,
 };
 use crate::registry::{
-    Entry, Instance, Options, ProcessEntry, Registry, Reservation, RunRegistry, RuntimeBase, Started, SweepOptions,
+    Entry, Instance, Options, ProcessEntry, RecordPlace, Registry, Reservation, RunRegistry, RuntimeBase, Started, SweepOptions,
     orphans,
 };
 use crate::telemetry::{Emitter, Event, RunEvent};
@@ -158,6 +158,14 @@ impl Run {
             Err(error) => {
                 self.books.tell(RunEvent::Swept { found: 0, terminated: 0, notes: vec![error.to_string()] });
             }
+        }
+    }
+
+    /// Where files of this run may lie, which go with its record.
+    pub(crate) fn folder(&self) -> Option<PathBuf> {
+        match self.books.registry.place()? {
+            RecordPlace::DataDir(folder) | RecordPlace::RuntimeDir { folder, .. } => Some(folder),
+            RecordPlace::Memory { .. } => None,
         }
     }
 

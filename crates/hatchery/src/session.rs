@@ -5,7 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Instant, SystemTime};
 
 use serde_json::{Value, json};
@@ -75,6 +75,18 @@ struct Inner {
     notes: Vec<String>,
     /// `None`: nobody is told.
     emitter: Option<Emitter>,
+    /// Told at once of each session that ends.
+    at_ends: AtEnds,
+}
+
+/// Who wants to know that a session has ended.
+#[derive(Default)]
+struct AtEnds(RwLock<Vec<Arc<dyn Fn(&str) + Send + Sync>>>);
+
+impl std::fmt::Debug for AtEnds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AtEnds")
+    }
 }
 
 impl Sessions {
@@ -104,7 +116,8 @@ impl Sessions {
                 (None, vec![format!("sessions are in memory only: {error}")])
             }
         };
-        Ok(Sessions(Arc::new(Inner { run, settings, table, writer: Mutex::new(writer), notes, emitter })))
+        let (writer, at_ends) = (Mutex::new(writer), AtEnds::default());
+        Ok(Sessions(Arc::new(Inner { run, settings, table, writer, notes, emitter, at_ends })))
     }
 
     /// Makes a session. If there is one of this id, that one is accessed and returned as it is, also when there is no room for
@@ -261,6 +274,14 @@ impl Sessions {
         Ok(self.get(id)?.metadata.get(name).cloned())
     }
 
+    /// Has `tell` called with the id of each session that ends from now on, be it deleted or expired, by whoever notices it, before
+    /// that one goes on. It may use the store; it must not block. There may be another session of that id by then.
+    ///
+    /// What `tell` holds lives as long as the store.
+    pub fn on_end(&self, tell: impl Fn(&str) + Send + Sync + 'static) {
+        self.0.at_ends.0.write().unwrap_or_else(PoisonError::into_inner).push(Arc::new(tell));
+    }
+
     /// Waits until all that was changed is on disk, or cannot be written: [`losses`](Sessions::losses) says so. It blocks.
     pub fn flush(&self) {
         self.with_writer(|writer| {
@@ -295,6 +316,15 @@ impl Sessions {
     /// Whether there is a session of this id that was made then. It is not accessed by this.
     pub(crate) fn is_known(&self, id: &str, when: u64) -> bool {
         self.change(|table, now| table.peek(id, now).is_some_and(|(checked, _)| birth(checked.session()) == when))
+    }
+
+    /// When the session of an id was made that lives. It is not accessed by this. Does not keep the store.
+    pub(crate) fn births(&self) -> impl Fn(&str) -> Option<u64> + Send + Sync + use<> {
+        let inner = Arc::downgrade(&self.0);
+        move |id| {
+            let sessions = Sessions(inner.upgrade()?);
+            sessions.change(|table, now| table.peek(id, now).map(|(checked, _)| birth(checked.session())))
+        }
     }
 
     /// The service that cleans up and tells what it finds. It has no end.
@@ -356,8 +386,17 @@ impl Sessions {
     }
 
     fn tell(&self, news: Vec<News>) {
+        self.tell_ends(&news);
         let told = self.0.emitter.iter().flat_map(|emitter| news.iter().map(move |news| (emitter, news)));
         told.for_each(|(emitter, news)| emitter.emit_with(news.kind(), || Event::Session(news.event())));
+    }
+
+    fn tell_ends(&self, news: &[News]) {
+        if news.iter().all(|news| news.ended().is_none()) {
+            return;
+        }
+        let told = self.0.at_ends.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        news.iter().filter_map(News::ended).for_each(|id| told.iter().for_each(|tell| tell(id)));
     }
 
     fn wake(&self) {

@@ -19,8 +19,8 @@ pub(crate) use header::FrameError;
 pub use limits::Limits;
 pub(crate) use limits::Terms;
 pub(crate) use message::{
-    Access, CallBody, EventBody, HEALTH_TOOL, HealthBody, Hello, HostCall, LogBody, ProgressBody, Ready, SegmentBody,
-    Shutdown, VERSION,
+    Access, CallBody, EventBody, HEALTH_TOOL, HealthBody, Hello, HostCall, HostToolsBody, LogBody, ProgressBody, Ready,
+    SegmentBody, Shutdown, VERSION,
 };
 pub use message::{Telemetry, WorkerRuntime};
 #[cfg(any(test, feature = "fuzzing"))]
@@ -94,6 +94,8 @@ pub(crate) enum IdRule {
 pub(crate) enum BodyRule {
     None,
     Object,
+    /// An object, or nothing.
+    ObjectOrNone,
     /// An object in which binary values may stand.
     ObjectWithValues,
     /// Any JSON, in which binary values may stand.
@@ -168,7 +170,7 @@ kinds! {
     Credit = 22, "CREDIT", Control Host, Any, None, Streams;
     Progress = 23, "PROGRESS", Data Worker, Any, Object, Progress;
     HostCall = 32, "HOST_CALL", Data Worker, Any, ObjectWithValues, HostTools;
-    HostTools = 33, "HOST_TOOLS", Data Worker, Any, None, HostTools;
+    HostTools = 33, "HOST_TOOLS", Data Worker, Any, ObjectOrNone, HostTools;
     HostResult = 34, "HOST_RESULT", Control Host, Any, Value, HostTools;
     HostError = 35, "HOST_ERROR", Control Host, Any, Object, HostTools;
     Log = 48, "LOG", Data Worker, Any, Object, Log;

@@ -24,10 +24,10 @@ mod voice;
 
 pub use heartbeat::Heartbeat;
 pub(crate) use inflight::{Answer, Answered, Ended, Inflight, Item, Sink};
-use inflight::{Opened, Opening};
+use inflight::{Heritage, Opened, Opening};
 pub(crate) use journey::{Given, Journey};
 pub(crate) use life::{Exit, Seat, run};
-pub use link::{Berth, LinkedProcess, ToolFacts, Transport, TransportContext, WorkerVoice};
+pub use link::{Berth, LinkedProcess, ToolFacts, Transport, TransportContext, WorkerCalls, WorkerVoice};
 use loans::Loans;
 pub use own::ProfileItems;
 pub use profile::{Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, ProfileWorker, WorkerContext};
@@ -42,13 +42,14 @@ use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 
-use crate::call::Deadline;
+use crate::call::{CallOptions, Deadline};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CallId, LifeId, WorkerId};
 use crate::process::{Confinement, Escalation, Terminator};
 use crate::tool::ToolSpec;
 use crate::transport::Outbox;
 use crate::value::{Payload, Places};
+use crate::waiting::Mark;
 use crate::wire::{CallBody, Capability, Encoded, HEALTH_TOOL, Kind, Limits, Telemetry, Terms, WorkerRuntime};
 
 /// How a worker is started and ended.
@@ -110,6 +111,14 @@ pub(crate) trait Owner: Send + Sync + 'static {
     fn lingers(&self, life: LifeId);
     /// It was killed and is still there; its seat is taken until it is gone.
     fn unkillable(&self, life: LifeId);
+    /// This worker is to run a tool, as for anybody who directs a call to it.
+    fn ask(
+        self: Arc<Self>,
+        worker: &WorkerId,
+        tool: String,
+        arguments: Payload,
+        options: CallOptions,
+    ) -> Later<'static, Result<Payload>>;
 }
 
 /// What is to be said of a worker's heartbeats.
@@ -140,15 +149,18 @@ pub(crate) struct Call {
     pub(crate) made: Instant,
     /// How many workers have died over it without having begun it.
     pub(crate) deaths: u8,
+    /// A call of a worker waits for it.
+    pub(crate) mark: Option<Mark>,
 }
 
 /// A call with longer arguments is not sent ahead, and not kept in case that its worker dies before it begins it.
 const LONGEST_KEPT: u64 = 16 << 10;
 
 impl Call {
-    /// Whether it may lie in a worker behind others, and be given to another one. How a worker is, no other can say.
+    /// Whether it may lie in a worker behind others, and be given to another one. How a worker is, no other can say; and what
+    /// another call waits for must have the place that it is said to have.
     pub(crate) fn may_be_sent_ahead(&self) -> bool {
-        let is_somebodys = *self.tool != *HEALTH_TOOL;
+        let is_somebodys = *self.tool != *HEALTH_TOOL && self.mark.is_none();
         matches!(self.sink, Sink::Unary(_)) && is_somebodys && self.arguments.weight() <= LONGEST_KEPT
     }
 }
@@ -297,7 +309,7 @@ impl Line {
 }
 
 impl WireLine {
-    fn send(&self, line: &Arc<Line>, id: CallId, call: Call) -> Sent {
+    fn send(&self, line: &Arc<Line>, id: CallId, mut call: Call) -> Sent {
         let credit = matches!(call.sink, Sink::Stream(_)).then_some(STREAM_WINDOW);
         // Large values are copied before the line is held.
         let placed = self.loans.place(call.arguments.attachments());
@@ -316,12 +328,15 @@ impl WireLine {
         let is_kept = self.takes_ahead && call.may_be_sent_ahead();
         let given = Given { life: line.life, made: call.made, at: now, is_serial: self.is_serial };
         let opening = Opening { credit: credit.unwrap_or(0), is_kept, given };
+        let mark = call.mark.take();
         let is_behind = match self.inflight.open(wire, id, call, opening) {
             Opened::First => false,
             Opened::Behind => true,
-            Opened::Dying(call) => return Sent::Dying(call),
+            Opened::Dying(call) => return Sent::Dying(Call { mark, ..call }),
         };
         *next_id += 1;
+        // Before the worker has it, and can ask for more.
+        mark.into_iter().for_each(|mark| mark.runs_in(&line.id, line.life.generation, wire));
         self.loans.lend(placed);
         // A closed channel means a dying worker; its burial sees to what is in flight.
         let _dying = if is_behind { self.data.send_soon(frame) } else { self.data.send(frame) };

@@ -117,8 +117,9 @@ class Port:
 
     def host_tools(self, call: Call) -> list[dict[str, Any]]:
         self.require("host_tools", "the list of host tools")
+        behalf = 0 if call.ended else call.id
         id = next(self._ids)
-        return self._ask(call, id, [wire.frame(wire.HOST_TOOLS, id)])
+        return self._ask(call, id, self.frame(wire.HOST_TOOLS, id, {"call": behalf}))
 
     def answer(self, frame: Frame) -> None:
         """A HOST_RESULT or HOST_ERROR; one that nobody waits for any more is dropped."""

@@ -370,9 +370,9 @@ class Calls(unittest.TestCase):
         self.assertEqual(self.worker.read().value, {"b": b"abc"})
 
     def test_the_list_of_host_tools(self):
-        self.worker.start("asks_for_tools")
+        id = self.worker.start("asks_for_tools")
         asked = self.worker.read()
-        self.assertEqual((asked.name, asked.raw), ("HOST_TOOLS", b""))
+        self.assertEqual((asked.name, asked.body), ("HOST_TOOLS", {"call": id}))
         self.worker.send_control(wire.HOST_RESULT, asked.id, [{"name": "lookup"}])
         self.assertEqual(self.worker.read().body, [{"name": "lookup"}])
 

@@ -1,6 +1,6 @@
 //! How everything starts: what is wrong is found first, then a run begins, then its pools are filled.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, SystemTime};
 
 use super::{Builder, Configured, EVENT_BACKLOG, Hatchery, SWEEP_EVERY};
@@ -53,19 +53,18 @@ impl Builder {
     /// `validation` for a mistake in the configuration.
     pub async fn begin(self) -> Result<Begun> {
         self.check()?;
+        let host_tools = HostTools::new(self.host_tool_limits);
+        host_tools.register_all(self.host_tools)?;
         let emitter = self.emitter.unwrap_or_else(|| Emitter::new(EVENT_BACKLOG));
         let sweep_every = self.run.sweep_every.unwrap_or(SWEEP_EVERY);
         let config = self.run.config(enclosed(&self.pools))?;
         let (run, sessions) = begun(emitter.clone(), config, self.sessions).await?;
         let usual_stop = self.usual_stop;
         let configured = self.configured.map(|config| Configured { config, usual_stop });
-        Ok(Begun { run, sessions, emitter, host_tools: self.host_tools, pools: self.pools, sweep_every, configured })
+        Ok(Begun { run, sessions, emitter, host_tools, pools: self.pools, sweep_every, configured })
     }
 
     fn check(&self) -> Result<()> {
-        if let Some(mistake) = &self.mistake {
-            return Err(mistake.clone());
-        }
         self.check_pools()?;
         doctor::require_critical()
     }
@@ -133,20 +132,26 @@ impl Begun {
     /// With pools that are empty.
     fn hatchery(self) -> Hatchery {
         let Begun { run, sessions, emitter, host_tools, pools, configured, .. } = self;
-        let host_tools = Arc::new(host_tools);
+        host_tools.know_sessions(sessions.births());
+        sessions.on_end(host_tools.session_ended());
         let (of_run, of_sessions, tell) = (Arc::clone(&run), sessions.clone(), emitter.clone());
-        let hiring = Hiring { run: of_run, emitter: tell, host_tools, sessions: of_sessions, template: None };
+        let of_tools = host_tools.clone();
+        let hiring = Hiring { run: of_run, emitter: tell, host_tools: of_tools, sessions: of_sessions, template: None };
         let taints: Arc<TaintBook> = Arc::default();
         let crew = |(name, app, config): (String, Arc<dyn App>, pool::Config)| {
             let shared = Shared::new(&name, app, config, emitter.clone(), sessions.clone(), Arc::clone(&taints));
             Arc::new(Crew::new(Arc::new(shared), hiring.clone()))
         };
         let crews: Vec<Arc<Crew>> = pools.into_iter().map(crew).collect();
+        for crew in &crews {
+            let staffed: Weak<Shared> = Arc::downgrade(&crew.shared);
+            host_tools.waiting().know(Arc::clone(&crew.shared.name), staffed);
+        }
         let pool = |crew: &Arc<Crew>| (crew.shared.name.to_string(), Pool::new(Arc::clone(crew)));
         let pools = crews.iter().map(pool).collect();
         let services = Services::new(Intensity::default(), emitter.clone());
         let (started_at, configured) = (SystemTime::now(), Mutex::new(configured));
-        Hatchery { run, pools, crews, taints, sessions, emitter, started_at, services, configured }
+        Hatchery { run, pools, crews, taints, sessions, host_tools, emitter, started_at, services, configured }
     }
 }
 

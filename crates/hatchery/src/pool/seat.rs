@@ -44,7 +44,7 @@ pub(super) enum Order {
 pub(crate) struct Hiring {
     pub(crate) run: Arc<Run>,
     pub(crate) emitter: Emitter,
-    pub(crate) host_tools: Arc<HostTools>,
+    pub(crate) host_tools: HostTools,
     pub(crate) sessions: Sessions,
     /// The pool's own.
     pub(crate) template: Option<Arc<Template>>,
@@ -190,7 +190,7 @@ impl Seat {
             sessions: self.hiring.sessions.clone(),
             config: rules.config.worker.clone(),
             emitter: self.hiring.emitter.clone(),
-            host_tools: Arc::clone(&self.hiring.host_tools),
+            host_tools: self.hiring.host_tools.clone(),
             arena: self.shared.arena.clone(),
             owner: Arc::clone(&self.shared) as Arc<dyn worker::Owner>,
         })

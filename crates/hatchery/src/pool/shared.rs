@@ -1,7 +1,9 @@
 //! What the handles, the callers and the workers of one pool share: asks the roster, and carries out what it says in the
 //! thread of whoever brings the news.
 
+mod calling;
 mod owner;
+mod staff;
 mod tools;
 
 use std::collections::HashMap;
@@ -30,6 +32,7 @@ use crate::session::Sessions;
 use crate::telemetry::{Emitter, Event, PoolEvent, RecycleReason, ServiceEvent, log};
 use crate::tool::ToolSpec;
 use crate::value::Payload;
+use crate::waiting::{Errand, Wait};
 use crate::worker::{Answer, Call, Journey, Line, Sent, Sink};
 use tools::{Known, Tools};
 
@@ -109,11 +112,14 @@ impl Shared {
         if self.standing.is_closed() {
             return Err(self.refused(Refusal::Closed { draining: false }));
         }
-        let (call, known) = self.prepare(tool, args, options, deadline, sink)?;
+        let (mut call, known) = self.prepare(tool, args, options, deadline, sink)?;
         let made = call.made;
+        let wait_for = |errand: &Errand| errand.wait_for(&self.name, options.worker.as_deref());
+        let wait = options.errand.as_ref().map(wait_for).transpose()?;
+        call.mark = wait.as_ref().map(Wait::mark);
         let (id, queue_deadline) = self.place(call, tool, known.number, options)?;
         let (shared, meter) = (Arc::clone(self), known.meter);
-        Ok(Ticket { shared, id, deadline, queue_deadline, made, meter, is_over: false })
+        Ok(Ticket { shared, id, deadline, queue_deadline, made, meter, is_over: false, _wait: wait })
     }
 
     fn prepare(
@@ -131,9 +137,20 @@ impl Shared {
         let correlation_id = options.correlation_id.clone().unwrap_or_default();
         log::called(&self.name, &tool, &correlation_id, &arguments);
         let (session, handles, made) = (options.session.clone(), options.handles, Instant::now());
-        let trace_parent = options.trace_parent.clone();
-        let call =
-            Call { tool, arguments, correlation_id, session, handles, trace_parent, deadline, sink, made, deaths: 0 };
+        let (trace_parent, deaths, mark) = (options.trace_parent.clone(), 0, None);
+        let call = Call {
+            tool,
+            arguments,
+            correlation_id,
+            session,
+            handles,
+            trace_parent,
+            deadline,
+            sink,
+            made,
+            deaths,
+            mark,
+        };
         Ok((call, known))
     }
 

@@ -10,6 +10,7 @@ use super::{OnTimeout, Shared};
 use crate::call::Deadline;
 use crate::error::{Error, ErrorKind};
 use crate::id::CallId;
+use crate::waiting::Wait;
 use crate::worker::{Answer, Journey};
 
 /// An admitted call. Dropped before its answer came, it gives the call up.
@@ -22,6 +23,8 @@ pub(super) struct Ticket {
     pub(super) made: Instant,
     pub(super) meter: Arc<Meter>,
     pub(super) is_over: bool,
+    /// A call of a worker waits for this one, for as long as this is held.
+    pub(super) _wait: Option<Wait>,
 }
 
 impl Ticket {

@@ -92,6 +92,7 @@ async fn ask(shared: &Arc<Shared>, line: &Arc<Line>) -> Option<Result<(), String
         sink: Sink::Unary(answered),
         made: std::time::Instant::now(),
         deaths: 0,
+        mark: None,
     };
     let id = shared.lease(line.life)?;
     match line.send(id, call) {

@@ -172,7 +172,11 @@ fn split(header: &Header, mut bytes: Bytes, shelf: Option<&dyn Shelf>) -> Result
 
 /// Where an object must stand, serde would take an array of the same fields as well.
 fn check_object(kind: Kind, body: &[u8]) -> Result<(), FrameError> {
-    let must = matches!(kind.rules().body, BodyRule::Object | BodyRule::ObjectWithValues);
+    let must = match kind.rules().body {
+        BodyRule::Object | BodyRule::ObjectWithValues => true,
+        BodyRule::ObjectOrNone => !body.is_empty(),
+        BodyRule::None | BodyRule::Value => false,
+    };
     if must && !body.trim_ascii_start().starts_with(b"{") {
         return Err(FrameError::Body { kind, problem: "is not a JSON object".to_owned() });
     }

@@ -136,7 +136,7 @@ impl Header {
         }
         match (rule, self.body) {
             (BodyRule::None, 1..) => self.wrong_body(format!("has none, but {} bytes of one came", self.body)),
-            (BodyRule::None, 0) | (_, 1..) => Ok(()),
+            (BodyRule::None | BodyRule::ObjectOrNone, 0) | (_, 1..) => Ok(()),
             (_, 0) => self.wrong_body("is missing".to_owned()),
         }
     }

@@ -319,6 +319,21 @@ impl EventBody {
     }
 }
 
+/// A worker asks which of the host's tools there are.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+pub(crate) struct HostToolsBody {
+    /// The call on whose behalf, or 0.
+    #[serde(default)]
+    pub(crate) call: u64,
+}
+
+impl HostToolsBody {
+    /// Without a body, it is on nobody's behalf.
+    pub(crate) fn read(frame: &Frame) -> Result<HostToolsBody, FrameError> {
+        if frame.body.is_empty() { Ok(HostToolsBody::default()) } else { frame.parse() }
+    }
+}
+
 /// A worker asks for one of the host's tools.
 #[derive(Debug, PartialEq)]
 pub(crate) struct HostCall {

@@ -80,6 +80,9 @@ struct Open {
     sink: Sink,
     given: Given,
     correlation_id: Arc<str>,
+    session: Option<String>,
+    trace_parent: Option<Arc<str>>,
+    deadline: Option<Deadline>,
     /// What a stream may still send, in bytes; one chunk may take it below zero.
     credit: i64,
     /// What is needed to make it a call again, if it can be.
@@ -90,11 +93,17 @@ struct Open {
 struct Kept {
     tool: Arc<str>,
     arguments: Payload,
-    session: Option<String>,
     handles: bool,
-    trace_parent: Option<Arc<str>>,
-    deadline: Option<Deadline>,
     deaths: u8,
+}
+
+/// What a call hands down to those that are made on its behalf.
+#[derive(Clone, Debug)]
+pub(crate) struct Heritage {
+    pub(crate) correlation_id: Arc<str>,
+    pub(crate) session: Option<String>,
+    pub(crate) trace_parent: Option<Arc<str>>,
+    pub(crate) deadline: Option<Deadline>,
 }
 
 impl Open {
@@ -116,11 +125,25 @@ impl Open {
 
     /// The call as it was before it was sent, if it was kept.
     fn into_call(self) -> Result<(CallId, Call), (Sink, Given)> {
-        let Open { id, sink, given, correlation_id, kept: Some(kept), .. } = self else {
+        let Open { id, sink, given, correlation_id, session, trace_parent, deadline, kept: Some(kept), .. } = self
+        else {
             return Err((self.sink, self.given));
         };
-        let (Kept { tool, arguments, session, handles, trace_parent, deadline, deaths }, made) = (kept, given.made);
-        Ok((id, Call { tool, arguments, correlation_id, session, handles, trace_parent, deadline, sink, made, deaths }))
+        let (Kept { tool, arguments, handles, deaths }, made, mark) = (kept, given.made, None);
+        let call = Call {
+            tool,
+            arguments,
+            correlation_id,
+            session,
+            handles,
+            trace_parent,
+            deadline,
+            sink,
+            made,
+            deaths,
+            mark,
+        };
+        Ok((id, call))
     }
 }
 
@@ -213,9 +236,10 @@ impl Inflight {
         let counts = &*call.tool != HEALTH_TOOL;
         let Opening { credit, is_kept, given } = opening;
         let Call { tool, arguments, correlation_id, session, handles, trace_parent, deadline, sink, deaths, .. } = call;
-        let kept = is_kept.then_some(Kept { tool, arguments, session, handles, trace_parent, deadline, deaths });
-        let is_behind = table.open.len() > 0;
-        table.open.append(wire, Open { id, counts, sink, given, correlation_id, credit: credit.into(), kept });
+        let kept = is_kept.then_some(Kept { tool, arguments, handles, deaths });
+        let (is_behind, credit) = (table.open.len() > 0, credit.into());
+        let open = Open { id, counts, sink, given, correlation_id, session, trace_parent, deadline, credit, kept };
+        table.open.append(wire, open);
         if !is_behind {
             return Opened::First;
         }
@@ -347,6 +371,16 @@ impl Inflight {
         self.lock().open.get(wire).map(|open| Arc::clone(&open.correlation_id))
     }
 
+    /// What a call hands down, as long as it is open.
+    pub(crate) fn heritage(&self, wire: WireId) -> Option<Heritage> {
+        self.lock().open.get(wire).map(|open| Heritage {
+            correlation_id: Arc::clone(&open.correlation_id),
+            session: open.session.clone(),
+            trace_parent: open.trace_parent.clone(),
+            deadline: open.deadline,
+        })
+    }
+
     /// The worker is gone: takes no more calls, and fails those that it had begun. The others are given back. Without a word on
     /// which call it began last, it had begun all.
     #[must_use]
@@ -439,6 +473,7 @@ mod tests {
             sink,
             made,
             deaths,
+            mark: None,
         }
     }
 

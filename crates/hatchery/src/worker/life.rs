@@ -57,7 +57,7 @@ pub(crate) struct Seat {
     pub(crate) sessions: Sessions,
     pub(crate) config: Config,
     pub(crate) emitter: Emitter,
-    pub(crate) host_tools: Arc<HostTools>,
+    pub(crate) host_tools: HostTools,
     /// `None`: no memory is shared with the worker.
     pub(crate) arena: Option<Arc<Arena>>,
     pub(crate) owner: Arc<dyn Owner>,
@@ -128,6 +128,7 @@ pub(crate) enum Exit {
 
 /// One life. Ends when the process is gone and reaped. If this future is dropped, the process is killed.
 pub(crate) async fn run(seat: Arc<Seat>, mut stop: Stop) -> Exit {
+    let _tools = seat.host_tools.of_life(&seat.id, seat.life.generation);
     if let Some(profile) = &seat.profile {
         return own::run(Arc::clone(&seat), Arc::clone(profile), stop).await;
     }

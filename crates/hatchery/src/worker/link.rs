@@ -1,17 +1,22 @@
 //! Worker processes that speak something else than the native wire: what an embedder, or another crate, has to bring.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::Owner;
 use super::heartbeat::Heartbeat;
 use super::profile::{Later, ProfileWorker};
 use super::voice::Voice;
 use crate::app::Launch;
+use crate::call::CallOptions;
 use crate::error::Result;
+use crate::host::HostTools;
 use crate::id::{RunId, WorkerId};
 use crate::session::Sessions;
+use crate::value::Payload;
 use crate::telemetry::{Emitter, Event, Level, LogSource, ToolEvent};
 
 /// How the worker processes of a pool are spoken to, where it is not by the native wire. What is started is the pool's
@@ -65,8 +70,15 @@ pub struct TransportContext {
     pub cancel_grace: Duration,
     /// The session store of the run.
     pub sessions: Sessions,
+    /// What workers may call back.
+    pub host_tools: HostTools,
+    /// Where files of this run may lie: a folder of this user's alone, which is removed after the run with the files that are in it, by the
+    /// next one if need be. `None` if there is none.
+    pub folder: Option<PathBuf>,
     /// What is said in the worker's name.
     pub voice: WorkerVoice,
+    /// Has the worker run tools for others, through its pool.
+    pub calls: WorkerCalls,
 }
 
 /// The process that a transport prepared for.
@@ -75,6 +87,27 @@ pub struct TransportContext {
 pub struct LinkedProcess {
     /// Its process id, as the host sees it. It is not reaped while this is of use.
     pub pid: i32,
+}
+
+/// Has one worker run tools, as calls of its pool that are directed to it: they wait for their turn there.
+#[derive(Clone)]
+pub struct WorkerCalls {
+    worker: WorkerId,
+    owner: Arc<dyn Owner>,
+}
+
+impl WorkerCalls {
+    pub(super) fn new(worker: &WorkerId, owner: &Arc<dyn Owner>) -> WorkerCalls {
+        WorkerCalls { worker: worker.clone(), owner: Arc::clone(owner) }
+    }
+
+    /// A unary call. Dropping the future cancels it.
+    ///
+    /// # Errors
+    /// As [`Pool::call`](crate::Pool::call).
+    pub fn call(&self, tool: &str, arguments: Payload, options: CallOptions) -> Later<'static, Result<Payload>> {
+        Arc::clone(&self.owner).ask(&self.worker, tool.to_owned(), arguments, options)
+    }
 }
 
 /// Says something in a worker's name: as its log, or as an event of its tools.

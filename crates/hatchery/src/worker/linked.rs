@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::body::Body;
 use super::heart::{Heart, Look};
 use super::life::{Ending, environment, explain, explained, on_a_thread, plan, tell_of, told, until};
-use super::link::{Berth, LinkedProcess, Transport, TransportContext, WorkerVoice};
+use super::link::{Berth, LinkedProcess, Transport, TransportContext, WorkerCalls, WorkerVoice};
 use super::own::{Closing, GivenUp, OwnLine};
 use super::{Exit, ProfileWorker, Seat, Stop, Vitals};
 use crate::app::Launch;
@@ -95,7 +95,10 @@ fn context(seat: &Seat) -> TransportContext {
         heartbeat: seat.config.heartbeat,
         cancel_grace: seat.config.cancel_grace,
         sessions: seat.sessions.clone(),
+        host_tools: seat.host_tools.clone(),
+        folder: seat.run.folder(),
         voice: WorkerVoice::new(&seat.id, &seat.emitter),
+        calls: WorkerCalls::new(&seat.id, &seat.owner),
     }
 }
 

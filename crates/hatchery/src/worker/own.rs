@@ -20,7 +20,7 @@ use super::{
 };
 use crate::call::{Deadline, passed};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{CallId, LifeId};
+use crate::id::{CallId, LifeId, WorkerId};
 use crate::process::Escalation;
 use crate::telemetry::{Event, WorkerEvent};
 use crate::value::Payload;
@@ -32,6 +32,7 @@ pub use items::ProfileItems;
 pub(super) struct OwnLine {
     worker: Arc<dyn ProfileWorker>,
     owner: Arc<dyn Owner>,
+    id: WorkerId,
     life: LifeId,
     runtime: Handle,
     open: Mutex<Open>,
@@ -78,6 +79,7 @@ impl OwnLine {
         Arc::new(OwnLine {
             worker,
             owner: Arc::clone(&seat.owner),
+            id: seat.id.clone(),
             life: seat.life,
             runtime: Handle::current(),
             open: Mutex::default(),
@@ -108,16 +110,17 @@ impl OwnLine {
         if open.closed.is_some() {
             return Sent::Dying(call);
         }
-        let Call { tool, arguments, correlation_id, session, trace_parent, deadline, sink, made, .. } = call;
+        let Call { tool, arguments, correlation_id, session, trace_parent, deadline, sink, made, mark, .. } = call;
         let given = Given { life: self.life, made, at: std::time::Instant::now(), is_serial: false };
         let deadline = deadline.map(|deadline| deadline.at());
-        let call = ProfileCall { tool, arguments, correlation_id, session, trace_parent, deadline };
+        let call = ProfileCall { number: id, tool, arguments, correlation_id, session, trace_parent, deadline };
         let counts = &*call.tool != HEALTH_TOOL;
         let streamed = Streamed::begin(&sink, line);
         let credit = streamed.as_ref().map(|stream| stream.credit.clone());
         let place = Place { line: Arc::clone(self), id, life: self.life, counts, given, sink: Some(sink) };
         self.count.send_modify(|count| *count += 1);
         let task = self.runtime.spawn(async move {
+            mark.into_iter().for_each(|mark| mark.runs_in(&place.line.id, place.life.generation, id));
             let result = match streamed {
                 Some(Streamed { items, .. }) => place.line.worker.stream(call, items).await.map(|()| Payload::null()),
                 None => place.line.answer(call).await,

@@ -127,6 +127,9 @@ impl From<Escalation> for ProfileGraces {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ProfileCall {
+    /// Its number, which no other call of this worker has: to say in a
+    /// [`HostCaller`](crate::HostCaller::on_behalf_of) on whose behalf a host tool is run.
+    pub number: u64,
     /// The tool.
     pub tool: Arc<str>,
     /// Its arguments, a JSON object.

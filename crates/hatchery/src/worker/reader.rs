@@ -10,13 +10,16 @@ use tokio::task::JoinSet;
 use super::life::Seat;
 use super::loans::Loans;
 use super::voice::Voice;
-use super::{Ended, Inflight};
+use super::{Ended, Heritage, Inflight};
 use crate::error::{Error, ErrorBody, ErrorKind};
+use crate::host::HostCaller;
 use crate::id::CallId;
 use crate::telemetry::{Event, Level, LogSource, Progress, ToolEvent};
 use crate::transport::{Inbox, Outbox, Received};
 use crate::value::{Payload, Place, Places};
-use crate::wire::{Capability, Encoded, EventBody, Frame, FrameError, HostCall, Kind, LogBody, ProgressBody, Terms};
+use crate::wire::{
+    Capability, Encoded, EventBody, Frame, FrameError, HostCall, HostToolsBody, Kind, LogBody, ProgressBody, Terms,
+};
 
 /// Host calls that one worker may have open. One is open until the worker has taken its answer, so that a worker that
 /// asks and never listens does not fill our memory.
@@ -198,22 +201,42 @@ impl Reader {
         Ok(())
     }
 
+    fn question(&self, frame: &Frame) -> Result<Question, FrameError> {
+        if frame.kind == Kind::HostTools {
+            let call = HostToolsBody::read(frame)?.call;
+            return Ok(Question::Tools(self.inflight.heritage(call).and_then(|heritage| heritage.session)));
+        }
+        let HostCall { call, tool, args: arguments, correlation_id } = HostCall::read(frame)?;
+        let caller = self.caller(call, correlation_id);
+        Ok(Question::Call { tool, arguments, caller })
+    }
+
+    /// A worker may also ask on nobody's behalf, or on that of a call that has just ended.
+    fn caller(&self, call: u64, correlation_id: Option<String>) -> HostCaller {
+        let Seat { id, life, .. } = &*self.seat;
+        let caller = |call| HostCaller::new().on_behalf_of(id.clone(), life.generation, call);
+        match self.inflight.heritage(call) {
+            Some(Heritage { correlation_id, session, trace_parent, deadline }) => {
+                let until = deadline.map(|deadline| deadline.at());
+                caller(Some(call)).inheriting(session, correlation_id, trace_parent, until)
+            }
+            None => correlation_id.into_iter().fold(caller(None), HostCaller::correlation_id),
+        }
+    }
+
     fn host_call(&mut self, frame: Frame) -> Result<(), String> {
         while self.host_calls.try_join_next().is_some() {}
         if self.host_calls.len() >= MAX_HOST_CALLS {
             return Err(format!("it has more than {MAX_HOST_CALLS} host calls open, or does not read their answers"));
         }
         let terms = self.agreed.borrow().unwrap_or_else(|| self.seat.offered());
-        let request = match frame.kind {
-            Kind::HostTools => None,
-            _ => Some(HostCall::read(&frame).map_err(|error| error.to_string())?),
-        };
-        let (id, seat, control) = (frame.id, Arc::clone(&self.seat), Arc::clone(&self.control));
+        let question = self.question(&frame).map_err(|error| error.to_string())?;
+        let (id, tools, control) = (frame.id, self.seat.host_tools.clone(), Arc::clone(&self.control));
         let loans = Arc::clone(&self.loans);
         self.host_calls.spawn(async move {
-            let answer = match request {
-                None => Payload::encode(&seat.host_tools.specs()),
-                Some(call) => seat.host_tools.call(&call.tool, call.args).await,
+            let answer = match question {
+                Question::Tools(session) => Payload::encode(&tools.specs(session.as_deref())),
+                Question::Call { tool, arguments, caller } => tools.execute(&tool, arguments, caller).await,
             };
             let placed = answer.as_ref().map(|value| loans.place(value.attachments())).unwrap_or_default();
             if let Ok(frame) = host_answer(id, answer, placed.places(), &terms) {
@@ -226,6 +249,17 @@ impl Reader {
         });
         Ok(())
     }
+}
+
+/// What a worker asks of the host.
+enum Question {
+    /// Which tools a call of this session sees.
+    Tools(Option<String>),
+    Call {
+        tool: String,
+        arguments: Payload,
+        caller: HostCaller,
+    },
 }
 
 /// HOST_RESULT if it fits, else the error that it does not, else the shortest error that says so.

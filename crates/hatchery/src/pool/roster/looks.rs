@@ -12,6 +12,11 @@ impl<C, W: Clone> Roster<C, W> {
         self.running.len()
     }
 
+    /// How many calls one worker may have at once.
+    pub(crate) fn places(&self) -> usize {
+        self.config.per_worker
+    }
+
     /// How many workers have room.
     pub(crate) fn available(&self) -> usize {
         self.free.len()

@@ -4,12 +4,14 @@ use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use super::Shared;
-use crate::error::Error;
-use crate::id::{CallId, LifeId};
+use crate::error::{Error, Result};
+use crate::id::{CallId, LifeId, WorkerId};
 use crate::pool::seat::Order;
 use crate::process::Terminator;
 use crate::telemetry::{PoolEvent, RecycleReason};
-use crate::worker::{Call, Line, Owner, Pulse};
+use crate::call::CallOptions;
+use crate::value::Payload;
+use crate::worker::{Call, Later, Line, Owner, Pulse};
 
 impl Owner for Shared {
     fn started(&self, life: LifeId, terminator: Terminator) {
@@ -67,5 +69,16 @@ impl Owner for Shared {
 
     fn unkillable(&self, life: LifeId) {
         self.change(|roster| roster.hold(life));
+    }
+
+    fn ask(
+        self: Arc<Self>,
+        worker: &WorkerId,
+        tool: String,
+        arguments: Payload,
+        options: CallOptions,
+    ) -> Later<'static, Result<Payload>> {
+        let options = options.worker(worker.as_str()).identified();
+        Box::pin(async move { self.call(&tool, arguments, &options).await })
     }
 }

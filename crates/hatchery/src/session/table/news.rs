@@ -26,6 +26,14 @@ impl News {
         }
     }
 
+    /// The id of a session that is no more.
+    pub(in crate::session) fn ended(&self) -> Option<&str> {
+        match self {
+            News::Deleted(id) | News::Expired(id) => Some(id),
+            News::Created(_) | News::Assigned(..) => None,
+        }
+    }
+
     pub(in crate::session) fn event(&self) -> SessionEvent {
         let destroyed = |id: &Arc<str>, reason| SessionEvent::Destroyed { session: id.to_string(), reason };
         match self {

@@ -1,0 +1,192 @@
+//! One host tool: what it is, and what runs it.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::{HostCaller, name};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::WorkerId;
+use crate::tool::{Parameter, ToolSpec};
+use crate::value::Payload;
+
+type Answer = Pin<Box<dyn Future<Output = Result<Payload>> + Send>>;
+type Run = Arc<dyn Fn(Payload, HostCaller) -> Answer + Send + Sync>;
+
+/// A tool that is to be registered with [`HostTools`](crate::HostTools).
+#[derive(Clone)]
+pub struct HostTool {
+    pub(super) spec: ToolSpec,
+    pub(super) session: Option<Arc<str>>,
+    /// When that was made. `None`: it is one that only a worker knows.
+    pub(super) birth: Option<u64>,
+    pub(super) source: HostToolSource,
+    pub(super) metadata: BTreeMap<String, String>,
+    pub(super) is_exposed: bool,
+    pub(super) run: Run,
+}
+
+/// What runs a host tool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum HostToolSource {
+    /// A function of this program.
+    Local,
+    /// A worker, in one life of it; the tool goes when that does.
+    Worker {
+        /// Its pool.
+        pool: String,
+        /// Its id.
+        worker: WorkerId,
+        /// Which life of it.
+        generation: u64,
+    },
+    /// Whichever worker of a pool is free.
+    Pool {
+        /// Its name.
+        pool: String,
+        /// The tool, as its app calls it.
+        tool: String,
+    },
+}
+
+/// What there is to know of a host tool.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct HostToolInfo {
+    /// What it is called by.
+    pub name: String,
+    /// The session that it is of; `None` if it is global.
+    pub session: Option<String>,
+    /// What its author says about it; empty if nothing.
+    pub description: String,
+    /// What it takes, if its author has said so.
+    pub parameters: Vec<Parameter>,
+    /// Whether it can also answer with a stream.
+    pub supports_streaming: bool,
+    /// Whatever else its author says about it.
+    pub metadata: BTreeMap<String, String>,
+    /// Whether workers see it.
+    pub exposed: bool,
+    /// What runs it.
+    pub source: HostToolSource,
+}
+
+impl HostTool {
+    /// A function of this program. The arguments object is deserialized into `A`.
+    pub fn new<A, R, F, Fut>(spec: impl Into<ToolSpec>, run: F) -> HostTool
+    where
+        A: DeserializeOwned,
+        R: Serialize,
+        F: Fn(A, HostCaller) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<R>> + Send + 'static,
+    {
+        let spec = spec.into();
+        let tool = spec.name.clone();
+        HostTool::of(spec, move |payload: Payload, caller| match payload.decode::<A>() {
+            Ok(arguments) => {
+                let answer = run(arguments, caller);
+                Box::pin(async move { Payload::encode(&answer.await?) })
+            }
+            Err(error) => Box::pin(std::future::ready(Err(does_not_fit(&tool, &error)))),
+        })
+    }
+
+    /// One that looks into neither arguments nor result: JSON bytes and attachments pass through.
+    pub fn payload<F, Fut>(spec: impl Into<ToolSpec>, run: F) -> HostTool
+    where
+        F: Fn(Payload, HostCaller) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Payload>> + Send + 'static,
+    {
+        HostTool::of(spec.into(), move |payload, caller| Box::pin(run(payload, caller)))
+    }
+
+    fn of(spec: ToolSpec, run: impl Fn(Payload, HostCaller) -> Answer + Send + Sync + 'static) -> HostTool {
+        let (session, birth, source, metadata) = (None, None, HostToolSource::Local, BTreeMap::new());
+        HostTool { spec, session, birth, source, metadata, is_exposed: true, run: Arc::new(run) }
+    }
+
+    /// Of this session alone. Default: global.
+    #[must_use]
+    pub fn session(mut self, id: impl Into<Arc<str>>) -> HostTool {
+        self.session = Some(id.into());
+        self
+    }
+
+    /// What runs it. Default: [`HostToolSource::Local`]. It says so to others only; the function that was given runs it, which for a
+    /// worker's tool is a call of that worker ([`CallOptions::worker`](crate::CallOptions::worker)).
+    #[must_use]
+    pub fn source(mut self, source: HostToolSource) -> HostTool {
+        self.source = source;
+        self
+    }
+
+    /// Something to know about it: 32 entries and 4096 bytes of JSON at most.
+    #[must_use]
+    pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> HostTool {
+        self.metadata.insert(name.into(), value.into());
+        self
+    }
+
+    /// Whether workers see it and may call it. Default: true.
+    #[must_use]
+    pub fn exposed(mut self, yes: bool) -> HostTool {
+        self.is_exposed = yes;
+        self
+    }
+
+    pub(super) fn checked(mut self) -> Result<HostTool> {
+        self.spec.name = name::checked(&self.spec.name)?.to_owned();
+        name::check_metadata(&self.spec.name, &self.metadata)?;
+        Ok(self)
+    }
+
+    /// A worker has sessions of its own, of which nobody else knows.
+    pub(super) fn must_have_a_session(&self) -> Result<()> {
+        match &self.session {
+            Some(session) if self.birth.is_none() && !matches!(self.source, HostToolSource::Worker { .. }) => {
+                Err(no_such_session(session, Some(&self.spec.name)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn is_of(&self, wanted: &WorkerId, life: u64) -> bool {
+        matches!(&self.source, HostToolSource::Worker { worker, generation, .. } if worker == wanted && *generation == life)
+    }
+
+    pub(super) fn info(&self) -> HostToolInfo {
+        HostToolInfo {
+            name: self.spec.name.clone(),
+            session: self.session.as_deref().map(str::to_owned),
+            description: self.spec.doc.clone(),
+            parameters: self.spec.parameters.clone(),
+            supports_streaming: self.spec.streaming,
+            metadata: self.metadata.clone(),
+            exposed: self.is_exposed,
+            source: self.source.clone(),
+        }
+    }
+}
+
+impl std::fmt::Debug for HostTool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.info().fmt(f)
+    }
+}
+
+pub(super) fn no_such_session(session: &str, tool: Option<&str>) -> Error {
+    let session = &session[..session.floor_char_boundary(256)];
+    let message = format!("register a host tool of session `{session}`: no such session, or its time is over");
+    let details = json!({ "reason": "session_not_found", "session": session, "tool": tool });
+    Error::new(ErrorKind::NotFound, message).with_details(details)
+}
+
+fn does_not_fit(tool: &str, error: &Error) -> Error {
+    Error::new(ErrorKind::Validation, format!("host tool {tool}: arguments do not fit: {error}"))
+}
