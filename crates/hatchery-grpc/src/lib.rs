@@ -1,8 +1,10 @@
 //! The gRPC surface of hatchery, for servers and clients: what is said ([`v1`]), how values travel ([`payload`]), how documents
-//! are translated ([`document`]), and what each status means ([`status`]).
+//! are translated ([`document`]), and what each status means ([`status`]). What Snakepit's workers say is another language: [`bridge`].
 #![warn(missing_docs)]
 
+pub mod bridge;
 mod document;
+mod google;
 mod json_text;
 pub mod payload;
 pub mod status;

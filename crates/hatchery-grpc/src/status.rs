@@ -8,6 +8,7 @@ use prost::Message;
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
+use crate::google::{Any, RpcStatus};
 use crate::v1;
 
 /// Of `grpc-message`, in bytes. Encoded it can be three times as long.
@@ -33,7 +34,7 @@ const TYPE_URL: &str = "type.googleapis.com/hatchery.v1.Error";
 pub fn of(error: &Error) -> Status {
     let code = code(error);
     let message = begin(error.message(), LONGEST_HEADLINE);
-    let told = Any { type_url: TYPE_URL.to_owned(), value: fitted(told(error)).encode_to_vec() };
+    let told = Any { type_url: TYPE_URL.to_owned(), value: fitted(told(error)).encode_to_vec().into() };
     let details = RpcStatus { code: code as i32, message: message.clone(), details: vec![told] };
     Status::with_details(code, message, details.encode_to_vec().into())
 }
@@ -42,8 +43,8 @@ pub fn of(error: &Error) -> Status {
 pub fn error(status: &Status) -> Error {
     let details = RpcStatus::decode(status.details()).unwrap_or_default().details;
     let told = details.iter().find(|detail| detail.type_url == TYPE_URL);
-    let told = told.and_then(|detail| v1::Error::decode(detail.value.as_slice()).ok());
-    told.and_then(heard).unwrap_or_else(|| unexplained(status))
+    let told = told.and_then(|detail| v1::Error::decode(detail.value.clone()).ok());
+    told.and_then(heard).unwrap_or_else(|| by_code(status))
 }
 
 fn code(error: &Error) -> Code {
@@ -65,7 +66,7 @@ fn code(error: &Error) -> Code {
 }
 
 /// Of a status that is not a daemon's own: what stands between said it, or the transport.
-fn unexplained(status: &Status) -> Error {
+pub(crate) fn by_code(status: &Status) -> Error {
     let kind = match status.code() {
         Code::InvalidArgument => ErrorKind::Validation,
         Code::NotFound => ErrorKind::NotFound,
@@ -130,7 +131,7 @@ fn heard(error: v1::Error) -> Option<Error> {
 }
 
 /// As much of the begin as may be.
-fn begin(text: &str, most: usize) -> String {
+pub(crate) fn begin(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
     }
@@ -138,31 +139,11 @@ fn begin(text: &str, most: usize) -> String {
 }
 
 /// As much of the end as may be.
-fn end(text: &str, most: usize) -> String {
+pub(crate) fn end(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
     }
     format!("…{}", &text[text.ceil_char_boundary(text.len() - most + '…'.len_utf8())..])
-}
-
-/// `google.rpc.Status`.
-#[derive(Clone, PartialEq, Message)]
-struct RpcStatus {
-    #[prost(int32, tag = "1")]
-    code: i32,
-    #[prost(string, tag = "2")]
-    message: String,
-    #[prost(message, repeated, tag = "3")]
-    details: Vec<Any>,
-}
-
-/// `google.protobuf.Any`.
-#[derive(Clone, PartialEq, Message)]
-struct Any {
-    #[prost(string, tag = "1")]
-    type_url: String,
-    #[prost(bytes = "vec", tag = "2")]
-    value: Vec<u8>,
 }
 
 #[cfg(test)]
