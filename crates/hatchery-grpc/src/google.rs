@@ -1,5 +1,7 @@
 //! The messages of `google.protobuf` and `google.rpc` that are said here. Their bytes share the memory that was received.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use prost::Message;
 
@@ -34,4 +36,13 @@ pub(crate) struct RpcStatus {
     pub(crate) message: String,
     #[prost(message, repeated, tag = "3")]
     pub(crate) details: Vec<Any>,
+}
+
+impl From<SystemTime> for Timestamp {
+    /// A time before 1970 is 1970.
+    fn from(time: SystemTime) -> Timestamp {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        // Nanoseconds of a second are fewer than a billion, and fit.
+        Timestamp { seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX), nanos: since.subsec_nanos() as i32 }
+    }
 }

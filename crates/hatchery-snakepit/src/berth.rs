@@ -2,11 +2,11 @@
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use hatchery::{
-    Berth, Error, ErrorKind, Heartbeat, Later, Launch, LinkedProcess, ProfileWorker, Result, Transport,
+    Berth, Error, ErrorKind, Heartbeat, Later, Launch, LinkedProcess, ProfileWorker, Result, Sessions, Transport,
     TransportContext,
 };
 use hatchery_grpc::bridge::{Client, Connection, Peer, RequestOptions};
@@ -31,7 +31,8 @@ pub struct Bridge(Arc<Links>);
 #[derive(Default)]
 struct Links {
     links: Mutex<Vec<Weak<Link>>>,
-    listens: std::sync::Once,
+    /// The session store tells them.
+    is_told: OnceLock<()>,
 }
 
 impl Bridge {
@@ -42,6 +43,16 @@ impl Bridge {
 }
 
 impl Links {
+    /// A pool has one store for as long as it lives.
+    fn listen(links: &Arc<Links>, sessions: &Sessions) {
+        let links = Arc::downgrade(links);
+        sessions.on_end(move |id| {
+            if let Some(links) = links.upgrade() {
+                links.session_ended(id);
+            }
+        });
+    }
+
     fn add(&self, link: &Arc<Link>) {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         links.retain(|link| link.strong_count() > 0);
@@ -61,14 +72,7 @@ impl Transport for Bridge {
 
     fn prepare(&self, worker: TransportContext) -> Later<'_, Result<Box<dyn Berth>>> {
         Box::pin(async move {
-            let links = Arc::downgrade(&self.0);
-            self.0.listens.call_once(|| {
-                worker.sessions.on_end(move |id| {
-                    if let Some(links) = links.upgrade() {
-                        links.session_ended(id);
-                    }
-                });
-            });
+            self.0.is_told.get_or_init(|| Links::listen(&self.0, &worker.sessions));
             let sessions = Arc::new(WorkerSessions::new(worker.sessions.clone()));
             let current = Arc::new(Current::new(worker.worker.clone(), worker.generation));
             let host = Host {

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use hatchery::{Error, ErrorKind, HostTool, HostToolSource, HostTools, WorkerCalls};
+use hatchery::{Error, ErrorKind, HostTool, HostToolInfo, HostToolSource, HostTools, ToolSpec, WorkerCalls};
 use hatchery_grpc::bridge::proto::bridge_service_server::BridgeService;
 use hatchery_grpc::bridge::proto::{
     CleanupSessionRequest, CleanupSessionResponse, ExecuteElixirToolRequest, ExecuteElixirToolResponse,
@@ -69,7 +69,7 @@ impl Host {
     }
 
     /// What a worker registers is run by that worker, as any call that is directed to it.
-    fn tool_of_worker(&self, session: &str, spec: hatchery::ToolSpec, metadata: BTreeMap<String, String>) -> HostTool {
+    fn tool_of_worker(&self, session: &str, spec: ToolSpec, metadata: BTreeMap<String, String>) -> HostTool {
         let (worker, generation) = (self.current.worker().clone(), self.current.generation());
         let (calls, name, id) = (self.calls.clone(), spec.name.clone(), session.to_owned());
         let source = HostToolSource::Worker { pool: self.pool.to_string(), worker, generation };
@@ -151,7 +151,7 @@ impl BridgeService for Host {
         let ExecuteToolRequest { session_id, tool_name, .. } = request.into_inner();
         self.require_session(&session_id).map_err(|error| errors::to_status(&error))?;
         let info = self.host_tools.get(Some(&session_id), &tool_name).map_err(|error| errors::to_status(&error))?;
-        let why = match (&info.source, info.spec.streaming) {
+        let why = match (&info.source, info.supports_streaming) {
             (HostToolSource::Local, _) => "is a function of the host, and those do not stream: use ExecuteTool",
             (_, false) => "does not stream: use ExecuteTool",
             (_, true) => "streams in its worker, and is not passed on from there yet",
@@ -189,7 +189,7 @@ impl BridgeService for Host {
         let session_id = request.into_inner().session_id;
         let listed = self.host_tools.list(Some(&session_id));
         let exposed = listed.iter().filter(|tool| tool.exposed && tool.source == HostToolSource::Local);
-        let tools = exposed.map(|tool| tools::write(&tool.spec)).collect();
+        let tools = exposed.map(|tool| tools::write(&spec(tool))).collect();
         Ok(Response::new(GetExposedElixirToolsResponse { tools }))
     }
 
@@ -226,6 +226,13 @@ impl BridgeService for Host {
     ) -> Answer<Self::StreamTelemetryStream> {
         Err(Status::unimplemented("a host measures nothing for its workers: it listens to them"))
     }
+}
+
+fn spec(tool: &HostToolInfo) -> ToolSpec {
+    let mut spec = ToolSpec::new(&*tool.name);
+    (spec.doc, spec.parameters) = (tool.description.clone(), tool.parameters.clone());
+    spec.streaming = tool.supports_streaming;
+    spec
 }
 
 /// What a worker's client takes: gRPC's default, which workers leave as it is.
