@@ -22,4 +22,6 @@ def listening(port: int) -> set:
 def _address(family: int, text: str) -> str:
     """Words of 32 bits in the order of this machine."""
     words = [int(text[at : at + 8], 16) for at in range(0, len(text), 8)]
-    return socket.inet_ntop(family, struct.pack(f"={len(words)}I", *words))
+    text = socket.inet_ntop(family, struct.pack(f"={len(words)}I", *words))
+    # An address of the fourth version, by a socket of the sixth: grpc has no others where it can.
+    return text.replace("::ffff:", "")
