@@ -19,11 +19,14 @@ import grpc
 from snakepit import bridge_pb2 as pb
 from snakepit import bridge_pb2_grpc as rpc
 
-from . import SHIM, STUBS, WORKER
+from . import FIXTURE, SHIM, STUBS, WORKER
 from .fake_host import FakeHost, encoded, eventually
 
 SHOWCASE = "snakepit_bridge.adapters.showcase.ShowcaseAdapter"
-THREADED = "snakepit_bridge.adapters.threaded_showcase.ThreadedShowcaseAdapter"
+# The plain tools run in any worker; what has to look into ours asks for SHOWCASE and THREADED_SHOWCASE.
+PLAIN = "bridge_tools.plain.Plain"
+THREADED = "bridge_tools.threaded.Threaded"
+THREADED_SHOWCASE = "snakepit_bridge.adapters.threaded_showcase.ThreadedShowcaseAdapter"
 _LARGE = [
     ("grpc.max_receive_message_length", 200 << 20),
     ("grpc.max_send_message_length", 200 << 20),
@@ -38,7 +41,7 @@ class Worker:
     def __init__(
         self,
         address: str | None,
-        adapter: str = SHOWCASE,
+        adapter: str = PLAIN,
         script: str = "grpc_server.py",
         arguments: tuple = (),
         **environment: str,
@@ -49,7 +52,7 @@ class Worker:
         argv = [sys.executable, os.path.join(WORKER, script), "--adapter", adapter, "--port", "0"]
         argv += ["--elixir-address", address] if address else []
         argv += ["--snakepit-run-id", "abc1234", "--snakepit-instance-name", "test", *arguments]
-        path = os.pathsep.join(filter(None, [environment.pop("FIRST_ON_PATH", ""), STUBS]))
+        path = os.pathsep.join(filter(None, [environment.pop("FIRST_ON_PATH", ""), FIXTURE, STUBS]))
         told = {"SNAKEPIT_READY_FILE": self.ready_file, "BRIDGE_TEST_MARK": self.mark, "PYTHONPATH": path}
         told.update(PYTHONDONTWRITEBYTECODE="1", SNAKEPIT_PROCESS_GROUP="1", GRPC_VERBOSITY="ERROR")
         told.update(environment)
@@ -125,10 +128,10 @@ class BridgeTest(unittest.TestCase):
         self.addCleanup(host.stop)
         return host
 
-    def worker(self, host: FakeHost, adapter: str = SHOWCASE, **told: Any) -> Worker:
+    def worker(self, host: FakeHost, adapter: str = PLAIN, **told: Any) -> Worker:
         return self.starting(host.address, adapter, **told).wait_ready()
 
-    def starting(self, address: str, adapter: str = SHOWCASE, **told: Any) -> Worker:
+    def starting(self, address: str, adapter: str = PLAIN, **told: Any) -> Worker:
         worker = Worker(address, adapter, **told)
         self.addCleanup(worker.close)
         return worker
@@ -141,7 +144,7 @@ class BridgeTest(unittest.TestCase):
 class SharedBridgeTest(unittest.TestCase):
     """One host and one worker for all tests of a class, which leave both as they found them."""
 
-    adapter = SHOWCASE
+    adapter = PLAIN
     environment: dict = {}
 
     @classmethod

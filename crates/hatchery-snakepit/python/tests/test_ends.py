@@ -111,4 +111,3 @@ def _text(path):
             return file.read()
     except FileNotFoundError:
         return ""
-

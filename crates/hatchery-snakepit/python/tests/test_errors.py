@@ -38,7 +38,7 @@ class Unary(SharedBridgeTest):
 
 class Streams(BridgeTest):
     def test_without_execute_tool(self):
-        stub = self.worker(self.host(), "snakepit_bridge.adapters.bare.NoExecuteTool").stub()
+        stub = self.worker(self.host(), "bridge_tools.bare.NoExecuteTool").stub()
         self.assertEqual(failure(stub, "lonely")["type"], "RpcError")
         with self.assertRaises(grpc.RpcError) as raised:
             list(stub.ExecuteStreamingTool(request("lonely"), timeout=10))

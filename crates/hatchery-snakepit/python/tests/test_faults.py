@@ -26,9 +26,11 @@ class Faults(BridgeTest):
 
     def test_never_ready(self):
         worker = self.fault("never_ready", ready=False)
-        self.assertFalse(os.path.exists(worker.ready_file))
+        eventually("it has come to its adapter", lambda: "never" in worker.output())
         worker.ask(signal.SIGTERM)
+        eventually("the signal has arrived", lambda: not _pending(worker.process.pid))
         self.assertIsNone(worker.process.poll())
+        self.assertFalse(os.path.exists(worker.ready_file))
 
     def test_empty_readiness_first(self):
         worker = self.fault("empty_readiness_first")
@@ -108,6 +110,13 @@ def _hangs(stub):
     except grpc.RpcError as failed:
         return failed.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     return False
+
+
+def _pending(process):
+    """Whether a signal waits for the process."""
+    with open(f"/proc/{process}/status", encoding="ascii") as status:
+        lines = dict(line.rstrip().split(":", 1) for line in status)
+    return int(lines["SigPnd"], 16) | int(lines["ShdPnd"], 16)
 
 
 def _size(path):

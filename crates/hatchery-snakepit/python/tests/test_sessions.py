@@ -41,14 +41,14 @@ class Calls(BridgeTest):
         tools = {each.name: each for each in asked.tools}
         self.assertIn("execute_tool", tools)
         self.assertTrue(tools["stream_progress"].supports_streaming)
-        self.assertEqual(tools["ping"].metadata["adapter_class"], "ShowcaseAdapter")
+        self.assertEqual(tools["ping"].metadata["adapter_class"], "Plain")
         message = tools["ping"].parameters[0]
         self.assertEqual((message.required, message.validation_json), (False, '{"default": "pong"}'))
         rest = tools["echo"].parameters[0]
         self.assertEqual((rest.name, rest.required, rest.type), ("kwargs", True, "any"))
 
     def test_a_default_without_json_form_fails_every_call(self):
-        stub = self.worker(self.host(), "snakepit_bridge.adapters.bare.OddDefault").stub()
+        stub = self.worker(self.host(), "bridge_tools.bare.OddDefault").stub()
         for _time in range(2):
             self.assertEqual(failure(stub, "odd")["type"], "TypeError")
 
@@ -64,7 +64,7 @@ class Calls(BridgeTest):
         cases = (("AsyncAdapter", {"ran": "a", "initialized": True}), ("CleanupRaises", {"ran": "a"}))
         for adapter, expected in cases:
             with self.subTest(adapter):
-                stub = self.worker(host, f"snakepit_bridge.adapters.bare.{adapter}").stub()
+                stub = self.worker(host, f"bridge_tools.bare.{adapter}").stub()
                 self.assertEqual(result(stub, "a"), expected)
 
     def test_cleanup_runs_after_each_call_failed_or_not(self):

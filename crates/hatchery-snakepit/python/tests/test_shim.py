@@ -10,7 +10,7 @@ from snakepit import bridge_pb2 as pb
 
 from . import SHIM, STUBS
 from .fake_host import eventually
-from .running import BridgeTest, execute, request, result, shimmed
+from .running import SHOWCASE, BridgeTest, execute, request, result, shimmed
 
 ALL = ("loopback", "parallel", "lossless")
 
@@ -73,7 +73,7 @@ class Start(unittest.TestCase):
 
 class Workers(BridgeTest):
     def test_an_adapter_that_looks_different_is_served_as_it_is(self):
-        worker = self.worker(self.host(), "snakepit_bridge.adapters.bare.NoExecuteTool", **shimmed(*ALL))
+        worker = self.worker(self.host(), "bridge_tools.bare.NoExecuteTool", **shimmed(*ALL))
         self.assertFalse(execute(worker.stub(), "lonely").success)
         self.assertEqual(worker.output().count("looks different"), 1, worker.output())
 
@@ -94,7 +94,7 @@ class Workers(BridgeTest):
         host, other = self.host(), self.host()
         host.tools["a"] = lambda _parameters: 1
         told = {**shimmed(), "HATCHERY_BRIDGE_SECRET": "s3cret", "SNAKEPIT_HEARTBEAT_CONFIG": '{"interval_ms": 20}'}
-        stub = self.worker(host, **told).stub()
+        stub = self.worker(host, SHOWCASE, **told).stub()
         result(stub, "call_elixir_demo", name="a")
         result(stub, "call_other_worker", name="b")
         result(stub, "ping_elsewhere", address=other.address)

@@ -5,7 +5,7 @@ import signal
 
 from snakepit import bridge_pb2 as pb
 
-from .running import BridgeTest, execute, request, result, shimmed
+from .running import THREADED_SHOWCASE, BridgeTest, execute, request, result, shimmed
 
 
 class Parallel(BridgeTest):
@@ -27,7 +27,7 @@ class Parallel(BridgeTest):
         self.assertTrue(call.result().success)
 
     def test_the_call_s_context_goes_along(self):
-        stub = self.threaded(self.host(), **shimmed("parallel")).stub()
+        stub = self.threaded(self.host(), THREADED_SHOWCASE, **shimmed("parallel")).stub()
         seen = execute(stub, "correlation", headers=(("x-snakepit-correlation-id", "sp-9"),))
         self.assertEqual(json.loads(seen.result.value), "sp-9")
 

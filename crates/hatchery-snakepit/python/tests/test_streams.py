@@ -93,4 +93,3 @@ class Ends(BridgeTest):
         self.assertLess(state["yielded"], 200)
         next(call)
         call.cancel()
-

@@ -6,7 +6,7 @@ import grpc
 from snakepit import bridge_pb2 as pb
 
 from .fake_host import eventually
-from .running import BridgeTest, execute, result
+from .running import SHOWCASE, BridgeTest, execute, result
 
 
 class Stream:
@@ -102,7 +102,7 @@ class Telemetry(BridgeTest):
         self.assertEqual(stream.names(1), ["a"])
 
     def test_filters_are_live(self):
-        stub = self.worker(self.host()).stub()
+        stub = self.worker(self.host(), SHOWCASE).stub()
         stream = self.open(stub)
         stream.filter(allow=["tool.*"], deny=["tool.x"])
         self.until_kept(stub, False)
@@ -110,7 +110,7 @@ class Telemetry(BridgeTest):
         self.assertEqual(stream.names(1), ["tool.y"])
 
     def test_nothing_comes_while_it_is_off_or_none_is_sampled(self):
-        stub = self.worker(self.host()).stub()
+        stub = self.worker(self.host(), SHOWCASE).stub()
         stream = self.open(stub)
         for off, on in (
             (lambda: stream.toggle(False), lambda: stream.toggle(True)),
