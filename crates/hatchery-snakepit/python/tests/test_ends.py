@@ -1,5 +1,6 @@
 """How a worker ends: asked to, in a tool, and without a host."""
 
+import os
 import signal
 
 import grpc
@@ -26,10 +27,10 @@ class Ends(BridgeTest):
         eventually("the tool runs", lambda: result(worker.stub(), "balance")["open"] == 2)
         worker.ask(signal.SIGTERM)
         self.assertEqual(call.exception(30).code(), grpc.StatusCode.UNAVAILABLE)
-        self.assertIsNone(worker.process.poll())
         with open(file, "w", encoding="ascii"):
             pass
         self.assertEqual(worker.wait(), 0)
+        self.assertTrue(os.path.exists(f"{file}.seen"))
 
     def test_a_call_that_is_given_up_runs_on(self):
         worker = self.worker(self.host())

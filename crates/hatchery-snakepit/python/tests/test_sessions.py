@@ -100,10 +100,17 @@ class Calls(BridgeTest):
         host = self.host()
         stub = self.worker(host).stub()
         header = "x-snakepit-correlation-id"
-        stub.GetSession(pb.GetSessionRequest(session_id="a"), timeout=10, metadata=((header, "sp-1"),))
-        self.assertEqual(host.asked("GetSession")[0][1][header], "sp-1")
+        cases = (
+            ("InitializeSession", pb.InitializeSessionRequest(session_id="a")),
+            ("GetSession", pb.GetSessionRequest(session_id="a")),
+            ("Heartbeat", pb.HeartbeatRequest(session_id="a")),
+            ("CleanupSession", pb.CleanupSessionRequest(session_id="a")),
+        )
+        for method, asked in cases:
+            getattr(stub, method)(asked, timeout=10, metadata=((header, "sp-1"),))
+            self.assertEqual(host.asked(method)[0][1].get(header), "sp-1", method)
         execute(stub, "ping", headers=((header, "sp-2"),))
-        self.assertNotIn(header, host.asked("InitializeSession")[0][1])
+        self.assertNotIn(header, host.asked("InitializeSession")[1][1])
 
 
 class Passing(BridgeTest):
