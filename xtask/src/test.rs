@@ -17,6 +17,8 @@ const VENV: &str = "HATCHERY_TEST_VENV";
 const FURTHER_PYTHONS: &str = "HATCHERY_TEST_PYTHONS";
 /// Tells the tests of examples where the command is.
 const BINARY: &str = "HATCHERY_BIN";
+/// What runs beside workers that were written for Snakepit, with its tests; these need grpcio and grpcio-tools.
+const BRIDGE: &str = "crates/hatchery-snakepit/python";
 /// The Python runtime: the folder that holds the package `hatchery`.
 const RUNTIME: &str = "crates/hatchery/python";
 
@@ -25,10 +27,11 @@ pub(crate) fn run(root: &Path) -> Result<ExitCode, String> {
     let venv = environment(root, &mut report);
     report.add("Rust", rust(root, venv.as_deref()));
     for python in pythons() {
-        report.add(format!("Python runtime on {}", python.display()), runtime(root, &python));
+        report.add(format!("Python runtime on {}", python.display()), tests_of(root, &python, RUNTIME));
     }
     if let Some(venv) = &venv {
-        report.add("Python runtime in target/venv", runtime(root, &venv::python(venv)));
+        report.add("Python runtime in target/venv", tests_of(root, &venv::python(venv), RUNTIME));
+        report.add("Snakepit's bridge in target/venv", tests_of(root, &venv::python(venv), BRIDGE));
     }
     for example in examples(root) {
         let name = example.strip_prefix(root).unwrap_or(&example).display().to_string();
@@ -65,9 +68,10 @@ fn pythons() -> Vec<PathBuf> {
     std::iter::once(PathBuf::from("python3")).chain(further).collect()
 }
 
-fn runtime(root: &Path, python: &Path) -> Outcome {
+/// The tests in the folder `tests` of that folder.
+fn tests_of(root: &Path, python: &Path, folder: &str) -> Outcome {
     let mut unittest = unittest(root, python);
-    unittest.args(["-s", "crates/hatchery/python/tests", "-t", RUNTIME]);
+    unittest.args(["-s", &format!("{folder}/tests"), "-t", folder]);
     outcome(unittest, Stream::Stderr, tally::of_unittest_line)
 }
 
