@@ -127,7 +127,8 @@ impl App for Snakepit {
     }
 
     fn describe(&self) -> String {
-        let script = if self.is_threaded() { OsStr::new(THREADED_SCRIPT) } else { self.script.file_name().unwrap_or_default() };
+        let script =
+            if self.is_threaded() { OsStr::new(THREADED_SCRIPT) } else { self.script.file_name().unwrap_or_default() };
         format!("{} by {}", self.adapter, script.to_string_lossy())
     }
 

@@ -40,7 +40,13 @@ struct Ran {
 }
 
 impl Host {
-    async fn run(&self, session: &str, tool: &str, correlation_id: Option<String>, arguments: arguments::Arguments) -> Ran {
+    async fn run(
+        &self,
+        session: &str,
+        tool: &str,
+        correlation_id: Option<String>,
+        arguments: arguments::Arguments,
+    ) -> Ran {
         let began = Instant::now();
         let result = self.result(session, tool, correlation_id, arguments).await;
         let milliseconds = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
@@ -243,7 +249,8 @@ fn fitting(returned: results::Returned) -> hatchery::Result<results::Returned> {
     match length + 1024 <= ANSWER_LIMIT {
         true => Ok(returned),
         false => {
-            let message = format!("the result has {length} bytes, and a worker takes {ANSWER_LIMIT} with all around it");
+            let message =
+                format!("the result has {length} bytes, and a worker takes {ANSWER_LIMIT} with all around it");
             Err(Error::new(ErrorKind::Limit, message))
         }
     }
@@ -256,4 +263,3 @@ fn correlation_id<T>(request: &Request<T>) -> Option<String> {
 fn now() -> Timestamp {
     Timestamp::from(SystemTime::now())
 }
-

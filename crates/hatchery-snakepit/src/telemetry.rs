@@ -34,10 +34,8 @@ pub(crate) async fn pass_on(client: Client<Connection>, voice: WorkerVoice) {
 
 fn tell(voice: &WorkerVoice, event: TelemetryEvent) {
     let TelemetryEvent { event_parts, measurements, metadata, correlation_id, timestamp_ns } = event;
-    let mut facts = ToolFacts {
-        correlation_id: Some(correlation_id).filter(|id| !id.is_empty()),
-        ..ToolFacts::default()
-    };
+    let mut facts =
+        ToolFacts { correlation_id: Some(correlation_id).filter(|id| !id.is_empty()), ..ToolFacts::default() };
     facts.measurements = measurements.into_iter().map(|(key, value)| (key, json(value))).collect();
     facts.metadata = metadata.into_iter().map(|(key, value)| (key, Value::from(value))).collect();
     if timestamp_ns > 0 {

@@ -137,6 +137,6 @@ pub use value::{
 pub use wire::{Limits, Telemetry, WorkerRuntime};
 pub use worker::{
     Berth, Heartbeat, HeartbeatStatus, Later, LinkedProcess, Profile, ProfileCall, ProfileGraces, ProfileItems,
-    ProfileMetadata, ProfileWorker, ToolFacts, Transport, TransportContext, WorkerCalls, WorkerContext,
-    WorkerHealth, WorkerVoice,
+    ProfileMetadata, ProfileWorker, ToolFacts, Transport, TransportContext, WorkerCalls, WorkerContext, WorkerHealth,
+    WorkerVoice,
 };

@@ -399,4 +399,3 @@ impl Pool {
         lines.iter().try_for_each(|line| line.telemetry(settings))
     }
 }
-

@@ -18,8 +18,8 @@ use crate::process::{
     obstacles, resident_bytes_of_tree,
 };
 use crate::registry::{
-    Entry, Instance, Options, ProcessEntry, RecordPlace, Registry, Reservation, RunRegistry, RuntimeBase, Started, SweepOptions,
-    orphans,
+    Entry, Instance, Options, ProcessEntry, RecordPlace, Registry, Reservation, RunRegistry, RuntimeBase, Started,
+    SweepOptions, orphans,
 };
 use crate::telemetry::{Emitter, Event, RunEvent};
 

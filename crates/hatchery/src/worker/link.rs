@@ -16,8 +16,8 @@ use crate::error::Result;
 use crate::host::HostTools;
 use crate::id::{RunId, WorkerId};
 use crate::session::Sessions;
-use crate::value::Payload;
 use crate::telemetry::{Emitter, Event, Level, LogSource, ToolEvent};
+use crate::value::Payload;
 
 /// How the worker processes of a pool are spoken to, where it is not by the native wire. What is started is the pool's
 /// [`App`](crate::App), as ever, and so is all that a process has: an owner that outlives the host, a record, limits, recycling.

@@ -4,12 +4,12 @@ use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use super::Shared;
+use crate::call::CallOptions;
 use crate::error::{Error, Result};
 use crate::id::{CallId, LifeId, WorkerId};
 use crate::pool::seat::Order;
 use crate::process::Terminator;
 use crate::telemetry::{PoolEvent, RecycleReason};
-use crate::call::CallOptions;
 use crate::value::Payload;
 use crate::worker::{Call, Later, Line, Owner, Pulse};
 
