@@ -36,6 +36,11 @@ class Connecting:
     def __await__(self) -> Generator[Any, None, AsyncClient]:
         return self._client._reach().__await__()
 
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise AttributeError(f"{name}: there is no client yet: `client = await connect_async()`, or `async with connect_async() as client`")
+
     async def __aenter__(self) -> AsyncClient:
         return await self
 
@@ -48,7 +53,7 @@ class AsyncClient(Operations):
     closing any of them closes all."""
 
     def __init__(self, whereabouts: Whereabouts, security: Security, scope: Scope):
-        super().__init__(Connections(whereabouts, security), security, scope)
+        super().__init__(Connections(whereabouts, security), scope)
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -120,7 +125,7 @@ class AsyncClient(Operations):
         return Either(self, tool, arguments)
 
     def _exchange(self, request: Request, limit: Optional[float]) -> Exchange:
-        return Exchange(self._connections, self._signed(request), limit)
+        return Exchange(self._connections, request, limit)
 
 
 class AsyncStream:

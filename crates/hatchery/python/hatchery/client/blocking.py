@@ -40,7 +40,7 @@ class Client(Operations):
     any of them closes all."""
 
     def __init__(self, whereabouts: Whereabouts, security: Security, scope: Scope):
-        super().__init__(Connections(whereabouts, security), security, scope)
+        super().__init__(Connections(whereabouts, security), scope)
 
     def __enter__(self) -> Client:
         return self
@@ -87,7 +87,7 @@ class Client(Operations):
         return Stream(self._exchange(request, limit), feed)
 
     def _exchange(self, request: Request, limit: Optional[float]) -> Exchange:
-        return Exchange(self._connections, self._signed(request), limit)
+        return Exchange(self._connections, request, limit)
 
 
 class Stream(Iterator):

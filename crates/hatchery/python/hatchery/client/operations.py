@@ -14,7 +14,6 @@ from .events import event_of
 from .http1 import Request
 from .orders import Orders
 from .requests import PATIENCE, Options, Timeout, ask
-from .security import Security
 
 Self = TypeVar("Self", bound="Operations")
 
@@ -35,9 +34,8 @@ class Scope(NamedTuple):
 class Operations:
     """Calls, questions and sessions. Its subclasses say how a request gets to the daemon: `connections` are theirs."""
 
-    def __init__(self, connections: Any, security: Security, scope: Scope):
+    def __init__(self, connections: Any, scope: Scope):
         self._scope = scope.checked()
-        self._security = security
         self._connections = connections
         self._known: dict[str, Any] = {}  # The tools of each pool, once somebody asked.
 
@@ -53,10 +51,6 @@ class Operations:
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__, _scope=scope.checked())
         return other
-
-    def _signed(self, request: Request) -> Request:
-        """With what tells the daemon who asks."""
-        return request._replace(headers=(*request.headers, *self._security.headers()))
 
     # Calls
 
