@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use tokio::sync::broadcast;
 
-use super::event::{Event, Heard};
+use super::event::{Event, Heard, Level};
 use super::events::Events;
 use super::filter::EventFilter;
 use super::kinds::{Kind, Kinds};
@@ -34,18 +34,28 @@ impl Emitter {
         }
     }
 
-    /// The same, of an event that is made only if somebody wants it. It must be of this kind.
+    /// The same, of an event that is made only if somebody wants it. It must be of this kind, which logs tell of at `debug` at most.
     pub(crate) fn emit_with(&self, kind: Kind, event: impl FnOnce() -> Event) {
-        if self.is_wanted(kind) {
+        self.emit_at(kind, Level::Debug, event);
+    }
+
+    /// The same, of one that logs tell of at this level at most.
+    pub(crate) fn emit_at(&self, kind: Kind, level: Level, event: impl FnOnce() -> Event) {
+        if self.is_wanted_at(kind, level) {
             let event = event();
             debug_assert_eq!(event.kind(), kind, "{event:?}");
+            debug_assert!(log::is_told_at_most(&event, level), "{event:?}");
             self.emit(event);
         }
     }
 
-    /// Whether making an event of this kind is worth the while.
+    /// Whether making an event of this kind, which logs tell of at `debug` at most, is worth the while.
     pub(crate) fn is_wanted(&self, kind: Kind) -> bool {
-        self.0.wanted.contains(kind) || log::is_heard(kind)
+        self.is_wanted_at(kind, Level::Debug)
+    }
+
+    fn is_wanted_at(&self, kind: Kind, level: Level) -> bool {
+        self.0.wanted.contains(kind) || log::is_heard(kind, level)
     }
 
     /// How many listen.
