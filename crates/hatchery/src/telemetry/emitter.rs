@@ -84,34 +84,32 @@ pub(super) struct Switchboard {
 #[derive(Debug)]
 struct Line {
     kinds: Kinds,
-    sender: broadcast::Sender<Heard>,
+    sender: broadcast::Sender<Arc<Heard>>,
 }
 
 impl Switchboard {
     fn put(&self, kind: Kind, event: Event) {
-        let heard = Heard { at: SystemTime::now(), event };
+        let heard = Arc::new(Heard { at: SystemTime::now(), event });
         let lines = self.lines();
-        let mut wanting = lines.iter().filter(|line| line.kinds.contains(kind));
-        let Some(first) = wanting.next() else { return };
-        wanting.for_each(|line| drop(line.sender.send(heard.clone())));
-        let _nobody_reads_any_more = first.sender.send(heard);
+        let wanting = lines.iter().filter(|line| line.kinds.contains(kind));
+        wanting.for_each(|line| drop(line.sender.send(Arc::clone(&heard))));
     }
 
-    fn subscribe(&self, kinds: Kinds) -> broadcast::Receiver<Heard> {
-        // Made before the lines are held: it is large.
-        let spare = broadcast::Sender::new(self.backlog);
-        let mut lines = self.lines_to_change();
-        if let Some(line) = lines.iter().find(|line| line.kinds == kinds) {
-            return line.sender.subscribe();
-        }
-        let has_room = lines.len() < MOST_LINES;
-        if let Some(line) = lines.iter().find(|line| !has_room && line.kinds.includes(kinds)) {
-            return line.sender.subscribe();
-        }
-        let receiver = spare.subscribe();
-        lines.push(Line { kinds: if has_room { kinds } else { Kinds::ALL }, sender: spare });
-        self.wanted.set(&lines);
-        receiver
+    fn subscribe(&self, kinds: Kinds) -> broadcast::Receiver<Arc<Heard>> {
+        let joined = join(&self.lines(), kinds);
+        joined.unwrap_or_else(|| {
+            // Made before the lines are held: it is large.
+            let spare = broadcast::Sender::new(self.backlog);
+            let mut lines = self.lines_to_change();
+            // Somebody else may have been faster.
+            join(&lines, kinds).unwrap_or_else(|| {
+                let receiver = spare.subscribe();
+                let kinds = if lines.len() < MOST_LINES { kinds } else { Kinds::ALL };
+                lines.push(Line { kinds, sender: spare });
+                self.wanted.set(&lines);
+                receiver
+            })
+        })
     }
 
     /// Somebody has left: lines that nobody reads go.
@@ -132,6 +130,14 @@ impl Switchboard {
     fn lines_to_change(&self) -> RwLockWriteGuard<'_, Vec<Line>> {
         self.lines.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A place at a line that there is: of those who want the same, or, where there is no room for another, one that has it too.
+fn join(lines: &[Line], kinds: Kinds) -> Option<broadcast::Receiver<Arc<Heard>>> {
+    let has_room = lines.len() < MOST_LINES;
+    let same = lines.iter().find(|line| line.kinds == kinds);
+    let line = same.or_else(|| lines.iter().find(|line| !has_room && line.kinds.includes(kinds)))?;
+    Some(line.sender.subscribe())
 }
 
 /// Which kinds somebody wants.
