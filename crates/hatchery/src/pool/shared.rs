@@ -310,9 +310,9 @@ impl Shared {
 
     fn send(&self, id: CallId, call: Call, worker: &Arc<Line>) {
         let (session, start) = (call.session.clone(), self.start_of(&call, worker));
-        match worker.send(id, call) {
+        let tell_start = || start.into_iter().for_each(|start| self.emitter.emit(Event::Call(start)));
+        match worker.send(id, call, tell_start) {
             Sent::Written => {
-                start.into_iter().for_each(|start| self.emitter.emit(Event::Call(start)));
                 if let Some(session) = session {
                     self.sessions.store_worker(&session, &worker.id, worker.life.generation);
                 }

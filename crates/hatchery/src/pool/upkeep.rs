@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -80,7 +80,7 @@ fn unwell(shared: &Shared, line: &Line, failures: u32, reason: String) {
 /// `None`: the worker has better things to do, or is gone.
 async fn ask(shared: &Arc<Shared>, line: &Arc<Line>) -> Option<Result<(), String>> {
     let (answered, answer) = oneshot::channel();
-    let deadline = Deadline::after(std::time::Instant::now(), shared.rules().config.health.timeout);
+    let deadline = Deadline::after(Instant::now(), shared.rules().config.health.timeout);
     let call = Call {
         tool: HEALTH_TOOL.into(),
         arguments: Payload::encode(&serde_json::json!({})).ok()?,
@@ -90,11 +90,11 @@ async fn ask(shared: &Arc<Shared>, line: &Arc<Line>) -> Option<Result<(), String
         trace_parent: None,
         deadline,
         sink: Sink::Unary(answered),
-        made: std::time::Instant::now(),
+        made: Instant::now(),
         deaths: 0,
     };
     let id = shared.lease(line.life)?;
-    match line.send(id, call) {
+    match line.send(id, call, || ()) {
         Sent::Written => {}
         Sent::Refused | Sent::Dying(_) => {
             shared.end_lease(line.life, id);
