@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 use super::Config;
 use super::counts::{Counts, Meter};
@@ -530,10 +530,6 @@ impl Shared {
     pub(super) fn seat_of(&self, worker: &str) -> Option<usize> {
         let seats = self.lock_seats();
         seats.wanted.iter().copied().find(|seat| WorkerId::new(&self.name, *seat).as_str() == worker)
-    }
-
-    pub(super) fn link(&self, seat: usize) -> mpsc::UnboundedReceiver<Order> {
-        self.lock_seats().link(seat)
     }
 
     /// The task that keeps a seat has panicked.
