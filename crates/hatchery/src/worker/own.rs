@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::life::told;
+use super::word::told;
 use super::{
     Answer, Answered, Call, Exit, Given, Journey, Line, Means, Owner, Profile, ProfileCall, ProfileWorker, Seat, Sent,
     Sink, Stop, WorkerContext,
@@ -39,8 +39,8 @@ pub(super) struct OwnLine {
 #[derive(Default)]
 struct Open {
     calls: HashMap<CallId, (AbortHandle, Given)>,
-    /// It takes no more.
-    is_closed: bool,
+    /// It takes no more, and this is why those that it has end.
+    closed: Option<Error>,
 }
 
 /// Whatever becomes of a life, its calls end with it.
@@ -48,14 +48,14 @@ struct Closing(Arc<OwnLine>);
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        self.0.close();
+        self.0.close(cancelled());
     }
 }
 
 impl OwnLine {
-    pub(super) fn send(self: &Arc<OwnLine>, id: CallId, call: Call) -> Sent {
+    pub(super) fn send(self: &Arc<OwnLine>, id: CallId, call: Call, first: impl FnOnce()) -> Sent {
         let mut open = self.open();
-        if open.is_closed {
+        if open.closed.is_some() {
             return Sent::Dying(call);
         }
         let Call { tool, arguments, correlation_id, session, trace_parent, deadline, sink, made, .. } = call;
@@ -65,6 +65,7 @@ impl OwnLine {
         let counts = &*call.tool != HEALTH_TOOL;
         let place = Place { line: Arc::clone(self), id, life: self.life, counts, given, sink: Some(sink) };
         self.count.send_modify(|count| *count += 1);
+        first();
         let task = self.runtime.spawn(async move {
             let result = place.line.answer(call).await;
             place.end(result);
@@ -102,23 +103,28 @@ impl OwnLine {
         }))
     }
 
-    /// Waits for those that are open, at most so long, and ends those that are left.
-    async fn finish(&self, how: Escalation) {
+    /// Waits for those that are open, at most so long, and ends those that are left for this reason.
+    async fn finish(&self, how: Escalation, reason: &Error) {
         let mut count = self.count.subscribe();
         let finished = tokio::time::timeout(how.ask, count.wait_for(|count| *count == 0)).await.is_ok();
         if !finished {
-            self.close();
+            self.close(reason.clone());
         }
     }
 
-    /// Takes no more calls, and ends those that it has.
-    fn close(&self) {
+    /// Takes no more calls, and ends those that it has for this reason.
+    fn close(&self, reason: Error) {
         let calls: Vec<AbortHandle> = {
             let mut open = self.open();
-            open.is_closed = true;
+            open.closed.get_or_insert(reason);
             open.calls.values().map(|(task, _)| task.clone()).collect()
         };
         calls.iter().for_each(AbortHandle::abort);
+    }
+
+    /// Why a call ends that nobody has answered.
+    fn end_of_a_call(&self) -> Error {
+        self.open().closed.clone().unwrap_or_else(cancelled)
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -145,17 +151,17 @@ impl Place {
     /// The place is free before the caller knows.
     fn tell(&mut self, result: Result<Payload>) {
         let Some(sink) = self.sink.take() else { return };
+        let no_streams = || Err(Error::new(ErrorKind::Unavailable, "this pool's profile serves no streams"));
+        let result = if matches!(sink, Sink::Stream(_)) { result.and_then(|_| no_streams()) } else { result };
         self.line.open().calls.remove(&self.id);
         self.line.calls.fetch_add(u64::from(self.counts), Ordering::Relaxed);
-        self.line.errors.fetch_add(u64::from(result.is_err()), Ordering::Relaxed);
+        self.line.errors.fetch_add(u64::from(self.counts && result.is_err()), Ordering::Relaxed);
         if let Err(error) = &result
             && error.kind() == ErrorKind::Remote
         {
             self.line.owner.raised(self.life, error);
         }
         self.line.owner.done(self.life, &[self.id]);
-        let no_streams = || Err(Error::new(ErrorKind::Unavailable, "this pool's profile serves no streams"));
-        let result = if matches!(sink, Sink::Stream(_)) { result.and_then(|_| no_streams()) } else { result };
         sink.tell(Answer { result, journey: self.given.ended(std::time::Instant::now(), None) });
         self.line.count.send_modify(|count| *count -= 1);
     }
@@ -163,10 +169,16 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let what = if std::thread::panicking() { "the worker panicked in this call" } else { "the call was cancelled" };
-        let kind = if std::thread::panicking() { ErrorKind::Internal } else { ErrorKind::Cancelled };
-        self.tell(Err(Error::new(kind, what)));
+        let error = match std::thread::panicking() {
+            true => Error::new(ErrorKind::Internal, "the worker panicked in this call"),
+            false => self.line.end_of_a_call(),
+        };
+        self.tell(Err(error));
     }
+}
+
+fn cancelled() -> Error {
+    Error::new(ErrorKind::Cancelled, "the call was cancelled")
 }
 
 /// One life. Ends when the worker has stopped.
@@ -200,16 +212,15 @@ pub(super) async fn run(seat: Arc<Seat>, profile: Arc<dyn Profile>, mut stop: St
         vitals: Arc::default(),
         means: Means::Own(Arc::clone(&line)),
     }));
-    let (how, error) = tokio::select! {
+    let (how, expected, error) = tokio::select! {
         biased;
-        how = told(&mut stop) => (how, Error::new(ErrorKind::Cancelled, format!("worker {} was shut down", seat.id))),
-        error = worker.ended() => (Escalation::AT_ONCE, Error::new(ErrorKind::WorkerDied, format!("worker {} ended: {error}", seat.id))),
+        word = told(&mut stop) => (word.how(), true, word.reason(&format!("worker {}", seat.id))),
+        error = worker.ended() => (Escalation::AT_ONCE, false, Error::new(ErrorKind::WorkerDied, format!("worker {} ended: {error}", seat.id))),
     };
     seat.owner.retired(seat.life);
-    line.finish(how).await;
+    line.finish(how, &error).await;
     drop(closing);
     worker.stop(how.into()).await;
-    let expected = error.kind() == ErrorKind::Cancelled;
     let gone = WorkerEvent::Gone { worker: seat.id.clone(), how: error.to_string(), expected, took: born.elapsed() };
     seat.emitter.emit(Event::Worker(gone));
     Exit::Served(error)
@@ -220,7 +231,7 @@ async fn start(seat: &Seat, profile: &dyn Profile, stop: &mut Stop) -> Result<Ar
     let deadline = seat.config.start.and_then(|allowed| Deadline::after(std::time::Instant::now(), allowed));
     tokio::select! {
         biased;
-        _how = told(stop) => Err(Error::new(ErrorKind::Cancelled, "the pool is shut down")),
+        _word = told(stop) => Err(Error::new(ErrorKind::Cancelled, "the pool is shut down")),
         worker = profile.start(context) => worker,
         () = passed(deadline) => Err(match deadline {
             Some(deadline) => deadline.error(crate::call::Stage::Start),
