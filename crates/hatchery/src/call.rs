@@ -30,6 +30,9 @@ pub struct CallOptions {
     pub(crate) idempotent: bool,
     pub(crate) handles: bool,
     pub(crate) trace_parent: Option<Arc<str>>,
+    /// Each call is a span, for this share of those that are part of none.
+    spanned: Option<f64>,
+    /// That of the one call that these are the options of.
     pub(crate) span: Option<Span>,
     /// Of a worker's call that waits for this one.
     pub(crate) errand: Option<Errand>,
@@ -127,17 +130,21 @@ impl CallOptions {
     /// asks for this exports it.
     #[must_use]
     pub fn spanned(mut self, share: f64) -> CallOptions {
-        self.span = Span::sampled(self.trace_parent.as_deref(), share);
-        if let Some(span) = &self.span {
-            self.trace_parent = Some(Arc::clone(&span.own));
-        }
+        self.spanned = Some(share);
         self
     }
 
-    /// With a correlation id, the caller's or a new one.
+    /// Of one call: with a correlation id, the caller's or a new one, and with a span of its own, if it is to be one.
     pub(crate) fn identified(&self) -> CallOptions {
         let mut options = self.clone();
         options.correlation_id.get_or_insert_with(new_correlation_id);
+        // Taken, so that who is identified already stays what it is.
+        if let Some(share) = options.spanned.take() {
+            options.span = Span::sampled(options.trace_parent.as_deref(), share);
+        }
+        if let Some(span) = &options.span {
+            options.trace_parent = Some(Arc::clone(&span.own));
+        }
         options
     }
 
@@ -316,6 +323,22 @@ mod tests {
         assert_eq!("HIGH".parse::<Priority>().unwrap(), Priority::High);
         let error = "urgent".parse::<Priority>().unwrap_err();
         assert_eq!(error.message(), "expected one of low, normal, high, found \"urgent\"");
+    }
+
+    #[test]
+    fn each_call_is_a_span_of_its_own() {
+        let caller = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let options = CallOptions::new().trace_parent(caller).unwrap().spanned(0.0);
+        let (first, second) = (options.identified(), options.identified());
+        assert_ne!(first.span, second.span);
+        for call in [first.identified(), second] {
+            let span = call.span.unwrap();
+            assert_eq!(
+                (span.parent.as_deref(), call.trace_parent.as_ref()),
+                (Some("00f067aa0ba902b7"), Some(&span.own))
+            );
+        }
+        assert_eq!(first.identified().span, first.span, "once for each call");
     }
 
     #[test]

@@ -379,6 +379,15 @@ mod tests {
         assert_eq!(Error::from(body).kind(), ErrorKind::Remote);
     }
 
+    /// So a worker's exceptions, the client's and the host's errors mean the same.
+    #[test]
+    fn the_kinds_of_the_python_side_are_these() {
+        let table = include_str!("../python/hatchery/kinds.py").lines().filter_map(|line| line.strip_prefix("    \""));
+        let told: Vec<(&str, bool)> =
+            table.filter_map(|line| Some((line.split_once("\": (\"")?.0, line.ends_with(", True),")))).collect();
+        assert_eq!(told, ErrorKind::ALL.map(|kind| (kind.as_str(), kind.is_usually_retryable())));
+    }
+
     #[test]
     fn a_category_reads_in_text_as_in_json() {
         use ErrorCategory::{Pool, Remote, Timeout, Transport, Validation, Worker};

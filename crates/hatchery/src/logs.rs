@@ -67,10 +67,15 @@ impl Logs {
     /// # Errors
     /// `conflict` if it has one.
     pub fn install(self) -> Result<()> {
-        let subscriber = tracing_subscriber::registry().with(self.layer());
-        tracing::subscriber::set_global_default(subscriber).map_err(|_| {
+        tracing::subscriber::set_global_default(self.subscriber()).map_err(|_| {
             Error::new(ErrorKind::Conflict, "install logs: this program has a subscriber of tracing already")
         })
+    }
+
+    fn subscriber(self) -> impl Subscriber + Send + Sync {
+        // Nobody else listens, so that what this filter does not let pass is not even put together. A filter of one layer among others
+        // could say so of places in the program, but not of moments.
+        tracing_subscriber::registry().with(self.filter).with(Writing(self.sink))
     }
 }
 

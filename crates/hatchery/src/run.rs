@@ -391,9 +391,12 @@ mod tests {
         let records = || std::fs::read_dir(data.path().join("runs")).unwrap().count();
         assert_eq!(records(), 1);
         pidfd_send_signal(pidfd_open(guardian, PidfdFlags::empty()).unwrap(), Signal::KILL).unwrap();
-        while run.books.pairs.load(Ordering::SeqCst) > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let closed = async {
+            while run.books.pairs.load(Ordering::SeqCst) > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), closed).await.expect("its loss is noticed within a minute");
         assert_eq!(records(), 1, "it may start another");
         run.end().await.unwrap();
         assert_eq!(records(), 0);

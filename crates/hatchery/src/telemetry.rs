@@ -32,3 +32,4 @@ pub use histogram::Histogram;
 pub(crate) use histogram::Stopwatch;
 pub(crate) use kinds::Kind;
 pub use page::event_reference;
+pub(crate) use shape::Shape;

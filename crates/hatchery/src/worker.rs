@@ -21,6 +21,7 @@ mod template;
 mod tests;
 mod vitals;
 mod voice;
+mod word;
 
 pub use heartbeat::Heartbeat;
 pub(crate) use inflight::{Answer, Answered, Ended, Inflight, Item, Sink};
@@ -34,6 +35,7 @@ pub use profile::{Later, Profile, ProfileCall, ProfileGraces, ProfileMetadata, P
 pub(crate) use template::{Template, TemplateSettings};
 pub(crate) use vitals::Vitals;
 pub use vitals::{HeartbeatStatus, WorkerHealth};
+pub(crate) use word::{Stop, Word};
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -45,7 +47,7 @@ use tokio::sync::mpsc;
 use crate::call::{CallOptions, Deadline};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CallId, LifeId, WorkerId};
-use crate::process::{Confinement, Escalation, Terminator};
+use crate::process::{Confinement, Terminator};
 use crate::tool::ToolSpec;
 use crate::transport::Outbox;
 use crate::value::{Payload, Places};
@@ -130,9 +132,6 @@ pub(crate) enum Pulse {
     /// It missed too many.
     Failed,
 }
-
-/// What the owner tells its workers: go on, or end like this. Dropped: end at once.
-pub(crate) type Stop = tokio::sync::watch::Receiver<Option<Escalation>>;
 
 /// A call on its way to a worker.
 pub(crate) struct Call {
@@ -222,11 +221,11 @@ pub(crate) enum Sent {
 }
 
 impl Line {
-    /// Gives it the call.
-    pub(crate) fn send(self: &Arc<Line>, id: CallId, call: Call) -> Sent {
+    /// Gives it the call. What is to happen when it gets it happens `first`: before it can answer.
+    pub(crate) fn send(self: &Arc<Line>, id: CallId, call: Call, first: impl FnOnce()) -> Sent {
         match &self.means {
-            Means::Wire(wire) => wire.send(self, id, call),
-            Means::Own(own) => own.send(self, id, call),
+            Means::Wire(wire) => wire.send(self, id, call, first),
+            Means::Own(own) => own.send(self, id, call, first),
         }
     }
 
@@ -309,7 +308,7 @@ impl Line {
 }
 
 impl WireLine {
-    fn send(&self, line: &Arc<Line>, id: CallId, mut call: Call) -> Sent {
+    fn send(&self, line: &Arc<Line>, id: CallId, mut call: Call, first: impl FnOnce()) -> Sent {
         let credit = matches!(call.sink, Sink::Stream(_)).then_some(STREAM_WINDOW);
         // Large values are copied before the line is held.
         let placed = self.loans.place(call.arguments.attachments());
@@ -338,6 +337,7 @@ impl WireLine {
         // Before the worker has it, and can ask for more.
         mark.into_iter().for_each(|mark| mark.runs_in(&line.id, line.life.generation, wire));
         self.loans.lend(placed);
+        first();
         // A closed channel means a dying worker; its burial sees to what is in flight.
         let _dying = if is_behind { self.data.send_soon(frame) } else { self.data.send(frame) };
         Sent::Written

@@ -4,8 +4,6 @@ mod durable;
 mod first_process;
 mod systemd;
 
-use std::time::{Duration, Instant};
-
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -121,16 +119,4 @@ fn a_hangup_during_the_start_ends_nothing() {
     wait_until("it serves", || sandbox.run(&["call", "one", "-q"]).status == Some(0));
     running.signal(Signal::TERM);
     running.finish().exits(0).says("it is filling");
-}
-
-/// Polls until there is an answer.
-fn eventually<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
-    let end = Instant::now() + Duration::from_secs(90);
-    loop {
-        match look() {
-            Some(found) => return found,
-            None => assert!(Instant::now() < end, "waited in vain until {what}"),
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }

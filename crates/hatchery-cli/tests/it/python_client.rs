@@ -1,5 +1,7 @@
 //! The Python client, as the command carries it, against a daemon of the same command.
 
+mod guarded;
+
 use std::path::Path;
 
 use rustix::process::Signal;
@@ -11,6 +13,11 @@ use crate::sandbox::{Finished, Sandbox};
 fn play(sandbox: &Sandbox, scenario: &str, python: &str) -> Finished {
     sandbox.write("client.py", include_str!("python_client/client.py"));
     sandbox.shell(&format!(r#"PYTHONPATH="$("$0" python-path)" exec {python} -B client.py {scenario}"#))
+}
+
+/// The same with words that follow the scenario's name.
+fn play_with(sandbox: &Sandbox, words: &[&str]) -> Finished {
+    play(sandbox, &words.join(" "), "python3")
 }
 
 fn with_daemon(scenario: &str) {
@@ -38,6 +45,11 @@ fn what_fails_is_an_exception_of_its_kind() {
 #[test]
 fn what_is_given_up_is_cancelled() {
     with_daemon("cancels");
+}
+
+#[test]
+fn who_is_interrupted_gives_up() {
+    with_daemon("interrupted");
 }
 
 #[test]
@@ -83,6 +95,19 @@ fn it_finds_a_daemon_that_was_killed_and_started_anew() {
         sandbox.write("again", "");
         script.join().unwrap().exits(0);
         again.end();
+    });
+}
+
+#[test]
+fn a_daemon_that_dies_within_a_stream_ends_it() {
+    let sandbox = Sandbox::with_app();
+    let daemon = Daemon::serve(&sandbox, &[]);
+    std::thread::scope(|scope| {
+        let script = scope.spawn(|| play(&sandbox, "loses_it_midway", "python3"));
+        sandbox.wait_for("ready");
+        daemon.running.signal(Signal::KILL);
+        daemon.running.finish();
+        script.join().unwrap().exits(0);
     });
 }
 

@@ -137,9 +137,17 @@ impl Drop for Sandbox {
 
 /// Polls a condition that must come true.
 pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    eventually(what, || condition().then_some(()));
+}
+
+/// Polls until there is an answer.
+pub(crate) fn eventually<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
     let end = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < end, "waited in vain until {what}");
+    loop {
+        match look() {
+            Some(found) => return found,
+            None => assert!(Instant::now() < end, "waited in vain until {what}"),
+        }
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -2,7 +2,7 @@ use hyper::Request;
 use serde_json::{Value, json};
 
 use crate::client::{open, post, send};
-use crate::rig::{Rig, basics, begun_and_dropped, eventually_file, ours};
+use crate::rig::{Rig, basics, begun_and_dropped, eventually_file, eventually_told, ours};
 
 const CALL: &str = "/v1/pools/default/call/";
 
@@ -74,9 +74,8 @@ async fn post_to(address: std::net::SocketAddr, tool: &'static str, arguments: S
 }
 
 async fn queued(rig: &Rig, calls: u64) {
-    while crate::client::get(rig.address, "/v1/status").await.json()["pools"][0]["queued"] != calls {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    let queued = async || crate::client::get(rig.address, "/v1/status").await.json()["pools"][0]["queued"] == calls;
+    eventually_told("so many wait", queued).await;
 }
 
 #[tokio::test]
@@ -87,9 +86,7 @@ async fn a_call_goes_to_the_worker_that_it_names_and_waits_for_it() {
     let named = |tool: &str, worker: &str| Request::post(format!("{CALL}{tool}")).header("X-Hatchery-Worker", worker);
     let running = tokio::spawn(send(address, named("wait_for_file", "default-2").body(wait).unwrap()));
     let calls = async |n: usize| rig.workers().await[n]["in_flight"].clone();
-    while calls(1).await != 1 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    eventually_told("the second runs it", async || calls(1).await == 1).await;
     let second = tokio::spawn(send(address, named("echo", "default-2").body(r#"{"value": 2}"#.into()).unwrap()));
     queued(&rig, 1).await;
     assert_eq!(calls(0).await, 0, "the other one has nothing to do, and is not asked");

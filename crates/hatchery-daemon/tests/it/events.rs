@@ -4,7 +4,7 @@ use hyper::body::Incoming;
 use serde_json::Value;
 
 use crate::client::{get, open, post};
-use crate::rig::{Rig, basics};
+use crate::rig::{Rig, basics, eventually_told};
 
 /// The events of this filter, from now on: what a client reads, a frame at a time.
 struct Listening {
@@ -88,9 +88,7 @@ async fn a_client_that_goes_away_listens_no_more() {
     let listening = [Listening::to(&rig, "?kind=pool.*").await, Listening::to(&rig, "").await];
     assert_eq!(subscribers(&rig).await, "2");
     drop(listening);
-    while subscribers(&rig).await != "0" {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    eventually_told("nobody listens", async || subscribers(&rig).await == "0").await;
     rig.end().await;
 }
 

@@ -3,7 +3,7 @@ use hyper::Request;
 use serde_json::{Value, json};
 
 use crate::client::{ask, get, post};
-use crate::rig::{Rig, basics, ours};
+use crate::rig::{Rig, basics, eventually_told, ours};
 
 fn keys(value: &Value) -> Vec<&str> {
     let mut keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
@@ -106,9 +106,7 @@ async fn one_worker_says_what_it_can_do_and_how_it_fares() {
     let heartbeat = hatchery::Heartbeat { interval: std::time::Duration::from_millis(5), ..Default::default() };
     let rig = Rig::of(basics().heartbeat(heartbeat)).await;
     let worker = async || get(rig.address, "/v1/workers/default-1").await.json();
-    while worker().await["heartbeat"]["answered_at"].is_null() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    eventually_told("a heartbeat", async || !worker().await["heartbeat"]["answered_at"].is_null()).await;
     let worker = worker().await;
     assert_eq!((&worker["id"], &worker["runtime"]["language"]), (&json!("default-1"), &json!("python")));
     assert!(worker["capabilities"].as_array().unwrap().contains(&json!("streams")), "{worker}");

@@ -7,16 +7,6 @@ use serde_json::{Value, json};
 use crate::client::{delete, get, post};
 use crate::rig::{Rig, basics};
 
-/// Waits until this holds for the workers.
-async fn workers(rig: &Rig, what: &str, holds: impl Fn(&[Value]) -> bool) {
-    let wait = async {
-        while !holds(&rig.workers().await) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), wait).await.unwrap_or_else(|_| panic!("never: {what}"));
-}
-
 fn is_idle(worker: &Value) -> bool {
     worker["state"] == "idle"
 }
@@ -32,7 +22,7 @@ async fn a_pool_is_scaled() {
     let rig = Rig::of(basics()).await;
     let scaled = order(&rig, "/v1/pools/default/scale", r#"{"workers": 2}"#).await;
     assert_eq!(scaled, json!({"pool": "default", "from": 1, "to": 2}));
-    workers(&rig, "two serve", |all| all.len() == 2 && all.iter().all(is_idle)).await;
+    rig.workers_are("two serve", |all| all.len() == 2 && all.iter().all(is_idle)).await;
     for (body, said) in [
         ("{}", "missing field `workers`"),
         (r#"{"workers": 0}"#, "1 to 1024"),
@@ -76,13 +66,13 @@ async fn workers_are_replaced_restarted_and_stopped() {
     let generations = |all: &[Value]| all.iter().map(|it| it["generation"].as_u64().unwrap()).collect::<Vec<_>>();
     let recycled = order(&rig, "/v1/workers/default-1/recycle", "").await;
     assert_eq!(recycled, json!({"worker": "default-1", "pool": "default", "order": "recycle", "generation": 1}));
-    workers(&rig, "the first is another", |all| generations(all) == [2, 1] && all.iter().all(is_idle)).await;
+    rig.workers_are("the first is another", |all| generations(all) == [2, 1] && all.iter().all(is_idle)).await;
     assert_eq!(order(&rig, "/v1/workers/default-2/restart", "").await["order"], "restart");
-    workers(&rig, "the second is another", |all| generations(all) == [2, 2] && all.iter().all(is_idle)).await;
+    rig.workers_are("the second is another", |all| generations(all) == [2, 2] && all.iter().all(is_idle)).await;
     assert_eq!(order(&rig, "/v1/pools/default/reload", "").await, json!({"pool": "default", "workers": 2}));
-    workers(&rig, "both are others", |all| generations(all) == [3, 3] && all.iter().all(is_idle)).await;
+    rig.workers_are("both are others", |all| generations(all) == [3, 3] && all.iter().all(is_idle)).await;
     assert_eq!(order(&rig, "/v1/workers/default-1/stop", "").await["generation"], 3);
-    workers(&rig, "one is left", |all| all.len() == 1 && all[0]["id"] == "default-2").await;
+    rig.workers_are("one is left", |all| all.len() == 1 && all[0]["id"] == "default-2").await;
     post(rig.address, "/v1/workers/default-2/stop", "").await.fails(400, "validation", "its only worker");
     for (id, order) in
         [("default-9", "recycle"), ("other-1", "stop"), ("default", "restart"), ("default-01", "recycle")]

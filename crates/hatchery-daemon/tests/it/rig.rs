@@ -113,15 +113,14 @@ impl Rig {
         crate::client::get(self.address, "/v1/workers").await.json().as_array().unwrap().clone()
     }
 
+    /// Waits until this holds for the workers.
+    pub(crate) async fn workers_are(&self, what: &str, holds: impl Fn(&[serde_json::Value]) -> bool) {
+        eventually_told(what, async || holds(&self.workers().await)).await;
+    }
+
     /// Waits until the first worker is in this state.
     pub(crate) async fn worker_is(&self, state: &str) {
-        let is = async || self.workers().await[0]["state"] == state;
-        let wait = async {
-            while !is().await {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never {state}"));
+        self.workers_are(state, |workers| workers[0]["state"] == state).await;
     }
 
     /// Tells the daemon to end, and does not wait for it.
@@ -163,8 +162,13 @@ impl Ending {
 }
 
 pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    eventually_told(what, async || holds()).await;
+}
+
+/// The same of what a daemon is asked.
+pub(crate) async fn eventually_told(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let wait = async {
-        while !holds() {
+        while !holds().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

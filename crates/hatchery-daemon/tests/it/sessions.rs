@@ -2,7 +2,7 @@ use hyper::Request;
 use serde_json::json;
 
 use crate::client::{delete, get, post, put, send};
-use crate::rig::{Rig, basics};
+use crate::rig::{Rig, basics, eventually_told};
 
 #[tokio::test]
 async fn a_session_is_made_found_shown_and_deleted() {
@@ -79,9 +79,7 @@ async fn a_call_makes_its_session_and_those_whose_time_is_over_are_pruned() {
     assert_eq!(send(rig.address, call.unwrap()).await.json()["session"], "s");
     assert_eq!(get(rig.address, "/v1/sessions/s").await.json()["last_worker"]["worker"], "default-1");
     post(rig.address, "/v1/sessions", r#"{"id": "brief", "ttl": "1ms"}"#).await;
-    while get(rig.address, "/v1/sessions/brief").await.status == 200 {
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-    }
+    eventually_told("its time is over", async || get(rig.address, "/v1/sessions/brief").await.status != 200).await;
     let pruned = post(rig.address, "/v1/sessions/prune", "").await.json();
     assert_eq!(pruned["remaining"], 1);
     rig.end().await;

@@ -1,65 +1,39 @@
 """The exceptions that tools may raise and catch.
 
-Raised from a tool, each reaches the host as an error of its kind; any other exception is `remote`.
+Raised from a tool, each reaches the host as an error of its kind; any other exception is `remote`. What the kinds mean is told in
+`kinds.py`.
 """
 
 from __future__ import annotations
 
 from typing import Any, Optional
 
+from .kinds import Kinded
 
-class HatcheryError(Exception):
+
+class HatcheryError(Kinded, kind="remote"):
     """An error with a kind that the host knows, and facts as a JSON object."""
 
-    kind = "remote"
-    retryable = False
 
-    def __init__(self, message: str = "", details: Optional[dict[str, Any]] = None):
-        super().__init__(message)
-        self.details = details or {}
+class ValidationError(HatcheryError, kind="validation"): ...
 
 
-class ValidationError(HatcheryError):
-    """The arguments do not fit, or the app does not load."""
-
-    kind = "validation"
+class NotFound(HatcheryError, kind="not_found"): ...
 
 
-class NotFound(HatcheryError):
-    """There is no such thing."""
-
-    kind = "not_found"
+class Unavailable(HatcheryError, kind="unavailable"): ...
 
 
-class Unavailable(HatcheryError):
-    """What was asked for cannot be had now, or was not agreed with this host."""
-
-    kind = "unavailable"
-    retryable = True
+class Cancelled(HatcheryError, kind="cancelled"): ...
 
 
-class Cancelled(HatcheryError):
-    """The caller gave the call up."""
-
-    kind = "cancelled"
+class DeadlineExceeded(HatcheryError, kind="deadline"): ...
 
 
-class DeadlineExceeded(HatcheryError):
-    """The call's time has passed."""
-
-    kind = "deadline"
+class Conflict(HatcheryError, kind="conflict"): ...
 
 
-class Conflict(HatcheryError):
-    """The state of things does not allow it."""
-
-    kind = "conflict"
-
-
-class LimitExceeded(HatcheryError):
-    """Something is larger than the host takes."""
-
-    kind = "limit"
+class LimitExceeded(HatcheryError, kind="limit"): ...
 
 
 class HostError(HatcheryError):

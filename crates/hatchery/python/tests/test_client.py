@@ -1,8 +1,10 @@
 """Both clients against a daemon that does exactly what a test has it do: what they ask, and what they make of the answer."""
 
+import os
 import random
 import threading
 import unittest
+from unittest import mock
 
 from hatchery.client import NotFound, RemoteError, Saturated, Unavailable, ValidationError
 
@@ -103,11 +105,36 @@ class Calls(BothClients, unittest.TestCase):
                          lambda: client.with_options(timeout="soon")):  # fmt: skip
                 self.assertRaises(ValidationError, call)
 
+    def test_names_are_texts(self, connect):
+        with FakeDaemon(silent) as daemon, connect(daemon.address) as client:
+            for wrong in (3, None, b"t", "", "\ud800"):
+                asked = (lambda: client.call(wrong), lambda: client.stream(wrong), lambda: client.pool(wrong), lambda: client.worker(wrong),
+                         lambda: client.orders.recycle(wrong), lambda: client.session("s").metadata.get(wrong))  # fmt: skip
+                for ask in asked:
+                    with self.assertRaisesRegex(ValidationError, "^expected the name of a tool, a pool, .* found "):
+                        ask()
+            for wrong in ([1], "text", 3):
+                for ask in (lambda: client.call("t", wrong), lambda: client.call("t", wrong, a=1), lambda: list(client.map("t", [wrong], concurrency=1))):
+                    with self.assertRaisesRegex(ValidationError, "^arguments: expected a dict of arguments by name, found a "):
+                        ask()
+        for wrong in (3, b"http://localhost:1"):
+            with self.assertRaisesRegex(ValidationError, "^expected the address of a daemon, like http://.*, found "):
+                connect(wrong)
+
     def test_a_socket_in_the_file_system(self, connect):
         seen = []
         with FakeDaemon(lambda peer: seen.append(peer.serve(1)), path=True) as daemon, connect(daemon.address) as client:
             self.assertEqual(client.call("t"), 1)
         self.assertEqual(seen[0].headers["host"], "localhost")
+
+    def test_the_token_of_the_environment_is_not_shown_to_a_socket(self, connect):
+        with mock.patch.dict(os.environ, HATCHERY_TOKEN="for_another"):
+            for path, token, shown in ((True, None, None), (True, "ours", "Bearer ours"), (False, None, "Bearer for_another")):
+                seen = []
+                with FakeDaemon(lambda peer: seen.append(peer.serve(1)), path=path) as daemon:
+                    with connect(daemon.address, token=token) as client:
+                        client.call("t")
+                self.assertEqual(seen[0].headers.get("authorization"), shown)
 
 
 class Streams(BothClients, unittest.TestCase):

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -122,9 +123,13 @@ class Connections(BothClients, unittest.TestCase):
 
     def test_a_closed_client_asks_nothing(self, connect):
         with FakeDaemon(silent) as daemon, connect(daemon.address) as client:
+            stream = client.stream("t")
+            client.pool("other").close()
             client.close()
-            with self.assertRaisesRegex(ValueError, "the client is closed"):
-                client.call("t")
+            for ask in (lambda: client.call("t"), client.status, lambda: next(stream), lambda: list(client.map("t", [{}], concurrency=1))):
+                with self.assertRaisesRegex(ValueError, "^the client is closed: whoever wants to ask more connects again$"):
+                    ask()
+            client.close()
 
     def test_a_daemon_that_says_nothing_is_given_up(self, connect):
         def script(peer):
@@ -185,15 +190,44 @@ class Security(BothClients, unittest.TestCase):
         trusted = []
         # The daemon learns of it, too: leaving raises what its handshake has come to.
         with self.assertRaises(OSError), FakeDaemon(trusted.append, security=self.server()) as daemon:
-            with self.assertRaisesRegex(Unavailable, "(?i)certificate.verify.failed"):
+            with self.assertRaisesRegex(Unavailable, f"^the daemon at {daemon.address} is not trusted: self.signed certificate; ca=") as caught:
                 connect(daemon.address)
+        self.assertEqual((trusted, caught.exception.retryable), ([], False))
+
+    def test_a_daemon_by_a_name_that_its_certificate_has_not_is_told_nothing(self, connect):
+        trusted = []
+        with self.assertRaises(OSError), FakeDaemon(trusted.append, security=self.server()) as daemon:
+            address = daemon.address.replace("localhost", "127.0.0.1")
+            with self.assertRaisesRegex(Unavailable, f"^the daemon at {address} is not trusted: IP address mismatch.*; ca="):
+                connect(address, ca=self.file)
         self.assertEqual(trusted, [])
 
+    def test_a_daemon_without_tls_is_told_nothing(self, connect):
+        def script(peer):
+            self.assertNotIn(b"secret", peer.socket.recv(1 << 16))
+            peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        with FakeDaemon(script) as daemon:
+            address = daemon.address.replace("http", "https")
+            with self.assertRaisesRegex(Unavailable, f"^the daemon at {address} does not speak TLS with us: .*; http:// is for") as caught:
+                connect(address, token="secret")
+            self.assertFalse(caught.exception.retryable)
+
+    def test_what_was_to_be_tls_is_not_tried_without(self, connect):
+        with FakeDaemon() as daemon:
+            for files in ({"ca": self.file}, {"cert": self.file}):
+                with self.assertRaisesRegex(ValidationError, f"which is not spoken with {daemon.address}: say https://"):
+                    connect(daemon.address, token="secret", **files)
+
     def test_files_that_are_none_are_named(self, connect):
-        with self.assertRaisesRegex(ValidationError, "read the certificates of the client"):
-            connect("https://localhost:1", ca="/no/such/file")
-        for token in ("a b", "a\n", "é"):
-            self.assertRaises(ValidationError, connect, "http://localhost:1", token=token)
+        for name, wrong in (("ca", "/no/such/file"), ("ca", __file__), ("ca", 3), ("cert", "/no/such/file"), ("cert", (self.file, __file__)), ("cert", 3)):
+            with self.assertRaises(ValidationError) as caught:
+                connect("https://localhost:1", **{name: wrong})
+            self.assertRegex(caught.exception.message, "^read the certificates of the client: [^:]+: .")
+            self.assertIn(f"{name}={wrong!r}: ", caught.exception.message)
+        for token in ("a b", "a\n", "é", b"a", 3):
+            with self.assertRaisesRegex(ValidationError, "^token: expected what `hatchery token new` has printed"):
+                connect("http://localhost:1", token=token)
 
 
 class Surface(unittest.TestCase):
@@ -266,13 +300,51 @@ class Threads(unittest.TestCase):
 
         with FakeDaemon(parents, lambda peer: peer.serve(2)) as daemon, hatchery.connect(daemon.address) as client:
             self.assertEqual(client.call("t", of="parent"), 1)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # Of a fork beside threads: the daemon's.
-                child = os.fork()
+            child = forked()
             if not child:
                 os._exit(client.call("t", of="child"))
             self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 2)
             self.assertEqual(client.call("t", of="parent"), 3)
+
+    def test_a_stream_stays_with_the_parent(self):
+        """What the child does with it, and its end, is not heard by the daemon."""
+        over = threading.Event()
+
+        def script(peer):
+            peer.request()
+            whole = events(event("chunk", 1), event("chunk", 2), event("end", {}))
+            half = whole.index(b"data: 2")
+            peer.send(whole[:half])
+            over.wait(PATIENCE)
+            peer.send(whole[half:])
+
+        with FakeDaemon(script) as daemon, hatchery.connect(daemon.address) as client:
+            stream = client.stream("t")
+            self.assertEqual(next(stream), 1)
+            refusal = "what this process has inherited in a fork goes on in its parent: ask anew"
+            for use in (lambda: stream.close() or 0, lambda: said_by(lambda: next(stream), refusal)):
+                child = forked()
+                if not child:
+                    os._exit(use())
+                self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
+            over.set()
+            self.assertEqual(list(stream), [2])
+
+    def test_an_interrupt_hangs_up_and_the_client_goes_on(self):
+        """Control-C while it waits: for an answer, for an item, for one of many."""
+        main = threading.main_thread().ident
+
+        def hangs(peer):
+            seen = peer.request()
+            if "/stream/" in seen.target:
+                peer.send(events(event("chunk", 1))[:-5])
+            signal.pthread_kill(main, signal.SIGINT)
+            silent(peer)
+
+        for ask in (lambda it: it.call("t"), lambda it: list(it.stream("t")), lambda it: list(it.map("t", [{}] * 2, concurrency=1))):
+            with FakeDaemon(hangs, lambda peer: (peer.serve(2), silent(peer))) as daemon, hatchery.connect(daemon.address) as client:
+                self.assertRaises(KeyboardInterrupt, ask, client)
+                self.assertEqual(client.call("t"), 2)
 
     def test_a_dropped_stream_hangs_up(self):
         def script(peer):
@@ -283,6 +355,21 @@ class Threads(unittest.TestCase):
         with FakeDaemon(script) as daemon, hatchery.connect(daemon.address) as client:
             for item in client.stream("t"):
                 break
+
+
+def forked():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Of a fork beside threads: the daemon's.
+        return os.fork()
+
+
+def said_by(ask, text):
+    """The status of a process that says so: 1 if asking does not fail with these words."""
+    try:
+        ask()
+    except ValueError as error:
+        return int(text not in str(error))
+    return 1
 
 
 class Tasks(unittest.TestCase):
@@ -338,6 +425,30 @@ class Tasks(unittest.TestCase):
                 client.tools.once(1)
 
         self.run_with(work, script)
+
+    def test_a_child_has_connections_of_its_own(self):
+        """It has a loop of its own, too; and what the parent's waits for is not taken from it."""
+
+        def parents(peer):
+            self.assertEqual([peer.serve(1).json, peer.serve(3).json], [{"of": "parent"}] * 2)
+            silent(peer)
+
+        with FakeDaemon(parents, lambda peer: peer.serve(2)) as daemon:
+            loop = asyncio.new_event_loop()
+            client = loop.run_until_complete(_await(hatchery.connect_async(daemon.address)))
+            self.assertEqual(loop.run_until_complete(client.call("t", of="parent")), 1)
+            child = forked()
+            if not child:
+                os._exit(asyncio.run(client.call("t", of="child")))
+            self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 2)
+            self.assertEqual(loop.run_until_complete(asyncio.wait_for(client.call("t", of="parent"), PATIENCE)), 3)
+            client.close()
+            loop.run_until_complete(asyncio.sleep(0))
+            loop.close()
+
+    def test_nobody_asks_before_it_is_connected(self):
+        with self.assertRaisesRegex(AttributeError, "^call: there is no client yet: `client = await connect_async"):
+            hatchery.connect_async("http://localhost:1").call
 
     def test_a_client_follows_to_another_loop(self):
         with FakeDaemon(silent, lambda peer: (peer.serve(2), silent(peer))) as daemon:

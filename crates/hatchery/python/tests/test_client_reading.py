@@ -87,6 +87,7 @@ class Answers(unittest.TestCase):
     def test_what_is_no_answer_is_said(self):
         for text, said in (
             (b"SSH-2.0-OpenSSH\r\n", "SSH-2.0-OpenSSH"),
+            (b"\x15\x03\x03\x00\x02\x02\x16", "it answers with TLS: say https://"),
             (b"H", None),
             (b"HTTP/2 200\r\n\r\n", "HTTP/2"),
             (b"HTTP/1.1 abc\r\n\r\n", "abc"),

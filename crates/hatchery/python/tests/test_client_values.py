@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import inspect
 import json
 import math
 import pickle
@@ -10,7 +11,8 @@ import traceback
 import unittest
 from email import message_from_bytes
 
-from hatchery.client import errors, requests, tools
+import hatchery
+from hatchery.client import errors, operations, requests, tools
 from hatchery.client.values import LARGE, arguments_of, array_of, text_of, value_of
 
 try:
@@ -134,6 +136,24 @@ class Options(unittest.TestCase):
         ))  # fmt: skip
         self.assertEqual(requests.Options().headers(), ())
 
+    def test_whatever_takes_them_takes_them_all(self):
+        """Their names are spelled out where people look for them, and passed on by their places: neither may drift."""
+        given = requests.Options("1s", "user-7", "hint", "low", "acme", False, "order 1", "default-1")
+
+        class Recorder(operations.Operations):
+            def _ask(self, request, limit=None):
+                return request.headers
+
+            def _open(self, request, feed, limit):
+                return request.headers
+
+        recorder = Recorder(None, operations.Scope())
+        for asks in (recorder.call, recorder.stream, lambda tool, **options: recorder.with_options(**options).call(tool)):
+            self.assertLessEqual(set(given.headers()), set(asks("t", **given._asdict())))
+        for takes in (recorder.call, recorder.stream, recorder.with_options):
+            keywords = [name for name, formal in inspect.signature(takes).parameters.items() if formal.kind is formal.KEYWORD_ONLY]
+            self.assertEqual(keywords, list(requests.Options._fields), takes.__name__)
+
     def test_times_are_numbers_or_texts(self):
         for timeout, header, limit in (
             (3, "3000ms", 3), (0.0001, "1ms", 0.0001), ("5m", "5m", 300), ("250ms", "250ms", 0.25), ("infinity", "infinity", None),
@@ -199,6 +219,18 @@ class Errors(unittest.TestCase):
         copy = pickle.loads(pickle.dumps(error))
         self.assertEqual((type(copy), copy.__dict__, str(copy)), (type(error), error.__dict__, "no"))
         self.assertIsInstance(copy.__cause__, errors.RemoteTraceback)
+        made = hatchery.HostError("no", "limit", {"most": 3})
+        copy = pickle.loads(pickle.dumps(made))
+        self.assertEqual((type(copy), copy.__dict__, str(copy)), (hatchery.HostError, made.__dict__, "no"))
+
+    def test_a_kind_is_the_same_in_a_tool_and_in_a_client(self):
+        for name in hatchery.__all__:
+            ours = getattr(hatchery, name)
+            if isinstance(ours, type) and ours.__base__ is hatchery.HatcheryError and ours is not hatchery.HostError:
+                theirs = getattr(hatchery.client, ours.__name__)
+                self.assertEqual((ours.kind, ours.retryable, ours.__doc__), (theirs.kind, theirs.retryable, theirs.__doc__))
+        own = type("Own", (hatchery.NotFound,), {})
+        self.assertEqual((own.kind, own("m").details, str(own("m"))), ("not_found", {}, "m"))
 
 
 def spec(*parameters):

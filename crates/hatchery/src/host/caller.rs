@@ -101,13 +101,12 @@ impl HostCaller {
     /// For calls that the tool makes to answer this one: they are part of it, last no longer, and are refused if they would wait for
     /// themselves. The session is not passed on: [`CallOptions::session`] does.
     pub fn options(&self) -> CallOptions {
-        CallOptions {
-            timeout: self.time_left(),
-            correlation_id: self.correlation_id.clone(),
-            trace_parent: self.trace_parent.clone(),
-            errand: self.errand.clone(),
-            ..CallOptions::default()
-        }
+        let mut options = CallOptions::new();
+        options.timeout = self.time_left();
+        options.correlation_id = self.correlation_id.clone();
+        options.trace_parent = self.trace_parent.clone();
+        options.errand = self.errand.clone();
+        options
     }
 
     /// As a call of these has it.

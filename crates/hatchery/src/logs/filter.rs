@@ -5,7 +5,7 @@ use std::str::FromStr;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
 use tracing::{Level, Metadata, Subscriber};
-use tracing_subscriber::layer::{Context, Filter};
+use tracing_subscriber::layer::{Context, Filter, Layer};
 
 use super::scope;
 use crate::error::{Error, ErrorKind, Result, near_match};
@@ -95,11 +95,6 @@ impl LogFilter {
         let own = LogFilter::CATEGORIES.iter().position(|known| *known == category);
         own.is_some_and(|own| level <= self.levels[own])
     }
-
-    /// What holds in the scope that this thread is in, else this.
-    fn holding(&self) -> LogFilter {
-        scope::current().unwrap_or(*self)
-    }
 }
 
 impl Default for LogFilter {
@@ -146,17 +141,62 @@ fn level(name: &str) -> Result<LevelFilter> {
     })
 }
 
-/// What other libraries say passes none of these.
-impl<S: Subscriber> Filter<S> for LogFilter {
-    fn enabled(&self, metadata: &Metadata<'_>, _context: &Context<'_, S>) -> bool {
-        let category = category(metadata.target()).filter(|_| metadata.is_event());
-        category.is_some_and(|category| self.holding().shows(category, *metadata.level()))
+/// What other libraries say passes none of these. As a layer of its own it is the filter of the whole program: what it does not let
+/// pass, nobody is asked about.
+impl<S: Subscriber> Layer<S> for LogFilter {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        self.interest(metadata)
     }
 
+    fn enabled(&self, metadata: &Metadata<'_>, _context: Context<'_, S>) -> bool {
+        self.lets_pass(metadata)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.loudest())
+    }
+}
+
+/// As the filter of one layer among others.
+impl<S: Subscriber> Filter<S> for LogFilter {
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        // A scope may want what this does not.
-        let is_ours = metadata.is_event() && category(metadata.target()).is_some();
-        if is_ours { Interest::sometimes() } else { Interest::never() }
+        self.interest(metadata)
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, _context: &Context<'_, S>) -> bool {
+        self.lets_pass(metadata)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.loudest())
+    }
+}
+
+impl LogFilter {
+    fn lets_pass(&self, metadata: &Metadata<'_>) -> bool {
+        // What holds in the scope that this thread is in, else this.
+        scope::current().unwrap_or(*self).shows_what(metadata)
+    }
+
+    /// Of a place in the program, whichever thread comes there: a scope may want more than this or less.
+    fn interest(&self, metadata: &Metadata<'_>) -> Interest {
+        let may_pass = self.or(scope::ever_wanted()).shows_what(metadata);
+        if may_pass { Interest::sometimes() } else { Interest::never() }
+    }
+
+    fn loudest(&self) -> LevelFilter {
+        self.or(scope::ever_wanted()).levels.into_iter().max().unwrap_or(LevelFilter::OFF)
+    }
+
+    fn shows_what(&self, metadata: &Metadata<'_>) -> bool {
+        let category = category(metadata.target()).filter(|_| metadata.is_event());
+        category.is_some_and(|category| self.shows(category, *metadata.level()))
+    }
+
+    /// Whatever one of them shows.
+    pub(super) fn or(mut self, other: LogFilter) -> LogFilter {
+        self.levels.iter_mut().zip(other.levels).for_each(|(own, other)| *own = (*own).max(other));
+        self
     }
 }
 
@@ -200,6 +240,12 @@ mod tests {
         let expected = "no log category `pols` (did you mean `pool`?): there are pool, worker, output, call, session, registry, \
              guardian, fault, service, daemon, audit, hatchery";
         assert_eq!(told("info,pols=debug"), expected);
+    }
+
+    #[test]
+    fn two_show_together_what_one_of_them_shows() {
+        let of = |text: &str| text.parse::<LogFilter>().unwrap();
+        assert_eq!(of("error,call=debug").or(of("warning,pool=none")), of("warning,pool=error,call=debug"));
     }
 
     #[test]

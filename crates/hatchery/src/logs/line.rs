@@ -58,11 +58,14 @@ impl LogLine {
         line
     }
 
-    /// What happened, without when and how important it is: the message, or the fields if there is none.
+    /// What happened, without when and how important it is: the message, or the fields if there is none. On one line, and without
+    /// what a terminal would obey, whoever said it.
     pub fn words(&self) -> String {
-        if !self.message.is_empty() {
-            return self.message.clone();
-        }
+        let words = if self.message.is_empty() { self.fields_in_words() } else { self.message.clone() };
+        if words.chars().any(is_obeyed) { on_one_line(&words) } else { words }
+    }
+
+    fn fields_in_words(&self) -> String {
         let field = |(key, value): (&String, &Value)| match value {
             Value::String(text) if is_word(text) => format!("{key}={text}"),
             value => format!("{key}={value}"),
@@ -133,6 +136,21 @@ fn is_word(text: &str) -> bool {
     !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"' || c == '=')
 }
 
+/// Ends a line, or makes a terminal do something; a tab does no harm.
+fn is_obeyed(c: char) -> bool {
+    (c.is_control() && c != '\t') || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+fn on_one_line(words: &str) -> String {
+    words.chars().fold(String::with_capacity(words.len()), |mut line, c| {
+        match is_obeyed(c) {
+            true => line.extend(c.escape_default()),
+            false => line.push(c),
+        }
+        line
+    })
+}
+
 /// A time as of RFC 3339, in UTC, to the millisecond.
 struct Stamp(SystemTime);
 
@@ -176,6 +194,19 @@ mod tests {
         assert_eq!(stamp(1_709_251_199_999), "2024-02-29T23:59:59.999Z");
         assert_eq!(stamp(4_107_542_400_000), "2100-03-01T00:00:00.000Z");
         assert_eq!(stamp(1_795_316_645_678), "2026-11-22T03:04:05.678Z");
+    }
+
+    #[test]
+    fn what_a_worker_writes_forges_no_line_and_moves_no_cursor() {
+        let message =
+            "done\r\n2026-11-22T03:04:05.678Z ERROR audit: \u{1b}[2J\u{9b}1m\u{7f}\u{2028}gr\u{fc}n\t\u{1f41d}";
+        let line = LogLine { at: UNIX_EPOCH, ..LogLine::new(Level::INFO, "output", message) };
+        let expected = "1970-01-01T00:00:00.000Z INFO output: done\\r\\n2026-11-22T03:04:05.678Z ERROR audit: \
+             \\u{1b}[2J\\u{9b}1m\\u{7f}\\u{2028}gr\u{fc}n\t\u{1f41d}";
+        assert_eq!(line.to_string(), expected);
+        assert_eq!(line.to_json()["message"], message, "JSON escapes by itself");
+        let fields = json!({ "caller": "a\u{9b}1m\nb" }).as_object().unwrap().clone();
+        assert_eq!(LogLine { message: String::new(), fields, ..line }.words(), "caller=\"a\\u{9b}1m\\nb\"");
     }
 
     #[test]

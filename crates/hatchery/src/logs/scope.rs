@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::{PoisonError, RwLock};
 use std::task::{Context, Poll};
 
 use super::filter::LogFilter;
@@ -13,6 +14,10 @@ thread_local! {
     static SCOPES: RefCell<Vec<(u64, LogFilter)>> = const { RefCell::new(Vec::new()) };
     static NEXT: Cell<u64> = const { Cell::new(0) };
 }
+
+/// Whatever a scope has wanted so far, of all threads. Places in the program that can have nothing to say are not asked again and
+/// again, so that they must be told when that changes; it only grows, as scopes come and go much too often to tell each time.
+static EVER_WANTED: RwLock<LogFilter> = RwLock::new(LogFilter::NONE);
 
 /// While it lives, its filter holds for what this thread has to say, instead of that of [`Logs`](super::Logs) and of scopes around it.
 /// It ends when it is dropped, by a panic too, whichever scope was entered first.
@@ -42,6 +47,11 @@ impl LogFilter {
     /// let _quiet_until_the_end_of_the_block = LogFilter::NONE.scope();
     /// ```
     pub fn scope(self) -> LogScope {
+        announce(self);
+        self.enter()
+    }
+
+    fn enter(self) -> LogScope {
         let number = NEXT.replace(NEXT.get().wrapping_add(1));
         SCOPES.with_borrow_mut(|scopes| scopes.push((number, self)));
         LogScope { number, _stays_in_its_thread: PhantomData }
@@ -57,6 +67,7 @@ impl LogFilter {
     /// # Ok(()) }
     /// ```
     pub fn within<F: Future>(self, future: F) -> Scoped<F> {
+        announce(self);
         Scoped { filter: self, future: Box::pin(future) }
     }
 }
@@ -72,7 +83,7 @@ impl<F: Future> Future for Scoped<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let _until_it_waits = self.filter.scope();
+        let _until_it_waits = self.filter.enter();
         self.future.as_mut().poll(context)
     }
 }
@@ -80,4 +91,22 @@ impl<F: Future> Future for Scoped<F> {
 /// What holds in the innermost scope, if this thread is in one.
 pub(super) fn current() -> Option<LogFilter> {
     SCOPES.try_with(|scopes| scopes.borrow().last().map(|(_, filter)| *filter)).ok().flatten()
+}
+
+pub(super) fn ever_wanted() -> LogFilter {
+    *EVER_WANTED.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Scopes are to come that show this.
+fn announce(filter: LogFilter) {
+    let known = ever_wanted();
+    if known.or(filter) == known {
+        return;
+    }
+    {
+        let mut wanted = EVER_WANTED.write().unwrap_or_else(PoisonError::into_inner);
+        *wanted = wanted.or(filter);
+    }
+    // Each place asks again, and what it asks looks here.
+    tracing::callsite::rebuild_interest_cache();
 }

@@ -2,6 +2,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tracing::Level;
@@ -9,7 +10,7 @@ use tracing::dispatcher::{Dispatch, with_default};
 
 use super::*;
 use crate::id::WorkerId;
-use crate::telemetry::{Emitter, Event, Log, LogSource, PoolEvent, RunEvent, ToolEvent, WorkerEvent};
+use crate::telemetry::{Emitter, Event, Kind, Log, LogSource, PoolEvent, RunEvent, ToolEvent, WorkerEvent};
 
 /// What is logged while a test works.
 struct Ear {
@@ -21,7 +22,7 @@ impl Ear {
     fn new(filter: &str) -> Ear {
         let (said, lines) = channel();
         let logs = Logs::new(filter.parse().unwrap()).to(move |line| drop(said.send(line.clone())));
-        Ear { dispatch: Dispatch::new(tracing_subscriber::registry().with(logs.layer())), lines }
+        Ear { dispatch: Dispatch::new(logs.subscriber()), lines }
     }
 
     fn hear(&self, work: impl FnOnce()) -> Vec<LogLine> {
@@ -99,6 +100,70 @@ fn each_level_and_category_for_itself() {
     ] {
         assert_eq!(Ear::new(filter).words(all), expected, "{filter}");
     }
+}
+
+#[test]
+fn what_no_line_tells_of_is_not_even_made() {
+    let (finished, said) = (Kind::named("call.finished"), Kind::named("worker.log"));
+    for (filter, calls, info, errors) in [
+        ("info", false, true, true),
+        ("info,output=error", false, false, true),
+        ("none,call=debug", true, false, false),
+        ("none", false, false, false),
+    ] {
+        let ear = Ear::new(filter);
+        let _loud_elsewhere = Ear::new("trace");
+        ear.hear(|| {
+            let emitter = Emitter::new(4);
+            assert_eq!(emitter.is_wanted(finished), calls, "{filter}");
+            assert_eq!(makes(&emitter, said, crate::Level::Info), info, "{filter}");
+            assert_eq!(makes(&emitter, said, crate::Level::Error), errors, "{filter}");
+            let mut were_seen = false;
+            tracing::debug!(target: "hatchery::call", shape = { were_seen = true; 1 }, "called");
+            assert_eq!(were_seen, calls, "{filter}");
+        });
+    }
+}
+
+fn makes(emitter: &Emitter, kind: Kind, level: crate::Level) -> bool {
+    let mut is_made = false;
+    emitter.emit_at(kind, level, || {
+        is_made = true;
+        wrote(level, "hello")
+    });
+    is_made
+}
+
+#[test]
+fn after_a_scope_has_ended_what_it_wanted_is_not_made_any_more() {
+    let finished = Kind::named("call.finished");
+    let is_wanted = || Emitter::new(4).is_wanted(finished);
+    Ear::new("info").hear(|| {
+        assert!(!is_wanted());
+        let scope = LogFilter::from_level(Level::DEBUG).scope();
+        assert!(is_wanted());
+        drop(scope);
+        assert!(!is_wanted());
+    });
+}
+
+#[test]
+fn as_a_layer_among_others_it_keeps_nobody_else_from_hearing() {
+    let (said, lines) = channel();
+    let logs = Logs::new("none,pool=info".parse().unwrap()).to(move |line| drop(said.send(line.words())));
+    let others = Arc::new(Mutex::new(0));
+    struct Other(Arc<Mutex<u32>>);
+    impl<S: Subscriber> Layer<S> for Other {
+        fn on_event(&self, _event: &tracing::Event<'_>, _context: Context<'_, S>) {
+            *self.0.lock().unwrap() += 1;
+        }
+    }
+    let subscriber = tracing_subscriber::registry().with(logs.layer()).with(Other(Arc::clone(&others)));
+    with_default(&Dispatch::new(subscriber), || {
+        emit(drains());
+        emit(wrote(crate::Level::Info, "hello"));
+    });
+    assert_eq!((lines.try_iter().collect::<Vec<_>>(), *others.lock().unwrap()), (vec!["pool a drains".to_owned()], 2));
 }
 
 #[test]

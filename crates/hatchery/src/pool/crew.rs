@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::seat::{Hiring, Order, Seat};
-use super::seats::Seats;
+use super::seats::{NotGivenUp, Seats};
 use super::{Config, Shared};
 use crate::app::App;
 use crate::panic;
@@ -99,18 +99,11 @@ impl Crew {
         self.tell_scaled(from, wanted);
     }
 
-    /// One seat fewer; whoever sits there is ended by the pool's graces. `None` if that is the only one.
-    pub(super) fn retire(&self, seat: usize) -> Option<()> {
-        let from = self.arrange(|seats| {
-            let from = seats.wanted.len();
-            let is_removed = from > 1 && seats.wanted.remove(&seat);
-            is_removed.then(|| {
-                seats.order(seat, Order::Restart);
-                from
-            })
-        })?;
-        self.tell_scaled(from, from - 1);
-        Some(())
+    /// One seat fewer; whoever sits there is ended by the pool's graces.
+    pub(super) fn retire(&self, seat: usize) -> Result<(), NotGivenUp> {
+        let left = self.arrange(|seats| seats.give_up(seat))?;
+        self.tell_scaled(left + 1, left);
+        Ok(())
     }
 
     fn tell_scaled(&self, from: usize, to: usize) {
@@ -163,10 +156,11 @@ impl Crew {
                 if !error.is_panic() {
                     return;
                 }
-                // Its workers went with it. Somebody else keeps the seat.
+                // Its workers went with it. Somebody else keeps the seat, if it is wanted still.
                 let payload = error.into_panic();
                 shared.seat_failed(number, panic::message_of(&*payload), AFTER_A_PANIC);
-                (orders, after) = (shared.link(number), AFTER_A_PANIC);
+                let Some(link) = shared.lock_seats().link_again(number) else { return };
+                (orders, after) = (link, AFTER_A_PANIC);
             }
         };
         self.lock_tasks().spawn_on(task, &self.runtime);

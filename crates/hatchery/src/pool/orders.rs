@@ -1,5 +1,6 @@
 //! What a running pool can be told: how many workers, which of them to exchange, whether to take calls.
 
+use super::seats::NotGivenUp;
 use super::{MAX_WORKERS, Pool, roster};
 use crate::error::{Error, ErrorKind, Result};
 use crate::telemetry::{PoolEvent, RecycleReason};
@@ -68,12 +69,18 @@ impl Pool {
     pub fn retire(&self, worker: &str) -> Result<()> {
         self.must_be_open()?;
         let seat = self.seat(worker)?;
-        self.crew.retire(seat).ok_or_else(|| self.needs_one(worker))
+        self.crew.retire(seat).map_err(|why| match why {
+            NotGivenUp::Gone => self.missing(worker),
+            NotGivenUp::Last => self.needs_one(worker),
+        })
     }
 
     fn seat(&self, worker: &str) -> Result<usize> {
-        let missing = || Error::new(ErrorKind::NotFound, format!("no such worker in pool {}: {worker}", self.name()));
-        self.shared().seat_of(worker).ok_or_else(missing)
+        self.shared().seat_of(worker).ok_or_else(|| self.missing(worker))
+    }
+
+    fn missing(&self, worker: &str) -> Error {
+        Error::new(ErrorKind::NotFound, format!("no such worker in pool {}: {worker}", self.name()))
     }
 
     fn needs_one(&self, worker: &str) -> Error {

@@ -250,14 +250,19 @@ impl<C, W: Clone> Roster<C, W> {
         if wants.is_expired(now) {
             return self.dropped.push_back((call, Refusal::Expired));
         }
-        match self.choose(&wants) {
-            Choice::Refuse(refusal) => self.dropped.push_back((call, refusal)),
-            Choice::Wait(line) => self.wait(line, Entry { id, call, wants }, Queue::prepend),
+        self.put_back(Entry { id, call, wants });
+    }
+
+    /// To the head of its line, wherever that is now.
+    fn put_back(&mut self, entry: Entry<C>) {
+        match self.choose(&entry.wants) {
+            Choice::Refuse(refusal) => self.dropped.push_back((entry.call, refusal)),
+            Choice::Wait(line) => self.wait(line, entry, Queue::prepend),
             // The next step gives it to whoever is free.
             Choice::Now(life) | Choice::Ahead(life) => {
-                let is_for_it_alone = wants.seat.is_some() || self.talks.is_bound(&wants);
+                let is_for_it_alone = entry.wants.seat.is_some() || self.talks.is_bound(&entry.wants);
                 let line = if is_for_it_alone { Line::Pinned(life) } else { Line::Common };
-                self.wait(line, Entry { id, call, wants }, Queue::prepend);
+                self.wait(line, entry, Queue::prepend);
             }
         }
     }
@@ -332,14 +337,19 @@ impl<C, W: Clone> Roster<C, W> {
         }
     }
 
-    /// What waited for it alone waits for nobody.
+    /// What waited for it alone waits for nobody, unless it is for whoever sits there: then for its successor, before those that came
+    /// since that is there.
     fn lose(&mut self, life: LifeId, mut pinned: Queue<Entry<C>>) {
+        let mut named = Vec::new();
         while let Some(entry) = pinned.pop() {
             self.waiting.remove(&entry.id);
             self.talks.left(Line::Pinned(life), &entry.wants, entry.id);
-            let refusal = entry.wants.seat.map_or(Refusal::StateLost(life), Refusal::NamedAbsent);
-            self.dropped.push_back((entry.call, refusal));
+            match entry.wants.seat {
+                Some(_) => named.push(entry),
+                None => self.dropped.push_back((entry.call, Refusal::StateLost(life))),
+            }
         }
+        named.into_iter().rev().for_each(|entry| self.put_back(entry));
     }
 
     /// It was killed and is still there. Its calls are lost.
@@ -440,13 +450,13 @@ impl<C, W: Clone> Roster<C, W> {
         }
     }
 
-    /// The one worker that a call is for: now, or when its turn there has come.
+    /// The one worker that a call is for: now, or when its turn there has come. Of two in one seat the elder is about to leave.
     fn named(&self, seat: usize) -> Choice {
-        let ready = self.lives.in_seat(seat).find_map(|(life, state)| match state {
+        let ready = self.lives.in_seat(seat).filter_map(|(life, state)| match state {
             Life::Ready(ready) => Some((life, ready)),
             Life::Leaving { .. } | Life::Held { .. } => None,
         });
-        match ready {
+        match ready.last() {
             None => Choice::Refuse(Refusal::NamedAbsent(seat)),
             Some((life, ready)) if ready.is_barred => Choice::Refuse(Refusal::NamedTainted(life)),
             Some((life, ready)) if self.has_room(ready) && ready.pinned.is_empty() => Choice::Now(life),

@@ -18,7 +18,7 @@ use crate::process::Escalation;
 use crate::run::Run;
 use crate::session::Sessions;
 use crate::telemetry::{Emitter, Event, PoolEvent, RecycleReason, WorkerEvent};
-use crate::worker::{self, Exit, Stop, Template};
+use crate::worker::{self, Exit, Template, Word};
 
 /// What a seat is told.
 #[derive(Debug)]
@@ -38,6 +38,9 @@ pub(super) enum Order {
     /// Somebody is, after all.
     Refill,
 }
+
+/// What the pool tells its seats: go on, or end like this. Dropped: end at once.
+pub(super) type Stop = watch::Receiver<Option<Escalation>>;
 
 /// What every seat of a pool is filled with.
 #[derive(Clone)]
@@ -77,7 +80,7 @@ struct Life {
     task: Id,
     began: Instant,
     /// To end.
-    word: watch::Sender<Option<Escalation>>,
+    word: watch::Sender<Option<Word>>,
 }
 
 /// Leaves nothing behind when the seat's task is dropped half-way, as when a runtime ends.
@@ -257,21 +260,20 @@ impl Seat {
 
     fn tell_to_end(&mut self, generation: u64) {
         if let Some(Life { word, .. }) = self.lives.get(&generation) {
-            word.send_replace(Some(self.shared.rules().config.stop.within(Duration::MAX)));
+            word.send_replace(Some(Word::Leave(self.shared.rules().config.stop.within(Duration::MAX))));
         }
     }
 
     fn bury(&mut self, task: Id, exit: Exit) {
-        let found = self.lives.iter().find(|(_, life)| life.task == task);
-        let Some((generation, lived)) = found.map(|(generation, life)| (*generation, life.began.elapsed())) else {
+        let Some(generation) = self.lives.iter().find(|(_, life)| life.task == task).map(|(life, _)| *life) else {
             return;
         };
+        let Some(Life { began, word, .. }) = self.lives.remove(&generation) else { return };
+        let (lived, was_told) = (began.elapsed(), word.borrow().is_some());
         let life = LifeId { seat: self.number, generation };
         let has_answered = self.shared.has_answered(life);
-        self.lives.remove(&generation);
         self.shared.gone(life);
         let (Exit::Served(error) | Exit::NeverReady(error)) = &exit;
-        let was_told = error.kind() == ErrorKind::Cancelled;
         if matches!(exit, Exit::NeverReady(_)) && !was_told {
             self.shared.never_ready(error, !self.is_decided);
         }
@@ -285,7 +287,11 @@ impl Seat {
             self.holder = self.successor.take();
             if self.holder.is_none() && !self.is_cleared {
                 self.shared.standing.ended(error);
-                self.start_again(error, lived, has_answered);
+                match was_told {
+                    // Nothing failed.
+                    true => self.next_start = Some(Instant::now()),
+                    false => self.start_again(error, lived, has_answered),
+                }
             }
         }
         self.decide();
@@ -326,7 +332,7 @@ impl Seat {
     /// The pool ends.
     async fn end(&mut self, how: Escalation) {
         for life in self.lives.values() {
-            life.word.send_replace(Some(how));
+            life.word.send_replace(Some(Word::Close(how)));
         }
         // Each is gone for the roster as soon as it is, not when all are.
         while let Some(ended) = self.tasks.join_next_with_id().await {

@@ -17,6 +17,15 @@ pub(super) struct Seats {
     pub(super) generations: HashMap<usize, u64>,
 }
 
+/// Why a seat is not given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotGivenUp {
+    /// It is no more.
+    Gone,
+    /// There is no other.
+    Last,
+}
+
 impl Seats {
     /// There are to be so many: of those that are too many the last go, and the lowest free ones come. Says how many there were.
     pub(super) fn resize(&mut self, wanted: usize) -> usize {
@@ -41,8 +50,28 @@ impl Seats {
         missing.into_iter().map(|number| (number, self.link(number))).collect()
     }
 
+    /// There is to be one fewer: not this one, whose worker is ended. Says how many are left.
+    pub(super) fn give_up(&mut self, seat: usize) -> Result<usize, NotGivenUp> {
+        match self.wanted.contains(&seat) {
+            false => return Err(NotGivenUp::Gone),
+            true if self.wanted.len() == 1 => return Err(NotGivenUp::Last),
+            true => self.wanted.remove(&seat),
+        };
+        self.order(seat, Order::Restart);
+        Ok(self.wanted.len())
+    }
+
+    /// A way to reach another task of this seat, as the first has failed. `None`: the seat is not wanted any more.
+    pub(super) fn link_again(&mut self, seat: usize) -> Option<mpsc::UnboundedReceiver<Order>> {
+        if self.wanted.contains(&seat) {
+            return Some(self.link(seat));
+        }
+        self.orders.remove(&seat);
+        None
+    }
+
     /// A way to reach the task of this seat.
-    pub(super) fn link(&mut self, seat: usize) -> mpsc::UnboundedReceiver<Order> {
+    fn link(&mut self, seat: usize) -> mpsc::UnboundedReceiver<Order> {
         let (orders, obeyed) = mpsc::unbounded_channel();
         self.orders.insert(seat, orders);
         obeyed
@@ -84,5 +113,27 @@ mod tests {
         assert!(seats.settle().is_empty());
         let mut told = |seat: usize| links[seat].1.try_recv().unwrap();
         assert!(matches!((told(0), told(1)), (Order::Refill, Order::Clear)));
+    }
+
+    #[test]
+    fn one_that_is_given_up_is_neither_the_last_nor_gone_already() {
+        let mut seats = Seats::default();
+        seats.resize(2);
+        let mut links = seats.settle();
+        assert_eq!(seats.give_up(1), Ok(1));
+        assert!(matches!(links[1].1.try_recv(), Ok(Order::Restart)));
+        assert_eq!((seats.give_up(1), seats.give_up(0)), (Err(NotGivenUp::Gone), Err(NotGivenUp::Last)));
+    }
+
+    #[test]
+    fn a_seat_that_is_not_wanted_any_more_is_not_kept_again() {
+        let mut seats = Seats::default();
+        seats.resize(2);
+        let _links = seats.settle();
+        seats.resize(1);
+        assert!(seats.settle().is_empty());
+        assert!(seats.link_again(1).is_none() && seats.link_again(0).is_some());
+        seats.resize(2);
+        assert_eq!(seats.settle().len(), 1, "it is a new one");
     }
 }

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, watch};
 
 use super::Config;
 use super::counts::Counts;
@@ -39,7 +39,7 @@ use tools::{Known, Tools};
 /// See the head of this file.
 pub(crate) struct Shared {
     pub(crate) name: Arc<str>,
-    rules: RwLock<Arc<Rules>>,
+    rules: watch::Sender<Arc<Rules>>,
     pub(super) emitter: Emitter,
     pub(super) sessions: Sessions,
     /// `None`: no memory is shared with its workers.
@@ -80,22 +80,24 @@ impl Shared {
             counts: Counts::default(),
             seats: Mutex::default(),
             drained: Notify::new(),
-            rules: RwLock::new(Arc::new(rules)),
+            rules: watch::Sender::new(Arc::new(rules)),
         }
     }
 
     /// What holds just now.
     pub(crate) fn rules(&self) -> Arc<Rules> {
-        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.rules.borrow())
+    }
+
+    /// Tells when other rules hold; never of those that hold now.
+    pub(super) fn rule_changes(&self) -> watch::Receiver<Arc<Rules>> {
+        self.rules.subscribe()
     }
 
     /// From now on this holds: for calls that are made, and for workers that are started.
     pub(super) fn obey(&self, app: Arc<dyn App>, config: Config) -> Arc<Rules> {
-        let rules = {
-            let mut held = self.rules.write().unwrap_or_else(PoisonError::into_inner);
-            *held = Arc::new(held.followed_by(&self.name, app, config));
-            Arc::clone(&held)
-        };
+        self.rules.send_modify(|held| *held = Arc::new(held.followed_by(&self.name, app, config)));
+        let rules = self.rules();
         self.change(|roster| roster.obey(rules.of_roster()));
         rules
     }
@@ -113,13 +115,13 @@ impl Shared {
             return Err(self.refused(Refusal::Closed { draining: false }));
         }
         let (mut call, known) = self.prepare(tool, args, options, deadline, sink)?;
-        let made = call.made;
+        let (made, rules) = (call.made, self.rules());
         let wait_for = |errand: &Errand| errand.wait_for(&self.name, options.worker.as_deref());
         let wait = options.errand.as_ref().map(wait_for).transpose()?;
         call.mark = wait.as_ref().map(Wait::mark);
-        let (id, queue_deadline) = self.place(call, tool, known.number, options)?;
-        let (shared, meter) = (Arc::clone(self), known.meter);
-        Ok(Ticket { shared, id, deadline, queue_deadline, made, meter, is_over: false, _wait: wait })
+        let (id, queue_deadline) = self.place(call, tool, known.number, options, &rules)?;
+        let (shared, meter, on_timeout) = (Arc::clone(self), known.meter, rules.config.on_timeout);
+        Ok(Ticket { shared, id, deadline, queue_deadline, on_timeout, made, meter, is_over: false, _wait: wait })
     }
 
     fn prepare(
@@ -193,18 +195,19 @@ impl Shared {
         name: &str,
         tool: ToolNumber,
         options: &CallOptions,
+        rules: &Rules,
     ) -> Result<(CallId, Option<Deadline>)> {
         // Nobody is to come soon: the reason says more than a timeout would.
         if let Some(verdict) = self.standing.verdict_if_nobody_is_ready() {
             return Err(self.unavailable(&verdict));
         }
         let now = call.made;
-        let queue_deadline = self.rules().config.timeouts.queue.and_then(|allowed| Deadline::after(now, allowed));
+        let queue_deadline = rules.config.timeouts.queue.and_then(|allowed| Deadline::after(now, allowed));
         let wants = Wants {
             priority: options.priority,
             tenant: options.tenant.clone(),
             seat: self.named(options)?,
-            session: self.session_of(options)?,
+            session: self.session_of(options, rules.config.affinity)?,
             tool: call.may_be_sent_ahead().then_some(tool),
             expires: [queue_deadline, call.deadline].into_iter().flatten().map(|deadline| deadline.at()).min(),
         };
@@ -241,10 +244,10 @@ impl Shared {
     }
 
     /// The session of a call is made if there is none.
-    fn session_of(&self, options: &CallOptions) -> Result<Option<SessionWants>> {
+    fn session_of(&self, options: &CallOptions, usual: Affinity) -> Result<Option<SessionWants>> {
         let Some(id) = options.session.as_deref() else { return Ok(None) };
         let (birth, last_worker) = self.sessions.enter(id)?;
-        let affinity = options.affinity.unwrap_or_else(|| self.rules().config.affinity);
+        let affinity = options.affinity.unwrap_or(usual);
         // Of an earlier run of this program, which has taken its workers along.
         let stranger = last_worker.filter(|last| last.run != self.sessions.run());
         match stranger.filter(|_| affinity != Affinity::Hint) {
@@ -303,9 +306,9 @@ impl Shared {
 
     fn send(&self, id: CallId, call: Call, worker: &Arc<Line>) {
         let (session, start) = (call.session.clone(), self.start_of(&call, worker));
-        match worker.send(id, call) {
+        let tell_start = || start.into_iter().for_each(|start| self.emitter.emit(Event::Call(start)));
+        match worker.send(id, call, tell_start) {
             Sent::Written => {
-                start.into_iter().for_each(|start| self.emitter.emit(Event::Call(start)));
                 if let Some(session) = session {
                     self.sessions.store_worker(&session, &worker.id, worker.life.generation);
                 }
@@ -523,10 +526,6 @@ impl Shared {
     pub(super) fn seat_of(&self, worker: &str) -> Option<usize> {
         let seats = self.lock_seats();
         seats.wanted.iter().copied().find(|seat| WorkerId::new(&self.name, *seat).as_str() == worker)
-    }
-
-    pub(super) fn link(&self, seat: usize) -> mpsc::UnboundedReceiver<Order> {
-        self.lock_seats().link(seat)
     }
 
     /// The task that keeps a seat has panicked.

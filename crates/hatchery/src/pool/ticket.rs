@@ -20,6 +20,8 @@ pub(super) struct Ticket {
     pub(super) deadline: Option<Deadline>,
     /// Set if the call had to queue.
     pub(super) queue_deadline: Option<Deadline>,
+    /// As the pool had it when the call was made.
+    pub(super) on_timeout: OnTimeout,
     pub(super) made: Instant,
     pub(super) meter: Arc<Meter>,
     pub(super) is_over: bool,
@@ -40,7 +42,7 @@ impl Ticket {
 
     /// Gives a unary call up because its time is over.
     pub(super) fn expired(self) -> Answer {
-        let may_finish = self.shared.rules().config.on_timeout == OnTimeout::Abandon;
+        let may_finish = self.on_timeout == OnTimeout::Abandon;
         let (error, journey) = self.shared.expired(self.id, self.deadline, may_finish);
         self.over(&journey);
         Answer { result: Err(error), journey }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -14,10 +14,13 @@ use crate::call::{Deadline, passed};
 use crate::error::ErrorKind;
 use crate::id::LifeId;
 use crate::run::Run;
-use crate::telemetry::{Event, RecycleReason, WorkerEvent};
+use crate::telemetry::{Event, RecycleReason, Shape, WorkerEvent};
 use crate::value::Payload;
 use crate::wire::{HEALTH_TOOL, HealthBody};
 use crate::worker::{Call, Line, Sent, Sink};
+
+/// What an app says of its health is cut here.
+const MAX_MESSAGE: usize = 8 << 10;
 
 /// What is known of a worker, as far as recycling is concerned.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +83,7 @@ fn unwell(shared: &Shared, line: &Line, failures: u32, reason: String) {
 /// `None`: the worker has better things to do, or is gone.
 async fn ask(shared: &Arc<Shared>, line: &Arc<Line>) -> Option<Result<(), String>> {
     let (answered, answer) = oneshot::channel();
-    let deadline = Deadline::after(std::time::Instant::now(), shared.rules().config.health.timeout);
+    let deadline = Deadline::after(Instant::now(), shared.rules().config.health.timeout);
     let call = Call {
         tool: HEALTH_TOOL.into(),
         arguments: Payload::encode(&serde_json::json!({})).ok()?,
@@ -90,12 +93,12 @@ async fn ask(shared: &Arc<Shared>, line: &Arc<Line>) -> Option<Result<(), String
         trace_parent: None,
         deadline,
         sink: Sink::Unary(answered),
-        made: std::time::Instant::now(),
+        made: Instant::now(),
         deaths: 0,
         mark: None,
     };
     let id = shared.lease(line.life)?;
-    match line.send(id, call) {
+    match line.send(id, call, || ()) {
         Sent::Written => {}
         Sent::Refused | Sent::Dying(_) => {
             shared.end_lease(line.life, id);
@@ -121,21 +124,32 @@ async fn ask(shared: &Arc<Shared>, line: &Arc<Line>) -> Option<Result<(), String
     }
 }
 
-/// What the app says of itself when it is not well.
+/// What the app says of itself when it is not well: its message, or what else it says looks like.
 fn in_words(details: Option<serde_json::Map<String, serde_json::Value>>) -> String {
     let Some(details) = details else { return "it says no more than that".to_owned() };
     match details.get("message").and_then(|message| message.as_str()) {
-        Some(message) => message.to_owned(),
-        None => serde_json::Value::Object(details).to_string(),
+        Some(message) => message[..message.floor_char_boundary(MAX_MESSAGE)].to_owned(),
+        None => Shape::of(&details.into()).to_string(),
     }
 }
 
-/// The pool, after a pause; `None` once it is gone.
+/// The pool, after a pause, whose length may change meanwhile; `None` once it is gone.
 async fn after(crew: &Weak<Crew>, pause: impl Fn(&Shared) -> Duration) -> Option<(Arc<Shared>, Arc<Run>)> {
-    let pause = pause(&crew.upgrade()?.shared);
-    tokio::time::sleep(pause).await;
-    let crew = crew.upgrade()?;
-    Some((Arc::clone(&crew.shared), crew.run()))
+    let began = Instant::now();
+    loop {
+        let (mut changes, pause) = {
+            let shared = &crew.upgrade()?.shared;
+            // In this order: what changes from here on is told.
+            (shared.rule_changes(), pause(shared))
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause.saturating_sub(began.elapsed())) => {
+                let crew = crew.upgrade()?;
+                return Some((Arc::clone(&crew.shared), crew.run()));
+            }
+            changed = changes.changed() => changed.ok()?,
+        }
+    }
 }
 
 async fn measure(line: &Arc<Line>, run: &Arc<Run>, settings: Recycle, shares: &RandomState) -> Facts {
@@ -163,6 +177,19 @@ fn due(facts: Facts, settings: Recycle) -> Option<RecycleReason> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_app_says_of_its_health_is_a_message_of_a_bounded_length_or_a_shape() {
+        let said = |details: serde_json::Value| in_words(details.as_object().cloned());
+        assert_eq!(said(serde_json::json!({ "message": "the disk is full", "disk": "sda" })), "the disk is full");
+        let long = said(serde_json::json!({ "message": "ä".repeat(1 << 20) }));
+        assert!(long.len() <= MAX_MESSAGE && long.starts_with('ä'), "{}", long.len());
+        assert_eq!(
+            said(serde_json::json!({ "token": "hunter2", "losses": [1, 2] })),
+            "{losses: list of 2, token: text of 7}"
+        );
+        assert_eq!(in_words(None), "it says no more than that");
+    }
 
     #[test]
     fn who_is_old_or_large_is_due() {

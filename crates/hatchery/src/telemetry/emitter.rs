@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use tokio::sync::broadcast;
 
-use super::event::{Event, Heard};
+use super::event::{Event, Heard, Level};
 use super::events::Events;
 use super::filter::EventFilter;
 use super::kinds::{Kind, Kinds};
@@ -34,18 +34,28 @@ impl Emitter {
         }
     }
 
-    /// The same, of an event that is made only if somebody wants it. It must be of this kind.
+    /// The same, of an event that is made only if somebody wants it. It must be of this kind, which logs tell of at `debug` at most.
     pub(crate) fn emit_with(&self, kind: Kind, event: impl FnOnce() -> Event) {
-        if self.is_wanted(kind) {
+        self.emit_at(kind, Level::Debug, event);
+    }
+
+    /// The same, of one that logs tell of at this level at most.
+    pub(crate) fn emit_at(&self, kind: Kind, level: Level, event: impl FnOnce() -> Event) {
+        if self.is_wanted_at(kind, level) {
             let event = event();
             debug_assert_eq!(event.kind(), kind, "{event:?}");
+            debug_assert!(log::is_told_at_most(&event, level), "{event:?}");
             self.emit(event);
         }
     }
 
-    /// Whether making an event of this kind is worth the while.
+    /// Whether making an event of this kind, which logs tell of at `debug` at most, is worth the while.
     pub(crate) fn is_wanted(&self, kind: Kind) -> bool {
-        self.0.wanted.contains(kind) || log::is_heard(kind)
+        self.is_wanted_at(kind, Level::Debug)
+    }
+
+    fn is_wanted_at(&self, kind: Kind, level: Level) -> bool {
+        self.0.wanted.contains(kind) || log::is_heard(kind, level)
     }
 
     /// How many listen.
@@ -74,34 +84,32 @@ pub(super) struct Switchboard {
 #[derive(Debug)]
 struct Line {
     kinds: Kinds,
-    sender: broadcast::Sender<Heard>,
+    sender: broadcast::Sender<Arc<Heard>>,
 }
 
 impl Switchboard {
     fn put(&self, kind: Kind, event: Event) {
-        let heard = Heard { at: SystemTime::now(), event };
+        let heard = Arc::new(Heard { at: SystemTime::now(), event });
         let lines = self.lines();
-        let mut wanting = lines.iter().filter(|line| line.kinds.contains(kind));
-        let Some(first) = wanting.next() else { return };
-        wanting.for_each(|line| drop(line.sender.send(heard.clone())));
-        let _nobody_reads_any_more = first.sender.send(heard);
+        let wanting = lines.iter().filter(|line| line.kinds.contains(kind));
+        wanting.for_each(|line| drop(line.sender.send(Arc::clone(&heard))));
     }
 
-    fn subscribe(&self, kinds: Kinds) -> broadcast::Receiver<Heard> {
-        // Made before the lines are held: it is large.
-        let spare = broadcast::Sender::new(self.backlog);
-        let mut lines = self.lines_to_change();
-        if let Some(line) = lines.iter().find(|line| line.kinds == kinds) {
-            return line.sender.subscribe();
-        }
-        let has_room = lines.len() < MOST_LINES;
-        if let Some(line) = lines.iter().find(|line| !has_room && line.kinds.includes(kinds)) {
-            return line.sender.subscribe();
-        }
-        let receiver = spare.subscribe();
-        lines.push(Line { kinds: if has_room { kinds } else { Kinds::ALL }, sender: spare });
-        self.wanted.set(&lines);
-        receiver
+    fn subscribe(&self, kinds: Kinds) -> broadcast::Receiver<Arc<Heard>> {
+        let joined = join(&self.lines(), kinds);
+        joined.unwrap_or_else(|| {
+            // Made before the lines are held: it is large.
+            let spare = broadcast::Sender::new(self.backlog);
+            let mut lines = self.lines_to_change();
+            // Somebody else may have been faster.
+            join(&lines, kinds).unwrap_or_else(|| {
+                let receiver = spare.subscribe();
+                let kinds = if lines.len() < MOST_LINES { kinds } else { Kinds::ALL };
+                lines.push(Line { kinds, sender: spare });
+                self.wanted.set(&lines);
+                receiver
+            })
+        })
     }
 
     /// Somebody has left: lines that nobody reads go.
@@ -122,6 +130,14 @@ impl Switchboard {
     fn lines_to_change(&self) -> RwLockWriteGuard<'_, Vec<Line>> {
         self.lines.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A place at a line that there is: of those who want the same, or, where there is no room for another, one that has it too.
+fn join(lines: &[Line], kinds: Kinds) -> Option<broadcast::Receiver<Arc<Heard>>> {
+    let has_room = lines.len() < MOST_LINES;
+    let same = lines.iter().find(|line| line.kinds == kinds);
+    let line = same.or_else(|| lines.iter().find(|line| !has_room && line.kinds.includes(kinds)))?;
+    Some(line.sender.subscribe())
 }
 
 /// Which kinds somebody wants.

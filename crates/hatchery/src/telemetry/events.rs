@@ -1,5 +1,6 @@
 //! A subscription to events.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use tokio::sync::broadcast;
@@ -13,14 +14,18 @@ use super::filter::EventFilter;
 #[derive(Debug)]
 pub struct Events {
     /// Dropped before the subscription.
-    receiver: broadcast::Receiver<Heard>,
+    receiver: broadcast::Receiver<Arc<Heard>>,
     filter: EventFilter,
     lost: u64,
     _subscription: Subscription,
 }
 
 impl Events {
-    pub(super) fn new(receiver: broadcast::Receiver<Heard>, filter: EventFilter, subscription: Subscription) -> Events {
+    pub(super) fn new(
+        receiver: broadcast::Receiver<Arc<Heard>>,
+        filter: EventFilter,
+        subscription: Subscription,
+    ) -> Events {
         Events { receiver, filter, lost: 0, _subscription: subscription }
     }
 
@@ -28,16 +33,16 @@ impl Events {
     /// skipped: [`Events::hear`] tells of them, [`Events::lost`] counts them. Cancel safe.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
-            match self.hear().await?.event {
-                Event::Lagged(_) => {}
-                event => return Some(event),
+            let heard = self.hear().await?;
+            if !matches!(heard.event, Event::Lagged(_)) {
+                return Some(Arc::unwrap_or_clone(heard).event);
             }
         }
     }
 
     /// The next event with its time; `None` once the hatchery is gone. Where this reader has lost some, an [`Event::Lagged`] stands
-    /// in their place, whatever the filter says. Cancel safe.
-    pub async fn hear(&mut self) -> Option<Heard> {
+    /// in their place, whatever the filter says. All who hear of an event share it. Cancel safe.
+    pub async fn hear(&mut self) -> Option<Arc<Heard>> {
         loop {
             match self.receiver.recv().await {
                 Ok(heard) if self.filter.matches(&heard.event) => return Some(heard),
@@ -54,8 +59,8 @@ impl Events {
         self.lost
     }
 
-    fn lagged(&mut self, lost: u64) -> Heard {
+    fn lagged(&mut self, lost: u64) -> Arc<Heard> {
         self.lost += lost;
-        Heard { at: SystemTime::now(), event: Event::Lagged(Lagged { lost }) }
+        Arc::new(Heard { at: SystemTime::now(), event: Event::Lagged(Lagged { lost }) })
     }
 }

@@ -10,10 +10,10 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::Value;
-use tracing_core::Level;
+use tracing_core::Level as Weight;
 use tracing_core::field::{Value as Recorded, display};
 
-use super::event::Event;
+use super::event::{Event, Level};
 use super::field::FieldValue;
 use super::kinds::Kind;
 use super::shape::{Shape, names};
@@ -31,10 +31,26 @@ pub(super) fn speak(event: &Event) {
     });
 }
 
-/// Whether an event of this kind is worth making for the sake of logs. Of kinds that are of every call, all of which are told at
-/// this level.
-pub(super) fn is_heard(kind: Kind) -> bool {
-    Site::heard(kind, Level::DEBUG).is_some()
+/// Whether an event of this kind that is told at this level is worth making for the sake of logs.
+pub(super) fn is_heard(kind: Kind, level: Level) -> bool {
+    Site::heard(kind, weight(level)).is_some()
+}
+
+/// Whether the event matters no more than that.
+pub(super) fn is_told_at_most(event: &Event, level: Level) -> bool {
+    let mut is_at_most = true;
+    words::tell(event, &mut |told, _| is_at_most = told >= weight(level));
+    is_at_most
+}
+
+/// As `tracing` has it.
+fn weight(level: Level) -> Weight {
+    match level {
+        Level::Debug => Weight::DEBUG,
+        Level::Info => Weight::INFO,
+        Level::Warning => Weight::WARN,
+        Level::Error => Weight::ERROR,
+    }
 }
 
 /// A call is made. What it is given is nobody's business; what that looks like may explain what becomes of it.

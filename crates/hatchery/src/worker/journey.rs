@@ -37,6 +37,14 @@ impl Given {
             life: Some(self.life),
         }
     }
+
+    /// The same, of a call that its worker has not answered, and whether it is the first of those that the worker has.
+    pub(crate) fn cut_off(&self, now: Instant, last_answer: Option<Instant>, is_first: bool) -> Journey {
+        match self.is_serial && !is_first {
+            true => Journey::waited(self.made),
+            false => self.ended(now, last_answer),
+        }
+    }
 }
 
 impl Journey {

@@ -19,6 +19,7 @@ use super::hello;
 use super::ledger::Ledger;
 use super::loans::Loans;
 use super::reader::Verdict;
+use super::word::told;
 use super::{
     Config, Inflight, Line, Means, Owner, Profile, Stop, Template, Transport, Vitals, WireId, WireLine, linked, own,
 };
@@ -28,7 +29,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::host::HostTools;
 use crate::id::{LifeId, WorkerId};
 use crate::memory::Arena;
-use crate::process::{self, Death, Escalation, Remains, Spawned};
+use crate::process::{self, Death, Remains, Spawned};
 use crate::registry::Entry;
 use crate::run::Run;
 use crate::session::Sessions;
@@ -82,7 +83,7 @@ impl Seat {
         tokio::select! {
             status = remains.gone() => Some(status),
             // The run reports what is left at its end.
-            _how = told(stop) => None,
+            _word = told(stop) => None,
         }
     }
 
@@ -215,7 +216,7 @@ impl Life {
         tokio::select! {
             biased;
             // A pool that ends need not wait for its workers to come up.
-            how = told(stop) => Err(Ending::Asked(how)),
+            word = told(stop) => Err(Ending::Asked(word)),
             answer = hello::answer(&mut self.control_in) => answer,
             // Most often garbage from a program that is no worker at all.
             Some(verdict) = self.reading.join_next() => Err(unasked(verdict)),
@@ -272,7 +273,7 @@ impl Life {
             tokio::select! {
                 biased;
                 // The pool's word comes first: what follows it is no news.
-                how = told(stop) => return Ending::Asked(how),
+                word = told(stop) => return Ending::Asked(word),
                 // Death before the channels: their end is its consequence.
                 () = self.body.child.exited() => return Ending::Died,
                 Some(verdict) = self.reading.join_next() => return self.unless_dying(unasked(verdict)).await,
@@ -414,14 +415,6 @@ impl Life {
     }
 }
 
-/// Waits for the pool's word. A pool that is gone means: at once.
-pub(super) async fn told(stop: &mut Stop) -> Escalation {
-    match stop.wait_for(Option::is_some).await {
-        Ok(how) => how.unwrap_or(Escalation::AT_ONCE),
-        Err(_) => Escalation::AT_ONCE,
-    }
-}
-
 pub(super) async fn until(time: Option<Instant>) {
     match time {
         Some(at) => tokio::time::sleep_until(at).await,
@@ -438,7 +431,7 @@ pub(super) async fn explained(seat: &Arc<Seat>, launch: Launch, error: Error, st
     let better = tokio::select! {
         biased;
         // Nobody is left to be told.
-        _how = told(stop) => return error,
+        _word = told(stop) => return error,
         better = tokio::task::spawn_blocking(move || app.explain_failed_start(&launch)) => better,
     };
     match better {

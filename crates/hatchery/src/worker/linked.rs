@@ -9,9 +9,10 @@ use tokio::time::Instant;
 
 use super::body::Body;
 use super::heart::{Heart, Look};
-use super::life::{Ending, environment, explain, explained, on_a_thread, plan, tell_of, told, until};
+use super::life::{Ending, environment, explain, explained, on_a_thread, plan, tell_of, until};
 use super::link::{Berth, LinkedProcess, Transport, TransportContext, WorkerCalls, WorkerVoice};
 use super::own::{Closing, GivenUp, OwnLine};
+use super::word::told;
 use super::{Exit, ProfileWorker, Seat, Stop, Vitals};
 use crate::app::Launch;
 use crate::call::{Deadline, passed};
@@ -51,7 +52,8 @@ pub(super) async fn run(seat: Arc<Seat>, transport: Arc<dyn Transport>, mut stop
     let serving = Serving { seat: &seat, body: &body, worker: &worker, line: &line, graces: VecDeque::new() };
     let ending = serving.until_it_ends(Heart::new(&seat, &vitals), given_up, &mut stop).await;
     seat.owner.retired(seat.life);
-    if let Ending::Asked(how) = ending {
+    if let Ending::Asked(word) = ending {
+        let how = word.how();
         let finished = async {
             line.is_idle().await;
             worker.stop(how.into()).await;

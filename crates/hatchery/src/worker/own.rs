@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::life::told;
+use super::word::told;
 use super::{
     Answer, Answered, Call, Exit, Given, Item, Journey, Line, Means, Owner, Profile, ProfileCall, ProfileWorker, Seat,
     Sent, Sink, Stop, Vitals, WorkerContext,
@@ -70,7 +70,7 @@ pub(super) struct Closing(pub(super) Arc<OwnLine>);
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        self.0.close(&Error::new(ErrorKind::Unavailable, "the pool was dropped"));
+        self.0.close(&cancelled());
     }
 }
 
@@ -105,7 +105,7 @@ impl OwnLine {
         })
     }
 
-    pub(super) fn send(self: &Arc<OwnLine>, line: &Arc<Line>, id: CallId, call: Call) -> Sent {
+    pub(super) fn send(self: &Arc<OwnLine>, line: &Arc<Line>, id: CallId, call: Call, first: impl FnOnce()) -> Sent {
         let mut open = self.open();
         if open.closed.is_some() {
             return Sent::Dying(call);
@@ -119,6 +119,7 @@ impl OwnLine {
         let credit = streamed.as_ref().map(|stream| stream.credit.clone());
         let place = Place { line: Arc::clone(self), id, life: self.life, counts, given, sink: Some(sink) };
         self.count.send_modify(|count| *count += 1);
+        first();
         let task = self.runtime.spawn(async move {
             mark.into_iter().for_each(|mark| mark.runs_in(&place.line.id, place.life.generation, id));
             let result = match streamed {
@@ -211,6 +212,11 @@ impl OwnLine {
         calls.iter().for_each(AbortHandle::abort);
     }
 
+    /// Why a call ends that nobody has answered.
+    fn end_of_a_call(&self) -> Error {
+        self.open().closed.clone().unwrap_or_else(cancelled)
+    }
+
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -251,9 +257,11 @@ impl Place {
     /// The place is free before the caller knows.
     fn tell(&mut self, result: Result<Payload>) {
         let Some(sink) = self.sink.take() else { return };
+        let no_streams = || Err(Error::new(ErrorKind::Unavailable, "this pool's profile serves no streams"));
+        let result = if matches!(sink, Sink::Stream(_)) { result.and_then(|_| no_streams()) } else { result };
         self.line.open().calls.remove(&self.id);
         self.line.calls.fetch_add(u64::from(self.counts), Ordering::Relaxed);
-        self.line.errors.fetch_add(u64::from(result.is_err()), Ordering::Relaxed);
+        self.line.errors.fetch_add(u64::from(self.counts && result.is_err()), Ordering::Relaxed);
         if let Err(error) = &result
             && error.kind() == ErrorKind::Remote
         {
@@ -267,15 +275,15 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let why = match std::thread::panicking() {
+        let error = match std::thread::panicking() {
             true => Error::new(ErrorKind::Internal, "the worker panicked in this call"),
-            false => self.line.open().closed.clone().unwrap_or_else(given_up),
+            false => self.line.end_of_a_call(),
         };
-        self.tell(Err(why));
+        self.tell(Err(error));
     }
 }
 
-fn given_up() -> Error {
+fn cancelled() -> Error {
     Error::new(ErrorKind::Cancelled, "the call was cancelled")
 }
 
@@ -291,16 +299,15 @@ pub(super) async fn run(seat: Arc<Seat>, profile: Arc<dyn Profile>, mut stop: St
     let closing = Closing(Arc::clone(&line));
     seat.emitter.emit(Event::Worker(WorkerEvent::Ready { worker: seat.id.clone(), took: born.elapsed() }));
     seat.owner.ready(line.line(&seat, None, &Arc::default()));
-    let (how, error) = tokio::select! {
+    let (how, expected, error) = tokio::select! {
         biased;
-        how = told(&mut stop) => (how, Error::new(ErrorKind::Cancelled, format!("worker {} was shut down", seat.id))),
-        error = worker.ended() => (Escalation::AT_ONCE, Error::new(ErrorKind::WorkerDied, format!("worker {} ended: {error}", seat.id))),
+        word = told(&mut stop) => (word.how(), true, word.reason(&format!("worker {}", seat.id))),
+        error = worker.ended() => (Escalation::AT_ONCE, false, Error::new(ErrorKind::WorkerDied, format!("worker {} ended: {error}", seat.id))),
     };
     seat.owner.retired(seat.life);
     line.finish(how, &error).await;
     drop(closing);
     worker.stop(how.into()).await;
-    let expected = error.kind() == ErrorKind::Cancelled;
     let gone = WorkerEvent::Gone { worker: seat.id.clone(), how: error.to_string(), expected, took: born.elapsed() };
     seat.emitter.emit(Event::Worker(gone));
     Exit::Served(error)
@@ -311,7 +318,7 @@ async fn start(seat: &Seat, profile: &dyn Profile, stop: &mut Stop) -> Result<Ar
     let deadline = seat.config.start.and_then(|allowed| Deadline::after(std::time::Instant::now(), allowed));
     tokio::select! {
         biased;
-        _how = told(stop) => Err(Error::new(ErrorKind::Cancelled, "the pool is shut down")),
+        _word = told(stop) => Err(Error::new(ErrorKind::Cancelled, "the pool is shut down")),
         worker = profile.start(context) => worker,
         () = passed(deadline) => Err(match deadline {
             Some(deadline) => deadline.error(crate::call::Stage::Start),

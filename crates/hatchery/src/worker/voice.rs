@@ -66,7 +66,7 @@ impl Voice {
     }
 
     fn emit(&self, level: Level, source: LogSource, message: &str, correlation_id: Option<String>) {
-        self.emitter.emit_with(LOG, || {
+        self.emitter.emit_at(LOG, level, || {
             let log = Log { worker: self.worker.clone(), level, source, message: message.to_owned(), correlation_id };
             Event::Worker(WorkerEvent::Log(log))
         });
@@ -74,5 +74,26 @@ impl Voice {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(all(test, feature = "logs"))]
+mod tests {
+    use super::*;
+    use crate::logs::Logs;
+    use std::sync::mpsc::channel;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    #[test]
+    fn a_log_has_the_lines_of_its_level_though_nobody_subscribes_to_events() {
+        let (said, lines) = channel();
+        let logs = Logs::new("error,output=info".parse().unwrap()).to(move |line| drop(said.send(line.words())));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(logs.layer()), || {
+            let voice = Voice::new(WorkerId::new("a", 0), Emitter::new(4));
+            for (level, line) in [(Level::Debug, "hm"), (Level::Info, "hello"), (Level::Error, "oh")] {
+                voice.said(level, LogSource::Stdout, line, None);
+            }
+        });
+        assert_eq!(lines.try_iter().collect::<Vec<_>>(), ["hello", "oh"]);
     }
 }

@@ -7,14 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use hatchery::Hatchery;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::containment::kill;
-use crate::{Rig, app, eventually};
+use crate::{Rig, app, eventually, eventually_blocking};
 
 /// Every process of whose end this one was told, in the order of the telling.
 static TOLD_OF: [AtomicI32; 256] = [const { AtomicI32::new(0) }; 256];
@@ -233,12 +232,4 @@ fn waitable() -> Result<bool, rustix::io::Errno> {
     use rustix::process::{WaitId, WaitIdOptions, waitid};
     let asked = waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT);
     asked.map(|found| found.is_some())
-}
-
-fn eventually_blocking(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = std::time::Instant::now() + crate::PATIENCE;
-    while !holds() {
-        assert!(std::time::Instant::now() < end, "never: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }

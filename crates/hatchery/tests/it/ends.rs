@@ -5,7 +5,7 @@ use std::time::Duration;
 use hatchery::{ErrorKind, Hatchery, PoolBuilder, PythonApp, StopGraces};
 use serde_json::{Value, json};
 
-use crate::{Rig, app, eventually, eventually_gone, misbehaving, spawn};
+use crate::{Rig, app, eventually, eventually_blocking, eventually_gone, misbehaving, spawn};
 
 /// A pool that waits for its calls for longer than any test does.
 pub(crate) fn patient() -> PoolBuilder {
@@ -96,11 +96,7 @@ fn a_runtime_that_ends_takes_the_workers_with_it() {
     });
     drop(runtime);
     // Its guardian reaps it, in its own time; the hatchery lives.
-    let patience = std::time::Instant::now() + crate::PATIENCE;
-    while crate::exists(pid) {
-        assert!(std::time::Instant::now() < patience, "the worker outlived its runtime");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    eventually_blocking("the worker ends after its runtime", || !crate::exists(pid));
     drop(hatchery);
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hatchery::{
     CallOptions, Error, ErrorKind, Event, Hatchery, HealthCheck, Later, Payload, Profile, ProfileCall, ProfileGraces,
-    ProfileMetadata, ProfileWorker, Result, ToolSpec, WorkerContext, WorkerEvent,
+    ProfileMetadata, ProfileWorker, Result, StopGraces, ToolSpec, WorkerContext, WorkerEvent,
 };
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
@@ -163,6 +163,42 @@ async fn one_that_is_not_well_is_replaced() {
     });
     assert_eq!(reason.await, "a headache");
     eventually("the next one serves", || rig.pool.workers()[0].generation == 2).await;
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn questions_of_the_pools_own_are_neither_calls_nor_errors() {
+    let board: Arc<Board> = Arc::default();
+    *board.is_unwell.lock().unwrap() = true;
+    let health = HealthCheck { interval: Duration::from_millis(1), replace_after: None, ..HealthCheck::default() };
+    let mut rig = Rig::of(Hatchery::builder().pool_of("default", Kind(Arc::clone(&board))).health(health)).await;
+    let often = |event| match event {
+        Event::Worker(WorkerEvent::Unhealthy { failures, .. }) => (failures >= 2).then_some(()),
+        _ => None,
+    };
+    rig.event(often).await;
+    let worker = rig.pool.workers().swap_remove(0);
+    assert_eq!((worker.calls, worker.errors), (0, 0));
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_call_that_its_worker_takes_along_may_be_made_again() {
+    let at_once = StopGraces { ask: Duration::from_millis(20), term: Duration::ZERO };
+    let board: Arc<Board> = Arc::default();
+    let rig = Rig::of(Hatchery::builder().pool_of("default", Kind(Arc::clone(&board))).stop(at_once)).await;
+    let restart = |rig: &Rig, _: &Board| rig.pool.restart("default-1").unwrap();
+    for end in [restart, |_: &Rig, board: &Board| board.end.notify_one()] {
+        let generation = rig.pool.workers()[0].generation;
+        let pool = rig.pool.clone();
+        let call = tokio::spawn(async move { pool.call::<Value>("never", json!({})).await });
+        eventually("it runs", || rig.pool.status().running == 1).await;
+        end(&rig, &board);
+        let error = tokio::time::timeout(crate::PATIENCE, call).await.expect("it ends").unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WorkerDied, "{error}");
+        eventually("another serves", || rig.pool.workers()[0].generation > generation).await;
+        eventually("and is ready", || rig.pool.status().ready == 1).await;
+    }
     rig.end().await;
 }
 

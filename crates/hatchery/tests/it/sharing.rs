@@ -5,7 +5,6 @@ mod storms;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use bytes::Bytes;
 use hatchery::{

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hatchery::{
-    CallOptions, EventFilter, Events, Hatchery, Heard, Metrics, PoolBuilder, PoolMetrics, ScriptTimeouts, Timeouts,
+    CallOptions, EventFilter, Events, Hatchery, Metrics, PoolBuilder, PoolMetrics, ScriptTimeouts, Timeouts,
     ToolMetrics,
 };
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ impl Rig {
 
 async fn told(events: &mut Events) -> Value {
     let heard = tokio::time::timeout(PATIENCE, events.hear()).await.expect("an event comes");
-    heard.as_ref().map(Heard::to_json).expect("there are more events")
+    heard.map(|heard| heard.to_json()).expect("there are more events")
 }
 
 /// Without what differs from time to time.

@@ -9,9 +9,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::eventually;
 use crate::daemon::Daemon;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, eventually};
 
 const APP: &str = "
 import os, time

@@ -4,8 +4,7 @@ use std::io::Read as _;
 
 use rustix::process::Signal;
 
-use super::eventually;
-use crate::sandbox::{Running, Sandbox};
+use crate::sandbox::{Running, Sandbox, eventually};
 
 const APP: &str = "
 import os

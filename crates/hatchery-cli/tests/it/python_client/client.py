@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 import threading
 import time
@@ -91,6 +92,24 @@ def cancels():
     asyncio.run(main())
 
 
+def interrupted():
+    """Control-C ends what is waited for, in the daemon too, and the client can go on."""
+    with hatchery.connect() as client:
+        waits = (
+            ("call", lambda: client.call("until_cancelled", mark="call", told="told-call")),
+            ("map", lambda: list(client.map("until_cancelled", [{"mark": "map", "told": "told-map"}], concurrency=1))),
+            ("stream", lambda: list(client.stream("silent_after_one", mark="stream"))),
+        )
+        for mark, wait in waits:
+            other = threading.Thread(target=lambda: (appears(mark), signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)))
+            other.start()
+            raised(KeyboardInterrupt, wait)
+            other.join()
+            becomes(lambda: client.workers()[0]["state"], "idle")
+            assert client.call("echo", value=mark) == mark
+        assert os.path.exists("told-call") and os.path.exists("told-map")
+
+
 def looks():
     with hatchery.connect() as client:
         status = client.status()
@@ -159,9 +178,132 @@ def comes_back():
         assert client.call("word_count", text="a") == {"a": 1}
 
 
+def loses_it_midway():
+    with hatchery.connect() as client:
+        stream = client.stream("silent_after_one", mark="midway")
+        assert next(stream) == 1
+        appears("midway")
+        open("ready", "w").close()
+        error = raised(Unavailable, lambda: next(stream))
+        assert "it went away in the middle of its answer" in error.message and error.retryable, error
+        assert list(stream) == []
+        assert "no daemon is running" in raised(Unavailable, client.status).message
+        assert "no daemon is running" in raised(Unavailable, lambda: next(client.events())).message
+
+
 def nobody():
     error = raised(Unavailable, hatchery.connect)
     assert "no daemon is running" in error.message and "hatchery serve" in error.message, error
+    for there in ("http://127.0.0.1:1", "unix:/no/such/socket"):
+        error = raised(Unavailable, lambda: hatchery.connect(there))
+        assert f"no daemon is running at {there}: " in error.message and "start one with `hatchery serve" in error.message, error
+
+
+def tokens(address):
+    """Of each scope may do what it is for; who shows none, or a wrong one, nothing."""
+    for wrong in (None, "hatchery_of_another"):
+        with hatchery.connect(address, token=wrong) as client:
+            error = raised(Unavailable, client.status)
+            assert not error.retryable and error.details["reason"] == "unauthenticated", error.__dict__
+            assert "token" in error.message, error
+    with hatchery.connect(address, token=text_of("call")) as client:
+        assert client.call("word_count", text="a") == {"a": 1} and list(client.stream("countdown", n=2)) == [2, 1]
+        error = raised(Unavailable, lambda: client.orders.scale(2))
+        assert not error.retryable and error.details["reason"] == "forbidden" and "`operate`" in error.message, error.__dict__
+    with hatchery.connect(address, token=text_of("observe")) as client:
+        assert client.status()["phase"] == "serving"
+        assert "`call`" in raised(Unavailable, lambda: next(client.stream("countdown", n=1))).message
+    os.environ["HATCHERY_TOKEN"] = text_of("operate")
+    with hatchery.connect(address) as client:
+        assert client.orders.scale(1)["to"] == 1
+
+    async def main():
+        async with hatchery.connect_async(address, token=text_of("call")) as client:
+            assert await client.call("word_count", text="a") == {"a": 1}
+        async with hatchery.connect_async(address, token="hatchery_of_another") as client:
+            try:
+                await client.call("word_count", text="a")
+            except Unavailable as error:
+                assert error.details["reason"] == "unauthenticated"
+
+    asyncio.run(main())
+
+
+def socket(path):
+    """Needs no token, and one for another daemon does not shut us out."""
+    os.environ["HATCHERY_TOKEN"] = "hatchery_of_another"
+    for address in (f"unix:{path}", f"unix://{path}", None):
+        with hatchery.connect(address) as client:
+            assert client.call("word_count", text="a") == {"a": 1} and list(client.stream("countdown", n=2)) == [2, 1]
+            assert client.orders.scale(1)["to"] == 1
+
+    async def main():
+        async with hatchery.connect_async(f"unix:{path}") as client:
+            assert await client.call("echo", value=b"x" * 100_000) == b"x" * 100_000
+
+    asyncio.run(main())
+
+
+def tls(address):
+    """A daemon is asked where its authority is trusted and its name is right, and otherwise told nothing."""
+    port, token = address.rpartition(":")[2], text_of("call")
+    named = f"https://localhost:{port}"
+    with hatchery.connect(named, ca="ours.pem", token=token) as client:
+        assert client.call("word_count", text="a") == {"a": 1} and list(client.stream("countdown", n=2)) == [2, 1]
+        large = os.urandom(3 << 20)
+        assert client.call("echo", value=large) == large
+    for there, ca, said in ((named, "others.pem", "certificate"), (named, None, "certificate"), (f"https://127.0.0.1:{port}", "ours.pem", "mismatch")):
+        for connect in (hatchery.connect, connected_in_a_loop):
+            error = raised(Unavailable, lambda: connect(there, ca=ca, token=token))
+            assert f"the daemon at {there} is not trusted: " in error.message and said in error.message and not error.retryable, error
+    assert "it answers with TLS: say https://" in raised(Unavailable, lambda: hatchery.connect(f"localhost:{port}").status()).message
+    assert "say https://" in raised(ValidationError, lambda: hatchery.connect(f"localhost:{port}", ca="ours.pem")).message
+
+    async def main():
+        async with hatchery.connect_async(named, ca="ours.pem", token=token) as client:
+            assert await asyncio.gather(*(client.call("echo", value=n) for n in range(20))) == list(range(20))
+            assert [n async for n in client.stream("countdown", n=2)] == [2, 1]
+
+    asyncio.run(main())
+
+
+def certificates(address):
+    """Who shows one that the daemon's authority has signed is known; who shows another, or none, is told nothing."""
+    there = f"https://localhost:{address.rpartition(':')[2]}"
+    known = {"ca": "ours.pem", "cert": ("robot.pem", "robot.key")}
+    with hatchery.connect(there, **known) as client:
+        assert client.call("word_count", text="a") == {"a": 1} and list(client.stream("countdown", n=2)) == [2, 1]
+    for shown in (None, ("stranger.pem", "stranger.key")):
+        for connect in (hatchery.connect, connected_in_a_loop):
+            error = raised(Unavailable, lambda: connect(there, ca="ours.pem", cert=shown).status())
+            assert "has ended TLS: " in error.message and "cert='me.pem' shows it who asks" in error.message and not error.retryable, error
+
+    async def main():
+        async with hatchery.connect_async(there, **known) as client:
+            assert await client.call("word_count", text="a") == {"a": 1}
+
+    asyncio.run(main())
+
+
+class connected_in_a_loop:
+    def __init__(self, *address, **options):
+        self._ask = lambda: hatchery.connect_async(*address, **options)
+        self._with(lambda client: asyncio.sleep(0))
+
+    def status(self):
+        return self._with(lambda client: client.status())
+
+    def _with(self, ask):
+        async def main():
+            async with self._ask() as client:
+                return await ask(client)
+
+        return asyncio.run(main())
+
+
+def text_of(name):
+    with open(name) as file:
+        return file.read()
 
 
 def appears(name):
@@ -176,4 +318,4 @@ def becomes(look, expected):
 
 
 if __name__ == "__main__":
-    globals()[sys.argv[1]]()
+    globals()[sys.argv[1]](*sys.argv[2:])

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 
 use super::open::Open;
 use crate::client::open as opened;
+use crate::rig::eventually_told;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -61,10 +62,11 @@ async fn who_takes_nothing_of_its_answers_is_cut_and_nobody_else() {
             }
         }
     });
-    while !cut.is_finished() {
+    eventually_told("it is cut", async || {
         assert_eq!(open.get("/healthz", "").await.status, 200);
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+        cut.is_finished()
+    })
+    .await;
     let why = tokio::time::timeout(PATIENCE, cut).await.unwrap().unwrap();
     assert!([ErrorKind::ConnectionReset, ErrorKind::BrokenPipe].contains(&why), "{why:?}");
     assert_eq!(open.get("/v1/status", "").await.status, 200);

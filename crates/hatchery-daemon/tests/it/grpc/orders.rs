@@ -8,15 +8,6 @@ use tonic::Code;
 use super::{call, called, client, fails};
 use crate::rig::{Rig, basics};
 
-async fn until(rig: &Rig, what: &str, holds: impl Fn(&[Value]) -> bool) {
-    let wait = async {
-        while !holds(&rig.workers().await) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), wait).await.unwrap_or_else(|_| panic!("never: {what}"));
-}
-
 fn ready(workers: &[Value]) -> usize {
     workers.iter().filter(|worker| worker["state"] == "idle").count()
 }
@@ -28,7 +19,7 @@ async fn a_pool_is_scaled_drained_resumed_and_reloaded() {
     let pool = || "default".to_owned();
     let scaled = client.scale(v1::ScaleRequest { pool: pool(), workers: 2 }).await.unwrap().into_inner();
     assert_eq!((scaled.pool, scaled.from, scaled.to), (pool(), 1, 2));
-    until(&rig, "two are ready", |workers| ready(workers) == 2).await;
+    rig.workers_are("two are ready", |workers| ready(workers) == 2).await;
     let none = client.scale(v1::ScaleRequest { pool: pool(), workers: 0 }).await.unwrap_err();
     fails(&none, Code::InvalidArgument, "validation", "expected 1 to");
     let drained = client.drain(v1::DrainRequest { pool: pool(), wait_seconds: Some(60.0) }).await.unwrap().into_inner();
@@ -40,7 +31,7 @@ async fn a_pool_is_scaled_drained_resumed_and_reloaded() {
     assert_eq!(called(&mut client, call("echo", json!({"value": 1}))).await, 1);
     let reloading = client.reload_pool(v1::ReloadPoolRequest { pool: pool() }).await.unwrap().into_inner();
     assert_eq!(reloading.workers, 2);
-    until(&rig, "both are others", |workers| {
+    rig.workers_are("both are others", |workers| {
         ready(workers) == 2 && workers.iter().all(|worker| worker["generation"] == 2)
     })
     .await;
@@ -57,13 +48,13 @@ async fn a_worker_is_replaced_restarted_and_taken_away() {
     let is_life = |generation: u64| {
         move |workers: &[Value]| ready(workers) == 2 && workers.len() == 2 && workers[1]["generation"] == generation
     };
-    until(&rig, "the second life", is_life(2)).await;
+    rig.workers_are("the second life", is_life(2)).await;
     let restarted = client.restart_worker(v1::RestartWorkerRequest { worker: worker() }).await.unwrap().into_inner();
     assert_eq!((restarted.order.as_str(), restarted.generation), ("restart", 2));
-    until(&rig, "the third life", is_life(3)).await;
+    rig.workers_are("the third life", is_life(3)).await;
     let stopped = client.stop_worker(v1::StopWorkerRequest { worker: worker() }).await.unwrap().into_inner();
     assert_eq!((stopped.order.as_str(), stopped.generation), ("stop", 3));
-    until(&rig, "one fewer", |workers| workers.len() == 1).await;
+    rig.workers_are("one fewer", |workers| workers.len() == 1).await;
     let gone = client.recycle(v1::RecycleRequest { worker: worker() }).await.unwrap_err();
     fails(&gone, Code::NotFound, "not_found", "default-2");
     let nobody = client.worker(v1::WorkerRequest { id: "nobody".into() }).await.unwrap_err();

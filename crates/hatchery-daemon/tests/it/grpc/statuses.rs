@@ -115,9 +115,7 @@ async fn a_session_that_does_not_wait_for_its_worker_conflicts() {
     };
     let holding = with(options.clone(), call("wait_for_file", json!({"path": gate})));
     let holding = tokio::spawn(async move { other.call(holding).await });
-    while !rig.workers().await.iter().any(|worker| worker["state"] == "busy") {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    rig.workers_are("one is busy", |workers| workers.iter().any(|worker| worker["state"] == "busy")).await;
     let status = client.call(with(options, call("who", json!({})))).await.unwrap_err();
     fails(&status, Code::FailedPrecondition, "conflict", "has the state of this session and is busy");
     std::fs::write(&gate, "").unwrap();

@@ -60,18 +60,20 @@ class Whereabouts:
 
 def parse(text: str, whence: str = "") -> Address:
     """`HOST:PORT`, `http://HOST:PORT`, `https://HOST[:PORT]` or `unix:/PATH`. Raises `ValidationError`."""
-    scheme, colon, rest = text.partition(":")
-    if colon and scheme == "unix":
-        path = rest[2:] if rest.startswith("//") else rest
-        if path.startswith("/"):
-            return Address(path=unquote(path))
-    else:
-        address = _of_host(text if "://" in text else f"http://{text}")
-        if address is not None:
-            return address
+    address = _of(text) if isinstance(text, str) else None
+    if address is not None:
+        return address
     raise ValidationError(
         f"{whence}expected the address of a daemon, like http://127.0.0.1:7411, https://host:7411 or unix:/path, found {text!r}"
     )
+
+
+def _of(text: str) -> Optional[Address]:
+    scheme, colon, rest = text.partition(":")
+    if not colon or scheme != "unix":
+        return _of_host(text if "://" in text else f"http://{text}")
+    path = rest[2:] if rest.startswith("//") else rest
+    return Address(path=unquote(path)) if path.startswith("/") else None
 
 
 def _of_host(text: str) -> Optional[Address]:

@@ -12,7 +12,6 @@ from .answers import NOTHING, Feed
 from .errors import Error
 from .http1 import Request
 from .operations import Operations, Scope
-from .orders import Orders
 from .requests import PATIENCE, Options, Timeout
 from .security import Security
 from .tools import Tools
@@ -37,6 +36,11 @@ class Connecting:
     def __await__(self) -> Generator[Any, None, AsyncClient]:
         return self._client._reach().__await__()
 
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise AttributeError(f"{name}: there is no client yet: `client = await connect_async()`, or `async with connect_async() as client`")
+
     async def __aenter__(self) -> AsyncClient:
         return await self
 
@@ -49,11 +53,7 @@ class AsyncClient(Operations):
     closing any of them closes all."""
 
     def __init__(self, whereabouts: Whereabouts, security: Security, scope: Scope):
-        scope.options.headers()  # What is wrong with them is told here, and not by the first call.
-        self._scope = scope
-        self._security = security
-        self._connections = Connections(whereabouts, security)
-        self._known: dict[str, Any] = {}  # The tools of each pool, once somebody asked.
+        super().__init__(Connections(whereabouts, security), scope)
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -75,11 +75,6 @@ class AsyncClient(Operations):
         texts and signatures, and take arguments by position, once `await client.tool_list()` has asked for them."""
         return Tools(self, self._known.get(self._scope.pool))
 
-    @property
-    def orders(self) -> Orders:
-        """What changes pools, workers and the daemon."""
-        return Orders(self)
-
     async def tool_list(self) -> list[dict[str, Any]]:
         """The tools of the pool, each `{name, doc, streaming, parameters}`."""
         self._known[self._scope.pool] = found = await super().tool_list()
@@ -94,7 +89,7 @@ class AsyncClient(Operations):
         `concurrency` is by default the number of the pool's workers. The first failure ends it, and cancels what runs; with
         `return_exceptions` failures stand among the results. So does `aclose` end it.
         """
-        most = asyncio.Semaphore(concurrency or await self._workers())
+        most = asyncio.Semaphore(concurrency or self._most_of(await self.status()))
         ahead: deque[asyncio.Task] = deque()
         rest, room = iter(arguments), 2 * most._value
         try:
@@ -115,10 +110,6 @@ class AsyncClient(Operations):
         async with most:
             return await self._call(tool, arguments)
 
-    async def _workers(self) -> int:
-        pools = (await self.status())["pools"]
-        return max(1, next((pool["workers"] for pool in pools if pool["pool"] == self._scope.pool), 1))
-
     async def _reach(self) -> AsyncClient:
         connection, _ = await self._connections.take(True)
         self._connections.give_back(connection)
@@ -133,13 +124,7 @@ class AsyncClient(Operations):
     def _either(self, tool: str, arguments: dict[str, Any]) -> Either:
         return Either(self, tool, arguments)
 
-    def _within(self, scope: Scope) -> AsyncClient:
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__, _scope=scope)
-        return other
-
     def _exchange(self, request: Request, limit: Optional[float]) -> Exchange:
-        request = request._replace(headers=(*request.headers, *self._security.headers()))
         return Exchange(self._connections, request, limit)
 
 

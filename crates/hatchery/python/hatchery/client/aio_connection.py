@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import select
 import socket
 from time import monotonic
 from typing import Any, Optional
 
 from .address import Address, Whereabouts
-from .answers import Answer, is_success, lost, may_resend, not_there, too_late
+from .answers import Answer, closed, is_success, lost, may_resend, not_there, of_another_process, too_late
 from .connection import CONNECT, IDLE, notice_dead_peers
 from .errors import Cancelled
 from .http1 import Malformed, Reader, Request
@@ -17,16 +18,23 @@ from .security import Security
 
 _MOST_IDLE = 64
 _PIECE = 256 << 10
+# Kept, as asyncio tells the kernel to wait no more for one that goes.
+_INHERITED: list[Connection] = []
 
 
 class Connection:
     """A connection to a daemon. Whoever waits on it when `abort` is called gets its end."""
 
-    def __init__(self, address: Address, reader: asyncio.StreamReader, writer: asyncio.StreamWriter):
+    def __init__(self, address: Address, security: Security, reader: asyncio.StreamReader, writer: asyncio.StreamWriter):
         self.address = address
+        self._security = security
         self.idle_since = 0.0
+        self._process = os.getpid()
         self._reader = reader
         self._writer = writer
+
+    def encoded(self, request: Request) -> bytes:
+        return request.encode(self.address.authority, self._security.headers(self.address))
 
     async def send(self, data: bytes) -> bool:
         """Whether all of it is on its way. Where it is not, what the daemon has said about that can still be read."""
@@ -40,6 +48,8 @@ class Connection:
 
     async def receive(self) -> bytes:
         """What has come; nothing once the daemon has hung up."""
+        if self.is_inherited:
+            raise of_another_process()
         return await self._reader.read(_PIECE)
 
     def is_fit(self) -> bool:
@@ -47,7 +57,14 @@ class Connection:
         is_old = monotonic() - self.idle_since > IDLE
         return not (is_old or self._writer.is_closing() or self._has_said() or self._has_news())
 
+    @property
+    def is_inherited(self) -> bool:
+        """Whether it is that of the parent of a fork: with the loop it shares what waits for it, too, so it must not be touched."""
+        return self._process != os.getpid()
+
     def abort(self) -> None:
+        if self.is_inherited:
+            return _INHERITED.append(self)
         try:
             self._writer.transport.abort()  # type: ignore[attr-defined]
         except RuntimeError:  # Its loop was closed before it.
@@ -91,7 +108,7 @@ class Connections:
     async def take(self, fresh: bool = False) -> tuple[Connection, bool]:
         """A connection, and whether it is a new one."""
         if self._is_closed:
-            raise ValueError("the client is closed")
+            raise closed()
         self._stay_in_loop()
         while self._idle and not fresh:
             connection = self._idle.pop()
@@ -128,12 +145,12 @@ class Connections:
             raise not_there(address, TimeoutError(f"not connected within {CONNECT:g} s")) from None
         except OSError as why:
             raise not_there(address, why) from None
-        return Connection(address, reader, writer)
+        return Connection(address, self._security, reader, writer)
 
     async def _open(self, address: Address) -> Any:
         if address.path:
             return await asyncio.open_unix_connection(address.path, limit=_PIECE)
-        context = self._security.context() if address.is_secure else None
+        context = self._security.context(address)
         reader, writer = await asyncio.open_connection(address.host, address.port, ssl=context, limit=_PIECE)
         notice_dead_peers(writer.get_extra_info("socket"))
         return reader, writer
@@ -210,7 +227,7 @@ class Exchange:
         if self._is_closed or self._is_late:  # While it was being connected.
             raise self._failure(ConnectionAbortedError())
         try:
-            self._sent_whole = await connection.send(self._request.encode(connection.address.authority))
+            self._sent_whole = await connection.send(connection.encoded(self._request))
             while not self._reader.has_head:
                 self._reader.feed(await connection.receive())
             return True
@@ -236,7 +253,7 @@ class Exchange:
             return too_late(self.address, self._limit or 0)
         if self._is_closed:
             return Cancelled("the call was given up")
-        return lost(self.address, why, self._request, self._sent_whole)
+        return lost(self.address, why, self._request, self._reader, self._sent_whole)
 
     def _abort(self) -> None:
         connection, self._connection = self._connection, None

@@ -93,15 +93,35 @@ def may_resend(request: Request, reader: Reader, sent_whole: bool, why: BaseExce
     return _is_break(why) and not reader.has_head and (request.idempotent or not sent_whole)
 
 
-def lost(address: Address, why: Exception, request: Request, sent_whole: bool) -> Unavailable:
+def lost(address: Address, why: Exception, request: Request, reader: Reader, sent_whole: bool) -> Unavailable:
     """The connection broke, or what answers is no daemon."""
-    found = str(why) if not isinstance(why, OSError) else f"it went away before it had answered: {reason(why)}"
+    if _is_of_tls(why) and "ALERT" in str(why):
+        return _for_good(f"the daemon at {address} has ended TLS: {reason(why)}; cert='me.pem' shows it who asks")
+    when = "in the middle of its answer" if reader.has_head else "before it had answered"
+    found = str(why) if not isinstance(why, OSError) else f"it went away {when}: {reason(why)}"
     is_unclear = sent_whole and not request.idempotent and _is_break(why)
     return failed(address, f"{found}; whether it has done what was asked is not known" if is_unclear else found)
 
 
 def not_there(address: Address, why: OSError) -> Unavailable:
+    """There is no connection. One that could be had is not asked for in vain a second time."""
+    distrust = getattr(why, "verify_message", None)
+    if distrust is not None:
+        return _for_good(f"the daemon at {address} is not trusted: {distrust}; ca='authority.pem' names who vouches for it,"
+                         " and its certificate the hosts by which it is reached")  # fmt: skip
+    if _is_of_tls(why):
+        return _for_good(f"the daemon at {address} does not speak TLS with us: {reason(why)}; http:// is for one that has none")
+    if isinstance(why, PermissionError):
+        return _for_good(f"the daemon at {address} lets its own user in: {reason(why)}; others ask at its port, with a token")
     return Unavailable(f"no daemon is running at {address}: {reason(why)}; {START_ONE}")
+
+
+def closed() -> ValueError:
+    return ValueError("the client is closed: whoever wants to ask more connects again")
+
+
+def of_another_process() -> ValueError:
+    return ValueError("what this process has inherited in a fork goes on in its parent: ask anew")
 
 
 def too_late(address: Address, limit: float) -> DeadlineExceeded:
@@ -110,6 +130,16 @@ def too_late(address: Address, limit: float) -> DeadlineExceeded:
 
 def failed(address: Address, found: str) -> Unavailable:
     return Unavailable(f"the daemon at {address}: {found}")
+
+
+def _for_good(message: str) -> Unavailable:
+    error = Unavailable(message)
+    error.retryable = False
+    return error
+
+
+def _is_of_tls(why: BaseException) -> bool:
+    return type(why).__module__ == "ssl"  # Which was never imported where there is none.
 
 
 def reason(why: OSError) -> str:

@@ -13,7 +13,6 @@ from .exchange import Exchange
 from .http1 import Request
 from .mapping import Mapping
 from .operations import Operations, Scope
-from .orders import Orders
 from .requests import PATIENCE, Options, Timeout
 from .security import Security
 from .tools import Tools
@@ -41,11 +40,7 @@ class Client(Operations):
     any of them closes all."""
 
     def __init__(self, whereabouts: Whereabouts, security: Security, scope: Scope):
-        scope.options.headers()  # What is wrong with them is told here, and not by the first call.
-        self._scope = scope
-        self._security = security
-        self._connections = Connections(whereabouts, security)
-        self._known: dict[str, Any] = {}  # The tools of each pool, once somebody asked.
+        super().__init__(Connections(whereabouts, security), scope)
 
     def __enter__(self) -> Client:
         return self
@@ -61,11 +56,6 @@ class Client(Operations):
     def tools(self) -> Tools:
         """The tools of the pool as functions: `client.tools.word_count(text="a b a")`."""
         return Tools(self, self._known.get(self._scope.pool), self.tool_list)
-
-    @property
-    def orders(self) -> Orders:
-        """What changes pools, workers and the daemon."""
-        return Orders(self)
 
     def tool_list(self) -> list[dict[str, Any]]:
         """The tools of the pool, each `{name, doc, streaming, parameters}`."""
@@ -84,15 +74,11 @@ class Client(Operations):
         def begin(one: dict[str, Any]) -> Exchange:
             return self._exchange(*self._request_of(tool, one))
 
-        return Mapping(begin, arguments, concurrency or self._workers(), return_exceptions)
+        return Mapping(begin, arguments, concurrency or self._most_of(self.status()), return_exceptions)
 
     def _reach(self) -> None:
         connection, _ = self._connections.take(True)
         self._connections.give_back(connection)
-
-    def _workers(self) -> int:
-        pools = self.status()["pools"]
-        return max(1, next((pool["workers"] for pool in pools if pool["pool"] == self._scope.pool), 1))
 
     def _ask(self, request: Request, limit: Optional[float] = PATIENCE) -> Any:
         return self._exchange(request, limit).whole().content()
@@ -100,13 +86,7 @@ class Client(Operations):
     def _open(self, request: Request, feed: Feed, limit: Optional[float]) -> Stream:
         return Stream(self._exchange(request, limit), feed)
 
-    def _within(self, scope: Scope) -> Client:
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__, _scope=scope)
-        return other
-
     def _exchange(self, request: Request, limit: Optional[float]) -> Exchange:
-        request = request._replace(headers=(*request.headers, *self._security.headers()))
         return Exchange(self._connections, request, limit)
 
 

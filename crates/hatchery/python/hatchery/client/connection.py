@@ -9,7 +9,8 @@ from time import monotonic
 from typing import Any, Optional
 
 from .address import Address, Whereabouts
-from .answers import not_there
+from .answers import closed, not_there, of_another_process
+from .http1 import Request
 from .security import Security
 
 # How long it may take to be connected.
@@ -30,11 +31,16 @@ class Connection:
     def __init__(self, address: Address, security: Security, deadline: Optional[float] = None):
         self.address = address
         self.idle_since = 0.0
+        self._security = security
+        self._process = os.getpid()
         until = monotonic() + CONNECT
         try:
             self._socket = _connected(address, security, min(until, deadline or until))
         except OSError as why:
             raise not_there(address, why) from None
+
+    def encoded(self, request: Request) -> bytes:
+        return request.encode(self.address.authority, self._security.headers(self.address))
 
     def send(self, data: bytes, deadline: Optional[float]) -> bool:
         """Whether all of it is on its way. Where it is not, what the daemon has said about that can still be read."""
@@ -71,7 +77,9 @@ class Connection:
         return False
 
     def interrupt(self) -> None:
-        """Ends what another thread waits for."""
+        """Ends what another thread waits for, and not what the parent of a fork does."""
+        if self._process != os.getpid():
+            return
         try:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -81,6 +89,8 @@ class Connection:
         self._socket.close()
 
     def _allow(self, deadline: Optional[float]) -> None:
+        if self._process != os.getpid():
+            raise of_another_process()
         left = None if deadline is None else deadline - monotonic()
         if left is not None and left <= 0:
             raise Late
@@ -131,7 +141,7 @@ class Connections:
             self._leave_to_parent()
         with self._lock:
             if self.is_closed:
-                raise ValueError("the client is closed")
+                raise closed()
             return self._idle.pop() if self._idle else None
 
     def _leave_to_parent(self) -> None:
@@ -146,7 +156,7 @@ def _connected(address: Address, security: Security, deadline: float) -> Any:
     limit = max(deadline - monotonic(), 0.001)
     if address.path:
         return _of_path(address.path, limit)
-    context = security.context() if address.is_secure else None
+    context = security.context(address)
     plain = socket.create_connection((address.host, address.port), limit)
     try:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,7 +1,7 @@
 """What a call can end with, besides a result.
 
-One class for each kind that a daemon knows. They are no `HatcheryError`: a tool that calls another daemon and does not catch one of
-these has itself failed, and its own caller sees `remote`.
+One class for each kind that a daemon knows; what the kinds mean is told in `hatchery/kinds.py`. They are no `HatcheryError`: a tool that calls
+another daemon and does not catch one of these has itself failed, and its own caller sees `remote`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 from typing import Any, Optional
 
+from ..kinds import Kinded
 
-class Error(Exception):
+
+class Error(Kinded, kind="internal"):
     """Why a call, a question or an order did not succeed.
 
     `kind` is one of the closed list of kinds, `message` one sentence for the person who must mend it. `retryable` says that the
@@ -18,95 +20,55 @@ class Error(Exception):
     exception that a tool raised, `details` more facts, `last_output` the last lines of a worker that died.
     """
 
-    kind = "internal"
-    retryable = False
-
     def __init__(self, message: str = "", details: Optional[dict[str, Any]] = None):
-        super().__init__(message)
+        super().__init__(message, details)
         self.message = message
-        self.details = details or {}
         self.python_type: Optional[str] = None
         self.traceback: Optional[str] = None
         self.correlation_id: Optional[str] = None
         self.last_output: list[str] = []
 
-    def __reduce__(self) -> Any:
-        # With all that was set later, `kind` and `retryable` of a newer daemon too, and with the traceback that is shown.
-        return _restored, (type(self), dict(self.__dict__))
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # With `kind` and `retryable` of a newer daemon too, and with the traceback that is shown.
+        self.__dict__.update(state)
+        _explain(self)
 
 
-class ValidationError(Error):
-    """The arguments do not fit the tool, or the request is wrong in itself. Trying again cannot help."""
-
-    kind = "validation"
+class ValidationError(Error, kind="validation"): ...
 
 
-class NotFound(Error):
-    """There is no such tool, pool, session or worker."""
-
-    kind = "not_found"
+class NotFound(Error, kind="not_found"): ...
 
 
-class RemoteError(Error):
+class RemoteError(Error, kind="remote"):
     """The tool raised: `python_type` and `traceback` say what."""
 
-    kind = "remote"
+
+class DeadlineExceeded(Error, kind="deadline"): ...
 
 
-class DeadlineExceeded(Error):
-    """The call's time has passed."""
-
-    kind = "deadline"
+class Cancelled(Error, kind="cancelled"): ...
 
 
-class Cancelled(Error):
-    """The call was given up, by its caller or by a daemon that ends."""
-
-    kind = "cancelled"
+class Saturated(Error, kind="saturated"): ...
 
 
-class Saturated(Error):
-    """The queue of the pool is full."""
-
-    kind = "saturated"
-    retryable = True
+class Unavailable(Error, kind="unavailable"): ...
 
 
-class Unavailable(Error):
-    """No daemon is there, it takes no calls, or it does not know who asks."""
-
-    kind = "unavailable"
-    retryable = True
+class WorkerDied(Error, kind="worker_died"): ...
 
 
-class WorkerDied(Error):
-    """The worker that ran the call died: `last_output` has its last words."""
-
-    kind = "worker_died"
-    retryable = True
+class ProtocolError(Error, kind="protocol"): ...
 
 
-class ProtocolError(Error):
-    """The worker broke the wire protocol and was cut off."""
-
-    kind = "protocol"
-    retryable = True
+class LimitExceeded(Error, kind="limit"): ...
 
 
-class LimitExceeded(Error):
-    """Something is larger, or comes more often, than the daemon takes."""
-
-    kind = "limit"
+class Conflict(Error, kind="conflict"): ...
 
 
-class Conflict(Error):
-    """Something else has what was asked for, or the state of things does not allow it."""
-
-    kind = "conflict"
-
-
-class InternalError(Error):
-    """A bug, or a call of the operating system that should not fail."""
+class InternalError(Error, kind="internal"): ...
 
 
 class RemoteTraceback(Exception):
@@ -134,7 +96,8 @@ def error_of(body: Any) -> Optional[Error]:
             setattr(error, name, told[name])
     output = told.get("last_output")
     error.last_output = [str(line) for line in output] if isinstance(output, list) else []
-    return _explained(error)
+    _explain(error)
+    return error
 
 
 def error_in(text: bytes) -> Optional[Error]:
@@ -145,16 +108,9 @@ def error_in(text: bytes) -> Optional[Error]:
         return None
 
 
-def _explained(error: Error) -> Error:
+def _explain(error: Error) -> None:
     if error.traceback:
         error.__cause__ = RemoteTraceback(error.traceback)
-    return error
-
-
-def _restored(kind: type, state: dict[str, Any]) -> Error:
-    error = kind(state["message"])
-    error.__dict__.update(state)
-    return _explained(error)
 
 
 # They are known by the name that people import them by.

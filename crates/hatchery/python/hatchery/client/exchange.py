@@ -75,7 +75,7 @@ class Exchange:
         self._hold(connection)
         self._reader, self._sent_whole = Reader(), False
         try:
-            self._sent_whole = connection.send(self._request.encode(connection.address.authority), deadline)
+            self._sent_whole = connection.send(connection.encoded(self._request), deadline)
             while not self._reader.has_head:
                 self._reader.feed(connection.receive(deadline))
             return True
@@ -112,7 +112,7 @@ class Exchange:
         if isinstance(why, Late):
             return too_late(connection.address, self._limit or 0)
         if isinstance(why, (OSError, Malformed)):
-            return lost(connection.address, why, self._request, self._sent_whole)
+            return lost(connection.address, why, self._request, self._reader, self._sent_whole)
         return why
 
     def _end(self) -> bytes:

@@ -31,10 +31,10 @@ class Request(NamedTuple):
     body: bytes = b""
     idempotent: bool = False
 
-    def encode(self, host: str) -> bytes:
-        """The head and the body."""
+    def encode(self, host: str, credentials: tuple[tuple[str, str], ...] = ()) -> bytes:
+        """The head and the body, as they go to this host."""
         lines = [f"{self.method} {self.target} HTTP/1.1", f"Host: {host}", "User-Agent: hatchery-python"]
-        lines += [f"{name}: {value}" for name, value in self.headers]
+        lines += [f"{name}: {value}" for name, value in (*self.headers, *credentials)]
         if self.body or self.method in ("POST", "PUT"):
             lines.append(f"Content-Length: {len(self.body)}")
         return "\r\n".join([*lines, "", ""]).encode("ascii") + self.body
@@ -86,7 +86,7 @@ class Reader:
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0:
             if len(self._buffer) > _LONGEST_HEAD or not b"HTTP/1.".startswith(bytes(self._buffer[:7])):
-                raise Malformed(f"it answers {bytes(self._buffer[:40])!r}, which is not HTTP/1.1")
+                raise Malformed(_strange(bytes(self._buffer[:40])))
             return False
         lines = bytes(self._buffer[:end]).decode("latin-1").split("\r\n")
         del self._buffer[: end + 4]
@@ -183,6 +183,12 @@ class Reader:
     def _nothing_more(self) -> bool:
         self.is_reusable = False
         return False
+
+
+def _strange(beginning: bytes) -> str:
+    if beginning.startswith((b"\x15\x03", b"\x16\x03")):
+        return "it answers with TLS: say https://"
+    return f"it answers {beginning!r}, which is not HTTP/1.1"
 
 
 def _status_line(line: str) -> tuple[str, int]:

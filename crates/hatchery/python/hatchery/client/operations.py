@@ -12,6 +12,7 @@ from . import requests
 from .answers import Feed, chunk_of
 from .events import event_of
 from .http1 import Request
+from .orders import Orders
 from .requests import PATIENCE, Options, Timeout, ask
 
 Self = TypeVar("Self", bound="Operations")
@@ -23,11 +24,20 @@ class Scope(NamedTuple):
     pool: str = "default"
     options: Options = Options()
 
+    def checked(self) -> Scope:
+        """What is wrong with it is told by this, and not by the first call. Raises `ValidationError`."""
+        requests.path(self.pool)
+        self.options.headers()
+        return self
+
 
 class Operations:
-    """Calls, questions and sessions. Its subclasses say how a request gets to the daemon."""
+    """Calls, questions and sessions. Its subclasses say how a request gets to the daemon: `connections` are theirs."""
 
-    _scope: Scope
+    def __init__(self, connections: Any, scope: Scope):
+        self._scope = scope.checked()
+        self._connections = connections
+        self._known: dict[str, Any] = {}  # The tools of each pool, once somebody asked.
 
     def _ask(self, request: Request, limit: Optional[float] = PATIENCE) -> Any:
         raise NotImplementedError
@@ -38,7 +48,9 @@ class Operations:
 
     def _within(self: Self, scope: Scope) -> Self:
         """The same client, with the same connections, in another scope."""
-        raise NotImplementedError
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, _scope=scope.checked())
+        return other
 
     # Calls
 
@@ -91,14 +103,18 @@ class Operations:
     ) -> Self:  # fmt: skip
         """This client, with these options for each call that does not say otherwise."""
         options = Options(timeout, session, affinity, priority, tenant, idempotent, correlation_id, worker)
-        options.headers()  # What is wrong with them is told here, and not by the first call.
         return self._within(self._scope._replace(options=options.over(self._scope.options)))
 
     def session(self, id: str, *, affinity: Optional[str] = None) -> Session:
         """The session of this name: its calls, and what is stored in it."""
         return Session(self.with_options(session=id, affinity=affinity), id)
 
-    # Questions
+    # Orders and questions
+
+    @property
+    def orders(self) -> Orders:
+        """What changes pools, workers and the daemon."""
+        return Orders(self)
 
     def status(self) -> Any:
         """How the daemon is: its phase, its pools, what it promises."""
@@ -150,6 +166,10 @@ class Operations:
     def orphans(self) -> Any:
         """Live processes that dead runs have left."""
         return self._ask(ask("GET", "orphans"), None)
+
+    def _most_of(self, status: dict[str, Any]) -> int:
+        """How many calls of the pool run at once, by the status of its daemon."""
+        return max(1, next((pool["workers"] for pool in status["pools"] if pool["pool"] == self._scope.pool), 1))
 
     # Sessions
 
@@ -219,8 +239,10 @@ class Shelf:
 
 def merged(arguments: Optional[dict[str, Any]], named: dict[str, Any]) -> Any:
     """The arguments of a call, from both ways to give them."""
-    if not arguments or not named:
-        return arguments or named
+    if arguments is None or not named:
+        return named if arguments is None else arguments
+    if not isinstance(arguments, dict):
+        return arguments  # Which is refused where it is written.
     twice = sorted(set(arguments) & set(named))
     if twice:
         raise TypeError(f"argument {twice[0]!r} is given twice, in the dict and as a keyword")

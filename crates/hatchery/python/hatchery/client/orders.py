@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from . import requests
-from .operations import Operations
 from .requests import Timeout, ask
+
+if TYPE_CHECKING:
+    from .operations import Operations
 
 
 class Orders:

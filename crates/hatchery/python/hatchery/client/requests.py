@@ -73,8 +73,8 @@ def store(segments: tuple[str, ...], value: Any) -> Request:
 
 
 def path(*segments: str) -> str:
-    """Whatever is in a segment, it stays one."""
-    return "/".join(["/v1", *(quote(segment, safe="") for segment in segments)])
+    """Whatever is in a segment, it stays one. Raises `ValidationError`."""
+    return "/".join(["/v1", *map(_quoted, segments)])
 
 
 def seconds(timeout: Timeout) -> Optional[float]:
@@ -112,6 +112,15 @@ def _request(method: str, target: str, headers: Any, body: Optional[Body], idemp
 def _parsed(text: str) -> Any:
     found = _DURATION.fullmatch(text)
     return float(found[1]) * _UNITS[found[2]] if found else text
+
+
+def _quoted(segment: Any) -> str:
+    try:
+        if isinstance(segment, str) and segment:
+            return quote(segment, safe="")
+    except UnicodeEncodeError:
+        pass
+    raise ValidationError(f"expected the name of a tool, a pool, a worker or a session, found {segment!r}")
 
 
 def _header(name: str) -> str:

@@ -10,7 +10,7 @@ mod ahead;
 mod promises;
 
 /// `each 2` (calls a worker), `queue 1`, `at 5` (seconds), `pass 50` (microseconds), `ready 0`, `ready 0 ahead`, `call a high of t in s
-/// strict until 9 does echo for 0`, `done a b`, `give up a`, `back a` (its worker refuses it), `return 0 a b` (it has not begun them), `bar 0`, `let 0`, `lease 0`, `retire 0`, `hold 0`, `gone 0`, `drain`, `close`. A worker is
+/// strict until 9 does echo for 0`, `done a b`, `give up a`, `back a` (its worker refuses it), `return 0 a b` (it has not begun them), `bar 0`, `let 0`, `lease 0`, `retire 0`, `retire elder 0` (of two in one seat), `hold 0`, `gone 0`, `drain`, `close`. A worker is
 /// called by its seat; whoever is ready there again is another one: `0'`.
 struct Stage {
     roster: Roster<String, String>,
@@ -82,6 +82,10 @@ impl Stage {
                 let lease = self.roster.lease(self.life(seat));
                 writeln!(self.told, "{}", if lease.is_some() { "leased" } else { "no lease" }).unwrap();
                 self.ids.extend(lease.map(|id| ("lease".to_owned(), id)));
+            }
+            ["retire", "elder", seat] => {
+                let LifeId { seat, generation } = self.life(seat);
+                let _drained = self.roster.retire(LifeId { seat, generation: generation - 1 });
             }
             ["retire", seat] => {
                 let is_drained = self.roster.retire(self.life(seat)).is_drained;
@@ -165,6 +169,17 @@ fn check(script: &str, expected: &str) {
     script.split(';').for_each(|order| stage.play(order.trim()));
     let expected: String = expected.split(';').map(|line| format!("{}\n", line.trim())).collect();
     assert_eq!(stage.told, expected, "\nscript: {script}");
+}
+
+#[test]
+fn a_call_for_one_worker_is_for_whoever_follows_it_in_its_seat() {
+    check(
+        "ready 0; call a for 0; call b for 0; call c for 0; call d high for 0; ready 0; call e for 0; call f for 0; \
+         retire elder 0; done e; done d; done b; done c",
+        "a -> 0; b waits; c waits; d waits; e -> 0'; f waits; d -> 0'; b -> 0'; c -> 0'; f -> 0'",
+    );
+    check("ready 0; call a for 0; call b for 0; ready 0; retire elder 0", "a -> 0; b waits; b -> 0'");
+    check("ready 0; call a for 0; call b in s strict; ready 0; retire elder 0", "a -> 0; b waits; b -> 0'");
 }
 
 #[test]

@@ -47,6 +47,19 @@ fn an_event_that_nobody_wants_is_not_made() {
 }
 
 #[tokio::test]
+async fn all_who_hear_of_an_event_share_it() {
+    let emitter = Emitter::new(4);
+    let mut all = ["pool.*", "pool.*", "pool.draining"].map(|wish| emitter.subscribe(filter(wish)));
+    emitter.emit(draining("a"));
+    let mut heard = Vec::new();
+    for events in &mut all {
+        heard.push(events.hear().await.unwrap());
+    }
+    assert_eq!((emitter.line_count(), heard[0].event == draining("a")), (2, true));
+    assert!(Arc::ptr_eq(&heard[0], &heard[1]) && Arc::ptr_eq(&heard[0], &heard[2]));
+}
+
+#[tokio::test]
 async fn who_is_slow_loses_the_oldest_and_is_told_how_many() {
     let emitter = Emitter::new(4);
     let (mut told, mut untold) = (emitter.subscribe(filter("pool.*")), emitter.subscribe(filter("pool.*")));

@@ -79,7 +79,7 @@ events! {
             /// How long its ending took, from the first word to the reaping.
             took: Duration as "took_seconds",
         },
-        /// Another will be started in its place.
+        /// One ended without being told to, or did not become ready, and another will be started in its place.
         Restarting = "worker.restarting" {
             /// The pool.
             pool: String,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing_core::Level as Weight;
 
 use crate::telemetry::event::{
-    CallEvent, Event, FaultEvent, Level, Log, PoolEvent, RunEvent, ServiceEvent, SessionEvent, SharedEvent, WorkerEvent,
+    CallEvent, Event, FaultEvent, Log, PoolEvent, RunEvent, ServiceEvent, SessionEvent, SharedEvent, WorkerEvent,
 };
 
 /// Told once for each event, at its level. The words are put together only by whoever wants them.
@@ -66,13 +66,7 @@ fn of_worker(event: &WorkerEvent, say: Say<'_>) {
 
 /// A line as the worker wrote it.
 fn of_line(log: &Log, say: Say<'_>) {
-    let weight = match log.level {
-        Level::Debug => Weight::DEBUG,
-        Level::Info => Weight::INFO,
-        Level::Warning => Weight::WARN,
-        Level::Error => Weight::ERROR,
-    };
-    say(weight, format_args!("{}", log.message));
+    say(super::weight(log.level), format_args!("{}", log.message));
 }
 
 fn of_run(event: &RunEvent, say: Say<'_>) {

@@ -33,14 +33,14 @@ impl Life {
         let (launch, app) = tokio::select! {
             biased;
             // The app may think for as long as it likes; nobody waits for it then.
-            _how = told(stop) => return Ok(None),
+            _word = told(stop) => return Ok(None),
             planned = on_a_thread(&seat, plan) => planned??,
         };
         let (ends, mut inherited) = transport::channels(seat.offered())?;
         let ledger = ledger(&seat, &mut inherited);
         let upright = tokio::select! {
             biased;
-            _how = told(stop) => return Ok(None),
+            _word = told(stop) => return Ok(None),
             upright = template(&seat, &launch) => upright?,
         };
         let spawned = {

@@ -6,13 +6,13 @@ use crate::call::{Deadline, Stage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::Crash;
 use crate::process::{Child, Death, Escalation};
-use crate::worker::WireId;
 use crate::worker::reader::Verdict;
+use crate::worker::{WireId, Word};
 
 /// Why a worker is to be buried.
 pub(in crate::worker) enum Ending {
     /// The pool says so.
-    Asked(Escalation),
+    Asked(Word),
     /// Its process ended by itself.
     Died,
     /// It broke the protocol, like this.
@@ -55,7 +55,7 @@ impl Ending {
 
     pub(in crate::worker) fn escalation(&self) -> Escalation {
         match self {
-            Ending::Asked(how) => *how,
+            Ending::Asked(word) => word.how(),
             // It said its last word; let it leave by itself, for its exit handlers' sake.
             Ending::Refused(_) => Escalation { ask: LAST_BREATH, term: LAST_BREATH },
             _ => Escalation::AT_ONCE,
@@ -79,7 +79,7 @@ fn reason(name: &str, ending: &Ending, death: &Death) -> Error {
     let protocol = |what: String| Error::new(ErrorKind::Protocol, format!("{name} {what}"));
     let died = |how: String| Error::new(ErrorKind::WorkerDied, format!("{name} {how}"));
     match ending {
-        Ending::Asked(_) => Error::new(ErrorKind::Cancelled, format!("{name} was shut down")),
+        Ending::Asked(word) => word.reason(name),
         Ending::Died => died(format!("died: {death}")),
         Ending::Breach(what) => protocol(format!("broke the wire protocol and was cut off: {what}")),
         Ending::Hung(what) => protocol(format!("{what} but did not exit; it was ended")),

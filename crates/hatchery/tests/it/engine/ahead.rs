@@ -200,20 +200,19 @@ async fn a_kill_costs_one_call_at_most_however_many_lie_in_the_worker() {
     let rig = Rig::of(engine().workers(2)).await;
     let over = Arc::<AtomicBool>::default();
     let tasks: Vec<_> = (0..64).map(|task| load(&rig, task, &over)).collect();
-    let mut killed = 0;
     let mut deepest = 0;
-    while killed < KILLS {
-        let worker = rig.pool.workers().into_iter().max_by_key(|worker| worker.in_flight);
-        let busiest = worker.and_then(|worker| Some((worker.pid?, worker.in_flight)));
-        if let Some((pid, in_flight)) = busiest
-            && in_flight > 1
-            && super::storms::kill_if_there(pid)
-        {
-            deepest = deepest.max(in_flight);
-            killed += 1;
-            eventually("it is gone", || !crate::exists(pid)).await;
-        }
-        tokio::time::sleep(Duration::from_millis(3)).await;
+    for _ in 0..KILLS {
+        let mut killed = None;
+        eventually("one has several calls, and is killed", || {
+            let worker = rig.pool.workers().into_iter().max_by_key(|worker| worker.in_flight);
+            let busiest = worker.and_then(|worker| Some((worker.pid?, worker.in_flight)));
+            killed = busiest.filter(|(pid, in_flight)| *in_flight > 1 && super::storms::kill_if_there(*pid));
+            killed.is_some()
+        })
+        .await;
+        let (pid, in_flight) = killed.unwrap();
+        deepest = deepest.max(in_flight);
+        crate::eventually_gone(pid).await;
     }
     over.store(true, Ordering::SeqCst);
     let mut failed = Vec::new();
@@ -223,8 +222,8 @@ async fn a_kill_costs_one_call_at_most_however_many_lie_in_the_worker() {
     for (mark, error) in &failed {
         assert_eq!(error.kind(), ErrorKind::WorkerDied, "{mark}: {error:?}");
     }
-    println!("{killed} killed, with up to {deepest} calls each; {} calls lost", failed.len());
-    assert!(failed.len() <= killed, "{} calls lost of {killed} workers: {failed:?}", failed.len());
+    println!("{KILLS} killed, with up to {deepest} calls each; {} calls lost", failed.len());
+    assert!(failed.len() <= KILLS, "{} calls lost of {KILLS} workers: {failed:?}", failed.len());
     eventually_ready(&rig.pool, 2).await;
     rig.end().await;
 }

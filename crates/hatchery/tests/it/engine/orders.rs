@@ -41,9 +41,30 @@ async fn a_worker_that_does_not_finish_in_time_is_restarted_all_the_same() {
     let gated = Gated::begin(&rig, "gate", &CallOptions::new()).await;
     let busy = rig.pool.workers().into_iter().find(|worker| worker.state == "busy").unwrap();
     rig.pool.restart(&busy.id).unwrap();
-    assert_kind(ended(gated.call).await, ErrorKind::Cancelled);
+    let error = assert_kind(ended(gated.call).await, ErrorKind::WorkerDied);
+    assert!(error.message().contains("was told to leave"), "{error}");
     eventually_gone(busy.pid.unwrap()).await;
     eventually_ready(&rig.pool, 2).await;
+    assert_eq!(rig.pool.metrics().restarts, 0, "nobody ended unasked");
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_call_that_may_run_twice_survives_the_restart_and_the_retirement_of_its_worker() {
+    let at_once = StopGraces { ask: Duration::from_millis(50), term: Duration::ZERO };
+    let rig = Rig::of(engine().workers(2).stop(at_once)).await;
+    let busy = || rig.pool.workers().into_iter().find(|worker| worker.state == "busy");
+    let gated = Gated::begin(&rig, "gate", &CallOptions::new().idempotent(true)).await;
+    let first = busy().unwrap();
+    rig.pool.restart(&first.id).unwrap();
+    eventually_gone(first.pid.unwrap()).await;
+    eventually("it runs again", || busy().is_some_and(|worker| worker.pid != first.pid)).await;
+    eventually_ready(&rig.pool, 2).await;
+    let second = busy().unwrap();
+    rig.pool.retire(&second.id).unwrap();
+    eventually_gone(second.pid.unwrap()).await;
+    let third = gated.finish().await.unwrap();
+    assert!(![first.pid, second.pid].contains(&Some(third)));
     rig.end().await;
 }
 

@@ -139,6 +139,30 @@ async fn what_a_worker_is_started_with_comes_with_others_and_no_call_is_lost() {
 }
 
 #[tokio::test]
+async fn a_shorter_pause_between_looks_holds_at_once_and_not_after_the_old_one() {
+    let folder = Folder::new();
+    let rig = folder.start(&folder.saying("recycle = { ttl = \"1ms\", check = \"1h\" }")).await;
+    let pid = rig.pids()[0];
+    let report = rig.hatchery.reconfigure(&folder.saying("recycle = { ttl = \"1ms\", check = \"10ms\" }")).unwrap();
+    assert_eq!(report.applied, ["pools.default.recycle"]);
+    eventually_gone(pid).await;
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_call_ends_under_the_rules_under_which_it_was_made() {
+    let folder = Folder::new();
+    let rig = folder.start(&folder.saying("on_timeout = \"kill\"")).await;
+    let soon = CallOptions::new().timeout(std::time::Duration::from_millis(500));
+    let gated = Gated::begin(&rig, "gate", &soon).await;
+    let report = rig.hatchery.reconfigure(&folder.saying("on_timeout = \"abandon\"")).unwrap();
+    assert_eq!(report.applied, ["pools.default.on_timeout"]);
+    assert_kind(ended(gated.call).await, ErrorKind::Deadline);
+    eventually("its worker was told", || rig.pool.status().running == 0).await;
+    rig.end().await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_changed_is_named_with_its_reason_each_time_and_the_rest_holds() {
     let folder = Folder::new();
     let rig = folder.start(&folder.saying("")).await;

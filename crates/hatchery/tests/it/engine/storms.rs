@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use hatchery::{CallOptions, Error, ErrorKind, Pool};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -96,14 +96,16 @@ fn was_in_flight((mark, error): &(String, Error), killed: &HashSet<i32>) {
 }
 
 /// Thirty rounds of two kills, while everything calls; who was killed.
-async fn storm(rig: &Rig) -> HashSet<i32> {
+async fn storm(rig: &Rig, tallies: &[Arc<Tally>; 2]) -> HashSet<i32> {
+    let made = || tallies.iter().map(|tally| tally.made.load(Ordering::SeqCst)).sum::<usize>();
     let mut dice = Dice::new();
     let mut killed = HashSet::new();
     for _ in 0..ROUNDS {
         // A machine that is slow to start workers gets no smaller storm.
         eventually("two workers are there", || rig.pool.status().ready >= 2).await;
         killed.extend(strike(&rig.pool, &mut dice));
-        tokio::time::sleep(Duration::from_millis(25)).await;
+        let before = made();
+        eventually("the calls go on", || made() >= before + 2 * TASKS).await;
     }
     killed
 }
@@ -125,7 +127,7 @@ async fn a_storm_of_kills_costs_what_was_in_flight_and_nothing_else() {
     let rig = Rig::of(engine().workers(WORKERS)).await;
     let (over, tallies) = (Arc::<AtomicBool>::default(), [Arc::<Tally>::default(), Arc::default()]);
     let tasks: Vec<_> = (0..TASKS).map(|task| load(&rig, task, &over, &tallies[task % 2])).collect();
-    let killed = storm(&rig).await;
+    let killed = storm(&rig, &tallies).await;
     over.store(true, Ordering::SeqCst);
     for task in tasks {
         ended(task).await;

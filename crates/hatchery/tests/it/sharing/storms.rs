@@ -42,7 +42,7 @@ async fn storm(payloads: u64, deaths: u64, seed: u64) {
                     Err(error) => {
                         assert!(matches!(error.kind(), ErrorKind::WorkerDied | ErrorKind::Unavailable), "{error}");
                         lost += 1;
-                        tokio::time::sleep(Duration::from_millis(2)).await;
+                        eventually("somebody can be called again", || pool.status().ready > 0).await;
                     }
                 }
             }
