@@ -1,0 +1,3 @@
+//! Snakepit's side of hatchery: what Snakepit's users have, taken as it is.
+
+pub mod config;
