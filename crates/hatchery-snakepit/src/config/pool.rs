@@ -48,8 +48,11 @@ impl<'a> Pool<'a> {
     pub(super) fn write(&self, name: String, draft: &mut Draft<'_>) {
         let section = Section::Pool(draft.pools);
         draft.pools += 1;
-        let said = self.keys.get("name").map_or(self.at, |key| key.term.at);
-        draft.page.set(section, "name", name, draft.origin(&format!("{}.name", self.path), said));
+        let origin = match self.keys.get("name") {
+            Some(key) => draft.origin(&key.path, key.term.at),
+            None => format!("Snakepit's default; {}", draft.origin(&self.path, self.at)),
+        };
+        draft.page.set(section, "name", name, origin);
         let threads = self.threads(draft);
         self.start(section, threads).write(draft);
         self.write_workers(section, draft);
