@@ -9,7 +9,7 @@ use hatchery::ErrorKind;
 
 use crate::colour::ColorChoice;
 use crate::commands::{
-    bench, breakers, call, compat, completions, config, doctor, drain, events, man, map, new, orphans, recycle,
+    bench, breakers, call, compat, completions, config, doctor, drain, events, import, man, map, new, orphans, recycle,
     registry, reload, restart, resume, scale, serve, sessions, stats, status, stop, stream, taints, test, token, tools,
     workers,
 };
@@ -85,6 +85,7 @@ pub(crate) enum Command {
     Doctor(doctor::DoctorArgs),
     Config(config::ConfigArgs),
     Compat(compat::CompatArgs),
+    Import(import::ImportArgs),
     Bench(bench::BenchArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),

@@ -9,6 +9,7 @@ pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod drain;
 pub(crate) mod events;
+pub(crate) mod import;
 pub(crate) mod man;
 pub(crate) mod map;
 pub(crate) mod new;
@@ -120,6 +121,7 @@ async fn dispatch(command: Command, invocation: &Invocation) -> Result<Exit, Fai
         Command::Doctor(args) => doctor::doctor(args, invocation).await,
         Command::Config(args) => config::config(args, invocation).await,
         Command::Compat(args) => compat::compat(args, invocation).await,
+        Command::Import(args) => import::import(args, invocation).await,
         Command::Bench(args) => bench::bench(args, invocation).await,
         Command::Completions(args) => completions::completions(args, invocation).await,
         Command::Man(args) => man::man(args, invocation).await,

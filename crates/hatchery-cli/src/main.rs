@@ -15,6 +15,8 @@ mod invocation;
 mod json_input;
 mod json_layout;
 mod logs;
+#[cfg(test)]
+mod migration_guide;
 mod printer;
 mod private_pool;
 mod progress;

@@ -23,6 +23,7 @@
 
 mod app;
 mod berth;
+pub mod config;
 mod current;
 mod host;
 mod link;

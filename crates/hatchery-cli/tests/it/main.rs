@@ -15,6 +15,7 @@ mod failing_apps;
 mod finding;
 mod generated;
 mod handed_over;
+mod import;
 mod killed_at_once;
 mod logs;
 mod life;
