@@ -56,6 +56,7 @@ pub(crate) async fn raw(answer: fn(&str) -> http::Response<Frames>) -> Bridge {
 
 pub(crate) async fn connect(port: u16, peer: Peer) -> Bridge {
     let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    stream.set_nodelay(true).unwrap();
     let (connection, driver) = Connection::handshake(stream).await.unwrap();
     tokio::spawn(driver);
     Client::new(connection, peer)
