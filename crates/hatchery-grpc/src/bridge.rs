@@ -10,6 +10,7 @@
 //!
 //! # async fn ask(port: u16) -> Result<(), Box<dyn std::error::Error>> {
 //! let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
+//! stream.set_nodelay(true)?;
 //! let (connection, driver) = Connection::handshake(stream).await?;
 //! tokio::spawn(driver);
 //! let worker = Client::new(connection, Peer::Worker);

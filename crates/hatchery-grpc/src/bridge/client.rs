@@ -115,9 +115,7 @@ where
 
     /// Like [`Client::new`], for services that look where a request goes: `http://127.0.0.1:50051`.
     pub fn with_origin(service: T, peer: Peer, origin: Uri) -> Client<T> {
-        let inner = BridgeServiceClient::with_origin(service, origin)
-            .max_decoding_message_size(MESSAGE_LIMIT)
-            .max_encoding_message_size(MESSAGE_LIMIT);
+        let inner = BridgeServiceClient::with_origin(service, origin).max_decoding_message_size(MESSAGE_LIMIT);
         Client { inner, peer }
     }
 
@@ -128,7 +126,7 @@ where
     pub async fn ping(&self, message: impl Into<String>, options: &RequestOptions) -> Result<proto::PingResponse> {
         let request = proto::PingRequest { message: message.into() };
         let mut client = self.inner.clone();
-        self.answered("Ping", options, client.ping(options.request(request))).await
+        self.answered("Ping", options, client.ping(options.request(request)?)).await
     }
 
     /// Makes a session, or finds it. A worker begins to send heartbeats for it, one loop for each session, until
@@ -145,7 +143,7 @@ where
     ) -> Result<proto::InitializeSessionResponse> {
         let request = proto::InitializeSessionRequest { session_id: id.into(), metadata, config };
         let mut client = self.inner.clone();
-        let sent = client.initialize_session(options.request(request));
+        let sent = client.initialize_session(options.request(request)?);
         let answer = self.answered("InitializeSession", options, sent).await?;
         self.unless(!answer.success, &answer.error_message)?;
         Ok(answer)
@@ -158,7 +156,8 @@ where
     pub async fn cleanup_session(&self, id: impl Into<String>, options: &RequestOptions) -> Result<u32> {
         let request = proto::CleanupSessionRequest { session_id: id.into(), force: false };
         let mut client = self.inner.clone();
-        let answer = self.answered("CleanupSession", options, client.cleanup_session(options.request(request))).await?;
+        let answer =
+            self.answered("CleanupSession", options, client.cleanup_session(options.request(request)?)).await?;
         match answer.success {
             true => Ok(answer.resources_cleaned.try_into().unwrap_or(0)),
             false => Err(Error::new(ErrorKind::Conflict, "end a session: the peer keeps it")),
@@ -176,7 +175,7 @@ where
     ) -> Result<proto::GetSessionResponse> {
         let request = proto::GetSessionRequest { session_id: id.into() };
         let mut client = self.inner.clone();
-        self.answered("GetSession", options, client.get_session(options.request(request))).await
+        self.answered("GetSession", options, client.get_session(options.request(request)?)).await
     }
 
     /// Whether the peer lives; and whether it knows the session. A worker asks its host before it answers.
@@ -186,7 +185,7 @@ where
     pub async fn heartbeat(&self, session: impl Into<String>, options: &RequestOptions) -> Result<bool> {
         let request = proto::HeartbeatRequest { session_id: session.into(), client_time: None };
         let mut client = self.inner.clone();
-        let answer = self.answered("Heartbeat", options, client.heartbeat(options.request(request))).await?;
+        let answer = self.answered("Heartbeat", options, client.heartbeat(options.request(request)?)).await?;
         Ok(answer.session_valid)
     }
 
@@ -197,7 +196,7 @@ where
     pub async fn execute_tool(&self, call: ToolCall, options: &RequestOptions) -> Result<Answer> {
         let request = tool_request(call, options)?;
         let mut client = self.inner.clone();
-        let answer = self.answered("ExecuteTool", options, client.execute_tool(options.request(request))).await?;
+        let answer = self.answered("ExecuteTool", options, client.execute_tool(options.request(request)?)).await?;
         self.unless(!answer.success, &answer.error_message)?;
         Answer::read(answer.metadata.clone(), answer.execution_time_ms, answer.into())
     }
@@ -210,7 +209,7 @@ where
         let deadline = options.deadline();
         let request = proto::ExecuteToolRequest { stream: true, ..tool_request(call, options)? };
         let mut client = self.inner.clone();
-        let sent = client.execute_streaming_tool(options.request(request));
+        let sent = client.execute_streaming_tool(options.request(request)?);
         let chunks = self.answered("ExecuteStreamingTool", options, sent).await?;
         Ok(ChunkStream::new(chunks, self.peer, deadline))
     }
@@ -229,7 +228,7 @@ where
     ) -> Result<BTreeMap<String, String>> {
         let request = proto::RegisterToolsRequest { session_id: session.into(), tools, worker_id: worker.into() };
         let mut client = self.inner.clone();
-        let answer = self.answered("RegisterTools", options, client.register_tools(options.request(request))).await?;
+        let answer = self.answered("RegisterTools", options, client.register_tools(options.request(request)?)).await?;
         match answer.success {
             true => Ok(answer.tool_ids),
             false => Err(errors::of_registration(&answer.error_message)),
@@ -247,7 +246,7 @@ where
     ) -> Result<Vec<proto::ToolSpec>> {
         let request = proto::GetExposedElixirToolsRequest { session_id: session.into() };
         let mut client = self.inner.clone();
-        let sent = client.get_exposed_elixir_tools(options.request(request));
+        let sent = client.get_exposed_elixir_tools(options.request(request)?);
         Ok(self.answered("GetExposedElixirTools", options, sent).await?.tools)
     }
 
@@ -261,7 +260,7 @@ where
         let request =
             proto::ExecuteElixirToolRequest { session_id: call.session, tool_name: call.tool, parameters, metadata };
         let mut client = self.inner.clone();
-        let sent = client.execute_elixir_tool(options.request(request));
+        let sent = client.execute_elixir_tool(options.request(request)?);
         let answer = self.answered("ExecuteElixirTool", options, sent).await?;
         self.unless(!answer.success, &answer.error_message)?;
         Answer::read(answer.metadata.clone(), answer.execution_time_ms, answer.into())

@@ -7,7 +7,7 @@
 //! | UNAVAILABLE, or a connection that is gone | of a worker `worker_died`, of a host `unavailable` |
 //! | UNIMPLEMENTED | `unavailable`, not to be tried again: the peer has no such method, or no such way to run the tool |
 //! | UNKNOWN | of a worker `remote`: an exception that its own code did not catch |
-//! | INTERNAL without JSON | `protocol`, not to be tried again |
+//! | INTERNAL without JSON, or no status at all | `protocol`, not to be tried again |
 //! | RESOURCE_EXHAUSTED, OUT_OF_RANGE | `limit` |
 //! | DEADLINE_EXCEEDED, CANCELLED, NOT_FOUND, INVALID_ARGUMENT, … | as everywhere: [`status::error`](crate::status::error) |
 //!
@@ -29,6 +29,12 @@ pub const DUPLICATE: &str = "duplicate_tool";
 /// Of a JSON object in a status, in bytes, before it is percent-encoded: its message, and its traceback.
 const LONGEST_MESSAGE: usize = 512;
 const LONGEST_TRACEBACK: usize = 1024;
+
+/// How the message of a status begins that says no more than that the service below the client takes no request.
+const NOT_READY: &str = "Service was not ready";
+
+/// How that of an answer begins which ends without a status.
+const NO_STATUS: &str = "protocol error";
 
 /// The type of an error that is no exception.
 const OURS: &str = "hatchery.";
@@ -54,9 +60,11 @@ pub fn of_status(status: &Status, peer: Peer) -> Error {
     exception.unwrap_or_else(|| match (status.code(), status.source()) {
         // What is below gRPC failed; tonic knows no better name for it.
         (Code::Unknown, Some(_)) | (Code::Unavailable, _) => Error::new(absence(peer), said()),
+        (Code::Unknown, None) if status.message().starts_with(NOT_READY) => Error::new(absence(peer), said()),
+        (Code::Unknown, None) if status.message().starts_with(NO_STATUS) => breach(said()),
         (Code::Unimplemented, _) => Error::new(ErrorKind::Unavailable, said()).with_retryable(false),
         (Code::Unknown, None) if peer == Peer::Worker => Error::new(ErrorKind::Remote, said()),
-        (Code::Internal, _) => Error::new(ErrorKind::Protocol, said()).with_retryable(false),
+        (Code::Internal, _) => breach(said()),
         _ => by_code(status),
     })
 }
@@ -104,6 +112,10 @@ fn absence(peer: Peer) -> ErrorKind {
         Peer::Worker => ErrorKind::WorkerDied,
         Peer::Host => ErrorKind::Unavailable,
     }
+}
+
+fn breach(message: String) -> Error {
+    Error::new(ErrorKind::Protocol, message).with_retryable(false)
 }
 
 /// The error of such a JSON object. `None` if it is none: it has a `type`, and a `message`.
@@ -226,7 +238,10 @@ mod tests {
         }
         assert!(!of_status(&Status::unimplemented("m"), Peer::Worker).is_retryable());
         let below = Status::from_error(std::io::Error::other("the pipe broke").into());
-        assert_eq!(of_status(&below, Peer::Worker).kind(), ErrorKind::WorkerDied);
+        let not_ready = Status::unknown("Service was not ready: closed");
+        for status in [below, not_ready] {
+            assert_eq!(of_status(&status, Peer::Worker).kind(), ErrorKind::WorkerDied);
+        }
     }
 
     #[test]
@@ -278,6 +293,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn however_long_an_error_is_a_worker_s_client_takes_its_status(
             message in "(\\PC|\n){0,3000}", name in "[\"ä]{0,800}", traceback in "(\"\n|ü){0,4000}", context in ".{0,900}",

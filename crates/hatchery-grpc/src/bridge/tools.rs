@@ -67,10 +67,10 @@ mod tests {
 
     #[test]
     fn a_tool_comes_back_as_it_was() {
-        let parameter = |name: &str, type_name: &str, default| Parameter {
+        let parameter = |name: &str, type_name: &str, default: Option<Value>| Parameter {
             name: name.into(),
             type_name: type_name.into(),
-            required: default == None::<Value>,
+            required: default.is_none(),
             default,
         };
         let mut tool = ToolSpec::new("embed");

@@ -25,9 +25,9 @@ pub struct Connection(SendRequest<Body>);
 pub struct AnswerBody(Incoming);
 
 impl Connection {
-    /// Speaks HTTP/2 on a stream, such as a `TcpStream` with `TCP_NODELAY` set. Headers and trailers of answers may be
-    /// [`HEADER_LIMIT`] long. What is returned beside the connection has to be polled, or spawned, for anything to
-    /// happen; it resolves when the connection is over.
+    /// Speaks HTTP/2 on a stream. A `TcpStream` needs `TCP_NODELAY`: without it a call to a Python worker took 49 ms, with it
+    /// less than one. Headers and trailers of answers may be [`HEADER_LIMIT`] long. What is returned beside the
+    /// connection has to be polled, or spawned, for anything to happen; it resolves when the connection is over.
     ///
     /// # Errors
     /// `unavailable` if the stream is closed.
@@ -60,8 +60,9 @@ impl Service<Request<Body>> for Connection {
     type Error = Status;
     type Future = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Status>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        self.0.poll_ready(context).map_err(|why| status(&why))
+    /// Always: a connection that is over says so to the request, as what is said here has no code.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {

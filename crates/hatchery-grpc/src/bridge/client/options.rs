@@ -2,10 +2,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use hatchery::{Error, ErrorKind, Result};
+use prost::Message;
 use tonic::Request;
 use tonic::metadata::{Ascii, AsciiMetadataValue, MetadataKey};
 
-use crate::bridge::{CORRELATION_HEADER, CORRELATION_METADATA};
+use crate::bridge::{CORRELATION_HEADER, CORRELATION_METADATA, MESSAGE_LIMIT};
 
 /// What goes around a request. Nothing, by default.
 #[derive(Clone, Debug, Default)]
@@ -57,13 +58,21 @@ impl RequestOptions {
     }
 
     /// A request with all of it.
-    pub(super) fn request<M>(&self, message: M) -> Request<M> {
+    ///
+    /// # Errors
+    /// `limit` if it is too long. Of one that tonic finds too long only a broken stream would be seen.
+    pub(super) fn request<M: Message>(&self, message: M) -> Result<Request<M>> {
+        let length = message.encoded_len();
+        if length > MESSAGE_LIMIT {
+            let what = format!("send a message of {length} bytes: the longest that a peer takes has {MESSAGE_LIMIT}");
+            return Err(Error::new(ErrorKind::Limit, what));
+        }
         let mut request = Request::new(message);
         if let Some(timeout) = self.timeout {
             request.set_timeout(timeout);
         }
         self.mark(&mut request);
-        request
+        Ok(request)
     }
 
     /// All of it but the time that it may take.
@@ -94,7 +103,7 @@ mod tests {
     fn an_id_that_no_header_may_have_travels_in_the_metadata_alone() {
         for (id, in_header) in [("sp-1", true), ("größe", false), ("a\nb", false)] {
             let options = RequestOptions::new().correlation_id(id);
-            assert_eq!(options.request(()).metadata().contains_key(CORRELATION_HEADER), in_header, "{id:?}");
+            assert_eq!(options.request(()).unwrap().metadata().contains_key(CORRELATION_HEADER), in_header, "{id:?}");
             assert_eq!(options.marked(BTreeMap::new())[CORRELATION_METADATA], id);
         }
         let own = BTreeMap::from([(CORRELATION_METADATA.to_owned(), "own".to_owned())]);
@@ -106,7 +115,7 @@ mod tests {
         assert!(RequestOptions::new().header("x y", "a").is_err());
         assert!(RequestOptions::new().header("x", "a\n").is_err());
         let options = RequestOptions::new().header("x-secret", "hunter2").unwrap();
-        assert_eq!(options.request(()).metadata().get("x-secret").unwrap(), "hunter2");
+        assert_eq!(options.request(()).unwrap().metadata().get("x-secret").unwrap(), "hunter2");
         assert!(!format!("{options:?}").contains("hunter2"));
     }
 }

@@ -33,7 +33,8 @@ impl ChunkStream {
     /// came before it stands. Cancel safe.
     ///
     /// # Errors
-    /// Those of [`errors::of_status`]; `deadline`; `protocol` if something comes after the mark of the end.
+    /// Those of [`errors::of_status`]; `deadline`; `protocol` if something comes after the mark of the end, or the stream ends without a
+    /// status: it is cut off then.
     pub async fn next(&mut self) -> Option<Result<ToolChunk>> {
         if self.place == Place::Over {
             return None;
