@@ -80,6 +80,21 @@ fn clients_with_certificates_may_do_what_is_said() {
     assert_eq!(seen(&access(text, None), &robot, &HeaderMap::new()), "certificate robot: observe");
 }
 
+/// It had come when a token would do.
+#[test]
+fn who_came_without_a_certificate_is_nobody_once_one_is_asked_for() {
+    let with = |auth: &str| {
+        access(&format!("auth = \"{auth}\"\ntls = {{ cert = \"c\", key = \"k\", client_ca = \"a\" }}"), None)
+    };
+    let (bare, nothing) = (Arrival::over_tcp(HERE, HERE).encrypted(None), HeaderMap::new());
+    let access = with("token");
+    assert_eq!(seen(&access, &bare, &nothing), "nobody");
+    access.obey(Policy::clone(&with("none").policy()));
+    assert_eq!(seen(&access, &bare, &nothing), "nobody");
+    let robot = bare.encrypted(Some("robot".into()));
+    assert_eq!(seen(&access, &robot, &nothing), "certificate robot: call+observe+operate");
+}
+
 #[test]
 fn a_denial_does_not_repeat_what_was_shown() {
     let access = access("", None);

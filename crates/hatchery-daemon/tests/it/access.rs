@@ -4,5 +4,6 @@ mod certificates;
 mod limits;
 mod open;
 mod public;
+mod revoked;
 mod secrets;
 mod socket;
