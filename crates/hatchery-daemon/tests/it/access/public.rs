@@ -92,6 +92,13 @@ async fn a_token_lets_in_as_far_as_its_scopes_go() {
     for token in [&observe, &operate] {
         assert_eq!(open.get("/v1/status", token).await.json()["phase"], "filling");
     }
+    // Who may call may look up what there is to call.
+    for token in [&call, &observe, &operate] {
+        open.get("/v1/pools/a/tools", token).await.fails(503, "unavailable", "takes no calls");
+    }
+    for token in [&call, &observe, &operate] {
+        assert_eq!(grpc(&open, "/hatchery.v1.Hatchery/Tools", token).await.0, "14");
+    }
     // Whoever may call is told that there are no pools yet.
     for token in [&call, &operate] {
         open.ask("POST", "/v1/pools/a/call/b", token).await.fails(503, "unavailable", "takes no calls");
