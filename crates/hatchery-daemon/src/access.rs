@@ -2,7 +2,7 @@
 //! (`reception.rs` sees to that), and whoever answers asks that for the [`Scope`] that the answer takes.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::http::{HeaderMap, header};
@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 mod arrival;
+mod account;
 mod audit;
 mod caller;
 mod policy;
@@ -30,11 +31,11 @@ pub(crate) use standing::Standing;
 pub use tokens::{NewToken, Secret, Token, Tokens};
 
 use crate::denial::Denial;
-use rates::Rates;
+use account::Account;
 use shares::Shares;
 use tokens::{Hash, Known};
 
-/// So many clients are told apart at once by how often they ask.
+/// So many clients of a kind are told apart at once by how often they ask.
 const CLIENTS: usize = 1 << 16;
 
 /// How often is looked whether a token was revoked or is over, for those who have shown it and are still being answered.
@@ -47,9 +48,20 @@ pub(crate) struct Access {
     tokens: Option<Known>,
     /// How often that has changed which decides who is let in.
     changes: watch::Sender<u64>,
-    rates: Mutex<Rates<Client>>,
-    calls: Shares,
+    known: Account,
+    strangers: Account,
+    /// Of all who ask how the daemon is.
+    health: Account,
     connections: Shares,
+}
+
+/// What a request is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Matter {
+    /// How the daemon is. Whoever watches over it is not refused because others ask for much from the same place, nor are they
+    /// because of that.
+    Health,
+    Other,
 }
 
 impl Access {
@@ -58,8 +70,9 @@ impl Access {
             policy: RwLock::new(Arc::new(policy)),
             tokens: data_dir.map(Known::of),
             changes: watch::Sender::new(0),
-            rates: Mutex::new(Rates::new(CLIENTS)),
-            calls: Shares::default(),
+            known: Account::new(CLIENTS),
+            strangers: Account::new(CLIENTS),
+            health: Account::new(CLIENTS),
             connections: Shares::default(),
         }
     }
@@ -150,10 +163,9 @@ impl Access {
     ///
     /// # Errors
     /// [`Denial::TooMany`].
-    pub(crate) fn pace(&self, policy: &Policy, client: &Client) -> Result<()> {
+    pub(crate) fn pace(&self, policy: &Policy, client: &Client, matter: Matter) -> Result<()> {
         let Some(rate) = policy.limits.rate else { return Ok(()) };
-        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = rates.take(client, rate, Instant::now());
+        let taken = self.account(client, matter).ask(client, rate, Instant::now());
         taken.map_err(|retry_after| Denial::TooMany { retry_after }.error(format!("{client} asks too often")))
     }
 
@@ -161,13 +173,21 @@ impl Access {
     ///
     /// # Errors
     /// [`Denial::TooMany`].
-    pub(crate) fn call(&self, policy: &Policy, client: &Client) -> Result<Share> {
+    pub(crate) fn call(&self, policy: &Policy, client: &Client, matter: Matter) -> Result<Share> {
         let most = policy.limits.calls_per_client;
         let too_many = || {
             let found = format!("{client} has as many requests at once as it may have");
             Denial::TooMany { retry_after: SOON }.error(found)
         };
-        self.calls.take(client, most).ok_or_else(too_many)
+        self.account(client, matter).answers.take(client, most).ok_or_else(too_many)
+    }
+
+    fn account(&self, client: &Client, matter: Matter) -> &Account {
+        match (matter, client) {
+            (Matter::Health, _) => &self.health,
+            (Matter::Other, Client::Address(_)) => &self.strangers,
+            (Matter::Other, _) => &self.known,
+        }
     }
 
     /// Lets one more connection of a client be open, until its share is dropped. `None`: it has too many.

@@ -16,7 +16,7 @@ use hyper_util::service::TowerToHyperService;
 
 use super::answered::{Answered, Held};
 use super::patience::Patience;
-use crate::access::{Access, Arrival, Caller, Policy, Scopes, Share, Standing};
+use crate::access::{Access, Arrival, Caller, Client, Matter, Policy, Scopes, Share, Standing};
 use crate::bounded::{Beyond, Bounded, Bounds};
 use crate::failure::Failure;
 use crate::gate::{self, Site};
@@ -36,7 +36,7 @@ struct Pass {
     /// Whether it is let in still; `None`: anybody is.
     standing: Option<Standing>,
     /// Counted as one that is answered, to the end of its answer.
-    share: Option<Share>,
+    share: Share,
 }
 
 /// What is answered, for how long, whose share it is, and which site's pages may read it.
@@ -54,22 +54,24 @@ impl Reception {
 
     /// `seen`: as of which change the policy is.
     fn pass<B>(&self, policy: &Policy, seen: u64, request: &Request<B>) -> Result<Pass> {
+        let matter = about(request.uri().path());
         let caller = self.access.caller(policy, &self.arrival, request.headers());
-        match &caller {
-            Ok(_) => self.patience.known(),
-            Err(_) if is_about_health(request.uri().path()) => self.patience.passing(),
-            Err(_) => self.patience.unknown(),
-        }
-        if is_about_health(request.uri().path()) {
-            let caller = caller.unwrap_or_else(|_| Caller::new(self.arrival.client(), Scopes::of(&[])));
-            return Ok(Pass { caller, standing: None, share: None });
+        match (&caller, matter) {
+            (Ok(_), _) => self.patience.known(),
+            (Err(_), Matter::Health) => self.patience.passing(),
+            (Err(_), Matter::Other) => self.patience.unknown(),
         }
         let client = caller.as_ref().map_or_else(|_| self.arrival.client(), |caller| caller.client().clone());
-        self.access.pace(policy, &client)?;
-        let caller = caller?;
-        let share = self.access.call(policy, &client)?;
-        let standing = Standing::new(&self.access, &self.arrival, caller.clone(), seen);
-        Ok(Pass { caller, standing: Some(standing), share: Some(share) })
+        self.access.pace(policy, &client, matter)?;
+        let (caller, standing) = match (caller, matter) {
+            (caller, Matter::Health) => (caller.unwrap_or_else(|_| nobody(client.clone())), None),
+            (caller, Matter::Other) => {
+                let caller = caller?;
+                (caller.clone(), Some(Standing::new(&self.access, &self.arrival, caller, seen)))
+            }
+        };
+        let share = self.access.call(policy, &client, matter)?;
+        Ok(Pass { caller, standing, share })
     }
 
     async fn answered(self, request: Request<Incoming>) -> Response<Answered> {
@@ -104,7 +106,7 @@ impl Reception {
                 let router = TowerToHyperService::new(self.router.clone());
                 let request = request.map(|body| bounded(body, policy.limits.body, is_grpc));
                 let Ok(answer) = router.call(request).await;
-                Decided { answer, standing, share, site }
+                Decided { answer, standing, share: Some(share), site }
             }
             Err(error) => refused(error, site),
         }
@@ -123,8 +125,16 @@ impl Service<Request<Incoming>> for Reception {
 }
 
 /// Whoever watches over the daemon may be told that it is well. It learns nothing else.
-fn is_about_health(path: &str) -> bool {
-    ["/healthz", "/readyz"].contains(&path) || path.starts_with("/grpc.health.v1.Health/")
+fn about(path: &str) -> Matter {
+    match ["/healthz", "/readyz"].contains(&path) || path.starts_with("/grpc.health.v1.Health/") {
+        true => Matter::Health,
+        false => Matter::Other,
+    }
+}
+
+/// May do nothing else.
+fn nobody(client: Client) -> Caller {
+    Caller::new(client, Scopes::of(&[]))
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {

@@ -47,7 +47,7 @@ async fn no_path_answers_those_who_show_nothing() {
 }
 
 /// The code and the message of a gRPC answer that fails.
-async fn grpc(open: &Open, path: &str, token: &str) -> (String, String) {
+pub(super) async fn grpc(open: &Open, path: &str, token: &str) -> (String, String) {
     let stream = TcpStream::connect(open.address).await.unwrap();
     let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
