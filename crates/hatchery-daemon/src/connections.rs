@@ -47,7 +47,7 @@ const WINDOW: u32 = 1 << 20;
 const WINDOWS: u32 = 4 << 20;
 
 /// What of one answer waits for the socket, at most; its client has made room for it.
-const UNSENT: usize = 128 << 10;
+const UNSENT: usize = 256 << 10;
 
 /// How long the head of a request may be.
 const HEAD_BYTES: u32 = 32 << 10;

@@ -48,6 +48,10 @@ impl Doors {
         &self.access
     }
 
+    pub(crate) fn speak_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Reads the files of TLS again. Nothing changes yet.
     ///
     /// # Errors

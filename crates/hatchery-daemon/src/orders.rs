@@ -5,8 +5,8 @@ mod reload;
 mod worker;
 
 pub(crate) use pool::{drain, reload, reset_breakers, resume, scale};
+pub use reload::Reloader;
 pub(crate) use reload::reload_configuration;
-pub use reload::{Reload, Reloader};
 pub(crate) use worker::{recycle, restart_worker, stop_worker};
 
 use std::time::Instant;
