@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse;
-use hatchery::{Event, Events};
+use hatchery::{Event, Events, Heard};
 use serde::Deserialize;
 
 use super::query::Asked;
@@ -69,16 +69,53 @@ impl Feed {
         if !std::mem::replace(&mut self.is_begun, true) {
             return Some(": listening\n\n".to_owned());
         }
-        tokio::select! {
-            biased;
-            heard = self.events.hear() => {
-                let heard = heard?;
-                self.count += 1;
-                let name = if matches!(heard.event, Event::Lagged(_)) { "lagged" } else { heard.event.name() };
-                Some(format!("id: {}\n{}", self.count, event_stream::event(name, &heard.to_json().to_string())))
-            }
-            () = self.house.closed() => None,
-            () = tokio::time::sleep(KEEP_ALIVE) => Some(": still here\n\n".to_owned()),
+        match until(self.events.hear(), self.house.closed()).await {
+            Turn::Heard(heard) => Some(self.told(&heard)),
+            Turn::Silence => Some(": still here\n\n".to_owned()),
+            Turn::End => None,
         }
+    }
+
+    fn told(&mut self, heard: &Heard) -> String {
+        self.count += 1;
+        let name = if matches!(heard.event, Event::Lagged(_)) { "lagged" } else { heard.event.name() };
+        format!("id: {}\n{}", self.count, event_stream::event(name, &heard.to_json().to_string()))
+    }
+}
+
+/// What comes next.
+#[derive(Debug)]
+enum Turn {
+    Heard(Heard),
+    /// Nothing for a while.
+    Silence,
+    End,
+}
+
+async fn until(heard: impl Future<Output = Option<Heard>>, closed: impl Future<Output = ()>) -> Turn {
+    tokio::select! {
+        biased;
+        heard = heard => heard.map_or(Turn::End, Turn::Heard),
+        () = closed => Turn::End,
+        () = tokio::time::sleep(KEEP_ALIVE) => Turn::Silence,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silence_is_broken_before_somebody_takes_it_for_the_end() {
+        let begun = Instant::now();
+        assert!(matches!(until(pending(), pending()).await, Turn::Silence));
+        assert_eq!(begun.elapsed(), KEEP_ALIVE);
+        assert!(matches!(until(ready(None), pending()).await, Turn::End));
+        assert!(matches!(until(pending(), ready(())).await, Turn::End));
+        assert_eq!(begun.elapsed(), KEEP_ALIVE, "an end is told at once");
     }
 }

@@ -7,3 +7,4 @@ mod public;
 mod revoked;
 mod secrets;
 mod socket;
+mod stalled;
