@@ -11,6 +11,8 @@ use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse;
 use hatchery::{Event, Events, Heard};
 use serde::Deserialize;
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 
 use super::query::Asked;
 use super::{Answered, document};
@@ -70,9 +72,8 @@ impl Feed {
             return Some(": listening\n\n".to_owned());
         }
         match until(self.events.hear(), self.house.closed()).await {
-            Turn::Heard(heard) => Some(self.told(&heard)),
-            Turn::Silence => Some(": still here\n\n".to_owned()),
-            Turn::End => None,
+            Ok(heard) => heard.map(|heard| self.told(&heard)),
+            Err(_silence) => Some(": still here\n\n".to_owned()),
         }
     }
 
@@ -83,22 +84,19 @@ impl Feed {
     }
 }
 
-/// What comes next.
-#[derive(Debug)]
-enum Turn {
-    Heard(Heard),
-    /// Nothing for a while.
-    Silence,
-    End,
-}
-
-async fn until(heard: impl Future<Output = Option<Heard>>, closed: impl Future<Output = ()>) -> Turn {
-    tokio::select! {
-        biased;
-        heard = heard => heard.map_or(Turn::End, Turn::Heard),
-        () = closed => Turn::End,
-        () = tokio::time::sleep(KEEP_ALIVE) => Turn::Silence,
-    }
+/// What is heard next, if that is soon; `None` at the end.
+async fn until(
+    heard: impl Future<Output = Option<Heard>>,
+    closed: impl Future<Output = ()>,
+) -> Result<Option<Heard>, Elapsed> {
+    let next = async {
+        tokio::select! {
+            biased;
+            heard = heard => heard,
+            () = closed => None,
+        }
+    };
+    timeout(KEEP_ALIVE, next).await
 }
 
 #[cfg(test)]
@@ -112,10 +110,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_silence_is_broken_before_somebody_takes_it_for_the_end() {
         let begun = Instant::now();
-        assert!(matches!(until(pending(), pending()).await, Turn::Silence));
+        assert!(until(pending(), pending()).await.is_err());
         assert_eq!(begun.elapsed(), KEEP_ALIVE);
-        assert!(matches!(until(ready(None), pending()).await, Turn::End));
-        assert!(matches!(until(pending(), ready(())).await, Turn::End));
+        assert!(matches!(until(ready(None), pending()).await, Ok(None)));
+        assert!(matches!(until(pending(), ready(())).await, Ok(None)));
         assert_eq!(begun.elapsed(), KEEP_ALIVE, "an end is told at once");
     }
 }

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
 use axum::handler::Handler;
 use axum::middleware::{self, Next};
@@ -160,16 +161,19 @@ async fn may_ask(
 async fn may_order(
     State(name): State<&'static str>,
     caller: Caller,
-    places: RawPathParams,
+    places: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
-    let subject = places.iter().next().map_or_else(|| "daemon".to_owned(), subject);
-    caller.may_order(name, &subject)?;
+    caller.may_order(name, &places.as_ref().map_or_else(|_| "what is not UTF-8".to_owned(), subject))?;
     Ok(next.run(request).await)
 }
 
 /// As orders call it.
-fn subject((place, name): (&str, &str)) -> String {
-    if place == "id" { name.to_owned() } else { format!("{place} {name}") }
+fn subject(places: &RawPathParams) -> String {
+    match places.iter().next() {
+        None => "daemon".to_owned(),
+        Some(("id", name)) => name.to_owned(),
+        Some((place, name)) => format!("{place} {name}"),
+    }
 }

@@ -51,6 +51,8 @@ struct Secured {
     address: SocketAddr,
     sender: http1::SendRequest<Empty<Bytes>>,
     certificate: Vec<u8>,
+    /// The last answer's.
+    body: Bytes,
 }
 
 impl Secured {
@@ -74,7 +76,7 @@ impl Secured {
         let certificate = stream.get_ref().1.peer_certificates().unwrap()[0].to_vec();
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|why| why.to_string())?;
         tokio::spawn(connection);
-        Ok(Secured { address, sender, certificate })
+        Ok(Secured { address, sender, certificate, body: Bytes::new() })
     }
 
     /// The status of an answer, or why there is none.
@@ -86,7 +88,7 @@ impl Secured {
         let response = self.sender.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await;
         let response = response.map_err(|why| why.to_string())?;
         let status = response.status().as_u16();
-        response.into_body().collect().await.map_err(|why| why.to_string())?;
+        self.body = response.into_body().collect().await.map_err(|why| why.to_string())?.to_bytes();
         Ok(status)
     }
 }
@@ -142,6 +144,7 @@ async fn a_certificate_that_was_replaced_is_shown_to_those_who_come_after_the_re
     let robot = signed(&clients, "robot");
     let mut early = Secured::to(daemon.address, &first, Some(&robot)).await.unwrap();
     assert_eq!(early.status(None).await, Ok(200));
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&early.body).unwrap()["tls"], true);
     prepared(daemon.folder.path(), &second, &clients, "");
     let mut late = Secured::to(daemon.address, &first, Some(&robot)).await.unwrap();
     assert_eq!(late.certificate, early.certificate, "nobody has told it to read the files");

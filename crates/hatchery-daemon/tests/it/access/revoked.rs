@@ -28,7 +28,7 @@ async fn events(daemon: &Configured, token: &str) -> Incoming {
 
 /// What comes of them yet.
 async fn rest(body: Incoming) -> String {
-    let rest = tokio::time::timeout(PATIENCE, body.collect()).await.expect("it ends").unwrap();
+    let rest = tokio::time::timeout(PATIENCE, body.collect()).await.unwrap().unwrap();
     String::from_utf8(rest.to_bytes().to_vec()).unwrap()
 }
 
@@ -63,7 +63,7 @@ async fn a_feed_of_grpc_ends_with_the_status_of_who_is_not_known() {
             }
         }
     };
-    let status = tokio::time::timeout(PATIENCE, ended).await.expect("it ends");
+    let status = tokio::time::timeout(PATIENCE, ended).await.unwrap();
     assert_eq!(status.code(), Code::Unauthenticated, "{status:?}");
     daemon.end().await;
 }
