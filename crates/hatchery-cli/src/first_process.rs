@@ -1,6 +1,6 @@
 //! The first process of a PID namespace, as in a container: the kernel gives it every orphan there, and whoever does not take them
 //! up has a zombie for each. The daemon waits for its own children and for nobody else's, so it runs as a child of this one, which
-//! does nothing but wait for all, and hand four signals on.
+//! does nothing but wait for all, and hand on four signals, and what a service manager has meant for this process by its pid.
 
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -20,6 +20,10 @@ const HANDED_ON: [(SignalKind, Signal); 4] = [
     (SignalKind::quit(), Signal::QUIT),
     (SignalKind::hangup(), Signal::HUP),
 ];
+
+/// Whom a service manager means by the sockets that it hands over (`LISTEN_FDS`), and whose signs of life it waits for
+/// (`WATCHDOG_USEC`). The sockets are inherited; without these variables, both are for whoever finds them.
+const MEANT: [&str; 2] = ["LISTEN_PID", "WATCHDOG_PID"];
 
 /// Whether this is one.
 pub(crate) fn is_this() -> bool {
@@ -51,7 +55,16 @@ pub(crate) fn stand_by() -> io::Result<Exit> {
     reason = "there is no run yet that could own it; it ends with this process, the namespace's first"
 )]
 fn begin() -> io::Result<Child> {
-    std::process::Command::new("/proc/self/exe").args(std::env::args_os().skip(1)).process_group(0).spawn()
+    let mut daemon = std::process::Command::new("/proc/self/exe");
+    for name in ours(std::process::id(), |name| std::env::var(name).ok()) {
+        daemon.env_remove(name);
+    }
+    daemon.args(std::env::args_os().skip(1)).process_group(0).spawn()
+}
+
+/// The variables that mean this process, and so the one that takes its place. What is meant for another stays so.
+fn ours(pid: u32, variable: impl Fn(&str) -> Option<String>) -> impl Iterator<Item = &'static str> {
+    MEANT.into_iter().filter(move |name| variable(name).is_some_and(|meant| meant == pid.to_string()))
 }
 
 fn listen() -> io::Result<mpsc::UnboundedReceiver<Signal>> {
@@ -85,5 +98,18 @@ fn as_it(status: ExitStatus) -> Exit {
         (Some(code), _) => Exit::As(u8::try_from(code).unwrap_or(u8::MAX)),
         (None, Some(number)) => Exit::Signal(number),
         (None, None) => Exit::As(u8::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_meant_for_another_is_not_handed_on() {
+        let variable = |name: &str| Some(if name == "LISTEN_PID" { "1" } else { "7" }.to_owned());
+        assert_eq!(ours(1, variable).collect::<Vec<_>>(), ["LISTEN_PID"]);
+        assert_eq!(ours(7, variable).collect::<Vec<_>>(), ["WATCHDOG_PID"]);
+        assert_eq!(ours(1, |_| None).count(), 0);
     }
 }

@@ -18,6 +18,7 @@ use crate::house::House;
 use crate::listen::{Accepted, Listeners, Room, Tls};
 use crate::routes;
 
+mod answered;
 mod patience;
 mod reception;
 mod stream;
@@ -45,6 +46,9 @@ const STREAMS: u32 = 256;
 const WINDOW: u32 = 1 << 20;
 const WINDOWS: u32 = 4 << 20;
 
+/// What of one answer waits for the socket, at most; its client has made room for it.
+const UNSENT: usize = 256 << 10;
+
 /// How long the head of a request may be.
 const HEAD_BYTES: u32 = 32 << 10;
 
@@ -56,7 +60,7 @@ pub(crate) async fn serve(mut listeners: Listeners, tls: Option<Arc<Tls>>, house
     let router = routes::router(Arc::clone(&house));
     let access = Arc::clone(house.access());
     let rooms = Rooms::of(&access.policy().limits);
-    let mut closed = std::pin::pin!(house.closed());
+    let (mut closed, mut watching) = (std::pin::pin!(house.closed()), std::pin::pin!(access.watch()));
     let graceful = GracefulShutdown::new();
     // Those that are open. They end with this.
     let mut open = JoinSet::new();
@@ -64,6 +68,7 @@ pub(crate) async fn serve(mut listeners: Listeners, tls: Option<Arc<Tls>>, house
         tokio::select! {
             biased;
             () = &mut closed => break,
+            () = &mut watching => {}
             Some(_ended) = open.join_next() => {}
             accepted = listeners.accept(rooms.room()) => match accepted {
                 Ok(accepted) => {
@@ -126,7 +131,9 @@ impl Guest {
     async fn come(self, accepted: Accepted, tls: Option<Arc<Tls>>) {
         // Before anything is read, it counts as one of its address or user.
         let (Accepted::Tcp(_, arrival) | Accepted::Unix(_, arrival)) = &accepted;
-        let Some(_share) = self.access.connection(&self.access.policy(), arrival) else { return };
+        let policy = self.access.policy();
+        let Some(_share) = self.access.connection(&policy, arrival) else { return };
+        let head = policy.limits.head;
         match (accepted, tls) {
             (Accepted::Unix(stream, arrival), _) => self.stay(Stream::Unix(stream), arrival).await,
             (Accepted::Tcp(stream, arrival), None) => {
@@ -135,7 +142,7 @@ impl Guest {
             }
             (Accepted::Tcp(stream, arrival), Some(tls)) => {
                 prepare(&stream);
-                if let Some((stream, arrival)) = tls.accept(stream, arrival).await {
+                if let Some((stream, arrival)) = tls.accept(stream, arrival, head).await {
                     self.stay(Stream::Tls(Box::new(stream)), arrival).await;
                 }
             }
@@ -144,7 +151,7 @@ impl Guest {
 
     async fn stay(self, stream: Stream, arrival: Arrival) {
         let Guest { router, access, watcher } = self;
-        let (patience, limits) = (Arc::new(Patience::default()), access.policy().limits.clone());
+        let (patience, limits) = (Arc::new(Patience::new()), access.policy().limits.clone());
         let stream = TokioIo::new(Watched::new(stream, Arc::clone(&patience)));
         let reception = Reception::new(router, access, arrival, Arc::clone(&patience));
         let builder = protocols(&limits);
@@ -168,6 +175,7 @@ fn protocols(limits: &Limits) -> auto::Builder<Streams> {
         .max_concurrent_streams(STREAMS)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOWS)
+        .max_send_buf_size(UNSENT)
         .max_header_list_size(HEAD_BYTES);
     builder
 }
@@ -181,3 +189,6 @@ fn prepare(stream: &TcpStream) {
         .and_then(|()| sockopt::set_tcp_keepcnt(stream, 3));
     let _noticed_later_otherwise = asked;
 }
+
+#[cfg(test)]
+mod tests;

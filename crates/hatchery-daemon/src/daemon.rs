@@ -26,6 +26,8 @@ pub struct Daemon {
     claim: Option<Claim>,
     /// How long the service manager waits for a sign of life.
     patience: Option<Duration>,
+    /// Where traces and metrics go, if they go anywhere.
+    exporting: Option<Exporting>,
 }
 
 impl Daemon {
@@ -72,7 +74,7 @@ impl Daemon {
         }
         let doors = Doors::new(config.clone(), listeners.addresses().collect(), access, tls.clone());
         let house = Arc::new(House::new(listeners.address(), doors));
-        Ok(Daemon { listeners, tls, house, claim, patience: None })
+        Ok(Daemon { listeners, tls, house, claim, patience: None, exporting: None })
     }
 
     /// Where it listens.
@@ -112,9 +114,10 @@ impl Daemon {
     ///
     /// # Errors
     /// `validation` for an endpoint that is none, headers that cannot be read, or a build that cannot export.
-    pub fn exporting(self, config: &OtlpConfig) -> Result<Daemon> {
-        if let Some(exporting) = Exporting::of(config)? {
-            self.house.set_exporting(exporting);
+    pub fn exporting(mut self, config: &OtlpConfig) -> Result<Daemon> {
+        self.exporting = Exporting::of(config)?;
+        if let Some(exporting) = &self.exporting {
+            self.house.set_sample_ratio(exporting.sample_ratio());
         }
         Ok(self)
     }
@@ -167,11 +170,11 @@ impl Daemon {
         filling: impl Future<Output = Result<Hatchery>>,
         shutdown: impl Future<Output = ()>,
     ) -> Result<()> {
-        let Daemon { listeners, tls, house, claim, patience } = self;
+        let Daemon { listeners, tls, house, claim, patience, exporting } = self;
         // It is given back last: until then the directory is this daemon's.
         let _claimed = claim;
         let _until_the_end = Watching::begin(&house, patience);
-        let live = live(&house, filling, shutdown);
+        let live = live(&house, exporting.as_ref(), filling, shutdown);
         // Dropped, the connections go first: nobody is told as an answer what the end of the workers does to calls.
         let ((), outcome) = tokio::join!(connections::serve(listeners, tls, Arc::clone(&house)), live);
         outcome
@@ -231,6 +234,7 @@ impl Drop for Watching {
 /// From the first phase after the start to the last.
 async fn live(
     house: &Arc<House>,
+    exporting: Option<&Exporting>,
     filling: impl Future<Output = Result<Hatchery>>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
@@ -242,7 +246,7 @@ async fn live(
         filled = filling => Some(filled),
     };
     let outcome = match filled {
-        Some(Ok(hatchery)) => until_drained(house, hatchery, shutdown).await,
+        Some(Ok(hatchery)) => until_drained(house, exporting, hatchery, shutdown).await,
         Some(Err(error)) => Err(error),
         None => Ok(()),
     };
@@ -258,9 +262,14 @@ async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) 
     }
 }
 
-async fn until_drained(house: &Arc<House>, hatchery: Hatchery, shutdown: impl Future<Output = ()>) -> Result<()> {
+async fn until_drained(
+    house: &Arc<House>,
+    exporting: Option<&Exporting>,
+    hatchery: Hatchery,
+    shutdown: impl Future<Output = ()>,
+) -> Result<()> {
     let hatchery = Arc::new(hatchery);
-    let exporter = house.exporting().map(|exporting| exporting.begin(house, &hatchery)).transpose()?;
+    let exporter = exporting.map(|exporting| exporting.begin(house, &hatchery)).transpose()?;
     house.open(&hatchery);
     shutdown.await;
     house.enter(Phase::Draining);

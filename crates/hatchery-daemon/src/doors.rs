@@ -48,6 +48,10 @@ impl Doors {
         &self.access
     }
 
+    pub(crate) fn speak_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Reads the files of TLS again. Nothing changes yet.
     ///
     /// # Errors
@@ -150,7 +154,7 @@ mod tests {
         assert_eq!(report.applied, ["server.auth", "server.limits.body"]);
         let restart = |report: &Reconfigured| report.needs_restart.iter().map(|it| it.key.clone()).collect::<Vec<_>>();
         assert_eq!(restart(&report), ["server.listen", "server.limits.connections"]);
-        assert_eq!(doors.access.policy().limits.body, Some(1 << 20));
+        assert_eq!(doors.access.policy().limits.body.size, Some(1 << 20));
         let again = doors.check(&config).unwrap().obey();
         assert_eq!((again.applied.len(), restart(&again).len(), again.unchanged), (0, 2, 15));
     }

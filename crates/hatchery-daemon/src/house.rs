@@ -5,16 +5,15 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::SystemTime;
 
-use hatchery::{CallOptions, Error, ErrorKind, Hatchery, Pool, Result};
+use hatchery::{CallOptions, Error, ErrorKind, Hatchery, Pool, Result, SweepReport, SystemStatus};
 use tokio::sync::watch;
 
 use crate::Phase;
 use crate::access::Access;
+use crate::configuration::Reload;
 use crate::doors::Doors;
 use crate::notify::Notifier;
-use crate::orders::Reload;
-use crate::otlp::Exporting;
-use crate::system::{Lookout, System};
+use crate::system::{self, Lookout, System};
 
 /// Who owns the [`Hatchery`] is `Daemon::serve`: dropping that ends every process, whatever requests still hold this.
 pub(crate) struct House {
@@ -29,9 +28,10 @@ pub(crate) struct House {
     /// The configuration is read by one at a time.
     pub(crate) reloads: tokio::sync::Mutex<()>,
     notifier: OnceLock<Arc<Notifier>>,
-    /// Where traces and metrics go, if they go anywhere.
-    exporting: OnceLock<Exporting>,
-    lookout: Lookout,
+    /// The share of calls that begin a trace, if traces go anywhere.
+    sample_ratio: OnceLock<f64>,
+    of_system: Lookout<SystemStatus>,
+    of_orphans: Lookout<SweepReport>,
 }
 
 impl House {
@@ -46,8 +46,9 @@ impl House {
             configuration: OnceLock::new(),
             reloads: tokio::sync::Mutex::default(),
             notifier: OnceLock::new(),
-            exporting: OnceLock::new(),
-            lookout: Lookout::new(),
+            sample_ratio: OnceLock::new(),
+            of_system: Lookout::new(),
+            of_orphans: Lookout::new(),
         }
     }
 
@@ -93,19 +94,15 @@ impl House {
         let _we_hold_the_sender = told.wait_for(|told| *told).await;
     }
 
-    /// Where traces and metrics go from the start on. The first one counts.
-    pub(crate) fn set_exporting(&self, exporting: Exporting) {
-        let _set_once = self.exporting.set(exporting);
-    }
-
-    pub(crate) fn exporting(&self) -> Option<&Exporting> {
-        self.exporting.get()
+    /// Calls become spans from the start on. The first one counts.
+    pub(crate) fn set_sample_ratio(&self, ratio: f64) {
+        let _set_once = self.sample_ratio.set(ratio);
     }
 
     /// The options of a call that becomes a span, if spans are exported.
     pub(crate) fn spanned<'a>(&self, options: &'a CallOptions) -> Cow<'a, CallOptions> {
-        match self.exporting() {
-            Some(exporting) => Cow::Owned(options.clone().spanned(exporting.sample_ratio())),
+        match self.sample_ratio.get() {
+            Some(ratio) => Cow::Owned(options.clone().spanned(*ratio)),
             None => Cow::Borrowed(options),
         }
     }
@@ -148,7 +145,16 @@ impl House {
     pub(crate) async fn system(&self) -> Option<System> {
         // Not the hatchery itself: nobody but its owner keeps it for so long.
         let options = self.hatchery()?.sweep_options();
-        Some(self.lookout.look(options).await)
+        Some(system::status(&self.of_system, options).await)
+    }
+
+    /// Live processes that they have left.
+    ///
+    /// # Errors
+    /// `unavailable` before the pools are filled and after their end.
+    pub(crate) async fn orphans(&self) -> Result<SweepReport> {
+        let options = self.filled()?.sweep_options();
+        self.of_orphans.look(move || hatchery::orphans(&options)).await
     }
 
     /// The hatchery.

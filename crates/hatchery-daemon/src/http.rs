@@ -19,7 +19,7 @@ mod query;
 mod route;
 
 pub(crate) use compression::{compressed, gzip_or_nothing};
-pub(crate) use route::{Answer, Query, Route};
+pub(crate) use route::{Answer, Method, Query, Route};
 
 use axum::http::StatusCode;
 use axum::response::Response;

@@ -21,7 +21,7 @@
 //! and root; anywhere else who shows a token ([`Tokens`]) or a certificate. An address that others reach is not served otherwise.
 //!
 //! **A request** passes the reception (`connections/reception.rs`): web pages of others stay outside (`gate.rs`), its caller is known (`access.rs`), and does not ask
-//! too often. It is read whole within bounds (`body.rs`) and
+//! too often. It is read whole within bounds (`bounded.rs`, `body.rs`) and
 //! becomes a call of the library, whose future the connection holds: a client that goes away drops it, and that cancels the
 //! call. A stream is a response whose body asks the pool for the next chunk when the client has taken the last.
 //!
@@ -44,16 +44,17 @@ mod otlp;
 mod event_stream;
 mod options;
 mod body;
-mod bounded;
 mod calls;
 mod orders;
 mod conversations;
 mod event_feed;
 mod observation;
 mod house;
+mod configuration;
 mod doors;
 mod listen;
 mod access;
+mod bounded;
 mod system;
 mod notify;
 mod guarantee;
@@ -63,9 +64,10 @@ mod phase;
 mod record;
 
 pub use access::{NewToken, Scope, Secret, Token, Tokens};
+pub use configuration::Reload;
 pub use daemon::Daemon;
 pub use listen::HandedOver;
 pub use notify::Notifier;
-pub use orders::{Reload, Reloader};
+pub use orders::Reloader;
 pub use phase::Phase;
 pub use record::Record;

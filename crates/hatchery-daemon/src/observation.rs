@@ -21,7 +21,7 @@ use serde::Serialize;
 use crate::Phase;
 use crate::guarantee::Promise;
 use crate::house::House;
-use crate::system::{self, System};
+use crate::system::System;
 
 /// The daemon as a whole.
 #[derive(Serialize)]
@@ -32,6 +32,8 @@ pub(crate) struct Status {
     pub(crate) pid: u32,
     pub(crate) version: &'static str,
     pub(crate) address: String,
+    /// Whether TLS is spoken there.
+    pub(crate) tls: bool,
     /// In seconds since 1970.
     pub(crate) started_at: f64,
     pub(crate) pools: Vec<PoolStatus>,
@@ -66,6 +68,7 @@ pub(crate) async fn status(house: &House) -> Status {
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION"),
         address: house.address.to_string(),
+        tls: house.doors().speak_tls(),
         started_at: house.started_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
         pools: house.pools().iter().map(Pool::status).collect(),
         guarantee: house.hatchery().map(|hatchery| Promise::of(&hatchery.guarantee())),
@@ -106,7 +109,7 @@ pub(crate) fn stats(house: &House) -> Result<Stats> {
 
 /// Live processes that dead runs of the instance have left. Ends nothing. A look takes milliseconds, unless a sweep is in its way.
 pub(crate) async fn orphans(house: &House) -> Result<SweepReport> {
-    system::swept(house.filled()?.sweep_options()).await
+    house.orphans().await
 }
 
 /// Whether a call would find a worker.

@@ -5,8 +5,8 @@ mod reload;
 mod worker;
 
 pub(crate) use pool::{drain, reload, reset_breakers, resume, scale};
+pub use reload::Reloader;
 pub(crate) use reload::reload_configuration;
-pub use reload::{Reload, Reloader};
 pub(crate) use worker::{recycle, restart_worker, stop_worker};
 
 use std::time::Instant;
@@ -58,7 +58,8 @@ pub(crate) async fn clear_taints(house: &House, caller: &Caller, id: Option<&str
             _ => Ok(Cleared { cleared }),
         }
     };
-    caller.order("clear_taints", id.unwrap_or("all"), work).await
+    let name = if id.is_some() { "clear_taint" } else { "clear_taints" };
+    caller.order(name, id.unwrap_or("all"), work).await
 }
 
 fn forgive(taints: &mut hatchery::fault::Taints, id: &str, now: Instant) -> usize {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use hatchery::{Error, ErrorKind, Result};
 use rustix::fs::{FlockOperation, OFlags, fcntl_lock};
 use rustix::io::Errno;
-use rustix::process::{Flock, FlockType, fcntl_getlk};
+use rustix::process::{Flock, FlockType, fcntl_getlk, geteuid};
 use serde::{Deserialize, Serialize};
 
 const FILE: &str = "daemon.json";
@@ -63,9 +63,12 @@ impl Claim {
     /// Claims the data directory for the daemon in this process. Makes the directory if there is none.
     ///
     /// # Errors
-    /// `conflict` if another daemon has claimed it; `validation` if it cannot be written.
+    /// `conflict` if another daemon has claimed it; `validation` if it cannot be written, or is at the mercy of another user.
     pub(crate) fn of(data_dir: &Path) -> Result<Claim> {
         let path = data_dir.join(FILE);
+        if let Some((folder, owner)) = of_another(data_dir).map_err(|why| unwritten(&path, &why))? {
+            return Err(at_mercy(&path, &folder, owner));
+        }
         let made = DirBuilder::new().recursive(true).mode(0o700).create(data_dir).and_then(|()| locked(&path));
         match made.map_err(|why| unwritten(&path, &why))? {
             Some(file) => Ok(Claim { path, file }),
@@ -100,6 +103,35 @@ fn unwritten(path: &Path, why: &io::Error) -> Error {
     Error::new(ErrorKind::Validation, format!("write {}: {why}", path.display()))
 }
 
+/// The first folder on the way to this one that another user than root has: they could put one of theirs in its place, with
+/// files in it that we would write or believe.
+fn of_another(data_dir: &Path) -> io::Result<Option<(PathBuf, u32)>> {
+    let ours = [0, geteuid().as_raw()];
+    let said = std::path::absolute(data_dir)?;
+    // Where links lead counts, and who could lead them elsewhere.
+    let real = said.ancestors().find_map(|folder| folder.canonicalize().ok());
+    let all = said.ancestors().chain(real.iter().flat_map(|real| real.ancestors()));
+    let owned = all.filter_map(|folder| Some((folder, std::fs::symlink_metadata(folder).ok()?.uid())));
+    let found = owned.into_iter().find(|(_, owner)| !ours.contains(owner) && !is_nobody_here(*owner));
+    Ok(found.map(|(folder, owner)| (folder.to_owned(), owner)))
+}
+
+/// In a user namespace, whom it does not know looks like one user: root outside, as a rule.
+fn is_nobody_here(owner: u32) -> bool {
+    const UNKNOWN: u32 = 65534;
+    let map = || std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    owner == UNKNOWN && map().split_whitespace().ne(["0", "0", "4294967295"])
+}
+
+fn at_mercy(path: &Path, folder: &Path, owner: u32) -> Error {
+    let found = format!(
+        "write {}: {} belongs to user {owner}, who could put another in its place; `chown` gives it to this one",
+        path.display(),
+        folder.display()
+    );
+    Error::new(ErrorKind::Validation, found)
+}
+
 fn taken(data_dir: &Path) -> Error {
     let whose = match Record::find(data_dir) {
         Ok(Some(record)) => format!("the daemon with pid {} at {}", record.pid, record.address),
@@ -121,12 +153,24 @@ fn locked(path: &Path) -> io::Result<Option<File>> {
             .mode(0o600)
             .custom_flags(options)
             .open(path)?;
+        private(&file)?;
         match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) if is_at(&file, path) => return Ok(Some(file)),
             // A daemon that ended in between has removed what we opened.
             Ok(()) => {}
             Err(Errno::AGAIN | Errno::ACCESS) => return Ok(None),
             Err(why) => return Err(why.into()),
+        }
+    }
+}
+
+/// What is written into it is written into nothing else.
+fn private(file: &File) -> io::Result<()> {
+    let found = file.metadata()?;
+    match found.is_file() && found.uid() == geteuid().as_raw() && found.nlink() <= 1 {
+        true => Ok(()),
+        false => {
+            Err(io::Error::new(io::ErrorKind::PermissionDenied, "expected a file of this user under no other name"))
         }
     }
 }
@@ -185,6 +229,35 @@ mod tests {
         claim.tell(&record()).unwrap();
         let text = std::fs::read_to_string(&claim.path).unwrap();
         assert_eq!(serde_json::from_str::<Record>(&text).unwrap().pid, std::process::id(), "{text}");
+    }
+
+    /// Only root can give a folder away.
+    #[test]
+    fn a_folder_below_that_of_another_user_is_refused_before_anything_is_written() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (theirs, data_dir) = (folder.path().join("theirs"), folder.path().join("theirs/ours/data"));
+        std::fs::create_dir_all(data_dir.parent().unwrap()).unwrap();
+        std::os::unix::fs::chown(&theirs, Some(1234), None).unwrap();
+        std::os::unix::fs::symlink(&theirs, folder.path().join("link")).unwrap();
+        for data_dir in [&data_dir, &folder.path().join("link/ours/data"), &theirs] {
+            let error = Claim::of(data_dir).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Validation);
+            assert!(error.message().contains("theirs belongs to user 1234"), "{error}");
+        }
+        assert!(!data_dir.exists() && !theirs.join(FILE).exists());
+    }
+
+    #[test]
+    fn a_file_that_has_another_name_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let precious = folder.path().join("precious");
+        std::fs::write(&precious, "mine").unwrap();
+        std::fs::hard_link(&precious, folder.path().join(FILE)).unwrap();
+        assert!(Claim::of(folder.path()).unwrap_err().message().contains("under no other name"));
+        assert_eq!(std::fs::read_to_string(&precious).unwrap(), "mine");
     }
 
     #[test]

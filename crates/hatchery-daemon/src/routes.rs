@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::Response;
 use hatchery::ErrorKind;
@@ -12,6 +12,7 @@ use hatchery::ErrorKind;
 use crate::access::Scope::{Call, Observe, Operate};
 use crate::failure::Failure;
 use crate::house::House;
+use crate::http::Method::{Delete, Get, Post, Put};
 use crate::http::{Answer, Query, Route, calls, conversations, events, metrics, observation, openapi, orders, page};
 use crate::{counters, grpc, http};
 
@@ -42,34 +43,34 @@ pub(crate) fn table() -> Vec<Route> {
 /// What is there, and how it does.
 fn watching() -> Vec<Route> {
     vec![
-        Route::get("/v1/status", Observe, "status", observation::status)
+        Route::of(Get, "/v1/status", &[Observe], "status", observation::status)
             .what("The daemon: its phase, its pools, what is certain to end with it, what dead runs have left")
             .gives("Status"),
-        Route::get("/v1/stats", Observe, "stats", observation::stats)
+        Route::of(Get, "/v1/stats", &[Observe], "stats", observation::stats)
             .what("What has become of calls since the start, of all pools together and of each; and of sessions")
             .gives("Stats"),
-        Route::get("/v1/pools", Observe, "pools", observation::pools)
+        Route::of(Get, "/v1/pools", &[Observe], "pools", observation::pools)
             .what("The pools, with their numbers")
             .gives("Pools"),
-        Route::get("/v1/pools/{pool}", Observe, "pool", observation::pool)
+        Route::of(Get, "/v1/pools/{pool}", &[Observe], "pool", observation::pool)
             .what("One pool, with its numbers")
             .gives("Pool"),
-        Route::get("/v1/pools/{pool}/tools", Observe, "tools", observation::tools)
+        Route::of(Get, "/v1/pools/{pool}/tools", &[Observe, Call], "tools", observation::tools)
             .what("The tools of a pool's app; none before its first worker was ready")
             .gives("Tools"),
-        Route::get("/v1/workers", Observe, "workers", observation::workers)
+        Route::of(Get, "/v1/workers", &[Observe], "workers", observation::workers)
             .what("The workers of all pools")
             .gives("Workers"),
-        Route::get("/v1/workers/{worker}", Observe, "worker", observation::worker)
+        Route::of(Get, "/v1/workers/{worker}", &[Observe], "worker", observation::worker)
             .what("One worker, with what it can do, how it fares, and whether it is tainted")
             .gives("WorkerDetail"),
-        Route::get("/v1/taints", Observe, "taints", observation::taints)
+        Route::of(Get, "/v1/taints", &[Observe], "taints", observation::taints)
             .what("Workers and devices that get no calls for a while after a crash")
             .gives("Taints"),
-        Route::get("/v1/breakers", Observe, "breakers", observation::breakers)
+        Route::of(Get, "/v1/breakers", &[Observe], "breakers", observation::breakers)
             .what("The circuit breakers of the pools that have some")
             .gives("Breakers"),
-        Route::get("/v1/orphans", Observe, "orphans", observation::orphans)
+        Route::of(Get, "/v1/orphans", &[Observe], "orphans", observation::orphans)
             .what("Live processes that dead runs of this instance have left. Ends nothing")
             .gives("Orphans"),
     ]
@@ -78,11 +79,11 @@ fn watching() -> Vec<Route> {
 /// What it is for.
 fn calling() -> Vec<Route> {
     vec![
-        Route::post("/v1/pools/{pool}/call/{tool}", Call, "call", calls::call)
+        Route::of(Post, "/v1/pools/{pool}/call/{tool}", &[Call], "call", calls::call)
             .what("Calls a tool that returns once. The answer is its bare result")
             .takes_arguments()
             .answers(Answer::Result),
-        Route::post("/v1/pools/{pool}/stream/{tool}", Call, "stream", calls::stream)
+        Route::of(Post, "/v1/pools/{pool}/stream/{tool}", &[Call], "stream", calls::stream)
             .what("Calls a streaming tool. Its chunks come as events `chunk`, then `end` or `error`")
             .takes_arguments()
             .answers(Answer::Events),
@@ -96,94 +97,113 @@ fn remembering() -> Vec<Route> {
         Query { name: "after", is: "string", what: "Only those whose id comes after this one" },
     ];
     vec![
-        Route::get("/v1/sessions", Observe, "sessions", conversations::list)
+        Route::of(Get, "/v1/sessions", &[Observe], "sessions", conversations::list)
             .what("Sessions by id, some at a time. None is accessed by this")
             .query(PAGE)
             .gives("SessionPage"),
-        Route::post("/v1/sessions", Call, "create_session", conversations::create)
+        Route::of(Post, "/v1/sessions", &[Call], "create_session", conversations::create)
             .what("Makes a session, or finds the one of this id, which stays as it is")
             .takes("CreateSession")
             .gives("MadeSession"),
-        Route::post("/v1/sessions/prune", Operate, "prune_sessions", orders::prune_sessions)
+        Route::of(Post, "/v1/sessions/prune", &[Operate], "prune_sessions", orders::prune_sessions)
             .what("Takes those away whose time is over")
             .takes("Nothing")
             .gives("Pruned"),
-        Route::get("/v1/sessions/{session}", Call, "session", conversations::get)
+        Route::of(Get, "/v1/sessions/{session}", &[Call], "session", conversations::get)
             .what("One session, accessed by this: its metadata, and the names of its programs")
             .gives("Session"),
-        Route::delete("/v1/sessions/{session}", Call, "delete_session", conversations::delete)
+        Route::of(Delete, "/v1/sessions/{session}", &[Call], "delete_session", conversations::delete)
             .what("Deletes a session")
             .gives("Deleted"),
-        Route::get("/v1/sessions/{session}/programs/{name}", Call, "program", conversations::program)
+        Route::of(Get, "/v1/sessions/{session}/programs/{name}", &[Call], "program", conversations::program)
             .what("A stored program"),
-        Route::put("/v1/sessions/{session}/programs/{name}", Call, "store_program", conversations::store_program)
-            .what("Stores a program: any JSON value")
-            .takes_value()
-            .gives("Stored"),
-        Route::delete("/v1/sessions/{session}/programs/{name}", Call, "delete_program", conversations::delete_program)
-            .what("Deletes a stored program")
-            .gives("Deleted"),
-        Route::get("/v1/sessions/{session}/metadata/{name}", Call, "metadata", conversations::fact).what("A fact"),
-        Route::put("/v1/sessions/{session}/metadata/{name}", Call, "set_metadata", conversations::set_fact)
+        Route::of(
+            Put,
+            "/v1/sessions/{session}/programs/{name}",
+            &[Call],
+            "store_program",
+            conversations::store_program,
+        )
+        .what("Stores a program: any JSON value")
+        .takes_value()
+        .gives("Stored"),
+        Route::of(
+            Delete,
+            "/v1/sessions/{session}/programs/{name}",
+            &[Call],
+            "delete_program",
+            conversations::delete_program,
+        )
+        .what("Deletes a stored program")
+        .gives("Deleted"),
+        Route::of(Get, "/v1/sessions/{session}/metadata/{name}", &[Call], "metadata", conversations::fact)
+            .what("A fact"),
+        Route::of(Put, "/v1/sessions/{session}/metadata/{name}", &[Call], "set_metadata", conversations::set_fact)
             .what("Sets a fact: any JSON value")
             .takes_value()
             .gives("Stored"),
-        Route::delete("/v1/sessions/{session}/metadata/{name}", Call, "delete_metadata", conversations::delete_fact)
-            .what("Deletes a fact")
-            .gives("Deleted"),
+        Route::of(
+            Delete,
+            "/v1/sessions/{session}/metadata/{name}",
+            &[Call],
+            "delete_metadata",
+            conversations::delete_fact,
+        )
+        .what("Deletes a fact")
+        .gives("Deleted"),
     ]
 }
 
 /// What changes pools, workers, or the daemon.
 fn ordering() -> Vec<Route> {
     vec![
-        Route::post("/v1/pools/{pool}/scale", Operate, "scale", orders::scale)
+        Route::of(Post, "/v1/pools/{pool}/scale", &[Operate], "scale", orders::scale)
             .what("From now on it is to have so many workers. Does not wait")
             .takes("Scale")
             .gives("Scaled"),
-        Route::post("/v1/pools/{pool}/drain", Operate, "drain", orders::drain)
+        Route::of(Post, "/v1/pools/{pool}/drain", &[Operate], "drain", orders::drain)
             .what("Takes no more calls, until it is resumed; waits at most so long until those that it has are served")
             .takes("Drain")
             .gives("Drained"),
-        Route::post("/v1/pools/{pool}/resume", Operate, "resume", orders::resume)
+        Route::of(Post, "/v1/pools/{pool}/resume", &[Operate], "resume", orders::resume)
             .what("Takes calls again")
             .takes("Nothing")
             .gives("Resumed"),
-        Route::post("/v1/pools/{pool}/reload", Operate, "reload_pool", orders::reload_pool)
+        Route::of(Post, "/v1/pools/{pool}/reload", &[Operate], "reload_pool", orders::reload_pool)
             .what("Replaces every worker, each when its successor is ready, and so loads the app anew. Does not wait")
             .takes("Nothing")
             .gives("Reloading"),
-        Route::post("/v1/pools/{pool}/breakers/reset", Operate, "reset_breakers", orders::reset_breakers)
+        Route::of(Post, "/v1/pools/{pool}/breakers/reset", &[Operate], "reset_breakers", orders::reset_breakers)
             .what("Closes the circuit breaker of one tool, or all of the pool")
             .takes("ResetBreakers")
             .gives("PoolBreakers"),
-        Route::post("/v1/workers/{worker}/recycle", Operate, "recycle_worker", orders::recycle_worker)
+        Route::of(Post, "/v1/workers/{worker}/recycle", &[Operate], "recycle_worker", orders::recycle_worker)
             .what("Replaces a worker when its successor is ready. Does not wait")
             .takes("Nothing")
             .gives("Ordered"),
-        Route::post("/v1/workers/{worker}/restart", Operate, "restart_worker", orders::restart_worker)
+        Route::of(Post, "/v1/workers/{worker}/restart", &[Operate], "restart_worker", orders::restart_worker)
             .what("Ends a worker within its pool's graces; then another follows. Does not wait")
             .takes("Nothing")
             .gives("Ordered"),
-        Route::post("/v1/workers/{worker}/stop", Operate, "stop_worker", orders::stop_worker)
+        Route::of(Post, "/v1/workers/{worker}/stop", &[Operate], "stop_worker", orders::stop_worker)
             .what("Ends a worker within its pool's graces, and the pool has one fewer. Does not wait")
             .takes("Nothing")
             .gives("Ordered"),
-        Route::delete("/v1/taints", Operate, "clear_taints", orders::clear_taints)
+        Route::of(Delete, "/v1/taints", &[Operate], "clear_taints", orders::clear_taints)
             .what("Forgives all")
             .gives("Cleared"),
-        Route::delete("/v1/taints/{id}", Operate, "clear_taint", orders::clear_taint)
+        Route::of(Delete, "/v1/taints/{id}", &[Operate], "clear_taint", orders::clear_taint)
             .what("Forgives one worker or device")
             .gives("Cleared"),
-        Route::post("/v1/orphans/kill", Operate, "kill_orphans", orders::kill_orphans)
+        Route::of(Post, "/v1/orphans/kill", &[Operate], "kill_orphans", orders::kill_orphans)
             .what("Ends exactly the orphans of this instance")
             .takes("KillOrphans")
             .gives("Orphans"),
-        Route::post("/v1/reload", Operate, "reload", orders::reload_configuration)
+        Route::of(Post, "/v1/reload", &[Operate], "reload", orders::reload_configuration)
             .what("Reads the configuration again: what can be changed in running pools is changed")
             .takes("Nothing")
             .gives("Reloaded"),
-        Route::post("/v1/stop", Operate, "stop", orders::stop)
+        Route::of(Post, "/v1/stop", &[Operate], "stop", orders::stop)
             .what("Ends the daemon as SIGTERM does: calls that run may finish within their pool's graces")
             .takes("Nothing")
             .gives("Stopping"),
@@ -203,22 +223,26 @@ fn telling() -> Vec<Route> {
         Query { name: "correlation_id", is: "string", what: "Only what is about this call" },
     ];
     vec![
-        Route::get("/v1/events", Observe, "events", events::events)
+        Route::of(Get, "/v1/events", &[Observe], "events", events::events)
             .what("What happens from now on. Each event has its name; `lagged` says how many a slow reader has lost")
             .query(FILTER)
             .answers(Answer::Events),
-        Route::get("/v1/events/catalogue", Observe, "event_catalogue", events::catalogue)
+        Route::of(Get, "/v1/events/catalogue", &[Observe], "event_catalogue", events::catalogue)
             .what("Every kind of event, with its fields")
             .gives("EventCatalogue"),
-        Route::get("/metrics", Observe, "metrics", metrics::metrics)
+        Route::of(Get, "/metrics", &[Observe], "metrics", metrics::metrics)
             .what("The numbers, as Prometheus reads them")
             .answers(Answer::Text(metrics::MEDIA_TYPE)),
-        Route::get("/openapi.json", Observe, "openapi", openapi::openapi).what("This description").gives("Description"),
-        Route::get("/", Observe, "page", page::page).what("The status, for people").answers(Answer::Text("text/html")),
-        Route::get("/healthz", None, "health", observation::health)
+        Route::of(Get, "/openapi.json", &[Observe], "openapi", openapi::openapi)
+            .what("This description")
+            .gives("Description"),
+        Route::of(Get, "/", &[Observe], "page", page::page)
+            .what("The status, for people")
+            .answers(Answer::Text("text/html")),
+        Route::of(Get, "/healthz", &[], "health", observation::health)
             .what("Whether it answers")
             .answers(Answer::Text("text/plain")),
-        Route::get("/readyz", None, "readiness", observation::readiness)
+        Route::of(Get, "/readyz", &[], "readiness", observation::readiness)
             .what("Whether a call would find a worker")
             .answers(Answer::Text("text/plain")),
     ]
@@ -228,7 +252,7 @@ async fn no_such_path(uri: Uri) -> Failure {
     Failure::new(ErrorKind::NotFound, format!("no such path: {}", uri.path()))
 }
 
-async fn no_such_method(method: Method, uri: Uri) -> Response {
+async fn no_such_method(method: axum::http::Method, uri: Uri) -> Response {
     let message = format!("{} does not take {method}", uri.path());
     Failure::new(ErrorKind::Validation, message).with_status(StatusCode::METHOD_NOT_ALLOWED)
 }

@@ -24,6 +24,9 @@ struct Status {
     pid: u32,
     version: String,
     address: String,
+    /// Absent in the answer of an older daemon.
+    #[serde(default)]
+    tls: bool,
     pools: Vec<PoolStatus>,
     guarantee: Option<Guarantee>,
     system: Option<System>,
@@ -77,7 +80,8 @@ fn head(status: &Status, paint: Paint) -> String {
     let run = status.run.as_deref().map(|run| format!(", run {}", &run[..run.floor_char_boundary(7)]));
     let phase = if status.phase == "serving" { paint.green(&status.phase) } else { paint.yellow(&status.phase) };
     format!(
-        "{phase} on http://{}, pid {}{}, hatchery {}",
+        "{phase} on {}://{}, pid {}{}, hatchery {}",
+        if status.tls { "https" } else { "http" },
         status.address,
         status.pid,
         run.unwrap_or_default(),
@@ -167,6 +171,12 @@ health: healthy";
     fn before_there_are_pools_nothing_is_promised() {
         let rest = r#""run":null,"pools":[],"guarantee":null,"system":null"#;
         assert_eq!(shown(rest), "serving on http://127.0.0.1:7411, pid 7, hatchery 0.1.0");
+    }
+
+    #[test]
+    fn where_tls_is_spoken_the_address_says_so() {
+        let head = shown(r#""tls":true,"run":null,"pools":[]"#);
+        assert!(head.starts_with("serving on https://127.0.0.1:7411, "), "{head}");
     }
 
     #[test]

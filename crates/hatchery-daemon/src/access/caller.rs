@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use hatchery::{Result, Scope};
 
 use super::audit::audit;
+use super::tokens::Hash;
 use crate::denial::Denial;
 use crate::failure::Failure;
 
@@ -38,6 +39,8 @@ pub(crate) enum Client {
 pub(crate) struct Caller {
     client: Client,
     scopes: Scopes,
+    /// Of the token that it has shown.
+    shown: Option<Hash>,
 }
 
 impl Scopes {
@@ -69,7 +72,21 @@ impl fmt::Display for Client {
 
 impl Caller {
     pub(crate) fn new(client: Client, scopes: Scopes) -> Caller {
-        Caller { client, scopes }
+        Caller { client, scopes, shown: None }
+    }
+
+    /// The same, known by the token of this hash.
+    pub(crate) fn showing(self, token: Hash) -> Caller {
+        Caller { shown: Some(token), ..self }
+    }
+
+    pub(crate) fn shown(&self) -> Option<&Hash> {
+        self.shown.as_ref()
+    }
+
+    /// Whether it is the same client, and has all scopes that the other has.
+    pub(crate) fn may_all_of(&self, other: &Caller) -> bool {
+        self.client == other.client && self.scopes.0 & other.scopes.0 == other.scopes.0
     }
 
     /// Who it is, as the audit tells, and whose limits hold.
@@ -97,10 +114,33 @@ impl Caller {
         }
     }
 
+    /// Lets the caller do what takes any one of these.
+    ///
+    /// # Errors
+    /// [`Denial::Forbidden`].
+    pub(crate) fn require_one_of(&self, scopes: &[Scope]) -> Result<()> {
+        match scopes {
+            [scope] => self.require(*scope),
+            _ if scopes.iter().any(|scope| self.scopes.has(*scope)) => Ok(()),
+            _ => {
+                let names: Vec<String> = scopes.iter().map(|scope| format!("`{scope}`")).collect();
+                Err(Denial::Forbidden.error(format!("{} has neither scope: {}", self.client, names.join(", "))))
+            }
+        }
+    }
+
+    /// Lets the caller give an order that is not read yet. One that is refused leaves its line of audit here.
+    ///
+    /// # Errors
+    /// [`Denial::Forbidden`].
+    pub(crate) fn may_order(&self, name: &str, subject: &str) -> Result<()> {
+        self.require(Scope::Operate).inspect_err(|denied| audit(self, name, begin(subject), denied.kind().as_str()))
+    }
+
     /// The one way to give an order: checks that the caller may, does it, and leaves one line of audit, also if the caller may
     /// not, and if it goes away meanwhile. `name` is the order, like `scale`, and `subject` what it is about, like `pool gpu`.
     pub(crate) async fn order<T>(&self, name: &str, subject: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let subject = &subject[..subject.floor_char_boundary(LONGEST_SUBJECT)];
+        let subject = begin(subject);
         let mut line = Line { caller: self, name, subject, is_written: false };
         let outcome = match self.require(Scope::Operate) {
             Ok(()) => work.await,
@@ -110,6 +150,10 @@ impl Caller {
         audit(self, name, subject, outcome.as_ref().err().map_or("done", |error| error.kind().as_str()));
         outcome
     }
+}
+
+fn begin(subject: &str) -> &str {
+    &subject[..subject.floor_char_boundary(LONGEST_SUBJECT)]
 }
 
 /// An argument of a handler.
@@ -163,6 +207,17 @@ mod tests {
         assert_eq!(error.message(), "token ci has no scope `observe`");
         assert_eq!(Denial::of(&error), Some(Denial::Forbidden));
         assert!(!error.is_retryable());
+    }
+
+    #[test]
+    fn either_of_two_scopes_does_where_either_will() {
+        let either = [Scope::Observe, Scope::Call];
+        for scope in Scope::ALL {
+            assert!(caller(&[scope]).require_one_of(&either).is_ok(), "{scope}");
+        }
+        let error = caller(&[]).require_one_of(&either).unwrap_err();
+        assert_eq!(error.message(), "token ci has neither scope: `observe`, `call`");
+        assert!(caller(&[]).require_one_of(&[]).is_err());
     }
 
     #[tokio::test]

@@ -80,6 +80,21 @@ fn clients_with_certificates_may_do_what_is_said() {
     assert_eq!(seen(&access(text, None), &robot, &HeaderMap::new()), "certificate robot: observe");
 }
 
+/// It had come when a token would do.
+#[test]
+fn who_came_without_a_certificate_is_nobody_once_one_is_asked_for() {
+    let with = |auth: &str| {
+        access(&format!("auth = \"{auth}\"\ntls = {{ cert = \"c\", key = \"k\", client_ca = \"a\" }}"), None)
+    };
+    let (bare, nothing) = (Arrival::over_tcp(HERE, HERE).encrypted(None), HeaderMap::new());
+    let access = with("token");
+    assert_eq!(seen(&access, &bare, &nothing), "nobody");
+    access.obey(Policy::clone(&with("none").policy()));
+    assert_eq!(seen(&access, &bare, &nothing), "nobody");
+    let robot = bare.encrypted(Some("robot".into()));
+    assert_eq!(seen(&access, &robot, &nothing), "certificate robot: call+observe+operate");
+}
+
 #[test]
 fn a_denial_does_not_repeat_what_was_shown() {
     let access = access("", None);
@@ -94,15 +109,30 @@ fn a_denial_does_not_repeat_what_was_shown() {
 fn a_client_has_so_much_and_no_more() {
     let access = access("limits = { requests_per_second = 1, burst = 2, calls_per_client = 1 }", None);
     let (policy, client, other) = (access.policy(), Client::User(1), Client::User(2));
-    assert!(access.pace(&policy, &client).is_ok() && access.pace(&policy, &client).is_ok());
-    let error = access.pace(&policy, &client).unwrap_err();
-    assert_eq!(error.message(), "uid 1 asks too often");
-    assert!(matches!(Denial::of(&error), Some(Denial::TooMany { retry_after }) if retry_after <= SOON));
-    assert!(access.pace(&policy, &other).is_ok());
-    let held = access.call(&policy, &client).unwrap();
-    assert!(access.call(&policy, &client).is_err() && access.call(&policy, &other).is_ok());
-    drop(held);
-    assert!(access.call(&policy, &client).is_ok());
+    for matter in [Matter::Other, Matter::Health] {
+        let pace = |client| access.pace(&policy, client, matter);
+        assert!(pace(&client).is_ok() && pace(&client).is_ok());
+        let error = pace(&client).unwrap_err();
+        assert_eq!(error.message(), "uid 1 asks too often");
+        assert!(matches!(Denial::of(&error), Some(Denial::TooMany { retry_after }) if retry_after <= SOON));
+        assert!(pace(&other).is_ok());
+        let call = |client| access.call(&policy, client, matter);
+        let held = call(&client).unwrap();
+        assert!(call(&client).is_err() && call(&other).is_ok());
+        drop(held);
+        assert!(call(&client).is_ok());
+    }
+}
+
+#[test]
+fn whoever_comes_from_wherever_takes_no_room_from_those_who_are_known() {
+    let mut access = access("limits = { requests_per_second = 1, burst = 1 }", None);
+    (access.known, access.strangers) = (Account::new(1), Account::new(1));
+    let (policy, known) = (access.policy(), Client::Token("ci".into()));
+    let pace = |client: &Client| access.pace(&policy, client, Matter::Other).is_ok();
+    let strangers = (1..=9).map(|last| Client::Address(IpAddr::from([192, 0, 2, last])));
+    assert_eq!(strangers.filter(pace).count(), 2, "one of its own, and one for all others together");
+    assert!(pace(&known));
 }
 
 #[test]

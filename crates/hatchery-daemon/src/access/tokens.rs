@@ -11,6 +11,7 @@ mod known;
 mod secret;
 
 pub(crate) use known::Known;
+pub(crate) use secret::Hash;
 pub use secret::Secret;
 
 /// The tokens of a data directory.

@@ -15,6 +15,7 @@ pub(super) async fn scale(asked: Asked<v1::ScaleRequest>) -> Result<v1::ScaleRes
 
 pub(super) async fn drain(asked: Asked<v1::DrainRequest>) -> Result<v1::DrainResponse> {
     let v1::DrainRequest { pool, wait_seconds } = asked.message;
+    asked.caller.may_order("drain", &format!("pool {pool}"))?;
     document(&orders::drain(&asked.house, &asked.caller, &pool, wait(wait_seconds)?).await?)
 }
 

@@ -9,7 +9,8 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 use super::{calls, events, observation, options, orders, sessions};
-use crate::access::{Caller, Scope};
+use crate::access::Caller;
+use crate::access::Scope::{self, Call, Observe, Operate};
 use crate::house::House;
 
 /// `hatchery.v1.Hatchery`.
@@ -30,13 +31,13 @@ impl Service {
         Service { house }
     }
 
-    /// What is asked, if the caller may.
-    fn asked<M>(&self, request: Request<M>, scope: Scope) -> Result<Asked<M>> {
+    /// What is asked, if the caller may: has any one of these.
+    fn asked<M>(&self, request: Request<M>, scopes: &[Scope]) -> Result<Asked<M>> {
         let (metadata, extensions, message) = request.into_parts();
         let caller = Caller::of(&extensions)?;
         // Orders look themselves: one that is refused leaves a line of audit, too.
-        if scope != Scope::Operate {
-            caller.require(scope)?;
+        if scopes != [Operate] {
+            caller.require_one_of(scopes)?;
         }
         Ok(Asked { house: Arc::clone(&self.house), caller, metadata, message })
     }
@@ -57,7 +58,7 @@ fn told<T>(outcome: Result<T>) -> Result<Response<T>, Status> {
 
 /// Writes the service from its rows, and what cannot be said in one.
 macro_rules! service {
-    ($( $Scope:ident { $( $rpc:ident($Message:ident) -> $Answer:ident = $answer:path; )+ } )+) => {
+    ($( $scopes:tt { $( $rpc:ident($Message:ident) -> $Answer:ident = $answer:path; )+ } )+) => {
         #[tonic::async_trait]
         impl v1::hatchery_server::Hatchery for Service {
             type StreamCallStream = calls::Chunks;
@@ -65,25 +66,25 @@ macro_rules! service {
 
             /// Its deadline is the call's, which says in which stage it passed.
             async fn call(&self, request: Request<v1::CallRequest>) -> Result<Response<v1::CallResponse>, Status> {
-                told(async { calls::call(self.asked(request, Scope::Call)?).await }.await)
+                told(async { calls::call(self.asked(request, &[Call])?).await }.await)
             }
 
             async fn stream_call(
                 &self,
                 request: Request<v1::StreamCallRequest>,
             ) -> Result<Response<calls::Chunks>, Status> {
-                told(async { calls::stream(self.asked(request, Scope::Call)?).await }.await)
+                told(async { calls::stream(self.asked(request, &[Call])?).await }.await)
             }
 
             /// Goes on until somebody ends it: a deadline is the client's affair.
             async fn events(&self, request: Request<v1::EventsRequest>) -> Result<Response<events::Feed>, Status> {
-                told(self.asked(request, Scope::Observe).and_then(events::events))
+                told(self.asked(request, &[Observe]).and_then(events::events))
             }
 
             $($(
                 async fn $rpc(&self, request: Request<v1::$Message>) -> Result<Response<v1::$Answer>, Status> {
                     told(async {
-                        let asked = self.asked(request, Scope::$Scope)?;
+                        let asked = self.asked(request, &$scopes)?;
                         within(options::timeout(&asked.metadata)?, $answer(asked)).await
                     }.await)
                 }
@@ -93,8 +94,10 @@ macro_rules! service {
 }
 
 service! {
-    Observe {
+    [Observe, Call] {
         tools(ToolsRequest) -> ToolsResponse = observation::tools;
+    }
+    [Observe] {
         pools(PoolsRequest) -> PoolsResponse = observation::pools;
         stats(StatsRequest) -> StatsResponse = observation::stats;
         status(StatusRequest) -> StatusResponse = observation::status;
@@ -106,7 +109,7 @@ service! {
         event_catalogue(EventCatalogueRequest) -> EventCatalogueResponse = events::catalogue;
         list_sessions(ListSessionsRequest) -> ListSessionsResponse = sessions::list;
     }
-    Call {
+    [Call] {
         create_session(CreateSessionRequest) -> CreateSessionResponse = sessions::create;
         get_session(GetSessionRequest) -> GetSessionResponse = sessions::get;
         delete_session(DeleteSessionRequest) -> DeleteSessionResponse = sessions::delete;
@@ -117,7 +120,7 @@ service! {
         get_metadata(GetMetadataRequest) -> GetMetadataResponse = sessions::get_metadata;
         delete_metadata(DeleteMetadataRequest) -> DeleteMetadataResponse = sessions::delete_metadata;
     }
-    Operate {
+    [Operate] {
         prune_sessions(PruneSessionsRequest) -> PruneSessionsResponse = orders::prune_sessions;
         scale(ScaleRequest) -> ScaleResponse = orders::scale;
         drain(DrainRequest) -> DrainResponse = orders::drain;

@@ -9,8 +9,10 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse;
-use hatchery::{Event, Events};
+use hatchery::{Event, Events, Heard};
 use serde::Deserialize;
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 
 use super::query::Asked;
 use super::{Answered, document};
@@ -69,16 +71,49 @@ impl Feed {
         if !std::mem::replace(&mut self.is_begun, true) {
             return Some(": listening\n\n".to_owned());
         }
+        match until(self.events.hear(), self.house.closed()).await {
+            Ok(heard) => heard.map(|heard| self.told(&heard)),
+            Err(_silence) => Some(": still here\n\n".to_owned()),
+        }
+    }
+
+    fn told(&mut self, heard: &Heard) -> String {
+        self.count += 1;
+        let name = if matches!(heard.event, Event::Lagged(_)) { "lagged" } else { heard.event.name() };
+        format!("id: {}\n{}", self.count, event_stream::event(name, &heard.to_json().to_string()))
+    }
+}
+
+/// What is heard next, if that is soon; `None` at the end.
+async fn until(
+    heard: impl Future<Output = Option<Heard>>,
+    closed: impl Future<Output = ()>,
+) -> Result<Option<Heard>, Elapsed> {
+    let next = async {
         tokio::select! {
             biased;
-            heard = self.events.hear() => {
-                let heard = heard?;
-                self.count += 1;
-                let name = if matches!(heard.event, Event::Lagged(_)) { "lagged" } else { heard.event.name() };
-                Some(format!("id: {}\n{}", self.count, event_stream::event(name, &heard.to_json().to_string())))
-            }
-            () = self.house.closed() => None,
-            () = tokio::time::sleep(KEEP_ALIVE) => Some(": still here\n\n".to_owned()),
+            heard = heard => heard,
+            () = closed => None,
         }
+    };
+    timeout(KEEP_ALIVE, next).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silence_is_broken_before_somebody_takes_it_for_the_end() {
+        let begun = Instant::now();
+        assert!(until(pending(), pending()).await.is_err());
+        assert_eq!(begun.elapsed(), KEEP_ALIVE);
+        assert!(matches!(until(ready(None), pending()).await, Ok(None)));
+        assert!(matches!(until(pending(), ready(())).await, Ok(None)));
+        assert_eq!(begun.elapsed(), KEEP_ALIVE, "an end is told at once");
     }
 }

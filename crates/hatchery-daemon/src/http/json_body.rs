@@ -47,7 +47,7 @@ impl<S: Send + Sync> FromRequest<S> for Anything {
 }
 
 async fn text(body: Body) -> Result<String> {
-    let bytes = body::whole(body, LARGEST, body::PATIENCE).await?;
+    let bytes = body::whole(body, LARGEST).await?;
     String::from_utf8(bytes).map_err(|why| wrong(format!("not UTF-8: {why}")))
 }
 

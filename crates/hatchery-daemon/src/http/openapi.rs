@@ -23,7 +23,7 @@ fn description() -> Value {
     let mut paths = Map::new();
     for row in routes::table() {
         let path = paths.entry(row.path).or_insert_with(|| json!({}));
-        path[row.method] = operation(&row);
+        path[row.method.as_str()] = operation(&row);
     }
     json!({
         "openapi": "3.1.0",
@@ -57,9 +57,10 @@ fn operation(row: &Route) -> Value {
         "parameters": parameters(row),
         "responses": { "200": answer(row.answer), "default": { "$ref": "#/components/responses/Error" } },
     });
-    match row.scope {
-        Some(scope) => operation["x-hatchery-scope"] = scope.as_str().into(),
-        None => operation["security"] = json!([]),
+    match row.scopes {
+        [] => operation["security"] = json!([]),
+        [scope] => operation["x-hatchery-scope"] = scope.as_str().into(),
+        any_of => operation["x-hatchery-scope"] = any_of.iter().map(|scope| scope.as_str()).collect(),
     }
     if let Some(body) = request_body(row.body) {
         operation["requestBody"] = body;
@@ -187,5 +188,6 @@ mod tests {
         assert_eq!(operation("/healthz", "get")["security"], json!([]));
         assert_eq!(operation("/v1/pools/{pool}/scale", "post")["x-hatchery-scope"], "operate");
         assert_eq!(operation("/v1/status", "get")["x-hatchery-scope"], "observe");
+        assert_eq!(operation("/v1/pools/{pool}/tools", "get")["x-hatchery-scope"], json!(["observe", "call"]));
     }
 }

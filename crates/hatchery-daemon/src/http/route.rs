@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{RawPathParams, Request, State};
 use axum::handler::Handler;
 use axum::middleware::{self, Next};
 use axum::response::Response;
@@ -15,11 +16,10 @@ use crate::house::House;
 
 /// One operation of the interface.
 pub(crate) struct Route {
-    /// In lower case.
-    pub(crate) method: &'static str,
+    pub(crate) method: Method,
     pub(crate) path: &'static str,
-    /// What its caller must be allowed to do; `None`: nothing.
-    pub(crate) scope: Option<Scope>,
+    /// Any one of these is what its caller must be allowed to do; none: nothing.
+    pub(crate) scopes: &'static [Scope],
     /// What clients that are generated call it.
     pub(crate) name: &'static str,
     /// One line for people.
@@ -29,6 +29,15 @@ pub(crate) struct Route {
     pub(crate) body: Body,
     pub(crate) answer: Answer,
     handler: MethodRouter<Arc<House>>,
+}
+
+/// How it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    Get,
+    Post,
+    Put,
+    Delete,
 }
 
 /// A parameter behind the `?`.
@@ -64,77 +73,38 @@ pub(crate) enum Answer {
     Result,
 }
 
-impl Route {
-    pub(crate) fn get<H, T>(
-        path: &'static str,
-        scope: impl Into<Option<Scope>>,
-        name: &'static str,
-        handler: H,
-    ) -> Route
-    where
-        H: Handler<T, Arc<House>>,
-        T: 'static,
-    {
-        Route::of("get", path, scope.into(), name, on(MethodFilter::GET, handler))
-    }
-
-    pub(crate) fn post<H, T>(
-        path: &'static str,
-        scope: impl Into<Option<Scope>>,
-        name: &'static str,
-        handler: H,
-    ) -> Route
-    where
-        H: Handler<T, Arc<House>>,
-        T: 'static,
-    {
-        Route::of("post", path, scope.into(), name, on(MethodFilter::POST, handler))
-    }
-
-    pub(crate) fn put<H, T>(
-        path: &'static str,
-        scope: impl Into<Option<Scope>>,
-        name: &'static str,
-        handler: H,
-    ) -> Route
-    where
-        H: Handler<T, Arc<House>>,
-        T: 'static,
-    {
-        Route::of("put", path, scope.into(), name, on(MethodFilter::PUT, handler))
-    }
-
-    pub(crate) fn delete<H, T>(
-        path: &'static str,
-        scope: impl Into<Option<Scope>>,
-        name: &'static str,
-        handler: H,
-    ) -> Route
-    where
-        H: Handler<T, Arc<House>>,
-        T: 'static,
-    {
-        Route::of("delete", path, scope.into(), name, on(MethodFilter::DELETE, handler))
-    }
-
-    fn of(
-        method: &'static str,
-        path: &'static str,
-        scope: Option<Scope>,
-        name: &'static str,
-        handler: MethodRouter<Arc<House>>,
-    ) -> Route {
-        Route {
-            method,
-            path,
-            scope,
-            name,
-            what: "",
-            query: &[],
-            body: Body::None,
-            answer: Answer::Json("Anything"),
-            handler,
+impl Method {
+    /// In lower case.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "get",
+            Method::Post => "post",
+            Method::Put => "put",
+            Method::Delete => "delete",
         }
+    }
+
+    fn filter(self) -> MethodFilter {
+        match self {
+            Method::Get => MethodFilter::GET,
+            Method::Post => MethodFilter::POST,
+            Method::Put => MethodFilter::PUT,
+            Method::Delete => MethodFilter::DELETE,
+        }
+    }
+}
+
+impl Route {
+    pub(crate) fn of<H: Handler<T, Arc<House>>, T: 'static>(
+        method: Method,
+        path: &'static str,
+        scopes: &'static [Scope],
+        name: &'static str,
+        handler: H,
+    ) -> Route {
+        let (body, answer) = (Body::None, Answer::Json("Anything"));
+        let handler = on(method.filter(), handler);
+        Route { method, path, scopes, name, what: "", query: &[], body, answer, handler }
     }
 
     /// One line for people.
@@ -166,21 +136,44 @@ impl Route {
         Route { answer, ..self }
     }
 
-    /// What answers its requests. An order asks for its scope itself, as it leaves a line of audit also if it is not allowed.
+    /// What answers its requests. Who may not ask is refused before anything else is read.
     pub(crate) fn handler(self) -> MethodRouter<Arc<House>, Infallible> {
-        match self.scope {
-            None | Some(Scope::Operate) => self.handler,
-            Some(scope) => self.handler.route_layer(middleware::from_fn_with_state(scope, allowed)),
+        match self.scopes {
+            [] => self.handler,
+            [Scope::Operate] => self.handler.route_layer(middleware::from_fn_with_state(self.name, may_order)),
+            scopes => self.handler.route_layer(middleware::from_fn_with_state(scopes, may_ask)),
         }
     }
 }
 
-async fn allowed(
-    State(scope): State<Scope>,
+async fn may_ask(
+    State(scopes): State<&'static [Scope]>,
     caller: Caller,
     request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
-    caller.require(scope)?;
+    caller.require_one_of(scopes)?;
     Ok(next.run(request).await)
+}
+
+/// Whoever gives an order is asked again where it is done, and leaves a line of audit there; who may not leaves one here,
+/// whatever else is wrong with it.
+async fn may_order(
+    State(name): State<&'static str>,
+    caller: Caller,
+    places: Result<RawPathParams, RawPathParamsRejection>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Failure> {
+    caller.may_order(name, &places.as_ref().map_or_else(|_| "what is not UTF-8".to_owned(), subject))?;
+    Ok(next.run(request).await)
+}
+
+/// As orders call it.
+fn subject(places: &RawPathParams) -> String {
+    match places.iter().next() {
+        None => "daemon".to_owned(),
+        Some(("id", name)) => name.to_owned(),
+        Some((place, name)) => format!("{place} {name}"),
+    }
 }

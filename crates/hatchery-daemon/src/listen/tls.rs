@@ -17,7 +17,7 @@ use tokio_rustls::server::TlsStream;
 use super::common_name;
 use crate::access::Arrival;
 
-/// How long a client may take until it is known to speak TLS.
+/// How long a client may take until it is known to speak TLS, if it may take so long for the head of a request.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// How TLS is spoken with those who come next.
@@ -43,10 +43,15 @@ impl Tls {
     }
 
     /// Shakes hands, in time. `None`: whoever it is does not speak it, or has no certificate that is asked for.
-    pub(crate) async fn accept(&self, stream: TcpStream, arrival: Arrival) -> Option<(TlsStream<TcpStream>, Arrival)> {
+    pub(crate) async fn accept(
+        &self,
+        stream: TcpStream,
+        arrival: Arrival,
+        head: Duration,
+    ) -> Option<(TlsStream<TcpStream>, Arrival)> {
         let config = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
         let accepting = TlsAcceptor::from(config).accept(stream);
-        let stream = tokio::time::timeout(HANDSHAKE, accepting).await.ok()?.ok()?;
+        let stream = tokio::time::timeout(HANDSHAKE.min(head), accepting).await.ok()?.ok()?;
         let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         // An authority of ours has signed it, whoever it is.
         let name =

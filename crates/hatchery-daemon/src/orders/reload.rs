@@ -2,23 +2,10 @@
 
 use std::sync::Arc;
 
-use hatchery::{Config, Error, ErrorKind, Reconfigured, Result};
+use hatchery::{Error, ErrorKind, Reconfigured, Result};
 
 use crate::access::Caller;
 use crate::house::House;
-
-/// Reads the configuration again. In a thread where it may block.
-pub trait Reload: Send + Sync + 'static {
-    /// # Errors
-    /// `validation`, with everything that is wrong.
-    fn read(&self) -> Result<Config>;
-}
-
-impl<F: Fn() -> Result<Config> + Send + Sync + 'static> Reload for F {
-    fn read(&self) -> Result<Config> {
-        self()
-    }
-}
 
 /// Has a daemon read its configuration again, as an order does. For signals.
 #[derive(Clone)]

@@ -4,5 +4,7 @@ mod certificates;
 mod limits;
 mod open;
 mod public;
+mod revoked;
 mod secrets;
 mod socket;
+mod stalled;

@@ -1,15 +1,31 @@
-use http_body_util::BodyExt;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
+use tokio::net::TcpStream;
 
 use crate::client::{get, open, post};
-use crate::rig::{Rig, basics, eventually_told};
+use crate::rig::{Rig, basics, eventually_told, ours};
 
 /// The events of this filter, from now on: what a client reads, a frame at a time.
 struct Listening {
     body: Incoming,
     text: String,
+}
+
+/// Events over HTTP/2, whose client makes room for so many bytes of them.
+pub(crate) async fn with_window(address: SocketAddr, query: &str, bytes: u32) -> Incoming {
+    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let mut client = http2::Builder::new(TokioExecutor::new());
+    let (mut sender, connection) = client.initial_stream_window_size(bytes).handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::get(format!("http://{address}/v1/events{query}")).body(Empty::<Bytes>::new()).unwrap();
+    sender.send_request(request).await.unwrap().into_body()
 }
 
 impl Listening {
@@ -44,8 +60,8 @@ impl Listening {
     }
 }
 
-async fn subscribers(rig: &Rig) -> String {
-    let text = get(rig.address, "/metrics").await.text;
+pub(crate) async fn subscribers(address: SocketAddr) -> String {
+    let text = get(address, "/metrics").await.text;
     text.lines().find_map(|line| line.strip_prefix("hatchery_event_subscribers ")).unwrap().to_owned()
 }
 
@@ -84,11 +100,11 @@ async fn a_filter_lets_through_what_it_names() {
 #[tokio::test]
 async fn a_client_that_goes_away_listens_no_more() {
     let rig = Rig::of(basics()).await;
-    assert_eq!(subscribers(&rig).await, "0");
+    assert_eq!(subscribers(rig.address).await, "0");
     let listening = [Listening::to(&rig, "?kind=pool.*").await, Listening::to(&rig, "").await];
-    assert_eq!(subscribers(&rig).await, "2");
+    assert_eq!(subscribers(rig.address).await, "2");
     drop(listening);
-    eventually_told("nobody listens", async || subscribers(&rig).await == "0").await;
+    eventually_told("nobody listens", async || subscribers(rig.address).await == "0").await;
     rig.end().await;
 }
 
@@ -106,5 +122,28 @@ async fn the_catalogue_has_every_name() {
     let kinds = get(rig.address, "/v1/events/catalogue").await.json();
     let ready = kinds.as_array().unwrap().iter().find(|kind| kind["name"] == "worker.ready").unwrap();
     assert_eq!(ready["standing"], "emitted");
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_told_how_many_it_has_lost() {
+    let rig = Rig::of(ours()).await;
+    let body = with_window(rig.address, "?kind=tool.event", 1 << 10).await;
+    let mut listening = Listening { body, text: String::new() };
+    assert_eq!(listening.block().await, ": listening");
+    // More than the backlog holds.
+    post(rig.address, "/v1/pools/default/call/emits", r#"{"events": 6000, "size": 200}"#).await;
+    let (mut lost, mut heard, mut told, mut last) = (0, 0, 0, Value::Null);
+    while last != 5999 {
+        let (id, name, data) = listening.event().await;
+        told += 1;
+        assert_eq!(id, told);
+        match name.as_str() {
+            "lagged" => lost += data["lost"].as_u64().or(data["measurements"]["lost"].as_u64()).unwrap(),
+            _ => (heard, last) = (heard + 1, data["measurements"]["number"].clone()),
+        }
+    }
+    assert!(lost > 0);
+    assert_eq!(lost + heard, 6000, "whoever adds up what it has heard and lost misses nothing");
     rig.end().await;
 }

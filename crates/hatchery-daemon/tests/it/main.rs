@@ -5,6 +5,7 @@ mod access;
 mod binary;
 mod calls;
 mod client;
+mod configured;
 mod described;
 mod ends;
 mod events;

@@ -33,6 +33,21 @@ def first() -> str:
 /// A shell leaves an orphan behind and becomes `hatchery serve`, as an entry point may. The orphan ends when its pipe does.
 const ENTRY: &str = r#"(sh -c 'touch orphan; exec cat' < fifo > /dev/null 2>&1 &) ; exec "$0" serve --app app.py --listen 127.0.0.1:0 --json"#;
 
+/// A shell becomes `hatchery serve`, and was handed a socket and a watchdog: both mean the first process.
+const HANDED: &str = r#"export LISTEN_PID=$$ WATCHDOG_PID=$$; exec "$0" serve --app app.py --json"#;
+
+/// Opens a TCP socket as 3 and a manager's as a path, and becomes `unshare`, which becomes the first process's parent.
+const MANAGER: &str = "\
+import json, os, socket, sys
+tcp = socket.create_server(('127.0.0.1', 0))
+json.dump('127.0.0.1:%d' % tcp.getsockname()[1], open('address.json', 'w'))
+os.dup2(tcp.fileno(), 10)
+os.dup2(10, 3)
+os.close(10)
+os.environ.update(LISTEN_FDS='1', NOTIFY_SOCKET=os.path.abspath('manager'), WATCHDOG_USEC='200000')
+os.execvp(sys.argv[1], sys.argv[1:])
+";
+
 struct Container {
     running: Running,
     /// The first process, as seen from here.
@@ -40,12 +55,17 @@ struct Container {
 }
 
 impl Container {
-    #[expect(clippy::disallowed_methods, reason = "a test is the user of the command, and waits for it")]
     fn start(sandbox: &Sandbox) -> Container {
+        Container::of(sandbox, "unshare", &[], ENTRY)
+    }
+
+    /// One whose first process is a shell with this line.
+    #[expect(clippy::disallowed_methods, reason = "a test is the user of the command, and waits for it")]
+    fn of(sandbox: &Sandbox, program: &str, words: &[&str], line: &str) -> Container {
         let hatchery = sandbox.command(&[]);
-        let mut command = std::process::Command::new("unshare");
-        command.args(["-Urpf", "--mount-proc", "--kill-child", "sh", "-c", ENTRY]).arg(hatchery.get_program());
-        command.current_dir(sandbox.path(""));
+        let mut command = std::process::Command::new(program);
+        command.args(words).args(["-Urpf", "--mount-proc", "--kill-child", "sh", "-c", line]);
+        command.arg(hatchery.get_program()).current_dir(sandbox.path(""));
         hatchery.get_envs().for_each(|(name, value)| match value {
             Some(value) => drop(command.env(name, value)),
             None => drop(command.env_remove(name)),
@@ -124,4 +144,23 @@ fn a_second_signal_ends_it_at_once_and_its_status_says_so() {
     container.signal(Signal::TERM);
     container.running.finish().exits(143);
     call.finish().exits(4);
+}
+
+#[test]
+fn the_sockets_and_the_watchdog_that_are_meant_for_it_are_its_daemons() {
+    let sandbox = Sandbox::with(APP);
+    let manager = std::os::unix::net::UnixDatagram::bind(sandbox.path("manager")).unwrap();
+    manager.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+    let mut container = Container::of(&sandbox, "python3", &["-c", MANAGER, "unshare"], HANDED);
+    let said: serde_json::Value = serde_json::from_str(&container.running.line()).unwrap();
+    let address: String =
+        serde_json::from_str(&std::fs::read_to_string(sandbox.path("address.json")).unwrap()).unwrap();
+    assert_eq!(said["listening"], format!("http://{address}"));
+    let mut text = [0; 256];
+    while {
+        let length = manager.recv(&mut text).unwrap();
+        &text[..length] != b"WATCHDOG=1"
+    } {}
+    container.signal(Signal::TERM);
+    container.running.finish().exits(0);
 }

@@ -50,7 +50,7 @@ struct Line {
 
 /// Which file it is, and whether it is the one of before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Print {
+pub(crate) struct Print {
     device: u64,
     inode: u64,
     size: u64,

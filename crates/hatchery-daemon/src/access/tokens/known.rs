@@ -1,7 +1,7 @@
 //! The tokens as a daemon knows them, as of the last change of their file.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use hatchery::{Error, ErrorKind, Result};
@@ -40,24 +40,30 @@ impl Known {
         Ok(file::read(&self.data_dir)?.iter().any(|entry| entry.token.is_valid(now)))
     }
 
-    /// Who shows this text; `None` if it is no token, or one that is over.
+    /// Something that is another when a token was made or revoked, or is over.
+    pub(crate) fn state(&self, now: SystemTime) -> (Option<Print>, usize) {
+        let entries = self.entries().ok();
+        let valid = entries.map_or(0, |entries| entries.iter().filter(|entry| entry.token.is_valid(now)).count());
+        (self.seen().print, valid)
+    }
+
+    /// Who shows the token of this hash; `None` if there is none, or it is over.
     ///
     /// # Errors
     /// If the file cannot be read. Why not, only the log says: who asks may be anybody.
-    pub(crate) fn caller(&self, text: &str, now: SystemTime) -> Result<Option<Caller>> {
+    pub(crate) fn caller(&self, hash: &Hash, now: SystemTime) -> Result<Option<Caller>> {
         let entries = self.entries()?;
-        let hash = Hash::of(text);
         // All of them are compared, whichever it is.
-        let found = entries.iter().fold(None, |found, entry| if entry.hash.is(&hash) { Some(entry) } else { found });
+        let found = entries.iter().fold(None, |found, entry| if entry.hash.is(hash) { Some(entry) } else { found });
         let caller = |entry: &Entry| {
             let client = Client::Token(entry.token.name.as_str().into());
-            Caller::new(client, Scopes::of(&entry.token.scopes))
+            Caller::new(client, Scopes::of(&entry.token.scopes)).showing(entry.hash)
         };
         Ok(found.filter(|entry| entry.token.is_valid(now)).map(caller))
     }
 
     fn entries(&self) -> Result<Arc<[Entry]>> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen();
         let print = Print::of(&self.data_dir);
         if !matches!(&print, Ok(print) if *print == seen.print) {
             // Looked at before it is read: what is written in between is read again next time.
@@ -65,6 +71,10 @@ impl Known {
         }
         let unknown = |_| Error::new(ErrorKind::Unavailable, "tokens cannot be read; the log of the daemon says why");
         seen.entries.clone().map_err(unknown)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read(&self) -> std::result::Result<Arc<[Entry]>, Damaged> {

@@ -49,21 +49,21 @@ fn who_shows_it_is_its_caller_until_it_is_over_or_revoked() {
     let folder = tempfile::tempdir().unwrap();
     let (tokens, known) = (Tokens::of(folder.path()), Known::of(folder.path()));
     let now = SystemTime::now();
-    assert_eq!(known.caller("anything", now).unwrap(), None);
+    assert_eq!(known.caller(&Hash::of("anything"), now).unwrap(), None);
     assert!(!known.has_valid(now).unwrap());
     let short = NewToken { expires: Some(Duration::from_secs(3600)), ..new("short", &[Scope::Call]) };
     let (secret, _) = tokens.make(&short).unwrap();
     let (other, _) = tokens.make(&new("other", &[Scope::Operate])).unwrap();
-    let caller = known.caller(secret.text(), now).unwrap().unwrap();
+    let caller = known.caller(&Hash::of(secret.text()), now).unwrap().unwrap();
     assert_eq!(caller.client(), &Client::Token("short".into()));
     assert!(caller.require(Scope::Call).is_ok() && caller.require(Scope::Observe).is_err());
     for wrong in ["", "hatchery_", &secret.text()[1..], &format!("{}x", secret.text())] {
-        assert_eq!(known.caller(wrong, now).unwrap(), None, "{wrong}");
+        assert_eq!(known.caller(&Hash::of(wrong), now).unwrap(), None, "{wrong}");
     }
     let later = now + Duration::from_secs(3601);
-    assert_eq!(known.caller(secret.text(), later).unwrap(), None, "it is over");
+    assert_eq!(known.caller(&Hash::of(secret.text()), later).unwrap(), None, "it is over");
     tokens.revoke("other").unwrap();
-    assert_eq!(known.caller(other.text(), now).unwrap(), None, "it is revoked");
+    assert_eq!(known.caller(&Hash::of(other.text()), now).unwrap(), None, "it is revoked");
     assert!(known.has_valid(now).unwrap() && !known.has_valid(later).unwrap());
 }
 
@@ -74,20 +74,20 @@ fn a_damaged_file_is_kept_and_lets_nobody_in() {
     let (secret, _) = tokens.make(&new("ci", &[Scope::Call])).unwrap();
     let path = folder.path().join("tokens.json");
     let whole = std::fs::read_to_string(&path).unwrap();
-    assert!(known.caller(secret.text(), SystemTime::now()).unwrap().is_some());
+    assert!(known.caller(&Hash::of(secret.text()), SystemTime::now()).unwrap().is_some());
     let half = &whole[..whole.len() / 2];
     for damaged in
         [half, "", "{}", "[]", &whole.replace("\"version\": 1", "\"version\": 2"), &whole.replace("\"ci\"", "7")]
     {
         std::fs::write(&path, damaged).unwrap();
-        let error = known.caller(secret.text(), SystemTime::now()).unwrap_err();
+        let error = known.caller(&Hash::of(secret.text()), SystemTime::now()).unwrap_err();
         assert_eq!(error.message(), "tokens cannot be read; the log of the daemon says why", "{damaged}");
         assert!(known.has_valid(SystemTime::now()).is_err());
         assert!(tokens.make(&new("more", &[Scope::Call])).is_err() && tokens.revoke("ci").is_err());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), damaged, "it is kept");
     }
     std::fs::write(&path, whole).unwrap();
-    assert!(known.caller(secret.text(), SystemTime::now()).unwrap().is_some(), "it is mended");
+    assert!(known.caller(&Hash::of(secret.text()), SystemTime::now()).unwrap().is_some(), "it is mended");
 }
 
 #[test]

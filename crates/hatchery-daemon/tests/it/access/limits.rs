@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::open::Open;
+use super::public::grpc;
 use crate::client::open as opened;
 use crate::rig::eventually_told;
 
@@ -26,6 +27,11 @@ async fn who_asks_too_often_waits_and_others_do_not() {
     assert!((990..=1000).contains(&seconds), "{seconds}");
     assert_eq!(open.get("/v1/status", &other).await.status, 200);
     assert_eq!(open.get("/healthz", "").await.status, 200);
+    // Whoever asks how it is has a rate of its own, and no more than that.
+    let health = [open.get("/readyz", "").await.status, open.get("/readyz", "").await.status];
+    assert_eq!(health, [503, 429]);
+    assert_eq!(grpc(&open, "/grpc.health.v1.Health/Check", "").await.0, "8");
+    assert_eq!(grpc(&open, "/grpc.health.v1.Health/Watch", "").await.0, "8");
     // Those who show nothing are one client, too.
     let strangers: Vec<u16> = [open.get("/", "").await, open.get("/", "").await, open.get("/", "").await]
         .iter()

@@ -47,7 +47,7 @@ async fn no_path_answers_those_who_show_nothing() {
 }
 
 /// The code and the message of a gRPC answer that fails.
-async fn grpc(open: &Open, path: &str, token: &str) -> (String, String) {
+pub(super) async fn grpc(open: &Open, path: &str, token: &str) -> (String, String) {
     let stream = TcpStream::connect(open.address).await.unwrap();
     let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
@@ -91,6 +91,13 @@ async fn a_token_lets_in_as_far_as_its_scopes_go() {
     refused("POST", "/v1/pools/a/call/b", &observe, "token observe has no scope `call`").await;
     for token in [&observe, &operate] {
         assert_eq!(open.get("/v1/status", token).await.json()["phase"], "filling");
+    }
+    // Who may call may look up what there is to call.
+    for token in [&call, &observe, &operate] {
+        open.get("/v1/pools/a/tools", token).await.fails(503, "unavailable", "takes no calls");
+    }
+    for token in [&call, &observe, &operate] {
+        assert_eq!(grpc(&open, "/hatchery.v1.Hatchery/Tools", token).await.0, "14");
     }
     // Whoever may call is told that there are no pools yet.
     for token in [&call, &operate] {

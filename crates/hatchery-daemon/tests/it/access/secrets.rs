@@ -70,6 +70,8 @@ async fn an_order_is_told_of_and_a_token_never() {
     let wrong = "hatchery_a-token-of-somebody-else";
     open.get("/v1/status", wrong).await.fails(401, "unavailable", "");
     open.ask("POST", "/v1/stop", &observe).await.fails(403, "unavailable", "");
+    // Without a body it is no order that could be understood.
+    open.ask("POST", "/v1/pools/gpu/scale", &observe).await.fails(403, "unavailable", "");
     assert_eq!(open.ask("POST", "/v1/stop", &operate).await.status, 200);
     let lines = log.0.lock().unwrap().clone();
     let audit: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix("hatchery::audit")).collect();
@@ -77,6 +79,7 @@ async fn an_order_is_told_of_and_a_token_never() {
         audit,
         [
             " caller=token observe order=\"stop\" subject=\"daemon\" outcome=\"unavailable\"",
+            " caller=token observe order=\"scale\" subject=\"pool gpu\" outcome=\"unavailable\"",
             " caller=token operate order=\"stop\" subject=\"daemon\" outcome=\"done\"",
         ]
     );
