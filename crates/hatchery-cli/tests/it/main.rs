@@ -18,6 +18,7 @@ mod handed_over;
 mod killed_at_once;
 mod logs;
 mod life;
+mod load;
 mod map;
 mod new;
 mod orders;
