@@ -1,9 +1,9 @@
 //! Calls one after another on one connection that is kept.
 
-use hatchery::{CallOptions, Hatchery, Payload, PythonApp};
+use hatchery::{Hatchery, PythonApp};
 use serde::Serialize;
 
-use super::client::{Client, take_turns};
+use super::client::Client;
 use super::server::Server;
 use super::{Protocol, bounded};
 use crate::Result;
@@ -62,23 +62,14 @@ pub(super) fn measure(placement: Placement, options: &Options) -> Result<Calls> 
 /// The client has one thread: nothing of it is woken across processors but by the server.
 fn through(protocol: Protocol, server: &Server, size: Size) -> Result<Sample> {
     let address = server.address(protocol)?;
-    Flavour::OneThread.run(async move {
-        let mut client = Client::connect(protocol, address).await?;
-        take_turns(size, async || client.call().await).await
-    })
+    Flavour::OneThread.run(async move { Client::connect(protocol, address).await?.take_turns(size).await })
 }
 
 /// In a task of a runtime of many threads, as those of the daemon's connections are.
 async fn in_process(size: Size) -> Result<Sample> {
     let app = PythonApp::file(folder().join("app.py"));
     let hatchery = Hatchery::builder().pool("bench", app).workers(WORKERS).start().await?;
-    let pool = hatchery.pool("bench")?;
-    let sample = take_turns(size, async || {
-        let arguments = Payload::from_json_text("{}")?;
-        pool.call_payload("empty", arguments, &CallOptions::new()).await?.to_json_text()?;
-        Ok(())
-    });
-    let sample = sample.await;
+    let sample = Client::Library(hatchery.pool("bench")?).take_turns(size).await;
     hatchery.shutdown().await?;
     sample
 }

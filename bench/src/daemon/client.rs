@@ -1,9 +1,10 @@
-//! The thinnest client of each protocol, the same for the floor and for the daemon.
+//! The thinnest client of each protocol, the same for the floor and for the daemon; and the library in their place.
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
+use hatchery::{CallOptions, Payload, Pool};
 use hatchery_grpc::v1;
 use hatchery_grpc::v1::hatchery_client::HatcheryClient;
 use http_body_util::{BodyExt, Full};
@@ -18,10 +19,11 @@ use crate::Result;
 use crate::sample::Sample;
 use crate::workload::Size;
 
-/// One connection, which is kept.
+/// One connection, which is kept; or none, as the workers are those of this process.
 pub(super) enum Client {
     Grpc(HatcheryClient<Channel>),
     Http(SendRequest<Full<Bytes>>),
+    Library(Pool),
 }
 
 impl Client {
@@ -45,7 +47,23 @@ impl Client {
                 let request = Request::post("/v1/pools/bench/call/empty").header("content-type", "application/json");
                 body(sender, request, "{}").await.map(drop)
             }
+            Client::Library(pool) => {
+                let arguments = Payload::from_json_text("{}")?;
+                pool.call_payload("empty", arguments, &CallOptions::new()).await?.to_json_text()?;
+                Ok(())
+            }
         }
+    }
+
+    /// The times of calls one after another, after a warm-up.
+    pub(super) async fn take_turns(mut self, size: Size) -> Result<Sample> {
+        let mut taken = Vec::with_capacity(size.warm_up() + size.calls);
+        for _ in 0..size.warm_up() + size.calls {
+            let start = Instant::now();
+            self.call().await?;
+            taken.push(start.elapsed());
+        }
+        Ok(Sample::of_calls(&taken[size.warm_up()..]))
     }
 }
 
@@ -74,17 +92,6 @@ pub(super) async fn body(
     let status = answer.status();
     let body = answer.into_body().collect().await?.to_bytes();
     if status.is_success() { Ok(body) } else { Err(format!("{status}: {}", String::from_utf8_lossy(&body)).into()) }
-}
-
-/// The times of calls one after another, after a warm-up.
-pub(super) async fn take_turns(size: Size, mut call: impl AsyncFnMut() -> Result<()>) -> Result<Sample> {
-    let mut taken = Vec::with_capacity(size.warm_up() + size.calls);
-    for _ in 0..size.warm_up() + size.calls {
-        let start = Instant::now();
-        call().await?;
-        taken.push(start.elapsed());
-    }
-    Ok(Sample::of_calls(&taken[size.warm_up()..]))
 }
 
 /// Calls a second of so many connections, each of which calls again when it is answered.
