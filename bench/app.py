@@ -1,4 +1,4 @@
-"""The app that the benchmark calls: the same two tools as the floor's; and two that keep a worker busy."""
+"""The app that the benchmark calls: the same two tools as the floor's; two that keep a worker busy; and one that does nothing."""
 
 import os
 import time
@@ -28,3 +28,8 @@ def hold(gate: str):
     """Until a file of this name is there."""
     while not os.path.exists(gate):
         time.sleep(0.001)
+
+
+@tool
+def empty():
+    pass

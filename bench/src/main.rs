@@ -1,5 +1,5 @@
-//! Workloads W1 to W7 with the floors and the peers measured in the same run; what grows with the size of a pool (`scale`);
-//! and, by itself, the whole matrix of who outlives a supervisor (`orphans`).
+//! Workloads W1 to W7 with the floors and the peers measured in the same run; what grows with the size of a pool (`scale`); what
+//! the daemon adds to a call (`daemon`); and, by itself, the whole matrix of who outlives a supervisor (`orphans`).
 //!
 //! Every contender is measured once per round, in turn, so that a machine that slows down slows all of them; a figure is the
 //! median of the rounds. Calls, arrays and streams are measured twice: *pinned*, where client and workers share one CPU, and
@@ -16,6 +16,8 @@ use report::Report;
 mod arrays;
 mod child;
 mod contender;
+#[cfg_attr(not(feature = "daemon"), path = "daemon/absent.rs")]
+mod daemon;
 mod family;
 mod flame;
 mod floor;
@@ -57,6 +59,7 @@ fn dispatch(arguments: Vec<String>) -> Result<()> {
         Some("orphans-supervise") => orphans::supervise(rest),
         Some("orphans-work") => orphans::work(),
         Some("scale-idle") => scale::idle(),
+        Some("daemon-floor") => daemon::floor(),
         Some("flame-work") => flame::work(rest),
         _ => run(&Options::parse(arguments.into_iter())?),
     }
@@ -96,5 +99,6 @@ fn measure(part: Part, options: &Options, report: &mut Report) -> Result<()> {
         Part::Outage => outage::measure_all(options).and_then(|table| report.add(name, &table, table.grids())),
         Part::Survivors => orphans::states(options).and_then(|table| report.add(name, &table, table.grids())),
         Part::Scale => scale::measure_all(options).and_then(|table| report.add(name, &table, table.grids())),
+        Part::Daemon => daemon::measure_all(options).and_then(|table| report.add(name, &table, table.grids())),
     }
 }

@@ -30,10 +30,11 @@ pub(crate) enum Part {
     /// W7.
     Survivors,
     Scale,
+    Daemon,
 }
 
 impl Part {
-    pub(crate) const ALL: [Part; 8] = [
+    pub(crate) const ALL: [Part; 9] = [
         Part::Calls(Workload::W1),
         Part::Calls(Workload::W2),
         Part::Calls(Workload::W3),
@@ -42,6 +43,7 @@ impl Part {
         Part::Outage,
         Part::Survivors,
         Part::Scale,
+        Part::Daemon,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -51,6 +53,7 @@ impl Part {
             Part::Outage => "w6",
             Part::Survivors => "w7",
             Part::Scale => "scale",
+            Part::Daemon => "daemon",
         }
     }
 
@@ -60,7 +63,8 @@ impl Part {
     }
 }
 
-const USAGE: &str = "there are w1 to w7, scale, --quick, --rounds N, --markdown FILE, --json FILE and --flame FOLDER";
+const USAGE: &str =
+    "there are w1 to w7, scale, daemon, --quick, --rounds N, --markdown FILE, --json FILE and --flame FOLDER";
 
 impl Options {
     pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options> {

@@ -13,7 +13,7 @@ pub(crate) fn run(root: &Path, options: &[String]) -> Result<ExitCode, String> {
         Some((first, _)) if first == "orphans" => orphans(root, options)?,
         Some((first, rest)) if first == "flame" => flame(root, rest)?,
         _ if options.iter().any(|option| option == "--flame") => flame(root, options)?,
-        _ => measure(root, "peers", options)?,
+        _ => workloads(root, options)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -23,6 +23,23 @@ fn call(root: &Path, options: &[String]) -> Result<(), String> {
     let mut cargo = cargo(root);
     cargo.args(["run", "--release", "--quiet", "-p", "hatchery-bench", "--example", "call", "--"]);
     succeed(cargo.args(options).env("HATCHERY_PYTHON", python(root)))
+}
+
+/// What is measured without the command.
+const WITHOUT_COMMAND: [&str; 8] = ["w1", "w2", "w3", "w4", "w5", "w6", "w7", "scale"];
+
+/// What is named, or everything.
+fn workloads(root: &Path, options: &[String]) -> Result<(), String> {
+    let names = |name: &str| options.iter().any(|option| option.eq_ignore_ascii_case(name));
+    if names("daemon") || !WITHOUT_COMMAND.into_iter().any(names) {
+        build_command(root)?;
+    }
+    measure(root, "daemon,peers", options)
+}
+
+/// `hatchery`, beside the benchmarks' program.
+fn build_command(root: &Path) -> Result<(), String> {
+    succeed(cargo(root).args(["build", "--release", "--quiet", "-p", "hatchery-cli"]))
 }
 
 fn measure(root: &Path, features: &str, options: &[String]) -> Result<(), String> {
@@ -35,7 +52,7 @@ fn measure(root: &Path, features: &str, options: &[String]) -> Result<(), String
 fn orphans(root: &Path, options: &[String]) -> Result<(), String> {
     let python = ORPHANS.ensure(root)?;
     // The daemon is one of those that are killed.
-    succeed(cargo(root).args(["build", "--release", "--quiet", "-p", "hatchery-cli"]))?;
+    build_command(root)?;
     let mut cargo = program(root, "");
     succeed(cargo.arg("--").args(options).arg("--python").arg(&python).env("HATCHERY_PYTHON", &python))
 }

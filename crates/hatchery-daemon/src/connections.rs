@@ -18,12 +18,14 @@ use crate::house::House;
 use crate::listen::{Accepted, Listeners, Room, Tls};
 use crate::routes;
 
+mod again;
 mod answered;
 mod patience;
 mod reception;
 mod stream;
 mod streams;
 
+use again::Again;
 use patience::Patience;
 use reception::Reception;
 use stream::{Stream, Watched};
@@ -155,7 +157,7 @@ impl Guest {
         let stream = TokioIo::new(Watched::new(stream, Arc::clone(&patience)));
         let reception = Reception::new(router, access, arrival, Arc::clone(&patience));
         let builder = protocols(&limits);
-        let served = watcher.watch(builder.serve_connection(stream, reception));
+        let served = Again::new(watcher.watch(builder.serve_connection(stream, reception)));
         tokio::select! {
             _client_went_away = served => {}
             () = patience.ends(limits.head, limits.stall) => {}

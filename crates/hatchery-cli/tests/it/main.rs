@@ -19,6 +19,7 @@ mod import;
 mod killed_at_once;
 mod logs;
 mod life;
+mod load;
 mod map;
 mod new;
 mod orders;
