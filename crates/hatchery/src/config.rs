@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use crate::app::program::{Environment, Host};
 use crate::app::{App, CommandApp, Launch, LaunchContext};
 use crate::error::{Error, Result};
+use crate::host::PoolTool;
 use crate::pool::{TimeoutProfile, Timeouts};
 use crate::pyenv::PythonApp;
 use crate::registry::Instance;
@@ -93,6 +94,8 @@ pub struct Config {
     pub otlp: OtlpConfig,
     /// `[[pools]]`, in the file's order; their names differ.
     pub pools: Vec<PoolConfig>,
+    /// `[[host_tools]]`, in the file's order; their names differ, and their pools are among these.
+    pub host_tools: Vec<PoolTool>,
 }
 
 /// `[instance]`: which installation this is.

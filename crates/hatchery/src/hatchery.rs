@@ -3,6 +3,7 @@
 mod ending;
 mod metrics;
 mod pool_builder;
+mod pool_tools;
 mod reconfigure;
 mod script;
 mod start;
@@ -21,7 +22,7 @@ use crate::app::{App, Launch, LaunchContext};
 use crate::config::{self, Config, InstanceConfig, PoolConfig};
 use crate::error::{Error, ErrorKind, Result, near_match};
 use crate::fault::Taints;
-use crate::host::{HostTool, HostToolLimits, HostTools};
+use crate::host::{HostTool, HostToolLimits, HostTools, PoolTool};
 use crate::id::RunId;
 use crate::pool::{self, Crew, Pool, PoolStats, StopGraces, TaintBook, WorkerStatus};
 use crate::process::{Escalation, Guarantee};
@@ -36,6 +37,7 @@ use crate::worker::Profile;
 pub use ending::Cleanup;
 pub use metrics::Metrics;
 pub use pool_builder::PoolBuilder;
+use pool_tools::Reach;
 use reconfigure::Configured;
 pub use reconfigure::{NeedsRestart, Reconfigured};
 pub use script::ScriptTimeouts;
@@ -60,6 +62,7 @@ pub struct Hatchery {
     taints: Arc<TaintBook>,
     sessions: Sessions,
     host_tools: HostTools,
+    reach: Reach,
     emitter: Emitter,
     started_at: SystemTime,
     /// What works in the background, in the order of its start; stopped in the reverse order, or when this is dropped.
@@ -73,6 +76,7 @@ pub struct Hatchery {
 pub struct Builder {
     pools: Vec<(String, Arc<dyn App>, pool::Config)>,
     host_tools: Vec<HostTool>,
+    pool_tools: Vec<PoolTool>,
     host_tool_limits: HostToolLimits,
     emitter: Option<Emitter>,
     run: RunOptions,
@@ -290,8 +294,8 @@ impl Drop for Hatchery {
 }
 
 impl Builder {
-    /// Everything that a configuration says: whose data it is and where that lies, sessions, and its pools, after those that
-    /// are there.
+    /// Everything that a configuration says: whose data it is and where that lies, sessions, its pools, after those that are
+    /// there, and its host tools.
     #[must_use]
     pub fn configure(self, config: &Config) -> Builder {
         let sessions = config.sessions.over(self.sessions.clone());
@@ -301,6 +305,7 @@ impl Builder {
             started.configure(pool).done()
         };
         let mut builder = config.pools.iter().fold(builder, add);
+        builder.pool_tools.extend(config.host_tools.iter().cloned());
         builder.configured = Some(config.clone());
         builder
     }

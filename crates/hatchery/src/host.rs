@@ -3,6 +3,7 @@
 
 mod caller;
 mod name;
+mod pool_tool;
 mod table;
 mod tool;
 
@@ -21,6 +22,7 @@ use crate::tool::ToolSpec;
 use crate::value::Payload;
 use crate::waiting::Waiting;
 pub use caller::HostCaller;
+pub use pool_tool::PoolTool;
 use table::{Seen, Table};
 pub use tool::{HostTool, HostToolInfo, HostToolSource};
 
@@ -121,12 +123,14 @@ impl HostTools {
     /// What calls of this session see, by name: its own and the global ones; without a session, the global ones.
     pub fn list(&self, session: Option<&str>) -> Vec<HostToolInfo> {
         self.look_after(session);
-        self.table().seen(session, Seen::All).map(|tool| tool.info()).collect()
+        let seen: Vec<_> = self.table().seen(session, Seen::All).cloned().collect();
+        seen.iter().map(|tool| tool.info()).collect()
     }
 
     /// Every tool: the global ones, then those of each session.
     pub fn all(&self) -> Vec<HostToolInfo> {
-        self.table().all().map(|tool| tool.info()).collect()
+        let all: Vec<_> = self.table().all().cloned().collect();
+        all.iter().map(|tool| tool.info()).collect()
     }
 
     /// Runs one, for whoever is said to call. A worker's caller runs only what is [exposed](HostTool::exposed).
@@ -171,7 +175,7 @@ impl HostTools {
     }
 
     /// Takes all tools of a worker's life away, and says how many there were. Happens by itself when that life ends.
-    pub fn remove_worker(&self, worker: &WorkerId, generation: u64) -> usize {
+    pub fn remove_worker(&self, worker: &str, generation: u64) -> usize {
         let removed = self.table_mut().remove_worker(worker, generation);
         removed.len()
     }
@@ -179,7 +183,15 @@ impl HostTools {
     /// What workers see.
     pub(crate) fn specs(&self, session: Option<&str>) -> Vec<ToolSpec> {
         self.look_after(session);
-        self.table().seen(session, Seen::Exposed).map(|tool| tool.spec.clone()).collect()
+        let seen: Vec<_> = self.table().seen(session, Seen::Exposed).cloned().collect();
+        seen.iter().map(|tool| tool.told()).collect()
+    }
+
+    /// Takes these global ones away and puts those in their place, or does nothing.
+    pub(crate) fn exchange(&self, out: &[String], into: Vec<HostTool>) -> Result<()> {
+        let mut into = into.into_iter().map(HostTool::checked).collect::<Result<Vec<_>>>()?;
+        let exchanged = self.table_mut().exchange(out, &mut into);
+        exchanged.map(drop)
     }
 
     pub(crate) fn waiting(&self) -> &Waiting {
@@ -259,7 +271,7 @@ struct OfLife {
 
 impl Drop for OfLife {
     fn drop(&mut self) {
-        self.tools.remove_worker(&self.worker, self.generation);
+        self.tools.remove_worker(self.worker.as_str(), self.generation);
     }
 }
 

@@ -107,7 +107,7 @@ pub use config::{
 };
 pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor, write_guardian};
 pub use error::{Error, ErrorCategory, ErrorKind, Result};
-pub use host::{HostCaller, HostTool, HostToolInfo, HostToolLimits, HostToolSource, HostTools};
+pub use host::{HostCaller, HostTool, HostToolInfo, HostToolLimits, HostToolSource, HostTools, PoolTool};
 pub use id::{RunId, WorkerId};
 pub use memory::{ArenaSettings, ArenaStatus, Buffer};
 pub use pool::{

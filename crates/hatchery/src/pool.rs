@@ -35,7 +35,7 @@ pub use stream::{PayloadStream, ReplyStream};
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -171,9 +171,29 @@ pub struct Pool {
     crew: Arc<Crew>,
 }
 
+/// Keeps nothing of a pool.
+pub(crate) struct WeakPool(Weak<Crew>);
+
+impl WeakPool {
+    pub(crate) fn upgrade(&self) -> Option<Pool> {
+        self.0.upgrade().map(Pool::new)
+    }
+}
+
 impl Pool {
     pub(crate) fn new(crew: Arc<Crew>) -> Pool {
         Pool { crew }
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakPool {
+        WeakPool(Arc::downgrade(&self.crew))
+    }
+
+    /// How long a call may take of which nobody says so.
+    pub(crate) fn usual_timeout(&self, tool: &str, args: &Payload) -> Option<Duration> {
+        let now = Instant::now();
+        let deadline = self.shared().deadline(tool, args, &CallOptions::default(), false, now);
+        deadline.map(|deadline| deadline.left(now))
     }
 
     fn shared(&self) -> &Arc<Shared> {

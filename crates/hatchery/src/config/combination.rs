@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use super::document::prefix_of;
 use super::layer::{Layer, Setting, duration_of};
 use super::origin::{ConfigProblem, Origin};
-use super::settings::{PoolSettings, Settings};
+use super::settings::{ElementSettings, Settings};
 use super::value::Value;
 use super::words::Profile;
 use crate::call::Affinity;
+use crate::error::near_match;
 use crate::fault::CrashRetry;
 use crate::pool::Capacity;
 use crate::process::{Containment, OnEscape};
@@ -20,7 +21,9 @@ pub(super) fn problems(settings: &Settings) -> Vec<ConfigProblem> {
     for pool in &settings.pools {
         problems.extend(RULES.iter().filter_map(|rule| rule(&Seen { pool })));
     }
-    problems.extend(names(&settings.pools));
+    problems.extend(names("pool", &settings.pools));
+    problems.extend(names("host tool", &settings.host_tools));
+    problems.extend(settings.host_tools.iter().flat_map(|tool| host_tool(tool, &settings.pools)));
     problems.sort_by_key(ConfigProblem::place);
     problems
 }
@@ -45,7 +48,7 @@ const RULES: [fn(&Seen<'_>) -> Option<ConfigProblem>; 14] = [
 
 /// One pool, as a rule sees it.
 struct Seen<'a> {
-    pool: &'a PoolSettings,
+    pool: &'a ElementSettings,
 }
 
 impl Seen<'_> {
@@ -189,8 +192,8 @@ fn no_retry_within_the_budget(pool: &Seen<'_>) -> Option<ConfigProblem> {
         .then(|| pool.warning("retry.budget", "no call is made again; expected above 0, or `attempts = 1`"))?
 }
 
-/// Every pool has a name of its own, and variables of its own.
-fn names(pools: &[PoolSettings]) -> Vec<ConfigProblem> {
+/// Every pool has a name of its own, and variables of its own; so has every host tool.
+fn names(what: &str, pools: &[ElementSettings]) -> Vec<ConfigProblem> {
     let mut seen: HashMap<String, (&str, &Origin)> = HashMap::new();
     let mut problems = Vec::new();
     for pool in pools {
@@ -201,7 +204,7 @@ fn names(pools: &[PoolSettings]) -> Vec<ConfigProblem> {
                 seen.insert(prefix_of("", name), (name, &setting.origin));
             }
             Some((first, place)) if *first == name => {
-                let message = format!("expected a name of its own, but {name:?} is that of the pool at {place} too");
+                let message = format!("expected a name of its own, but {name:?} is that of the {what} at {place} too");
                 problems.push(ConfigProblem::error(origin, key, message));
             }
             Some((first, place)) => {
@@ -209,6 +212,24 @@ fn names(pools: &[PoolSettings]) -> Vec<ConfigProblem> {
                 problems.push(ConfigProblem::warning(origin, key, message));
             }
         }
+    }
+    problems
+}
+
+/// It names a pool that there is, and what of it is meant.
+fn host_tool(tool: &ElementSettings, pools: &[ElementSettings]) -> Vec<ConfigProblem> {
+    let lacks = |key: &&str| tool.layer.get(key).is_none();
+    let missing = ["pool", "tool"].into_iter().filter(lacks);
+    let mut problems: Vec<ConfigProblem> = missing
+        .map(|key| ConfigProblem::error(tool.origin.clone(), tool.path.clone(), format!("expected a `{key}`")))
+        .collect();
+    let names: Vec<&str> = pools.iter().filter_map(|pool| pool.layer.text("name")).collect();
+    if let Some((setting, pool)) = tool.layer.get("pool").zip(tool.layer.text("pool"))
+        && !names.contains(&pool)
+    {
+        let near = near_match(pool, names.iter().copied());
+        let message = format!("no such pool: {pool}{near}");
+        problems.push(ConfigProblem::error(setting.origin.clone(), format!("{}.pool", tool.path), message));
     }
     problems
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{Key, POOL, TOP};
+use super::keys::{HOST_TOOL, Key, POOL, TOP};
 use super::kind::{A_NAME, Kind, Naming, nearest};
 use super::layer::{Layer, Setting};
 use super::origin::{ConfigProblem, Origin};
@@ -25,12 +25,13 @@ pub(super) struct Source<'a> {
 #[derive(Default)]
 pub(super) struct Document {
     pub(super) top: Layer,
-    pub(super) pools: Vec<Pool>,
+    pub(super) pools: Vec<Element>,
+    pub(super) host_tools: Vec<Element>,
     pub(super) problems: Vec<ConfigProblem>,
 }
 
-/// One of `[[pools]]`.
-pub(super) struct Pool {
+/// One table of a list, like `[[pools]]`.
+pub(super) struct Element {
     /// Like `pools[0]`.
     pub(super) path: String,
     /// Its header.
@@ -103,12 +104,12 @@ impl<'a> Reader<'a> {
     fn document(&mut self, table: &DeTable<'_>) {
         let mut top = Layer::default();
         self.table(TOP, &At::document(), table, &mut top);
-        if let Some(pools) = table.get("pools") {
-            self.pools(pools);
-        }
+        let mut read = |list, keys| table.get(list).map(|value| self.elements(list, keys, value)).unwrap_or_default();
+        let (mut pools, mut host_tools) = (read("pools", POOL), read("host_tools", HOST_TOOL));
         self.variables(TOP, PREFIX, "", &mut top);
-        self.document.top = top;
-        self.variables_of_pools();
+        self.variables_of("pools", "pool", POOL, &mut pools);
+        self.variables_of("host_tools", "host tool", HOST_TOOL, &mut host_tools);
+        (self.document.top, self.document.pools, self.document.host_tools) = (top, pools, host_tools);
     }
 
     fn table(&mut self, keys: &'static [Key], at: &At, table: &DeTable<'_>, layer: &mut Layer) {
@@ -128,10 +129,10 @@ impl<'a> Reader<'a> {
         match (kind, value.get_ref()) {
             (Kind::Planned, _) => self.refuse(self.source.place(offset), at.shown.clone(), PLANNED),
             // They are read by themselves.
-            (Kind::Pools(_), DeValue::Array(_)) => {}
+            (Kind::Tables(..), DeValue::Array(_)) => {}
             (Kind::Table(keys), DeValue::Table(table)) => self.table(keys, at, table, layer),
             (Kind::Entries(kind, naming), DeValue::Table(table)) => self.entries(*kind, naming, at, table, layer),
-            (Kind::Table(_) | Kind::Entries(..) | Kind::Pools(_), _) => {
+            (Kind::Table(_) | Kind::Entries(..) | Kind::Tables(..), _) => {
                 let message = format!("expected {}, found {}", kind.expected(), raw.found());
                 self.refuse(self.source.place(value.span().start), at.shown.clone(), message);
             }
@@ -165,22 +166,24 @@ impl<'a> Reader<'a> {
         layer.set(at.inner.clone(), Setting { value: value.ok(), origin, inherited: false });
     }
 
-    fn pools(&mut self, value: &Spanned<DeValue<'_>>) {
-        let DeValue::Array(elements) = value.get_ref() else { return };
+    fn elements(&mut self, list: &str, keys: &'static [Key], value: &Spanned<DeValue<'_>>) -> Vec<Element> {
+        let DeValue::Array(elements) = value.get_ref() else { return Vec::new() };
+        let mut read = Vec::new();
         for (index, element) in elements.iter().enumerate() {
-            let (path, origin) = (format!("pools[{index}]"), self.source.place(element.span().start));
+            let (path, origin) = (format!("{list}[{index}]"), self.source.place(element.span().start));
             let DeValue::Table(table) = element.get_ref() else {
                 let found = Raw::File(element, self.source.text).found();
                 self.refuse(origin, path, format!("expected a table, found {found}"));
                 continue;
             };
             let mut own = Layer::default();
-            self.table(POOL, &At { shown: path.clone(), inner: String::new() }, table, &mut own);
+            self.table(keys, &At { shown: path.clone(), inner: String::new() }, table, &mut own);
             if own.get("name").is_none() {
                 self.refuse(origin.clone(), path.clone(), format!("expected a `name`: {A_NAME}"));
             }
-            self.document.pools.push(Pool { path, origin, own });
+            read.push(Element { path, origin, own });
         }
+        read
     }
 
     /// The variables of a table, and of tables in it.
@@ -203,13 +206,13 @@ impl<'a> Reader<'a> {
         let at = |name: &str| At { shown: joined(inner, name), inner: joined(inner, name) };
         match (key.kind, below) {
             (Kind::Planned, _) => self.refuse(origin, name, PLANNED),
-            (Kind::Pools(_), Some(_)) => {}
+            (Kind::Tables(..), Some(_)) => {}
             (Kind::Table(keys), Some(below)) => self.variable(keys, below, &at(&name).inner, variable, layer),
             (Kind::Entries(kind, naming), Some(below)) => match naming.refusal(below) {
                 Some(message) => self.refuse(origin, name, message),
                 None => self.leaf(*kind, &at(&name).below(below), origin, &raw, layer),
             },
-            (Kind::Table(_) | Kind::Entries(..) | Kind::Pools(_), None) => {
+            (Kind::Table(_) | Kind::Entries(..) | Kind::Tables(..), None) => {
                 let example = variable_of(&variable.name, "KEY");
                 self.refuse(origin, name, format!("expected a variable for each key, like {example}"));
             }
@@ -218,29 +221,28 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn variables_of_pools(&mut self) {
-        let list = variable_of(PREFIX, "pools");
-        let mut pools = std::mem::take(&mut self.document.pools);
-        for pool in &mut pools {
-            if let Some(name) = pool.own.text("name").map(str::to_owned) {
-                self.variables(POOL, &prefix_of(&list, &name), "", &mut pool.own);
+    /// `what`: one of the list, for people.
+    fn variables_of(&mut self, list: &str, what: &str, keys: &'static [Key], elements: &mut [Element]) {
+        let prefix = variable_of(PREFIX, list);
+        for element in elements.iter_mut() {
+            if let Some(name) = element.own.text("name").map(str::to_owned) {
+                self.variables(keys, &prefix_of(&prefix, &name), "", &mut element.own);
             }
         }
-        self.no_other_pool(&list, &pools);
-        self.document.pools = pools;
+        for (variable, there) in self.of_no_element(&prefix, elements) {
+            let message = format!("no such {what}; the configuration has {there}");
+            self.refuse(Origin::Variable(variable), list.to_owned(), message);
+        }
     }
 
     /// A variable of a pool that there is not would be ignored.
-    fn no_other_pool(&mut self, list: &str, pools: &[Pool]) {
-        let names: Vec<&str> = pools.iter().filter_map(|pool| pool.own.text("name")).collect();
+    fn of_no_element(&self, list: &str, elements: &[Element]) -> Vec<(Arc<str>, String)> {
+        let names: Vec<&str> = elements.iter().filter_map(|element| element.own.text("name")).collect();
         let prefixes: Vec<String> = names.iter().map(|name| format!("{}{SEPARATOR}", prefix_of(list, name))).collect();
         let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         let variables = self.source.variables;
         let of_none = variables.below(list).filter(|one| !prefixes.iter().any(|prefix| one.name.starts_with(prefix)));
-        for variable in of_none {
-            let message = format!("no such pool; the configuration has {there}");
-            self.refuse(Origin::Variable(variable.name.as_str().into()), "pools".to_owned(), message);
-        }
+        of_none.map(|variable| (variable.name.as_str().into(), there.clone())).collect()
     }
 
     fn refuse(&mut self, origin: Origin, key: String, message: impl Into<String>) {

@@ -98,7 +98,39 @@ pub(super) const TOP: &[Key] = &[
         "What all pools have unless they say otherwise, key by key and table by table. \
          All keys of a pool but `name`, `app` and `command`.",
     ),
-    key("pools", Kind::Pools(POOL), Fallback::Nothing(""), "The pools, each with a name of its own."),
+    key("pools", Kind::Tables("pools", POOL), Fallback::Nothing(""), "The pools, each with a name of its own."),
+    key(
+        "host_tools",
+        Kind::Tables("host_tools", HOST_TOOL),
+        Fallback::Nothing(""),
+        "Tools of pools that the workers of other pools may call, with `ctx.call(NAME, ...)`. A call goes through the queue of \
+         its pool, lasts no longer than the call on whose behalf it is made, and is refused if it would wait for itself.",
+    ),
+];
+
+pub(super) const HOST_TOOL: &[Key] = &[
+    key("name", Kind::Name, Fallback::Nothing("required"), "What workers call it by."),
+    key("pool", Kind::Name, Fallback::Nothing("required"), "The pool that runs it."),
+    key("tool", Kind::Text, Fallback::Nothing("required"), "The tool, as that pool's app calls it."),
+    key("description", Kind::Text, Fallback::Nothing("what the app says of the tool"), "What it is for, for people."),
+    key(
+        "exposed",
+        Kind::Flag,
+        Fallback::Is(|| Value::Flag(true)),
+        "Whether workers see it. If not, only clients and this program call it.",
+    ),
+    key(
+        "idempotent",
+        Kind::Flag,
+        Fallback::Is(|| Value::Flag(false)),
+        "Whether running it twice does no harm: then it is made again if its worker dies.",
+    ),
+    key(
+        "timeout",
+        Kind::Limit,
+        Fallback::Nothing("that of the pool"),
+        "How long a call of it may take, if the call on whose behalf it is made has as long.",
+    ),
 ];
 
 const INSTANCE: &[Key] = &[

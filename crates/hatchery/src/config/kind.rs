@@ -51,8 +51,8 @@ pub(super) enum Kind {
     Table(&'static [Key]),
     /// Keys that the user names, each set to this.
     Entries(&'static Kind, Naming),
-    /// `[[pools]]`.
-    Pools(&'static [Key]),
+    /// `[[pools]]` and the like: a list of this name, each element a table of these keys.
+    Tables(&'static str, &'static [Key]),
     /// Something that a later version has.
     Planned,
 }
@@ -186,7 +186,7 @@ impl Kind {
             Kind::Words(words) => alternatives(&words()).into(),
             Kind::List(element) => format!("a list, each {}", element.expected()).into(),
             Kind::Command => A_COMMAND.into(),
-            Kind::Pools(_) => "tables under [[pools]]".into(),
+            Kind::Tables(list, _) => format!("tables under [[{list}]]").into(),
             Kind::Table(_) | Kind::Entries(..) | Kind::Planned => "a table".into(),
         }
     }

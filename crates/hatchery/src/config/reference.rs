@@ -46,7 +46,7 @@ fn section(page: &mut String, title: &str, doc: &str, keys: &'static [Key], path
             Kind::Table(keys) => {
                 section(page, &format!("`{path}{}`", key.name), key.doc, keys, &format!("{path}{}.", key.name))
             }
-            Kind::Pools(keys) => section(page, "`[[pools]]`", key.doc, keys, ""),
+            Kind::Tables(list, keys) => section(page, &format!("`[[{list}]]`"), key.doc, keys, ""),
             _ => {}
         }
     }
@@ -58,7 +58,7 @@ fn row(page: &mut String, key: &Key, path: &str) {
     let _strings_do_not_fail = match key.kind {
         Kind::Planned => writeln!(page, "| `{name}` | | | Not supported in this version. |"),
         Kind::Table(_) => writeln!(page, "| `{path}{name}` | a table, below | | {doc} |"),
-        Kind::Pools(_) => writeln!(page, "| `{name}` | tables, below | | {doc} |"),
+        Kind::Tables(..) => writeln!(page, "| `{name}` | tables, below | | {doc} |"),
         _ => writeln!(page, "| `{path}{name}` | {is} | {default} | {doc} |"),
     };
 }

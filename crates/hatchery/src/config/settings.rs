@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::combination;
-use super::document::{self, Document, Source};
-use super::keys::{Fallback, Key, POOL, THREADS, TOP, limit};
+use super::document::{self, Document, Element, Source};
+use super::keys::{Fallback, HOST_TOOL, Key, POOL, THREADS, TOP, limit};
 use super::kind::Kind;
 use super::layer::{Layer, Setting};
 use super::origin::{ConfigProblem, Origin};
@@ -34,15 +34,16 @@ use crate::pool::{TimeoutProfile, Timeouts};
 #[derive(Debug)]
 pub struct Settings {
     pub(super) top: Layer,
-    pub(super) pools: Vec<PoolSettings>,
+    pub(super) pools: Vec<ElementSettings>,
+    pub(super) host_tools: Vec<ElementSettings>,
     problems: Vec<ConfigProblem>,
     /// The one to tell if only one is told: of a single key rather than of keys together, which may follow from it.
     first_error: Option<ConfigProblem>,
 }
 
-/// One pool's.
+/// One pool's, or another element's of a list of tables.
 #[derive(Debug)]
-pub(super) struct PoolSettings {
+pub(super) struct ElementSettings {
     /// Like `pools[0]`.
     pub(super) path: String,
     /// Its header.
@@ -70,16 +71,22 @@ impl Settings {
     }
 
     pub(super) fn read(text: &str, path: &Path, variables: &Variables) -> Settings {
-        let Document { mut top, pools, mut problems } = document::read(&Source { path, text, variables });
+        let Document { mut top, pools, host_tools, mut problems } = document::read(&Source { path, text, variables });
         let defaults = pool_defaults(&top, &mut problems);
         let timeouts = Profiled::of(&top);
         fill(TOP, "", &mut top, &timeouts);
-        let settled = |pool: document::Pool| {
-            let layer = settled(pool.own, &defaults, &top, &timeouts);
-            PoolSettings { path: pool.path, origin: pool.origin, layer }
+        let element = |element: Element, settle: &dyn Fn(Layer) -> Layer| {
+            let layer = settle(element.own);
+            ElementSettings { path: element.path, origin: element.origin, layer }
         };
-        let pools = pools.into_iter().map(settled).collect();
-        let mut settings = Settings { top, pools, problems: Vec::new(), first_error: None };
+        let of_pool = |own: Layer| settled(own, &defaults, &top, &timeouts);
+        let of_host_tool = |mut own: Layer| {
+            fill(HOST_TOOL, "", &mut own, &timeouts);
+            own
+        };
+        let pools = pools.into_iter().map(|pool| element(pool, &of_pool)).collect();
+        let host_tools = host_tools.into_iter().map(|tool| element(tool, &of_host_tool)).collect();
+        let mut settings = Settings { top, pools, host_tools, problems: Vec::new(), first_error: None };
         problems.extend(combination::problems(&settings));
         settings.first_error = problems.iter().find(|problem| !problem.is_warning).cloned();
         problems.sort_by_key(ConfigProblem::place);
@@ -111,6 +118,7 @@ impl Settings {
             sessions: top::sessions(&self.top.said()),
             otlp: telemetry::otlp(&self.top.said()),
             pools: self.pools.iter().filter_map(|pool| PoolConfig::of(&pool.layer.said())).collect(),
+            host_tools: self.host_tools.iter().filter_map(|tool| top::host_tool(&tool.layer.said())).collect(),
         })
     }
 

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::keys::{Fallback, Key, POOL, TOP};
+use super::keys::{Fallback, HOST_TOOL, Key, POOL, TOP};
 use super::kind::Kind;
 use super::layer::{Layer, Setting};
-use super::settings::Settings;
+use super::settings::{ElementSettings, Settings};
 use super::value::{Value, quoted};
 use crate::process::{is_secret_name, redacted_each, redacted_value};
 
@@ -19,9 +19,11 @@ impl Settings {
     pub fn to_toml(&self, origins: bool) -> String {
         let mut page = Page { text: String::new(), origins };
         page.keys(TOP, "", &self.top);
-        for pool in &self.pools {
-            page.header("[[pools]]");
-            page.pool(POOL, "", &pool.layer);
+        for (list, keys, elements) in self.lists() {
+            for element in elements {
+                page.header(&format!("[[{list}]]"));
+                page.element(keys, "", &element.layer);
+            }
         }
         page.text
     }
@@ -29,13 +31,20 @@ impl Settings {
     /// `[{key, value, origin, redacted?}]`; a key of a pool is `pools.NAME.key`.
     pub fn to_json(&self) -> serde_json::Value {
         let of_top = lines(TOP, "", &self.top);
-        let of_pools = self.pools.iter().flat_map(|pool| {
-            let name = pool.layer.text("name").unwrap_or(&pool.path);
-            lines(POOL, "", &pool.layer)
-                .into_iter()
-                .map(move |line| Line { path: format!("pools.{name}.{}", line.path), ..line })
+        let of_lists = self.lists().into_iter().flat_map(|(list, keys, elements)| {
+            elements.iter().flat_map(move |element| {
+                let name = element.layer.text("name").unwrap_or(&element.path);
+                lines(keys, "", &element.layer)
+                    .into_iter()
+                    .map(move |line| Line { path: format!("{list}.{name}.{}", line.path), ..line })
+            })
         });
-        of_top.into_iter().chain(of_pools).map(|line| line.json()).collect()
+        of_top.into_iter().chain(of_lists).map(|line| line.json()).collect()
+    }
+
+    /// The lists of tables, each with the keys of its elements.
+    fn lists(&self) -> [(&'static str, &'static [Key], &[ElementSettings]); 2] {
+        [("pools", POOL, &self.pools), ("host_tools", HOST_TOOL, &self.host_tools)]
     }
 }
 
@@ -54,7 +63,7 @@ fn lines<'a>(keys: &'static [Key], table: &str, layer: &'a Layer) -> Vec<Line<'a
     for key in keys {
         let path = if table.is_empty() { key.name.to_owned() } else { format!("{table}.{}", key.name) };
         match key.kind {
-            Kind::Planned | Kind::Pools(_) => {}
+            Kind::Planned | Kind::Tables(..) => {}
             // Every pool has them in it.
             Kind::Table(_) if path == "pool_defaults" => {}
             Kind::Table(keys) => lines.extend(self::lines(keys, &path, layer)),
@@ -146,7 +155,7 @@ impl Page {
         }
     }
 
-    fn pool(&mut self, keys: &'static [Key], table: &str, layer: &Layer) {
+    fn element(&mut self, keys: &'static [Key], table: &str, layer: &Layer) {
         for line in lines(keys, table, layer) {
             self.line(&line, &line.written);
         }

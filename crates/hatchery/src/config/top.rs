@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::layer::Layer;
 use super::value::Value;
 use super::{InstanceConfig, SessionsConfig};
+use crate::host::PoolTool;
 
 pub(super) fn instance(said: &Layer) -> InstanceConfig {
     InstanceConfig {
@@ -22,6 +23,16 @@ pub(super) fn sessions(said: &Layer) -> SessionsConfig {
         warning: said.number("sessions.warning"),
         strict: said.flag("sessions.strict"),
     }
+}
+
+/// `None` if it lacks what it needs, which is among the problems.
+pub(super) fn host_tool(said: &Layer) -> Option<PoolTool> {
+    let mut tool = PoolTool::new(said.text("name")?, said.text("pool")?, said.text("tool")?);
+    tool.description = said.text("description").map(str::to_owned);
+    tool.exposed = said.flag("exposed").unwrap_or(tool.exposed);
+    tool.idempotent = said.flag("idempotent").unwrap_or(tool.idempotent);
+    tool.timeout = said.duration("timeout");
+    Some(tool)
 }
 
 pub(super) fn path(said: &Layer, key: &str) -> Option<PathBuf> {

@@ -51,6 +51,7 @@ impl Hatchery {
     /// the next call on; an app, its variables and what its workers may use, by replacing the workers as
     /// [`Pool::reload`](crate::Pool::reload) does, without losing a call. A call that runs ends under what held when it was made. A
     /// key that the configuration does not change is left alone, whatever [`Pool::scale`](crate::Pool::scale) has made of it since.
+    /// Host tools come and go at once.
     /// What cannot be changed while it runs is named, with the reason; it is compared with what holds, and so named every time.
     /// Does not wait for the new workers. Of `[server]` nothing is said: that is a daemon's.
     ///
@@ -58,13 +59,17 @@ impl Hatchery {
     ///
     /// # Errors
     /// `validation` if the configuration is wrong, or if this hatchery was not made from one
-    /// ([`Builder::configure`](crate::Builder::configure)); `unavailable` after the shutdown. Then nothing has changed.
+    /// ([`Builder::configure`](crate::Builder::configure)); `conflict` if a host tool has a name that another one has taken meanwhile;
+    /// `unavailable` after the shutdown. Then nothing has changed.
     pub fn reconfigure(&self, config: &Config) -> Result<Reconfigured> {
         let mut held = self.configured.lock().unwrap_or_else(PoisonError::into_inner);
         let held = held.as_mut().ok_or_else(not_configured)?;
         let mut report = Reconfigured::default();
         compare_top(&held.config, config, &mut report);
         let steps = self.steps(held, config, &mut report)?;
+        let exchange = self.compare_host_tools(&held.config, config, &mut report);
+        self.exchange_host_tools(&exchange)?;
+        held.config.host_tools = exchange.held;
         for step in steps {
             let pool = held.config.pools.iter_mut().find(|pool| *pool.name == *step.crew.shared.name);
             if let Some(pool) = pool {

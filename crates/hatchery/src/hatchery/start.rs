@@ -1,8 +1,10 @@
 //! How everything starts: what is wrong is found first, then a run begins, then its pools are filled.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, SystemTime};
 
+use super::pool_tools::Reach;
 use super::{Builder, Configured, EVENT_BACKLOG, Hatchery, SWEEP_EVERY};
 use crate::app::App;
 use crate::doctor;
@@ -26,6 +28,7 @@ pub struct Begun {
     sessions: Sessions,
     emitter: Emitter,
     host_tools: HostTools,
+    reach: Reach,
     pools: Vec<(String, Arc<dyn App>, pool::Config)>,
     sweep_every: Duration,
     configured: Option<Configured>,
@@ -54,18 +57,21 @@ impl Builder {
     pub async fn begin(self) -> Result<Begun> {
         self.check()?;
         let host_tools = HostTools::new(self.host_tool_limits);
-        host_tools.register_all(self.host_tools)?;
+        let reach = Reach::default();
+        let of_pools = self.pool_tools.iter().map(|tool| reach.host_tool(tool));
+        host_tools.register_all(self.host_tools.into_iter().chain(of_pools).collect())?;
         let emitter = self.emitter.unwrap_or_else(|| Emitter::new(EVENT_BACKLOG));
         let sweep_every = self.run.sweep_every.unwrap_or(SWEEP_EVERY);
         let config = self.run.config(enclosed(&self.pools))?;
         let (run, sessions) = begun(emitter.clone(), config, self.sessions).await?;
         let usual_stop = self.usual_stop;
         let configured = self.configured.map(|config| Configured { config, usual_stop });
-        Ok(Begun { run, sessions, emitter, host_tools, pools: self.pools, sweep_every, configured })
+        Ok(Begun { run, sessions, emitter, host_tools, reach, pools: self.pools, sweep_every, configured })
     }
 
     fn check(&self) -> Result<()> {
         self.check_pools()?;
+        self.check_pool_tools()?;
         doctor::require_critical()
     }
 
@@ -131,7 +137,7 @@ impl Begun {
 
     /// With pools that are empty.
     fn hatchery(self) -> Hatchery {
-        let Begun { run, sessions, emitter, host_tools, pools, configured, .. } = self;
+        let Begun { run, sessions, emitter, host_tools, reach, pools, configured, .. } = self;
         host_tools.know_sessions(sessions.births());
         sessions.on_end(host_tools.session_ended());
         let (of_run, of_sessions, tell) = (Arc::clone(&run), sessions.clone(), emitter.clone());
@@ -148,10 +154,11 @@ impl Begun {
             host_tools.waiting().know(Arc::clone(&crew.shared.name), staffed);
         }
         let pool = |crew: &Arc<Crew>| (crew.shared.name.to_string(), Pool::new(Arc::clone(crew)));
-        let pools = crews.iter().map(pool).collect();
+        let pools: BTreeMap<String, Pool> = crews.iter().map(pool).collect();
+        reach.begin(pools.values());
         let services = Services::new(Intensity::default(), emitter.clone());
         let (started_at, configured) = (SystemTime::now(), Mutex::new(configured));
-        Hatchery { run, pools, crews, taints, sessions, host_tools, emitter, started_at, services, configured }
+        Hatchery { run, pools, crews, taints, sessions, host_tools, reach, emitter, started_at, services, configured }
     }
 }
 

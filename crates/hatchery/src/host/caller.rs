@@ -29,8 +29,8 @@ impl HostCaller {
     /// that it runs and that waits for the tool ([`ProfileCall::number`](crate::ProfileCall)); without one, nobody can tell
     /// whether that waits for itself.
     #[must_use]
-    pub fn on_behalf_of(mut self, worker: WorkerId, generation: u64, call: Option<u64>) -> HostCaller {
-        self.worker = Some(Life { worker, generation });
+    pub fn on_behalf_of(mut self, worker: &str, generation: u64, call: Option<u64>) -> HostCaller {
+        self.worker = Some(Life { worker: WorkerId::read(worker), generation });
         self.call = call;
         self
     }
@@ -64,8 +64,8 @@ impl HostCaller {
     }
 
     /// The worker that calls, if one does.
-    pub fn worker(&self) -> Option<&WorkerId> {
-        self.worker.as_ref().map(|life| &life.worker)
+    pub fn worker(&self) -> Option<&str> {
+        self.worker.as_ref().map(|life| life.worker.as_str())
     }
 
     /// Which life of it.

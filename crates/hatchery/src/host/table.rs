@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::{HostTool, HostToolLimits, name};
 use crate::error::{ErrorKind, Result};
-use crate::id::WorkerId;
 
 #[derive(Default)]
 pub(super) struct Table {
@@ -74,6 +73,19 @@ impl Table {
         Ok(())
     }
 
+    /// Takes these global ones away and puts those in their place, or does nothing.
+    pub(super) fn exchange(&mut self, out: &[String], into: &mut Vec<HostTool>) -> Result<Removed> {
+        let before = (self.global.clone(), self.count);
+        let removed = out.iter().filter_map(|name| self.remove(None, name)).collect();
+        match self.insert_all(into) {
+            Ok(()) => Ok(removed),
+            Err(refused) => {
+                (self.global, self.count) = before;
+                Err(refused)
+            }
+        }
+    }
+
     /// The sessions of these that others know, and when each was made.
     pub(super) fn sessions_in(tools: &[HostTool]) -> BTreeSet<(Arc<str>, u64)> {
         tools.iter().filter_map(|tool| tool.session.clone().zip(tool.birth)).collect()
@@ -120,7 +132,7 @@ impl Table {
         self.tidy(gone.unwrap_or_default())
     }
 
-    pub(super) fn remove_worker(&mut self, worker: &WorkerId, generation: u64) -> Removed {
+    pub(super) fn remove_worker(&mut self, worker: &str, generation: u64) -> Removed {
         let shelves = self.sessions.values_mut().chain([&mut self.global]);
         let gone = shelves.flat_map(|shelf| without(shelf, |tool| !tool.is_of(worker, generation))).collect();
         self.tidy(gone)

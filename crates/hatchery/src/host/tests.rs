@@ -16,7 +16,7 @@ fn constant(name: &str, answer: &'static str) -> HostTool {
 }
 
 fn of_worker(name: &str, worker: &str, generation: u64) -> HostTool {
-    let worker = WorkerId::read(worker);
+    let worker = worker.to_owned();
     constant(name, "far").source(HostToolSource::Worker { pool: "p".into(), worker, generation })
 }
 
@@ -163,7 +163,7 @@ fn tools_of_a_worker_go_with_its_life_and_may_be_of_sessions_that_only_it_knows(
 async fn what_is_not_exposed_is_not_there_for_a_worker() {
     let tools = tools();
     tools.register(constant("secret", "s").exposed(false)).unwrap();
-    let worker = HostCaller::new().on_behalf_of(WorkerId::read("p-1"), 1, Some(7));
+    let worker = HostCaller::new().on_behalf_of("p-1", 1, Some(7));
     let refused = tools.execute("secret", nothing(), worker).await.unwrap_err();
     assert_eq!(refused.message(), "no such host tool: secret");
     assert!(tools.specs(None).iter().all(|spec| spec.name != "secret"));
@@ -180,7 +180,7 @@ async fn a_tool_lasts_no_longer_than_its_caller_waits_and_hands_down_what_it_was
         std::future::pending::<Result<()>>().await
     });
     tools.register(hangs).unwrap();
-    let caller = HostCaller::new().on_behalf_of(WorkerId::read("p-1"), 1, Some(7)).session("s").correlation_id("c");
+    let caller = HostCaller::new().on_behalf_of("p-1", 1, Some(7)).session("s").correlation_id("c");
     let caller = caller.deadline(Instant::now() + Duration::from_millis(30));
     let late = tools.execute("hangs", nothing(), caller).await.unwrap_err();
     assert_eq!((late.kind(), late.message()), (ErrorKind::Deadline, "deadline passed while host tool hangs ran"));
@@ -212,13 +212,13 @@ fn a_tool_that_holds_the_registry_can_be_dropped_in_any_way() {
     let nosy = |name: &str| {
         let nosy = Nosy(tools.clone());
         HostTool::new(name, move |_: Value, _| std::future::ready(Ok(nosy.0.all().len())))
-            .source(HostToolSource::Worker { pool: "p".into(), worker: WorkerId::read("p-1"), generation: 1 })
+            .source(HostToolSource::Worker { pool: "p".into(), worker: "p-1".into(), generation: 1 })
             .session("s")
     };
     assert!(tools.register_all(vec![nosy("a"), nosy("a")]).is_err());
     tools.register_all(vec![nosy("a"), nosy("b"), nosy("c")]).unwrap();
     tools.unregister(Some("s"), "a").unwrap();
-    assert_eq!(tools.remove_worker(&WorkerId::read("p-1"), 1), 2);
+    assert_eq!(tools.remove_worker("p-1", 1), 2);
     tools.register(nosy("d")).unwrap();
     tools.clear();
     assert!(tools.all().is_empty());
@@ -274,7 +274,7 @@ proptest! {
                 4 => {
                     let before = model.len();
                     model.retain(|_, of| *of != life);
-                    prop_assert_eq!(tools.remove_worker(&WorkerId::read("p-1"), life), before - model.len());
+                    prop_assert_eq!(tools.remove_worker("p-1", life), before - model.len());
                 }
                 _ => if let Some(session) = &session {
                     let before = model.len();

@@ -11,11 +11,11 @@ use serde_json::json;
 
 use super::{HostCaller, name};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::WorkerId;
 use crate::tool::{Parameter, ToolSpec};
 use crate::value::Payload;
 
 type Answer = Pin<Box<dyn Future<Output = Result<Payload>> + Send>>;
+type Like = Arc<dyn Fn() -> Option<ToolSpec> + Send + Sync>;
 type Run = Arc<dyn Fn(Payload, HostCaller) -> Answer + Send + Sync>;
 
 /// A tool that is to be registered with [`HostTools`](crate::HostTools).
@@ -28,6 +28,8 @@ pub struct HostTool {
     pub(super) source: HostToolSource,
     pub(super) metadata: BTreeMap<String, String>,
     pub(super) is_exposed: bool,
+    /// What it is like, where it says nothing itself.
+    like: Option<Like>,
     pub(super) run: Run,
 }
 
@@ -42,7 +44,7 @@ pub enum HostToolSource {
         /// Its pool.
         pool: String,
         /// Its id.
-        worker: WorkerId,
+        worker: String,
         /// Which life of it.
         generation: u64,
     },
@@ -108,7 +110,7 @@ impl HostTool {
 
     fn of(spec: ToolSpec, run: impl Fn(Payload, HostCaller) -> Answer + Send + Sync + 'static) -> HostTool {
         let (session, birth, source, metadata) = (None, None, HostToolSource::Local, BTreeMap::new());
-        HostTool { spec, session, birth, source, metadata, is_exposed: true, run: Arc::new(run) }
+        HostTool { spec, session, birth, source, metadata, is_exposed: true, like: None, run: Arc::new(run) }
     }
 
     /// Of this session alone. Default: global.
@@ -140,6 +142,22 @@ impl HostTool {
         self
     }
 
+    /// What another tool says of itself is said of this one, where that says nothing.
+    pub(crate) fn like(mut self, look: impl Fn() -> Option<ToolSpec> + Send + Sync + 'static) -> HostTool {
+        self.like = Some(Arc::new(look));
+        self
+    }
+
+    /// What is said of it.
+    pub(super) fn told(&self) -> ToolSpec {
+        let mut spec = self.spec.clone();
+        if let Some(like) = self.like.as_ref().and_then(|look| look()) {
+            spec.doc = if spec.doc.is_empty() { like.doc } else { spec.doc };
+            spec.parameters = if spec.parameters.is_empty() { like.parameters } else { spec.parameters };
+        }
+        spec
+    }
+
     pub(super) fn checked(mut self) -> Result<HostTool> {
         self.spec.name = name::checked(&self.spec.name)?.to_owned();
         name::check_metadata(&self.spec.name, &self.metadata)?;
@@ -156,17 +174,18 @@ impl HostTool {
         }
     }
 
-    pub(super) fn is_of(&self, wanted: &WorkerId, life: u64) -> bool {
+    pub(super) fn is_of(&self, wanted: &str, life: u64) -> bool {
         matches!(&self.source, HostToolSource::Worker { worker, generation, .. } if worker == wanted && *generation == life)
     }
 
     pub(super) fn info(&self) -> HostToolInfo {
+        let ToolSpec { name, doc: description, streaming: supports_streaming, parameters, .. } = self.told();
         HostToolInfo {
-            name: self.spec.name.clone(),
+            name,
             session: self.session.as_deref().map(str::to_owned),
-            description: self.spec.doc.clone(),
-            parameters: self.spec.parameters.clone(),
-            supports_streaming: self.spec.streaming,
+            description,
+            parameters,
+            supports_streaming,
             metadata: self.metadata.clone(),
             exposed: self.is_exposed,
             source: self.source.clone(),

@@ -214,7 +214,7 @@ impl Reader {
     /// A worker may also ask on nobody's behalf, or on that of a call that has just ended.
     fn caller(&self, call: u64, correlation_id: Option<String>) -> HostCaller {
         let Seat { id, life, .. } = &*self.seat;
-        let caller = |call| HostCaller::new().on_behalf_of(id.clone(), life.generation, call);
+        let caller = |call| HostCaller::new().on_behalf_of(id.as_str(), life.generation, call);
         match self.inflight.heritage(call) {
             Some(Heritage { correlation_id, session, trace_parent, deadline }) => {
                 let until = deadline.map(|deadline| deadline.at());
