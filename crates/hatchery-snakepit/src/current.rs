@@ -39,7 +39,7 @@ impl Current {
     pub(crate) fn caller(&self, session: &str, correlation_id: Option<&str>) -> HostCaller {
         let call = self.call(correlation_id);
         let number = call.as_ref().map(|call| call.number);
-        let caller = HostCaller::new().on_behalf_of(self.worker.clone(), self.generation, number).session(session);
+        let caller = HostCaller::new().on_behalf_of(self.worker.as_str(), self.generation, number).session(session);
         let Some(call) = call else { return caller };
         let caller = caller.correlation_id(Arc::clone(&call.correlation_id));
         let caller = match call.trace_parent {

@@ -76,7 +76,7 @@ impl Host {
 
     /// What a worker registers is run by that worker, as any call that is directed to it.
     fn tool_of_worker(&self, session: &str, spec: ToolSpec, metadata: BTreeMap<String, String>) -> HostTool {
-        let (worker, generation) = (self.current.worker().clone(), self.current.generation());
+        let (worker, generation) = (self.current.worker().to_string(), self.current.generation());
         let (calls, name, id) = (self.calls.clone(), spec.name.clone(), session.to_owned());
         let source = HostToolSource::Worker { pool: self.pool.to_string(), worker, generation };
         let tool = HostTool::payload(spec, move |arguments, caller| {

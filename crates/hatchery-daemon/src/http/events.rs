@@ -86,9 +86,9 @@ impl Feed {
 
 /// What is heard next, if that is soon; `None` at the end.
 async fn until(
-    heard: impl Future<Output = Option<Heard>>,
+    heard: impl Future<Output = Option<Arc<Heard>>>,
     closed: impl Future<Output = ()>,
-) -> Result<Option<Heard>, Elapsed> {
+) -> Result<Option<Arc<Heard>>, Elapsed> {
     let next = async {
         tokio::select! {
             biased;
