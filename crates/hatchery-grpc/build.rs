@@ -8,7 +8,7 @@ use protox::Compiler;
 const PROTO: &str = "proto/hatchery/v1/hatchery.proto";
 
 /// Messages that are documents of the HTTP interface, too: read from the JSON of those, field by field.
-const DOCUMENTS: [&str; 44] = [
+const DOCUMENTS: [&str; 47] = [
     "ArenaStatus",
     "Breaker",
     "CrashStats",
@@ -21,6 +21,8 @@ const DOCUMENTS: [&str; 44] = [
     "Guarantee",
     "GuaranteeLayer",
     "Heartbeat",
+    "HostTool",
+    "HostToolSource",
     "ListSessionsResponse",
     "NeedsRestart",
     "OrphanDetail",
@@ -49,6 +51,7 @@ const DOCUMENTS: [&str; 44] = [
     "System",
     "Taint",
     "Tool",
+    "UnregisterHostToolResponse",
     "Worker",
     "WorkerHealth",
     "WorkerRuntime",

@@ -48,6 +48,7 @@ mod bounded;
 mod calls;
 mod orders;
 mod conversations;
+mod host_tools;
 mod event_feed;
 mod observation;
 mod house;

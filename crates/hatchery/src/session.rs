@@ -81,7 +81,9 @@ struct Inner {
 
 /// Who wants to know that a session has ended.
 #[derive(Default)]
-struct AtEnds(RwLock<Vec<Arc<dyn Fn(&str) + Send + Sync>>>);
+struct AtEnds(RwLock<Vec<AtEnd>>);
+
+type AtEnd = Arc<dyn Fn(&str) + Send + Sync>;
 
 impl std::fmt::Debug for AtEnds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

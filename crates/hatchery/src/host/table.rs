@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::{HostTool, HostToolLimits, name};
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 #[derive(Default)]
 pub(super) struct Table {
@@ -165,13 +165,13 @@ fn without(shelf: &mut Shelf, keep: impl Fn(&HostTool) -> bool) -> Removed {
     gone.iter().filter_map(|name| shelf.remove(name)).collect()
 }
 
-fn duplicate(tool: &HostTool) -> crate::Error {
+fn duplicate(tool: &HostTool) -> Error {
     let of = tool.session.as_deref().map(|session| format!(" of session `{session}`")).unwrap_or_default();
     let message = format!("there are two host tools `{}`{of}", tool.spec.name);
     name::refused(&tool.spec.name, ErrorKind::Conflict, "duplicate_tool", message)
 }
 
-fn too_many(tool: &HostTool, whose: &str, most: usize) -> crate::Error {
+fn too_many(tool: &HostTool, whose: &str, most: usize) -> Error {
     let name = &tool.spec.name;
     let message = format!("register host tool {name}: {whose} {most} at most; unregister some, or raise the limit");
     name::refused(name, ErrorKind::Limit, "too_many_tools", message)
