@@ -9,7 +9,7 @@ const PROTO: &str = "proto/hatchery/v1/hatchery.proto";
 const BRIDGE: &str = "proto/snakepit/bridge.proto";
 
 /// Messages that are documents of the HTTP interface, too: read from the JSON of those, field by field.
-const DOCUMENTS: [&str; 44] = [
+const DOCUMENTS: [&str; 47] = [
     "ArenaStatus",
     "Breaker",
     "CrashStats",
@@ -22,6 +22,8 @@ const DOCUMENTS: [&str; 44] = [
     "Guarantee",
     "GuaranteeLayer",
     "Heartbeat",
+    "HostTool",
+    "HostToolSource",
     "ListSessionsResponse",
     "NeedsRestart",
     "OrphanDetail",
@@ -50,6 +52,7 @@ const DOCUMENTS: [&str; 44] = [
     "System",
     "Taint",
     "Tool",
+    "UnregisterHostToolResponse",
     "Worker",
     "WorkerHealth",
     "WorkerRuntime",

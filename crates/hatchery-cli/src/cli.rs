@@ -9,9 +9,9 @@ use hatchery::ErrorKind;
 
 use crate::colour::ColorChoice;
 use crate::commands::{
-    bench, breakers, call, compat, completions, config, doctor, drain, events, import, man, map, new, orphans, recycle,
-    registry, reload, restart, resume, scale, serve, sessions, stats, status, stop, stream, taints, test, token, tools,
-    workers,
+    bench, breakers, call, compat, completions, config, doctor, drain, events, host_tools, import, man, map, new,
+    orphans, recycle, registry, reload, restart, resume, scale, serve, sessions, stats, status, stop, stream, taints,
+    test, token, tools, workers,
 };
 use crate::exit::Exit;
 use crate::logs::{Filter, LogFormat};
@@ -66,6 +66,7 @@ pub(crate) enum Command {
     Status(status::StatusArgs),
     Workers(workers::WorkersArgs),
     Sessions(sessions::SessionsArgs),
+    HostTools(host_tools::HostToolsArgs),
     Events(events::EventsArgs),
     Stats(stats::StatsArgs),
     Recycle(recycle::RecycleArgs),

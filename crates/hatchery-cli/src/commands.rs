@@ -9,6 +9,7 @@ pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod drain;
 pub(crate) mod events;
+pub(crate) mod host_tools;
 pub(crate) mod import;
 pub(crate) mod man;
 pub(crate) mod map;
@@ -102,6 +103,7 @@ async fn dispatch(command: Command, invocation: &Invocation) -> Result<Exit, Fai
         Command::Status(args) => status::status(args, invocation).await,
         Command::Workers(args) => workers::workers(args, invocation).await,
         Command::Sessions(args) => sessions::sessions(args, invocation).await,
+        Command::HostTools(args) => host_tools::host_tools(args, invocation).await,
         Command::Events(args) => events::events(args, invocation).await,
         Command::Stats(args) => stats::stats(args, invocation).await,
         Command::Recycle(args) => recycle::recycle(args, invocation).await,

@@ -110,8 +110,29 @@ impl Daemon {
         self.answer(Method::POST, path(segments), Some(body))
     }
 
+    /// Has it run something for as long as it takes, with these headers, and what came of it.
+    pub(crate) async fn run(
+        &self,
+        segments: &[&str],
+        headers: &[(&'static str, String)],
+        body: String,
+    ) -> Result<String> {
+        let request = Request::post(self.uri(&path(segments))?).header(CONTENT_TYPE, "application/json");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+        self.text(self.send(request, body.into()).await?).await
+    }
+
     pub(crate) fn delete<'a>(&'a self, segments: &[&str]) -> impl Future<Output = Result<String>> + use<'a> {
-        self.soon(self.answer(Method::DELETE, path(segments), None))
+        self.delete_of(segments, &[])
+    }
+
+    /// The same with parameters.
+    pub(crate) fn delete_of<'a>(
+        &'a self,
+        segments: &[&str],
+        said: &[(&str, &str)],
+    ) -> impl Future<Output = Result<String>> + use<'a> {
+        self.soon(self.answer(Method::DELETE, path(segments) + &query(said), None))
     }
 
     /// Events as they happen, from now on.

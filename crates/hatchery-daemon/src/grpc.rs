@@ -4,6 +4,7 @@
 mod calls;
 mod events;
 mod health;
+mod host_tools;
 mod observation;
 mod options;
 mod orders;

@@ -7,6 +7,7 @@ pub(crate) mod calls;
 mod compression;
 pub(crate) mod conversations;
 pub(crate) mod events;
+pub(crate) mod host_tools;
 mod json_body;
 pub(crate) mod metrics;
 mod npy;

@@ -18,7 +18,7 @@ use serde::Serialize;
 use crate::Phase;
 use crate::access::Caller;
 use crate::house::House;
-use crate::system;
+use crate::{host_tools, system};
 
 /// What was forgiven.
 #[derive(Serialize)]
@@ -34,6 +34,12 @@ pub(crate) struct Pruned {
     pub(crate) pruned: usize,
     /// How many are left.
     pub(crate) remaining: usize,
+}
+
+/// A host tool is gone.
+#[derive(Serialize)]
+pub(crate) struct Unregistered {
+    pub(crate) unregistered: bool,
 }
 
 /// The daemon ends, as after SIGTERM.
@@ -90,6 +96,23 @@ pub(crate) async fn prune_sessions(house: &House, caller: &Caller) -> Result<Pru
         Ok(Pruned { pruned, remaining: sessions.stats().current })
     };
     caller.order("prune_sessions", "sessions", work).await
+}
+
+/// Takes a host tool away, of a session or a global one. Calls of it that run go on.
+///
+/// # Errors
+/// `not_found`.
+pub(crate) async fn unregister_host_tool(
+    house: &House,
+    caller: &Caller,
+    name: &str,
+    session: Option<&str>,
+) -> Result<Unregistered> {
+    let work = async {
+        host_tools::tools(house)?.unregister(session, name)?;
+        Ok(Unregistered { unregistered: true })
+    };
+    caller.order("unregister_host_tool", name, work).await
 }
 
 /// Ends the daemon as SIGTERM does: calls that run may finish within their pool's graces. Does not wait.

@@ -13,7 +13,9 @@ use crate::access::Scope::{Call, Observe, Operate};
 use crate::failure::Failure;
 use crate::house::House;
 use crate::http::Method::{Delete, Get, Post, Put};
-use crate::http::{Answer, Query, Route, calls, conversations, events, metrics, observation, openapi, orders, page};
+use crate::http::{
+    Answer, Query, Route, calls, conversations, events, host_tools, metrics, observation, openapi, orders, page,
+};
 use crate::{counters, grpc, http};
 
 pub(crate) fn router(house: Arc<House>) -> Router {
@@ -37,7 +39,7 @@ async fn signed(mut response: Response) -> Response {
 
 /// Every operation.
 pub(crate) fn table() -> Vec<Route> {
-    [watching(), calling(), remembering(), ordering(), telling()].into_iter().flatten().collect()
+    [watching(), calling(), calling_back(), remembering(), ordering(), telling()].into_iter().flatten().collect()
 }
 
 /// What is there, and how it does.
@@ -87,6 +89,34 @@ fn calling() -> Vec<Route> {
             .what("Calls a streaming tool. Its chunks come as events `chunk`, then `end` or `error`")
             .takes_arguments()
             .answers(Answer::Events),
+    ]
+}
+
+/// What workers can call, as others see it.
+fn calling_back() -> Vec<Route> {
+    const SESSION: &[Query] = &[Query {
+        name: "session",
+        is: "string",
+        what: "As a call of this session sees it: its own tools before the global ones",
+    }];
+    vec![
+        Route::of(Get, "/v1/host-tools", &[Observe], "host_tools", host_tools::list)
+            .what("Tools that workers may call back: all, or those that calls of one session see")
+            .query(SESSION)
+            .gives("HostTools"),
+        Route::of(Get, "/v1/host-tools/{name}", &[Observe], "host_tool", host_tools::get)
+            .what("One of them; without a session, the global one of this name")
+            .query(SESSION)
+            .gives("HostTool"),
+        Route::of(Delete, "/v1/host-tools/{name}", &[Operate], "unregister_host_tool", host_tools::unregister)
+            .what("Takes one away: of this session, or the global one. Calls of it that run go on")
+            .query(SESSION)
+            .gives("Unregistered"),
+        Route::of(Post, "/v1/host-tools/{name}/call", &[Call], "call_host_tool", host_tools::call)
+            .what("Calls one, as a worker would. The answer is its bare result")
+            .query(SESSION)
+            .takes_arguments()
+            .answers(Answer::Result),
     ]
 }
 

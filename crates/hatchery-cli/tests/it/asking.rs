@@ -117,6 +117,23 @@ fn a_pool_without_breakers_has_none_to_close() {
 }
 
 #[test]
+fn host_tools_are_listed_shown_called_and_taken_away() {
+    let sandbox = Sandbox::with_app();
+    let tools = "[server]\nlisten = \"127.0.0.1:0\"\n[[pools]]\nname = \"default\"\napp = \"app.py\"\n[[host_tools]]\nname = \"count\"\npool = \"default\"\ntool = \"word_count\"\n";
+    sandbox.write("hatchery.toml", tools);
+    let daemon = Daemon::start(&sandbox, &["serve"]);
+    let people = sandbox.run(&["host-tools"]).exits(0).stdout;
+    assert!(people.lines().nth(1).unwrap().starts_with("count  -        pool default, word_count  yes"), "{people}");
+    assert_eq!(sandbox.run(&["host-tools", "list", "--json"]).exits(0).json()[0]["name"], "count");
+    assert!(sandbox.run(&["host-tools", "show", "count"]).exits(0).stdout.contains("\ntakes     text: str"));
+    sandbox.run(&["host-tools", "call", "count", "text=1", "--session", "s"]).exits(0).prints(r#"{"1":1}"#);
+    sandbox.run(&["host-tools", "call", "cuont", "{}"]).exits(2).says("did you mean `count`?");
+    sandbox.run(&["host-tools", "unregister", "count"]).exits(0).prints("host tool count is gone");
+    sandbox.run(&["host-tools"]).exits(0).prints("there are no host tools");
+    daemon.end();
+}
+
+#[test]
 fn sessions_are_created_looked_at_and_deleted() {
     let sandbox = Sandbox::with_app();
     let daemon = Daemon::serve(&sandbox, &[]);

@@ -8,7 +8,7 @@ use hatchery_grpc::{status, v1};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
-use super::{calls, events, observation, options, orders, sessions};
+use super::{calls, events, host_tools, observation, options, orders, sessions};
 use crate::access::Caller;
 use crate::access::Scope::{self, Call, Observe, Operate};
 use crate::house::House;
@@ -108,8 +108,11 @@ service! {
         orphans(OrphansRequest) -> OrphansResponse = observation::orphans;
         event_catalogue(EventCatalogueRequest) -> EventCatalogueResponse = events::catalogue;
         list_sessions(ListSessionsRequest) -> ListSessionsResponse = sessions::list;
+        list_host_tools(ListHostToolsRequest) -> ListHostToolsResponse = host_tools::list;
+        get_host_tool(GetHostToolRequest) -> GetHostToolResponse = host_tools::get;
     }
     [Call] {
+        call_host_tool(CallHostToolRequest) -> CallHostToolResponse = host_tools::call;
         create_session(CreateSessionRequest) -> CreateSessionResponse = sessions::create;
         get_session(GetSessionRequest) -> GetSessionResponse = sessions::get;
         delete_session(DeleteSessionRequest) -> DeleteSessionResponse = sessions::delete;
@@ -121,6 +124,7 @@ service! {
         delete_metadata(DeleteMetadataRequest) -> DeleteMetadataResponse = sessions::delete_metadata;
     }
     [Operate] {
+        unregister_host_tool(UnregisterHostToolRequest) -> UnregisterHostToolResponse = host_tools::unregister;
         prune_sessions(PruneSessionsRequest) -> PruneSessionsResponse = orders::prune_sessions;
         scale(ScaleRequest) -> ScaleResponse = orders::scale;
         drain(DrainRequest) -> DrainResponse = orders::drain;

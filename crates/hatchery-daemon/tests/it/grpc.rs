@@ -27,7 +27,7 @@ async fn channel(rig: &Rig) -> Channel {
     Endpoint::from_shared(format!("http://{}", rig.address)).unwrap().connect().await.unwrap()
 }
 
-async fn client(rig: &Rig) -> HatcheryClient<Channel> {
+pub(crate) async fn client(rig: &Rig) -> HatcheryClient<Channel> {
     HatcheryClient::new(channel(rig).await)
         .max_decoding_message_size(LARGEST_ANSWER)
         .max_encoding_message_size(LARGEST_ANSWER)

@@ -12,6 +12,7 @@ mod events;
 mod fuzz;
 mod gate;
 mod grpc;
+mod host_tools;
 mod observation;
 mod orders;
 #[cfg(feature = "otlp")]

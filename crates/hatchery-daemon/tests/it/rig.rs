@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use hatchery::{CommandApp, Hatchery, OtlpConfig, PoolBuilder, PythonApp, Result, StopGraces};
+use hatchery::{Builder, CommandApp, Hatchery, OtlpConfig, PoolBuilder, PythonApp, Result, StopGraces};
 use hatchery_daemon::{Daemon, Phase};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -42,6 +42,21 @@ pub(crate) fn basics_with_numpy() -> Option<PoolBuilder> {
 /// The tools of `app.py` beside this file.
 pub(crate) fn ours() -> PoolBuilder {
     pool(PythonApp::file(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/app.py")))
+}
+
+/// A daemon of the well-behaved tools, with whatever else the builder has; `begin` sees it before it serves.
+pub(crate) async fn with_host_tools(builder: Builder, begin: impl FnOnce(&Hatchery) + Send + 'static) -> Rig {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = builder.pool("default", PythonApp::file(of_library("apps/basics.py")));
+    let filling = pool.data_dir(folder.path().join("data")).start();
+    let begun = async move {
+        let hatchery = filling.await?;
+        begin(&hatchery);
+        Ok(hatchery)
+    };
+    let mut rig = Rig::in_folder(folder, begun, &OtlpConfig::default()).await;
+    rig.reaches(Phase::Serving).await;
+    rig
 }
 
 /// A misbehaving worker of the library's own tests.

@@ -19,6 +19,16 @@ pub struct HostCaller {
     errand: Option<Errand>,
 }
 
+/// Whoever makes a call of these options: its session, its time from now on, its correlation id or a new one, and its span. The
+/// rest is for pools.
+impl From<&CallOptions> for HostCaller {
+    fn from(options: &CallOptions) -> HostCaller {
+        let CallOptions { timeout, correlation_id, session, trace_parent, .. } = options.identified();
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        HostCaller { session: session.map(Arc::from), correlation_id, trace_parent, deadline, ..HostCaller::default() }
+    }
+}
+
 impl HostCaller {
     /// This program, for nobody in particular, for as long as it takes.
     pub fn new() -> HostCaller {

@@ -3,6 +3,7 @@
 
 mod calling;
 mod owner;
+mod sessions;
 mod staff;
 mod tools;
 
@@ -15,15 +16,14 @@ use tokio::sync::{Notify, watch};
 use super::Config;
 use super::counts::Counts;
 use super::guard::TaintBook;
-use super::refused::state_lost;
-use super::roster::{Admission, Refusal, Roster, SessionWants, Step, ToolNumber, Wants, Whereabouts};
+use super::roster::{Admission, Refusal, Roster, Step, ToolNumber, Wants, Whereabouts};
 use super::rules::Rules;
 use super::seat::Order;
 use super::seats::Seats;
 use super::standing::Standing;
 use super::ticket::Ticket;
 use crate::app::App;
-use crate::call::{Affinity, CallOptions, Deadline, Stage};
+use crate::call::{CallOptions, Deadline, Stage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CallId, LifeId, WorkerId};
 use crate::memory::Arena;
@@ -241,27 +241,6 @@ impl Shared {
         }
         let missing = || Error::new(ErrorKind::NotFound, format!("no such worker in pool {}: {worker}", self.name));
         self.seat_of(worker).map(Some).ok_or_else(missing)
-    }
-
-    /// The session of a call is made if there is none.
-    fn session_of(&self, options: &CallOptions, usual: Affinity) -> Result<Option<SessionWants>> {
-        let Some(id) = options.session.as_deref() else { return Ok(None) };
-        let (birth, last_worker) = self.sessions.enter(id)?;
-        let affinity = options.affinity.unwrap_or(usual);
-        // Of an earlier run of this program, which has taken its workers along.
-        let stranger = last_worker.filter(|last| last.run != self.sessions.run());
-        match stranger.filter(|_| affinity != Affinity::Hint) {
-            Some(last) => Err(state_lost(&last.worker, last.generation)),
-            None => Ok(Some(SessionWants { id: id.into(), birth, affinity })),
-        }
-    }
-
-    /// Forgets where sessions were bound that are no more.
-    pub(super) fn forget_sessions(&self) {
-        let bound = self.roster().sessions();
-        for (id, birth) in bound.into_iter().filter(|(id, birth)| !self.sessions.is_known(id, *birth)) {
-            self.roster().forget_session(&id, birth);
-        }
     }
 
     /// Does what the roster says, until it has nothing more to say.

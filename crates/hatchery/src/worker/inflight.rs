@@ -1,5 +1,6 @@
 //! The open calls of one worker: who waits for what, and how much a stream may still send.
 
+mod open;
 mod row;
 
 use std::ops::Range;
@@ -8,10 +9,11 @@ use std::time::Instant;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
+pub(crate) use open::Heritage;
+use open::{Kept, Open};
 use row::Row;
 
 use super::{Call, Given, Journey, Line, WireId};
-use crate::call::Deadline;
 use crate::error::{Error, Result};
 use crate::id::CallId;
 use crate::value::Payload;
@@ -71,85 +73,6 @@ impl Ended {
         self.sink.tell(self.answer);
     }
 }
-
-struct Open {
-    /// As the pool knows it.
-    id: CallId,
-    /// It is somebody's call, and not a question of our own.
-    counts: bool,
-    sink: Sink,
-    given: Given,
-    correlation_id: Arc<str>,
-    session: Option<String>,
-    trace_parent: Option<Arc<str>>,
-    deadline: Option<Deadline>,
-    /// What a stream may still send, in bytes; one chunk may take it below zero.
-    credit: i64,
-    /// What is needed to make it a call again, if it can be.
-    kept: Option<Kept>,
-}
-
-/// The rest of a call, which another worker can run if this one has not begun it.
-struct Kept {
-    tool: Arc<str>,
-    arguments: Payload,
-    handles: bool,
-    deaths: u8,
-}
-
-/// What a call hands down to those that are made on its behalf.
-#[derive(Clone, Debug)]
-pub(crate) struct Heritage {
-    pub(crate) correlation_id: Arc<str>,
-    pub(crate) session: Option<String>,
-    pub(crate) trace_parent: Option<Arc<str>>,
-    pub(crate) deadline: Option<Deadline>,
-}
-
-impl Open {
-    fn ended(self, result: Result<Payload>, journey: Journey) -> Ended {
-        Ended { id: self.id, sink: self.sink, answer: Answer { result, journey } }
-    }
-
-    /// The call as it was, of a worker that has died, if it was not begun.
-    fn untouched(mut self, is_untouched: bool, is_suspect: bool) -> Result<(CallId, Call), (Sink, Given)> {
-        let deaths = self.kept.as_mut().map(|kept| {
-            kept.deaths += u8::from(is_suspect);
-            kept.deaths
-        });
-        match deaths {
-            Some(..=MOST_DEATHS) if is_untouched => self.into_call(),
-            _ => Err((self.sink, self.given)),
-        }
-    }
-
-    /// The call as it was before it was sent, if it was kept.
-    fn into_call(self) -> Result<(CallId, Call), (Sink, Given)> {
-        let Open { id, sink, given, correlation_id, session, trace_parent, deadline, kept: Some(kept), .. } = self
-        else {
-            return Err((self.sink, self.given));
-        };
-        let (Kept { tool, arguments, handles, deaths }, made, mark) = (kept, given.made, None);
-        let call = Call {
-            tool,
-            arguments,
-            correlation_id,
-            session,
-            handles,
-            trace_parent,
-            deadline,
-            sink,
-            made,
-            deaths,
-            mark,
-        };
-        Ok((id, call))
-    }
-}
-
-/// So many workers may die over a call that none of them had begun, as the first that they had to read. More than that, and it
-/// is thought to be the reason.
-const MOST_DEATHS: u8 = 2;
 
 /// The table. Once closed, it takes no more calls.
 #[derive(Default)]
@@ -373,12 +296,7 @@ impl Inflight {
 
     /// What a call hands down, as long as it is open.
     pub(crate) fn heritage(&self, wire: WireId) -> Option<Heritage> {
-        self.lock().open.get(wire).map(|open| Heritage {
-            correlation_id: Arc::clone(&open.correlation_id),
-            session: open.session.clone(),
-            trace_parent: open.trace_parent.clone(),
-            deadline: open.deadline,
-        })
+        self.lock().open.get(wire).map(Open::heritage)
     }
 
     /// The worker is gone: takes no more calls, and fails those that it had begun. The others are given back. Without a word on

@@ -1,3 +1,4 @@
+use super::open::MOST_DEATHS;
 use super::*;
 use crate::error::ErrorKind;
 
