@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clients::{Load, Until};
+use clients::{Load, Told, Until};
 use figures::{Footprint, Metrics};
 use silent::Silent;
 
@@ -40,6 +40,8 @@ const RUN_MS: u64 = 80;
 /// The bound of the histogram, in seconds, below which the wait of every call has to be: a busy machine is slow to wake who has waited long
 /// enough, so it is not the next one above 1 s.
 const WAIT: &str = "16.384";
+
+const NAP: &str = r#"tool="nap""#;
 
 const APP: &str = r#"
 import time
@@ -80,7 +82,6 @@ fn more_than_can_be_served_are_refused_and_the_others_are_served_in_time() {
 /// `cargo test --release -p hatchery-cli --test it -- --ignored --nocapture --exact load::a_minute_of_it`
 #[test]
 #[ignore = "takes a minute"]
-#[expect(clippy::print_stdout, reason = "whoever asks for it wants to see the figures")]
 fn a_minute_of_it() {
     println!("{}", bear(Until::Passed(Duration::from_secs(60)), Duration::ZERO));
 }
@@ -119,15 +120,7 @@ fn bear(until: Until, pause: Duration) -> String {
     let (early, late) = (seen[0].memory, seen[seen.len() - 1].memory);
     assert!(late <= early + GROWTH, "{before:?} {early} {late}");
     all_is_as_before(address, pid, before);
-    // What the daemon has counted is what its clients were told.
-    let now = Metrics::of(address);
-    let outcome = |outcome: &str| now.sum("calls_total", &[r#"tool="nap""#, &format!("outcome={outcome:?}")]);
-    let counted = ["ok", "saturated", "deadline"].map(outcome);
-    // One was called before.
-    assert_eq!(counted, [told.served + 1, told.saturated, told.late], "{told:?}");
-    let waits = now.sum("call_queue_seconds_count", &[r#"tool="nap""#]);
-    let in_time = now.sum("call_queue_seconds_bucket", &[r#"tool="nap""#, &format!("le={WAIT:?}")]);
-    assert!(in_time == waits && waits >= told.served, "{}", now.text());
+    accounts_agree(&Metrics::of(address), &told);
     assert_eq!(processes(&workers()), first_workers, "no worker was lost");
     daemon.end();
     format!(
@@ -139,6 +132,16 @@ fn bear(until: Until, pause: Duration) -> String {
         early >> 10,
         late >> 10,
     )
+}
+
+/// What the daemon has counted is what its clients were told, and nobody waited for longer than they may.
+fn accounts_agree(counted: &Metrics, told: &Told) {
+    let outcome = |outcome: &str| counted.sum("calls_total", &[NAP, &format!("outcome={outcome:?}")]);
+    // One was called before.
+    assert_eq!(["ok", "saturated", "deadline"].map(outcome), [told.served + 1, told.saturated, told.late], "{told:?}");
+    let waits = counted.sum("call_queue_seconds_count", &[NAP]);
+    let in_time = counted.sum("call_queue_seconds_bucket", &[NAP, &format!("le={WAIT:?}")]);
+    assert!(in_time == waits && waits >= told.served, "{}", counted.text());
 }
 
 /// Waits until nothing of the clients is left.
