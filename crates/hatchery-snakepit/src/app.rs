@@ -3,7 +3,9 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use hatchery::{App, Error, ErrorKind, Launch, LaunchContext, PythonApp, Result};
+use hatchery::{App, Error, ErrorKind, Launch, LaunchContext, PythonApp, Result, ShimMode};
+
+use crate::shim;
 
 /// The script of its threaded server lies beside the other one, under this name.
 const THREADED_SCRIPT: &str = "grpc_server_threaded.py";
@@ -29,6 +31,9 @@ pub struct Snakepit {
     adapter_args: Vec<String>,
     python: Option<OsString>,
     env: Vec<(OsString, OsString)>,
+    is_threaded: bool,
+    shim: Vec<ShimMode>,
+    unsafe_bind: bool,
 }
 
 impl Snakepit {
@@ -41,6 +46,9 @@ impl Snakepit {
             adapter_args: Vec::new(),
             python: None,
             env: Vec::new(),
+            is_threaded: false,
+            shim: ShimMode::USUAL.to_vec(),
+            unsafe_bind: false,
         }
     }
 
@@ -66,14 +74,53 @@ impl Snakepit {
         self
     }
 
-    /// Whether its tools run in several threads of one worker.
+    /// Runs its tools in threads of one worker, as many as the pool gives it calls at once. So it does in any pool that gives it several,
+    /// and with `--max-workers N` among its arguments.
+    #[must_use]
+    pub fn threaded(mut self) -> Snakepit {
+        self.is_threaded = true;
+        self
+    }
+
+    /// What is mended in it as it starts, without a change to its files. Default: [`ShimMode::USUAL`], by which it listens to this machine
+    /// only; nothing, with an empty list.
+    #[must_use]
+    pub fn shim(mut self, modes: impl IntoIterator<Item = ShimMode>) -> Snakepit {
+        self.shim = modes.into_iter().collect();
+        self
+    }
+
+    /// Whether it may listen on all addresses, where anybody who reaches this machine can run its tools. Without, it is not
+    /// started unless [`ShimMode::Loopback`] is on. Default: no.
+    #[must_use]
+    pub fn unsafe_bind(mut self, yes: bool) -> Snakepit {
+        self.unsafe_bind = yes;
+        self
+    }
+
+    /// Whether its tools run in several threads of one worker, whatever its pool says.
     pub fn is_threaded(&self) -> bool {
-        has_flag(&self.adapter_args, MAX_WORKERS)
+        self.is_threaded || has_flag(&self.adapter_args, MAX_WORKERS)
+    }
+
+    fn is_threaded_for(&self, worker: &LaunchContext<'_>) -> bool {
+        self.is_threaded() || worker.threads > 1
+    }
+
+    fn require_loopback(&self) -> Result<()> {
+        match self.unsafe_bind || self.shim.contains(&ShimMode::Loopback) {
+            true => Ok(()),
+            false => {
+                let message = "without the shim's loopback it listens on all addresses, and asks nobody for a password; \
+                               turn that on, or say unsafe_bind";
+                Err(Error::new(ErrorKind::Validation, message))
+            }
+        }
     }
 
     /// The script that is run, by its whole path: a worker starts in its folder.
-    fn script(&self) -> Result<PathBuf> {
-        let named = match self.is_threaded() {
+    fn script(&self, is_threaded: bool) -> Result<PathBuf> {
+        let named = match is_threaded {
             true => self.script.with_file_name(THREADED_SCRIPT),
             false => self.script.clone(),
         };
@@ -104,6 +151,9 @@ impl Snakepit {
             }
         };
         unless_said("--adapter", &self.adapter);
+        if self.is_threaded_for(worker) {
+            unless_said(MAX_WORKERS, &worker.threads.max(1).to_string());
+        }
         unless_said("--port", "0");
         // Seen in the list of processes, where Snakepit itself looks for orphans: one without these it would take for its own.
         unless_said("--snakepit-run-id", &worker.run.short());
@@ -115,15 +165,17 @@ impl Snakepit {
 
 impl App for Snakepit {
     fn launch(&self, worker: &LaunchContext<'_>) -> Result<Launch> {
-        let script = self.script()?;
+        self.require_loopback()?;
+        let is_threaded = self.is_threaded_for(worker);
+        let script = self.script(is_threaded)?;
         let interpreter = self.interpreter(&script)?;
         let folder = script.parent().unwrap_or(Path::new("/")).to_owned();
-        let mut env = defaults(worker, self.is_threaded(), &folder, &interpreter, variable);
+        let mut env = defaults(worker, is_threaded, &folder, &interpreter, variable);
         env.extend(worker.thread_limits.iter().map(|(name, value)| (name.into(), value.into())));
         env.extend(self.env.iter().cloned());
         let mut launch = Launch::new(interpreter).arg(script).args(self.args(worker)).cwd(folder);
         launch.env = env;
-        Ok(launch)
+        shim::injected(launch, &self.shim)
     }
 
     fn describe(&self) -> String {

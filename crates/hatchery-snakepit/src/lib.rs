@@ -23,13 +23,18 @@
 
 mod app;
 mod berth;
+mod configured;
 mod current;
 mod host;
 mod link;
 mod listener;
 mod readiness;
+mod secret;
 mod sessions;
+mod shim;
 mod telemetry;
 
 pub use app::Snakepit;
 pub use berth::Bridge;
+pub use configured::configured;
+pub use hatchery::ShimMode;

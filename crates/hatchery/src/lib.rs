@@ -117,7 +117,7 @@ pub use pool::{
     Timeouts, ToolMetrics, WorkerDetail, WorkerStatus,
 };
 pub use process::{Containment, Guarantee, Layer, LayerState, OnEscape, ResourceLimits};
-pub use pyenv::{FoundBy, Import, Interpreter, Probe, PythonApp, PythonVersion, runtime_dir};
+pub use pyenv::{Embedded, FoundBy, Import, Interpreter, Probe, PythonApp, PythonVersion, runtime_dir};
 pub use registry::{
     EntryState, Health, Instance, ProcessClass, ProcessEntry, RecordPlace, RunRegistry, Statistics, SweepDetail,
     SweepOptions, SweepReport, SystemStatus, Wanted, orphans, registry_entries, registry_lookup, system_status,
