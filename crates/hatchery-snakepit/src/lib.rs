@@ -18,6 +18,8 @@
 //! # }
 //! ```
 //!
+//! A program that reads `hatchery.toml` hands [`configured`] to its builder, and has them by `transport = "grpc"`.
+//!
 //! What a worker is known by, which sessions it sees and what a value becomes on its way stands in `docs/design/snakepit.md`.
 #![warn(missing_docs)]
 

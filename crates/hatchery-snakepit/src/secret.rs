@@ -1,4 +1,4 @@
-//! What a worker with the shim shows with each request, so that nobody else on this machine passes for it.
+//! What a worker with the shim shows with each request, so that no other user of this machine passes for it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
