@@ -13,6 +13,9 @@ const THREADED_SCRIPT: &str = "grpc_server_threaded.py";
 /// An argument that only the threaded server takes. Its presence chooses the script.
 const MAX_WORKERS: &str = "--max-workers";
 
+/// And another that only it takes.
+const CHECKS: &str = "--thread-safety-check";
+
 /// A Python worker that was written for Snakepit: its package `snakepit_bridge` and an adapter class, unmodified.
 ///
 /// ```
@@ -31,7 +34,7 @@ pub struct Snakepit {
     adapter_args: Vec<String>,
     python: Option<OsString>,
     env: Vec<(OsString, OsString)>,
-    is_threaded: bool,
+    thread_safety_checks: bool,
     shim: Vec<ShimMode>,
     unsafe_bind: bool,
 }
@@ -46,7 +49,7 @@ impl Snakepit {
             adapter_args: Vec::new(),
             python: None,
             env: Vec::new(),
-            is_threaded: false,
+            thread_safety_checks: false,
             shim: ShimMode::USUAL.to_vec(),
             unsafe_bind: false,
         }
@@ -74,11 +77,10 @@ impl Snakepit {
         self
     }
 
-    /// Runs its tools in threads of one worker, as many as the pool gives it calls at once. So it does in any pool that gives it several,
-    /// and with `--max-workers N` among its arguments.
+    /// Whether the threaded server is to watch for calls that are not safe beside each other. Default: no.
     #[must_use]
-    pub fn threaded(mut self) -> Snakepit {
-        self.is_threaded = true;
+    pub fn thread_safety_checks(mut self, yes: bool) -> Snakepit {
+        self.thread_safety_checks = yes;
         self
     }
 
@@ -98,9 +100,10 @@ impl Snakepit {
         self
     }
 
-    /// Whether its tools run in several threads of one worker, whatever its pool says.
+    /// Whether its arguments say that its tools run in several threads of one worker. So they do in a pool that gives a worker several
+    /// calls at once.
     pub fn is_threaded(&self) -> bool {
-        self.is_threaded || has_flag(&self.adapter_args, MAX_WORKERS)
+        has_flag(&self.adapter_args, MAX_WORKERS)
     }
 
     fn is_threaded_for(&self, worker: &LaunchContext<'_>) -> bool {
@@ -159,6 +162,10 @@ impl Snakepit {
         unless_said("--snakepit-run-id", &worker.run.short());
         unless_said("--snakepit-instance-name", "hatchery");
         unless_said("--snakepit-instance-token", &worker.run.to_string());
+        let is_checked = self.thread_safety_checks && self.is_threaded_for(worker);
+        if is_checked && !has_flag(&self.adapter_args, CHECKS) {
+            args.push(CHECKS.to_owned());
+        }
         args
     }
 }

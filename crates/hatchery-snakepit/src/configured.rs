@@ -1,11 +1,8 @@
 //! A pool of a configuration, as it runs here.
 
-use hatchery::{BridgeConfig, BridgeScript, Bridged, Concurrency, PoolConfig, Result};
+use hatchery::{BridgeConfig, BridgeScript, Bridged, Error, ErrorKind, PoolConfig, Result, ShimMode};
 
 use crate::{Bridge, Snakepit};
-
-/// What checks of threads the threaded server makes, if it is told to.
-const CHECKS: &str = "--thread-safety-check";
 
 /// Makes pools with `transport = "grpc"` of what a configuration says: for [`Builder::bridging`](hatchery::Builder::bridging).
 ///
@@ -19,7 +16,8 @@ const CHECKS: &str = "--thread-safety-check";
 /// ```
 ///
 /// # Errors
-/// None as yet: what can be wrong with such a pool is found in the configuration, or when a worker is started.
+/// `validation` for what another version of the library knows and this crate does not. What is wrong with a pool is found in the
+/// configuration, or when a worker is started.
 pub fn configured(pool: &PoolConfig, bridge: &BridgeConfig) -> Result<Bridged> {
     Ok(match bridge {
         BridgeConfig::Command(command) => Bridged::new(command.clone(), Bridge::new()),
@@ -31,25 +29,14 @@ pub fn configured(pool: &PoolConfig, bridge: &BridgeConfig) -> Result<Bridged> {
 fn app(pool: &PoolConfig, said: &BridgeScript) -> Snakepit {
     let app = Snakepit::new(&said.script, &said.adapter)
         .adapter_args(said.adapter_args.iter().cloned())
-        .shim(said.shim.clone().unwrap_or_else(|| hatchery::ShimMode::USUAL.to_vec()))
-        .unsafe_bind(said.unsafe_bind);
+        .shim(said.shim.clone().unwrap_or_else(|| ShimMode::USUAL.to_vec()))
+        .unsafe_bind(said.unsafe_bind)
+        .thread_safety_checks(pool.thread_safety_checks.unwrap_or(false));
     let app = said.python.iter().fold(app, Snakepit::python);
-    let app = said.env.iter().fold(app, |app, (name, value)| app.env(name, value));
-    match pool.concurrency {
-        Some(Concurrency::Thread { .. }) => checked(app.threaded(), pool, said),
-        _ => app,
-    }
+    said.env.iter().fold(app, |app, (name, value)| app.env(name, value))
 }
 
-fn checked(app: Snakepit, pool: &PoolConfig, said: &BridgeScript) -> Snakepit {
-    let is_said = crate::app::has_flag(&said.adapter_args, CHECKS);
-    match pool.thread_safety_checks == Some(true) && !is_said {
-        true => app.adapter_args([CHECKS]),
-        false => app,
-    }
-}
-
-fn unknown(pool: &PoolConfig) -> hatchery::Error {
-    let message = format!("pool {}: it runs something that this version does not know", pool.name);
-    hatchery::Error::new(hatchery::ErrorKind::Validation, message)
+fn unknown(pool: &PoolConfig) -> Error {
+    let message = format!("pool {}: it runs something that this version of hatchery-snakepit does not know", pool.name);
+    Error::new(ErrorKind::Validation, message)
 }

@@ -15,7 +15,7 @@ pub(super) const SCRIPT: Key = key(
     "script",
     Kind::Path,
     Fallback::Nothing("or `app`, or `command`"),
-    "With `transport = \"grpc\"` what it runs: Snakepit's worker script `grpc_server.py`. With `profile = \"thread\"` it is `grpc_server_threaded.py` beside it, with `--max-workers`.",
+    "With `transport = \"grpc\"` what it runs: Snakepit's worker script `grpc_server.py`. Where a worker has several calls at once (`profile = \"thread\"`) it is `grpc_server_threaded.py` beside it, with `--max-workers`.",
 );
 
 pub(super) const ADAPTER: Key = key(
