@@ -3,13 +3,18 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use hatchery::{App, Error, ErrorKind, Launch, LaunchContext, PythonApp, Result};
+use hatchery::{App, Error, ErrorKind, Launch, LaunchContext, PythonApp, Result, ShimMode};
+
+use crate::shim;
 
 /// The script of its threaded server lies beside the other one, under this name.
 const THREADED_SCRIPT: &str = "grpc_server_threaded.py";
 
 /// An argument that only the threaded server takes. Its presence chooses the script.
 const MAX_WORKERS: &str = "--max-workers";
+
+/// And another that only it takes.
+const CHECKS: &str = "--thread-safety-check";
 
 /// A Python worker that was written for Snakepit: its package `snakepit_bridge` and an adapter class, unmodified.
 ///
@@ -29,6 +34,9 @@ pub struct Snakepit {
     adapter_args: Vec<String>,
     python: Option<OsString>,
     env: Vec<(OsString, OsString)>,
+    thread_safety_checks: bool,
+    shim: Vec<ShimMode>,
+    unsafe_bind: bool,
 }
 
 impl Snakepit {
@@ -41,6 +49,9 @@ impl Snakepit {
             adapter_args: Vec::new(),
             python: None,
             env: Vec::new(),
+            thread_safety_checks: false,
+            shim: ShimMode::USUAL.to_vec(),
+            unsafe_bind: false,
         }
     }
 
@@ -66,14 +77,53 @@ impl Snakepit {
         self
     }
 
-    /// Whether its tools run in several threads of one worker.
+    /// Whether the threaded server is to watch for calls that are not safe beside each other. Default: no.
+    #[must_use]
+    pub fn thread_safety_checks(mut self, yes: bool) -> Snakepit {
+        self.thread_safety_checks = yes;
+        self
+    }
+
+    /// What is mended in it as it starts, without a change to its files. Default: [`ShimMode::USUAL`], by which it listens to this machine
+    /// only; nothing, with an empty list.
+    #[must_use]
+    pub fn shim(mut self, modes: impl IntoIterator<Item = ShimMode>) -> Snakepit {
+        self.shim = modes.into_iter().collect();
+        self
+    }
+
+    /// Whether it may listen on all addresses, where anybody who reaches this machine can run its tools. Without, it is not
+    /// started unless [`ShimMode::Loopback`] is on. Default: no.
+    #[must_use]
+    pub fn unsafe_bind(mut self, yes: bool) -> Snakepit {
+        self.unsafe_bind = yes;
+        self
+    }
+
+    /// Whether its arguments say that its tools run in several threads of one worker. So they do in a pool that gives a worker several
+    /// calls at once.
     pub fn is_threaded(&self) -> bool {
         has_flag(&self.adapter_args, MAX_WORKERS)
     }
 
+    fn is_threaded_for(&self, worker: &LaunchContext<'_>) -> bool {
+        self.is_threaded() || worker.threads > 1
+    }
+
+    fn require_loopback(&self) -> Result<()> {
+        match self.unsafe_bind || self.shim.contains(&ShimMode::Loopback) {
+            true => Ok(()),
+            false => {
+                let message = "without the shim's loopback it listens on all addresses, and asks nobody for a password; \
+                               turn that on, or say unsafe_bind";
+                Err(Error::new(ErrorKind::Validation, message))
+            }
+        }
+    }
+
     /// The script that is run, by its whole path: a worker starts in its folder.
-    fn script(&self) -> Result<PathBuf> {
-        let named = match self.is_threaded() {
+    fn script(&self, is_threaded: bool) -> Result<PathBuf> {
+        let named = match is_threaded {
             true => self.script.with_file_name(THREADED_SCRIPT),
             false => self.script.clone(),
         };
@@ -104,26 +154,35 @@ impl Snakepit {
             }
         };
         unless_said("--adapter", &self.adapter);
+        if self.is_threaded_for(worker) {
+            unless_said(MAX_WORKERS, &worker.threads.max(1).to_string());
+        }
         unless_said("--port", "0");
         // Seen in the list of processes, where Snakepit itself looks for orphans: one without these it would take for its own.
         unless_said("--snakepit-run-id", &worker.run.short());
         unless_said("--snakepit-instance-name", "hatchery");
         unless_said("--snakepit-instance-token", &worker.run.to_string());
+        let is_checked = self.thread_safety_checks && self.is_threaded_for(worker);
+        if is_checked && !has_flag(&self.adapter_args, CHECKS) {
+            args.push(CHECKS.to_owned());
+        }
         args
     }
 }
 
 impl App for Snakepit {
     fn launch(&self, worker: &LaunchContext<'_>) -> Result<Launch> {
-        let script = self.script()?;
+        self.require_loopback()?;
+        let is_threaded = self.is_threaded_for(worker);
+        let script = self.script(is_threaded)?;
         let interpreter = self.interpreter(&script)?;
         let folder = script.parent().unwrap_or(Path::new("/")).to_owned();
-        let mut env = defaults(worker, self.is_threaded(), &folder, &interpreter, variable);
+        let mut env = defaults(worker, is_threaded, &folder, &interpreter, variable);
         env.extend(worker.thread_limits.iter().map(|(name, value)| (name.into(), value.into())));
         env.extend(self.env.iter().cloned());
         let mut launch = Launch::new(interpreter).arg(script).args(self.args(worker)).cwd(folder);
         launch.env = env;
-        Ok(launch)
+        shim::injected(launch, &self.shim)
     }
 
     fn describe(&self) -> String {

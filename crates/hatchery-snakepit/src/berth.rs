@@ -20,8 +20,9 @@ use crate::host::Host;
 use crate::link::Link;
 use crate::listener::Listener;
 use crate::readiness::ReadyFile;
+use crate::secret::{self, Secret};
 use crate::sessions::WorkerSessions;
-use crate::telemetry;
+use crate::{shim, telemetry};
 
 /// Speaks `snakepit.bridge` with the workers of a pool: see [`PoolBuilder::transport`](hatchery::PoolBuilder::transport).
 #[derive(Clone, Default)]
@@ -82,10 +83,11 @@ impl Transport for Bridge {
                 host_tools: worker.host_tools.clone(),
                 calls: worker.calls.clone(),
             };
-            let listener = Listener::open(host).await?;
+            let secret = Arc::new(Secret::new()?);
+            let listener = Listener::open(host, Arc::clone(&secret)).await?;
             let ready = ReadyFile::new(place_for(&worker)?);
             let links = Arc::clone(&self.0);
-            Ok(Box::new(BridgeBerth { worker, listener, ready, sessions, current, links }) as Box<dyn Berth>)
+            Ok(Box::new(BridgeBerth { worker, listener, secret, ready, sessions, current, links }) as Box<dyn Berth>)
         })
     }
 }
@@ -103,6 +105,7 @@ fn place_for(worker: &TransportContext) -> Result<PathBuf> {
 struct BridgeBerth {
     worker: TransportContext,
     listener: Listener,
+    secret: Arc<Secret>,
     ready: ReadyFile,
     sessions: Arc<WorkerSessions>,
     current: Arc<Current>,
@@ -115,6 +118,11 @@ impl Berth for BridgeBerth {
         let launch = match has_flag(&args, "--elixir-address") {
             true => launch,
             false => launch.arg("--elixir-address").arg(self.listener.address().to_string()),
+        };
+        // Only the shim hides it from what the worker starts.
+        let launch = match shim::is_in(&launch) {
+            true => launch.env(secret::VARIABLE, self.secret.text()),
+            false => launch,
         };
         launch
             .env("SNAKEPIT_READY_FILE", self.ready.path())

@@ -18,19 +18,26 @@
 //! # }
 //! ```
 //!
+//! A program that reads `hatchery.toml` hands [`configured`] to its builder, and has them by `transport = "grpc"`.
+//!
 //! What a worker is known by, which sessions it sees and what a value becomes on its way stands in `docs/design/snakepit.md`.
 #![warn(missing_docs)]
 
 mod app;
 mod berth;
 pub mod config;
+mod configured;
 mod current;
 mod host;
 mod link;
 mod listener;
 mod readiness;
+mod secret;
 mod sessions;
+mod shim;
 mod telemetry;
 
 pub use app::Snakepit;
 pub use berth::Bridge;
+pub use configured::configured;
+pub use hatchery::ShimMode;

@@ -74,14 +74,14 @@ mod tests {
     async fn a_file_that_is_empty_first_and_filled_then_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let file = ReadyFile::new(dir.path().join("ready"));
-        let asking = file.port();
-        tokio::pin!(asking);
+        let mut asking = Box::pin(file.port());
         for text in [None, Some(""), Some("\n"), Some("port")] {
             text.into_iter().for_each(|text| std::fs::write(file.path(), text).unwrap());
             assert!(tokio::time::timeout(2 * LOOK_EVERY, &mut asking).await.is_err(), "{text:?}");
         }
         std::fs::write(file.path(), "50051").unwrap();
-        assert_eq!(asking.await.unwrap(), 50051);
+        assert_eq!(asking.as_mut().await.unwrap(), 50051);
+        drop(asking);
         drop(file);
         assert!(!dir.path().join("ready").exists());
     }

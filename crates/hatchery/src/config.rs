@@ -19,6 +19,7 @@ use crate::pyenv::PythonApp;
 use crate::registry::Instance;
 use crate::session::SessionSettings;
 
+mod bridge;
 mod combination;
 mod document;
 mod duration;
@@ -44,6 +45,8 @@ mod tests;
 
 use variables::Variables;
 
+pub(crate) use bridge::without_a_bridge;
+pub use bridge::{BridgeConfig, BridgeScript, ShimMode};
 pub use duration::{format_duration, parse_duration};
 pub use origin::{ConfigProblem, Origin};
 pub use pool::{
@@ -173,6 +176,8 @@ pub enum AppConfig {
     Python(PythonApp),
     /// `command = ["node", "worker.js"]`, with its `env`.
     Command(CommandApp),
+    /// Whatever has `transport = "grpc"`.
+    Bridged(BridgeConfig),
 }
 
 impl AppConfig {
@@ -180,21 +185,29 @@ impl AppConfig {
         match self {
             AppConfig::Python(app) => app,
             AppConfig::Command(app) => app,
+            AppConfig::Bridged(app) => app,
         }
     }
 }
 
 impl AppConfig {
-    /// How many keys it is compared by: `app` or `command`, `python`, `env`.
-    pub(crate) const KEYS: usize = 3;
+    /// How many keys it is compared by: `app` or `command`, `python`, `env`, or those of a bridge.
+    pub(crate) fn keys(&self) -> usize {
+        match self {
+            AppConfig::Python(_) | AppConfig::Command(_) => 3,
+            AppConfig::Bridged(_) => BridgeConfig::KEYS,
+        }
+    }
 
     /// The keys in which the other one differs.
     pub(crate) fn changes(&self, other: &AppConfig) -> Vec<&'static str> {
         match (self, other) {
             (AppConfig::Python(one), AppConfig::Python(other)) => one.changes(other),
             (AppConfig::Command(one), AppConfig::Command(other)) => one.changes(other),
+            (AppConfig::Bridged(one), AppConfig::Bridged(other)) => one.changes(other),
             (_, AppConfig::Python(_)) => vec!["app"],
-            (_, AppConfig::Command(_)) => vec!["command"],
+            (_, AppConfig::Command(_) | AppConfig::Bridged(BridgeConfig::Command(_))) => vec!["command"],
+            (_, AppConfig::Bridged(BridgeConfig::Script(_))) => vec!["script"],
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `Hatchery` and its builders: wiring only.
 
+mod bridging;
 mod ending;
 mod metrics;
 mod pool_builder;
@@ -34,6 +35,8 @@ use crate::telemetry::{Emitter, EventFilter, Events};
 use crate::tool::ToolSpec;
 use crate::worker::Profile;
 
+pub use bridging::Bridged;
+use bridging::Bridging;
 pub use ending::Cleanup;
 pub use metrics::Metrics;
 pub use pool_builder::PoolBuilder;
@@ -85,6 +88,8 @@ pub struct Builder {
     usual_stop: Option<StopGraces>,
     /// Where the pools come from, if it is one configuration.
     configured: Option<Config>,
+    /// How those are made that do not speak the native wire.
+    bridging: Option<Arc<Bridging>>,
 }
 
 /// Whose run it will be.

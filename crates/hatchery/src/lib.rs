@@ -94,16 +94,17 @@ mod error;
 mod id;
 
 pub use crate::hatchery::{
-    Begun, Builder, Cleanup, Hatchery, Metrics, NeedsRestart, PoolBuilder, Reconfigured, ScriptTimeouts, stdout_closed,
+    Begun, Bridged, Builder, Cleanup, Hatchery, Metrics, NeedsRestart, PoolBuilder, Reconfigured, ScriptTimeouts,
+    stdout_closed,
 };
 pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::{Affinity, CallOptions, Priority};
 pub use config::{
-    AppConfig, ArenaConfig, Auth, BreakerConfig, Config, ConfigProblem, CrashBarrierConfig, HealthConfig,
-    HealthGateConfig, HeartbeatConfig, InstanceConfig, Origin, OtlpConfig, OtlpProtocol, PoolConfig, PoolStop,
-    PoolTimeouts, RestartsConfig, RetryConfig, Scope, ServerConfig, ServerLimitsConfig, SessionsConfig, Settings,
-    StartConfig, ThreadLimitsConfig, TlsConfig, config_reference, data_dir, format_duration, format_size,
-    parse_duration, parse_size,
+    AppConfig, ArenaConfig, Auth, BreakerConfig, BridgeConfig, BridgeScript, Config, ConfigProblem, CrashBarrierConfig,
+    HealthConfig, HealthGateConfig, HeartbeatConfig, InstanceConfig, Origin, OtlpConfig, OtlpProtocol, PoolConfig,
+    PoolStop, PoolTimeouts, RestartsConfig, RetryConfig, Scope, ServerConfig, ServerLimitsConfig, SessionsConfig,
+    Settings, ShimMode, StartConfig, ThreadLimitsConfig, TlsConfig, config_reference, data_dir, format_duration,
+    format_size, parse_duration, parse_size,
 };
 pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor, write_guardian};
 pub use error::{Error, ErrorCategory, ErrorKind, Result};
@@ -116,7 +117,7 @@ pub use pool::{
     Timeouts, ToolMetrics, WorkerDetail, WorkerStatus,
 };
 pub use process::{Containment, Guarantee, Layer, LayerState, OnEscape, ResourceLimits};
-pub use pyenv::{FoundBy, Import, Interpreter, Probe, PythonApp, PythonVersion, runtime_dir};
+pub use pyenv::{Embedded, FoundBy, Import, Interpreter, Probe, PythonApp, PythonVersion, runtime_dir};
 pub use registry::{
     EntryState, Health, Instance, ProcessClass, ProcessEntry, RecordPlace, RunRegistry, Statistics, SweepDetail,
     SweepOptions, SweepReport, SystemStatus, Wanted, orphans, registry_entries, registry_lookup, system_status,

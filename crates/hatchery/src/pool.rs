@@ -53,7 +53,7 @@ use crate::wire::Telemetry;
 use crate::worker::{self, Journey, Line, Profile, Sink, Transport};
 
 use account::Finished;
-pub(crate) use change::{COUNT as KEYS, Takes, changes, within_reach};
+pub(crate) use change::{COUNT as KEYS, SPOKEN, Takes, changes, spoken, within_reach};
 pub(crate) use crew::Crew;
 pub(crate) use guard::{FaultConfig, TaintBook, usual_retry};
 pub(crate) use seat::Hiring;

@@ -8,12 +8,14 @@ use crate::app::program::{Environment, Host};
 use crate::app::{App, Launch, LaunchContext};
 use crate::error::{Error, ErrorKind, Result};
 
+mod embedded;
 mod imports;
 mod interpreter;
 mod probe;
 mod runtime;
 mod threads;
 
+pub use embedded::Embedded;
 pub use imports::Import;
 pub use interpreter::{FoundBy, Interpreter};
 pub use probe::{Probe, PythonVersion};

@@ -46,7 +46,7 @@ pub(crate) async fn serve(args: ServeArgs, invocation: &Invocation) -> Result<Ex
     let daemon = opened.map_err(|error| Failure::from(error).hinted(of_claim))?;
     let logs = Logs::start(global, Calls::Many, &invocation.printer)?;
     let builder = Hatchery::builder().usual_stop(GRACES).configure(&config).data_dir(data_dir);
-    let builder = builder.require_registry(args.app.require_registry);
+    let builder = builder.bridging(hatchery_snakepit::configured).require_registry(args.app.require_registry);
     let daemon = systemd::told(daemon, manager).reloaded_by(args.reading(global)).exporting(&config.otlp)?;
     let outcome = watched(daemon, builder, longest_stop(&config), invocation).await;
     // A stderr that nobody reads does not hold up the end.

@@ -5,6 +5,7 @@
 mod asking;
 mod bench;
 mod both_ways;
+mod bridged;
 mod call;
 mod config;
 mod doctor;

@@ -4,4 +4,5 @@
 #![expect(clippy::print_stderr, reason = "what was skipped, and why")]
 
 mod calls;
+mod configured;
 mod rig;

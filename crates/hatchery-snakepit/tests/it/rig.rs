@@ -28,7 +28,7 @@ pub(crate) fn python() -> Option<PathBuf> {
 }
 
 /// What grpcio-tools makes of the proto file: built once for each process of tests, in the folder for such things.
-fn stubs(python: &Path) -> &'static Path {
+pub(crate) fn stubs(python: &Path) -> &'static Path {
     static STUBS: OnceLock<PathBuf> = OnceLock::new();
     STUBS.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bridge-stubs");

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::document::prefix_of;
 use super::layer::{Layer, Setting, duration_of};
 use super::origin::{ConfigProblem, Origin};
-use super::settings::{ElementSettings, Settings};
+use super::settings::{ElementSettings, Settings, is_bridged};
 use super::value::Value;
 use super::words::Profile;
 use crate::call::Affinity;
@@ -14,6 +14,7 @@ use crate::fault::CrashRetry;
 use crate::pool::Capacity;
 use crate::process::{Containment, OnEscape};
 
+mod bridge;
 mod server;
 
 pub(super) fn problems(settings: &Settings) -> Vec<ConfigProblem> {
@@ -29,9 +30,16 @@ pub(super) fn problems(settings: &Settings) -> Vec<ConfigProblem> {
 }
 
 /// The rules of a pool. Each names the setting that somebody has to change.
-const RULES: [fn(&Seen<'_>) -> Option<ConfigProblem>; 14] = [
+const RULES: [fn(&Seen<'_>) -> Option<ConfigProblem>; 21] = [
     app_or_command,
     python_beside_command,
+    bridge::script_or_command,
+    bridge::script_and_adapter,
+    bridge::script_beside_native,
+    bridge::script_beside_command,
+    bridge::native_beside_bridge,
+    bridge::user_beside_bridge,
+    bridge::open_to_all,
     threads_without_profile,
     threads_without_use,
     checks_without_threads,
@@ -77,9 +85,12 @@ impl Seen<'_> {
 
 fn app_or_command(pool: &Seen<'_>) -> Option<ConfigProblem> {
     match (pool.layer().get("app"), pool.layer().get("command")) {
+        _ if is_bridged(pool.layer()) => None,
         (Some(_), Some(command)) => {
             Some(pool.error("command", command, "expected either `app` or `command`, found both"))
         }
+        // Told as what it is: out of place.
+        (None, None) if pool.own("script").is_some() => None,
         (None, None) => Some(pool.whole("expected either `app` or `command`, found neither")),
         _ => None,
     }
@@ -90,7 +101,8 @@ fn python_beside_command(pool: &Seen<'_>) -> Option<ConfigProblem> {
     let of_python = ["python", "preload"].into_iter().chain(preloads_app.then_some("preload_app"));
     pool.layer().get("command")?;
     let (key, setting) = of_python.into_iter().find_map(|key| Some((key, pool.own(key)?)))?;
-    Some(pool.error(key, setting, "expected only beside `app`, found beside `command`"))
+    let what = if is_bridged(pool.layer()) { "script" } else { "app" };
+    Some(pool.error(key, setting, format!("expected only beside `{what}`, found beside `command`")))
 }
 
 fn threads_without_profile(pool: &Seen<'_>) -> Option<ConfigProblem> {

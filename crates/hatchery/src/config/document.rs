@@ -115,7 +115,7 @@ impl<'a> Reader<'a> {
     fn table(&mut self, keys: &'static [Key], at: &At, table: &DeTable<'_>, layer: &mut Layer) {
         for (name, value) in table {
             match keys.iter().find(|key| key.name == name.get_ref().as_ref()) {
-                Some(key) => self.key(key.kind, &at.below(key.name), name.span().start, value, layer),
+                Some(key) => self.key(key.kind, &at.below(key.name), value, layer),
                 None => {
                     let path = at.below(name.get_ref()).shown;
                     self.refuse(self.source.place(name.span().start), path, unknown(name.get_ref(), keys));
@@ -124,10 +124,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn key(&mut self, kind: Kind, at: &At, offset: usize, value: &Spanned<DeValue<'_>>, layer: &mut Layer) {
+    fn key(&mut self, kind: Kind, at: &At, value: &Spanned<DeValue<'_>>, layer: &mut Layer) {
         let raw = Raw::File(value, self.source.text);
         match (kind, value.get_ref()) {
-            (Kind::Planned, _) => self.refuse(self.source.place(offset), at.shown.clone(), PLANNED),
             // They are read by themselves.
             (Kind::Tables(..), DeValue::Array(_)) => {}
             (Kind::Table(keys), DeValue::Table(table)) => self.table(keys, at, table, layer),
@@ -205,7 +204,6 @@ impl<'a> Reader<'a> {
         let raw = Raw::Variable(variable.text.as_str().into());
         let at = |name: &str| At { shown: joined(inner, name), inner: joined(inner, name) };
         match (key.kind, below) {
-            (Kind::Planned, _) => self.refuse(origin, name, PLANNED),
             (Kind::Tables(..), Some(_)) => {}
             (Kind::Table(keys), Some(below)) => self.variable(keys, below, &at(&name).inner, variable, layer),
             (Kind::Entries(kind, naming), Some(below)) => match naming.refusal(below) {
@@ -250,11 +248,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// It is not ignored either: that would be to promise what is not kept.
-const PLANNED: &str = "not supported in this version; remove it";
-
 fn unknown(name: &str, keys: &[Key]) -> String {
-    let known = keys.iter().filter(|key| !matches!(key.kind, Kind::Planned)).map(|key| key.name).collect::<Vec<_>>();
+    let known = keys.iter().map(|key| key.name).collect::<Vec<_>>();
     match nearest(name, &known) {
         Some(near) => format!("unknown key; did you mean `{near}`?"),
         None => format!("unknown key; expected one of {}", known.join(", ")),

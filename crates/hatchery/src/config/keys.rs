@@ -8,6 +8,7 @@ use super::value::Value;
 use super::words::{Word, words};
 use crate::pool::{TimeoutProfile, Timeouts};
 
+mod bridge;
 mod faults;
 mod pool;
 mod server;
@@ -35,6 +36,10 @@ pub(super) enum Fallback {
     OfProfile(fn(&Timeouts) -> Option<Duration>),
     /// Only a pool with threads has it.
     WithThreads(fn() -> Value),
+    /// Only a pool with a script has it.
+    Bridged(fn() -> Value),
+    /// Only where the native wire is spoken; elsewhere it is false.
+    Native(fn() -> Value),
     /// 1, and with threads as many as there are.
     Threads,
     /// On if anything else is said in its table, else off.
@@ -47,10 +52,6 @@ pub(super) const fn key(name: &'static str, kind: Kind, fallback: Fallback, doc:
 
 pub(super) const fn table(name: &'static str, keys: &'static [Key], doc: &'static str) -> Key {
     key(name, Kind::Table(keys), Fallback::Nothing(""), doc)
-}
-
-pub(super) const fn planned(name: &'static str) -> Key {
-    key(name, Kind::Planned, Fallback::Nothing(""), "Comes with a later version.")
 }
 
 pub(super) fn of_word<T: Word + Default>() -> Value {

@@ -39,12 +39,16 @@ pub(super) enum Kind {
     PathOrNone,
     Program,
     App,
+    /// A class of Python's, by its module.
+    Class,
     Address,
     /// A web site, as its pages name it.
     Origin,
     Words(fn() -> Vec<&'static str>),
     /// A list of any length.
     List(&'static Kind),
+    /// The same, or `false`.
+    ListOrNot(&'static Kind),
     /// A program and its arguments.
     Command,
     /// Keys below it.
@@ -53,8 +57,6 @@ pub(super) enum Kind {
     Entries(&'static Kind, Naming),
     /// `[[pools]]` and the like: a list of this name, each element a table of these keys.
     Tables(&'static str, &'static [Key]),
-    /// Something that a later version has.
-    Planned,
 }
 
 /// What the user may call a key of [`Kind::Entries`].
@@ -84,7 +86,8 @@ impl Kind {
     /// The value, if it is what this wants. Relative paths are taken from `folder`.
     pub(super) fn read(self, raw: &Raw<'_>, folder: &Path) -> Result<Value, Refusal> {
         match self {
-            Kind::List(element) => self.read_list(raw, element, folder),
+            Kind::ListOrNot(_) if raw.flag() == Some(false) => Ok(Value::Flag(false)),
+            Kind::List(element) | Kind::ListOrNot(element) => self.read_list(raw, element, folder),
             Kind::Command => self.read_command(raw, folder),
             _ => self.read_one(raw, folder).ok_or_else(|| self.refusal(raw)),
         }
@@ -130,6 +133,7 @@ impl Kind {
         let fits = match self {
             Kind::Text => !text.contains('\0'),
             Kind::Name => is_name(text),
+            Kind::Class => is_class(text),
             Kind::Address => is_address(text),
             Kind::Origin => is_origin(text),
             _ => !text.is_empty(),
@@ -181,13 +185,15 @@ impl Kind {
             Kind::PathOrNone => "a path, or \"none\"".into(),
             Kind::Program => "the name or the path of a program".into(),
             Kind::App => "PATH[:ATTR] or MODULE[:ATTR]".into(),
+            Kind::Class => "a class by its module, like \"package.module.Class\"".into(),
             Kind::Address => "an address and a port, like \"127.0.0.1:7411\"".into(),
             Kind::Origin => "a scheme and a host, like \"https://example.org\"".into(),
             Kind::Words(words) => alternatives(&words()).into(),
             Kind::List(element) => format!("a list, each {}", element.expected()).into(),
+            Kind::ListOrNot(element) => format!("a list, each {}, or false", element.expected()).into(),
             Kind::Command => A_COMMAND.into(),
             Kind::Tables(list, _) => format!("tables under [[{list}]]").into(),
-            Kind::Table(_) | Kind::Entries(..) | Kind::Planned => "a table".into(),
+            Kind::Table(_) | Kind::Entries(..) => "a table".into(),
         }
     }
 
@@ -241,6 +247,15 @@ fn alternatives(words: &[&str]) -> String {
 pub(super) fn is_name(text: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     text.len() <= 64 && text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(is_plain)
+}
+
+/// Python's names may have letters of all languages.
+fn is_class(text: &str) -> bool {
+    let is_name = |name: &str| {
+        name.starts_with(|c: char| c.is_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_alphanumeric() || c == '_')
+    };
+    text.contains('.') && text.split('.').all(is_name)
 }
 
 fn is_address(text: &str) -> bool {

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::layer::{Layer, duration_of};
+use super::settings::is_bridged;
 use super::value::Value;
 use super::words::Profile;
-use super::{AppConfig, keys, top};
+use super::{AppConfig, BridgeConfig, BridgeScript, keys, top};
 use crate::app::CommandApp;
 use crate::call::Affinity;
 use crate::pool::{
@@ -333,10 +334,17 @@ fn app(said: &Layer) -> Option<AppConfig> {
         let app = top::path(said, "python").into_iter().fold(app.clone(), |app, python| app.python(python));
         return Some(AppConfig::Python(env.fold(app, |app, (name, value)| app.env(name, value))));
     }
+    if said.value("script").is_some() {
+        return BridgeScript::of(said, env).map(|script| AppConfig::Bridged(BridgeConfig::Script(script)));
+    }
     let Some(Value::List(words)) = said.value("command") else { return None };
     let (Value::Path(program), args) = words.split_first()? else { return None };
     let app = args.iter().filter_map(text).fold(CommandApp::new(PathBuf::from(program)), |app, arg| app.arg(arg));
-    Some(AppConfig::Command(env.fold(app, |app, (name, value)| app.env(name, value))))
+    let app = env.fold(app, |app, (name, value)| app.env(name, value));
+    Some(match is_bridged(said) {
+        true => AppConfig::Bridged(BridgeConfig::Command(app)),
+        false => AppConfig::Command(app),
+    })
 }
 
 fn preload(said: &Layer) -> Vec<String> {
@@ -346,7 +354,7 @@ fn preload(said: &Layer) -> Vec<String> {
     }
 }
 
-fn text(value: &Value) -> Option<String> {
+pub(super) fn text(value: &Value) -> Option<String> {
     match value {
         Value::Text(text) => Some(text.clone()),
         _ => None,

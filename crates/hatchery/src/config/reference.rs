@@ -56,7 +56,6 @@ fn row(page: &mut String, key: &Key, path: &str) {
     let Key { name, doc, .. } = key;
     let (is, default) = (is(key.kind), default(key.fallback));
     let _strings_do_not_fail = match key.kind {
-        Kind::Planned => writeln!(page, "| `{name}` | | | Not supported in this version. |"),
         Kind::Table(_) => writeln!(page, "| `{path}{name}` | a table, below | | {doc} |"),
         Kind::Tables(..) => writeln!(page, "| `{name}` | tables, below | | {doc} |"),
         _ => writeln!(page, "| `{path}{name}` | {is} | {default} | {doc} |"),
@@ -72,6 +71,7 @@ fn is(kind: Kind) -> String {
         Kind::Size => "a size, or infinity".to_owned(),
         Kind::Name => "a name".to_owned(),
         Kind::List(element) => format!("a list, each {}", is(*element)),
+        Kind::ListOrNot(element) => format!("a list, each {}, or false", is(*element)),
         Kind::Entries(kind, Naming::Variables) => format!("a table, names of variables to {}", is(*kind)),
         Kind::Entries(kind, Naming::Tools) => format!("a table, names of tools to {}", is(*kind)),
         _ => kind.expected().replace('"', ""),
@@ -81,7 +81,9 @@ fn is(kind: Kind) -> String {
 fn default(fallback: Fallback) -> String {
     match fallback {
         Fallback::Nothing(what) => what.to_owned(),
-        Fallback::Is(value) | Fallback::WithThreads(value) => format!("`{}`", value().toml()),
+        Fallback::Is(value) | Fallback::WithThreads(value) | Fallback::Bridged(value) | Fallback::Native(value) => {
+            format!("`{}`", value().toml())
+        }
         Fallback::OfProfile(_) => "as the timeout profile says".to_owned(),
         Fallback::Threads => "1; with profile = thread, `threads_per_worker`".to_owned(),
         Fallback::OnIfSpokenOf => "`true` if anything else is said here".to_owned(),

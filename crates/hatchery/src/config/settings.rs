@@ -11,7 +11,7 @@ use super::origin::{ConfigProblem, Origin};
 use super::pool::PoolConfig;
 use super::value::Value;
 use super::variables::Variables;
-use super::words::{Profile, Word};
+use super::words::{Profile, Spoken, Word};
 use super::{Config, InstanceConfig, ServerConfig, data_dir_in, telemetry, top};
 use crate::app::program::{Environment, Host, is_path};
 use crate::error::{Error, ErrorKind, Result};
@@ -162,6 +162,12 @@ impl Settings {
 /// Keys that belong to one pool.
 const NOT_FOR_ALL: [&str; 3] = ["name", "app", "command"];
 
+/// Keys that only a worker script of Snakepit's has.
+pub(super) const OF_A_SCRIPT: [&str; 5] = ["script", "adapter", "adapter_args", "shim", "unsafe_bind"];
+
+/// Keys of what only workers have that speak the native wire.
+pub(super) const OF_THE_NATIVE_WIRE: [&str; 4] = ["preload", "preload_app", "template", "arena.enabled"];
+
 /// What `[pool_defaults]` says.
 fn pool_defaults(top: &Layer, problems: &mut Vec<ConfigProblem>) -> Layer {
     let mut defaults = Layer::default();
@@ -185,16 +191,24 @@ fn settled(own: Layer, defaults: &Layer, top: &Layer, timeouts: &Profiled) -> La
             layer.remove(path);
         }
     };
-    if !has_threads(&layer) {
-        drop_inherited(&mut layer, "threads_per_worker");
-    }
-    if layer.get("command").is_some() {
-        drop_inherited(&mut layer, "python");
-    } else if let (None, Some(python)) = (layer.get("python"), top.explicit("python")) {
+    out_of_place(&layer).into_iter().for_each(|path| drop_inherited(&mut layer, path));
+    if let (None, None, Some(python)) = (layer.get("command"), layer.get("python"), top.explicit("python")) {
         layer.set("python", Setting { inherited: true, ..python.clone() });
     }
     fill(POOL, "", &mut layer, timeouts);
     layer
+}
+
+/// What does not concern a pool, if it is said of all.
+fn out_of_place(layer: &Layer) -> Vec<&'static str> {
+    let (bridged, command) = (is_bridged(layer), layer.get("command").is_some());
+    let groups: [(bool, &[&str]); 4] = [
+        (!has_threads(layer), &["threads_per_worker"]),
+        (command, &["python"]),
+        (!bridged || command, &OF_A_SCRIPT),
+        (bridged, &OF_THE_NATIVE_WIRE),
+    ];
+    groups.into_iter().filter(|(is_out, _)| *is_out).flat_map(|(_, paths)| paths.iter().copied()).collect()
 }
 
 /// What a timeout profile says, and who has chosen it.
@@ -235,6 +249,9 @@ fn fallback(key: &Key, table: &str, layer: &Layer, profiled: &Profiled) -> Optio
         Fallback::Nothing(_) => None,
         Fallback::Is(value) => default(value()),
         Fallback::WithThreads(value) => has_threads(layer).then(|| default(value()))?,
+        Fallback::Bridged(value) => layer.get("script").and_then(|_| default(value())),
+        Fallback::Native(_) if is_bridged(layer) => default(Value::Flag(false)),
+        Fallback::Native(value) => default(value()),
         Fallback::OfProfile(pick) => Some(Setting::new(limit(pick(&profiled.timeouts)), profiled.origin.clone())),
         Fallback::Threads => default(Value::Whole(threads(layer))),
         Fallback::OnIfSpokenOf => match layer.below(table).find(|(_, setting)| setting.origin.is_explicit()) {
@@ -246,6 +263,10 @@ fn fallback(key: &Key, table: &str, layer: &Layer, profiled: &Profiled) -> Optio
 
 fn has_threads(layer: &Layer) -> bool {
     layer.word::<Profile>("profile") == Some(Profile::Thread)
+}
+
+pub(super) fn is_bridged(layer: &Layer) -> bool {
+    layer.word::<Spoken>("transport") == Some(Spoken::Grpc)
 }
 
 /// How many calls a worker has at once.

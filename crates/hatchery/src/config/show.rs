@@ -63,7 +63,7 @@ fn lines<'a>(keys: &'static [Key], table: &str, layer: &'a Layer) -> Vec<Line<'a
     for key in keys {
         let path = if table.is_empty() { key.name.to_owned() } else { format!("{table}.{}", key.name) };
         match key.kind {
-            Kind::Planned | Kind::Tables(..) => {}
+            Kind::Tables(..) => {}
             // Every pool has them in it.
             Kind::Table(_) if path == "pool_defaults" => {}
             Kind::Table(keys) => lines.extend(self::lines(keys, &path, layer)),
@@ -119,14 +119,19 @@ fn hidden(name: &str, value: &Value) -> Value {
         Value::List(values) if values.iter().any(|value| matches!(value, Value::Path(_))) => {
             Value::List(command(values))
         }
+        Value::List(values) if name == "adapter_args" => Value::List(arguments(values)),
         other => other.clone(),
     }
 }
 
 fn command(values: &[Value]) -> Vec<Value> {
     let (program, args) = values.split_at(1);
-    let args = args.iter().map(|arg| if let Value::Text(text) = arg { text.as_str() } else { "" });
-    program.iter().cloned().chain(redacted_each(args).into_iter().map(Value::Text)).collect()
+    program.iter().cloned().chain(arguments(args)).collect()
+}
+
+fn arguments(values: &[Value]) -> Vec<Value> {
+    let args = values.iter().map(|arg| if let Value::Text(text) = arg { text.as_str() } else { "" });
+    redacted_each(args).into_iter().map(Value::Text).collect()
 }
 
 struct Page {
@@ -187,6 +192,7 @@ fn nothing(fallback: Fallback) -> &'static str {
     match fallback {
         Fallback::Nothing(what) => what,
         Fallback::WithThreads(_) => "only with profile = \"thread\"",
+        Fallback::Bridged(_) => "only beside `script`",
         _ => "",
     }
 }

@@ -2,8 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::keys::{Key, POOL};
-use super::kind::{A_NAME, Kind};
+use super::kind::A_NAME;
 use super::*;
 use crate::error::ErrorKind;
 use crate::pool::StopGraces;
@@ -156,7 +155,11 @@ fn a_variable_that_is_wrong_is_named() {
         ("HATCHERY__POOLS__A__WORKERS", "four", "expected a whole number from 1 to 1024, found \"four\"".to_owned()),
         ("HATCHERY__POOLS__A__LIMITS__CPUS", "1", "unknown key; did you mean `cpu`?".to_owned()),
         ("HATCHERY__POOLS__GPU__WORKERS", "4", "no such pool; the configuration has a".to_owned()),
-        ("HATCHERY__POOLS__A__ADAPTER", "a", "not supported in this version; remove it".to_owned()),
+        (
+            "HATCHERY__POOLS__A__ADAPTER",
+            "a",
+            "expected a class by its module, like \"package.module.Class\", found \"a\"".to_owned(),
+        ),
     ] {
         let error = with("[[pools]]\nname = \"a\"\napp = \"a.py\"", &[(name, text)]).unwrap_err();
         assert_eq!((error.kind(), error.message()), (ErrorKind::Validation, format!("{name}: {expected}").as_str()));
@@ -263,17 +266,6 @@ fn an_unknown_key_is_refused_with_the_nearest_known_one() {
 }
 
 #[test]
-fn what_is_planned_is_refused_and_not_ignored() {
-    let fact = "not supported in this version; remove it";
-    let planned: Vec<&Key> = POOL.iter().filter(|key| matches!(key.kind, Kind::Planned)).collect();
-    assert!(planned.iter().any(|key| key.name == "adapter"));
-    for key in planned {
-        let text = format!("app = \"a.py\"\n{} = 1", key.name);
-        check_pool(&text, &format!("4: pools[0].{}: {fact}", key.name));
-    }
-}
-
-#[test]
 fn an_impossible_combination_is_refused() {
     check_pool("", "1: pools[0]: expected either `app` or `command`, found neither");
     check_pool(
@@ -318,5 +310,6 @@ proptest! {
     }
 }
 
+mod bridged;
 mod policies;
 mod shown;

@@ -35,6 +35,18 @@ impl Word for Profile {
     const WORDS: &'static [(&'static str, Profile)] = &[("process", Profile::Process), ("thread", Profile::Thread)];
 }
 
+/// `transport` of a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Spoken {
+    #[default]
+    Native,
+    Grpc,
+}
+
+impl Word for Spoken {
+    const WORDS: &'static [(&'static str, Spoken)] = &[("native", Spoken::Native), ("grpc", Spoken::Grpc)];
+}
+
 impl Word for CrashRetry {
     const WORDS: &'static [(&'static str, CrashRetry)] =
         &[("idempotent", CrashRetry::Idempotent), ("always", CrashRetry::Always), ("never", CrashRetry::Never)];

@@ -4,7 +4,8 @@ use std::sync::{Arc, PoisonError};
 
 use serde::Serialize;
 
-use super::Hatchery;
+use super::{Bridging, Hatchery};
+use crate::app::App;
 use crate::config::{AppConfig, Config, PoolConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::{self, Crew, StopGraces, Takes};
@@ -35,12 +36,15 @@ pub struct NeedsRestart {
 pub(super) struct Configured {
     pub(super) config: Config,
     pub(super) usual_stop: Option<StopGraces>,
+    pub(super) bridging: Option<Arc<Bridging>>,
 }
 
 /// What one pool is to obey.
 struct Step {
     crew: Arc<Crew>,
-    app: AppConfig,
+    /// What it runs, and as it was said.
+    app: Arc<dyn App>,
+    said: AppConfig,
     config: pool::Config,
     is_resized: bool,
     is_renewed: bool,
@@ -73,7 +77,7 @@ impl Hatchery {
         for step in steps {
             let pool = held.config.pools.iter_mut().find(|pool| *pool.name == *step.crew.shared.name);
             if let Some(pool) = pool {
-                pool.app = step.app.clone();
+                pool.app = step.said.clone();
             }
             step.take();
         }
@@ -82,19 +86,20 @@ impl Hatchery {
 
     fn steps(&self, held: &Configured, config: &Config, report: &mut Reconfigured) -> Result<Vec<Step>> {
         let mut wanted = Hatchery::builder();
-        wanted.usual_stop = held.usual_stop;
-        let wanted = wanted.configure(config);
+        (wanted.usual_stop, wanted.bridging) = (held.usual_stop, held.bridging.clone());
+        let mut wanted = wanted.configure(config);
+        wanted.bridge_pools()?;
         wanted.check_pools()?;
         report.compare_names(&held.config.pools, &config.pools);
         let mut steps = Vec::new();
-        for (pool, (name, _, wanted)) in config.pools.iter().zip(&wanted.pools) {
+        for (pool, (name, app, wanted)) in config.pools.iter().zip(&wanted.pools) {
             let before = held.config.pools.iter().find(|before| before.name == *name);
             let crew = self.crews.iter().find(|crew| *crew.shared.name == **name);
             if let (Some(before), Some(crew)) = (before, crew) {
                 if crew.is_ending() {
                     return Err(Error::new(ErrorKind::Unavailable, format!("pool {name} is shut down")));
                 }
-                steps.push(report.compare_pool(before, pool, crew, wanted));
+                steps.push(report.compare_pool((before, pool), crew, (app, wanted)));
             }
         }
         Ok(steps)
@@ -103,9 +108,9 @@ impl Hatchery {
 
 impl Step {
     fn take(self) {
-        let Step { crew, app, config, is_resized, is_renewed } = self;
+        let Step { crew, app, config, is_resized, is_renewed, .. } = self;
         let workers = config.workers;
-        crew.obey(Arc::new(app), config, is_renewed);
+        crew.obey(app, config, is_renewed);
         if is_resized {
             crew.scale(workers);
         }
@@ -142,17 +147,22 @@ impl Reconfigured {
 
     fn compare_pool(
         &mut self,
-        before: &PoolConfig,
-        after: &PoolConfig,
+        (before, after): (&PoolConfig, &PoolConfig),
         crew: &Arc<Crew>,
-        wanted: &pool::Config,
+        (app, wanted): (&Arc<dyn App>, &pool::Config),
     ) -> Step {
         let rules = crew.shared.rules();
         let of_app = before.app.changes(&after.app);
         let of_pool = pool::changes(&rules.config, wanted);
-        self.unchanged += AppConfig::KEYS + pool::KEYS - of_app.len() - of_pool.len();
+        self.unchanged += after.app.keys() + pool::KEYS - of_app.len() - of_pool.len();
         let path = |key: &str| format!("pools.{}.{key}", after.name);
-        self.applied.extend(of_app.iter().map(|key| path(key)));
+        let is_spoken_to_alike = pool::spoken(&rules.config) == pool::spoken(wanted);
+        for key in &of_app {
+            match is_spoken_to_alike {
+                true => self.applied.push(path(key)),
+                false => self.needs_restart(path(key), pool::SPOKEN),
+            }
+        }
         for (key, takes) in &of_pool {
             match takes {
                 Takes::Nothing | Takes::Renewal => self.applied.push(path(key)),
@@ -160,9 +170,14 @@ impl Reconfigured {
             }
         }
         let is_resized = of_pool.iter().any(|(key, _)| *key == "workers");
-        let is_renewed = !of_app.is_empty() || of_pool.iter().any(|(_, takes)| *takes == Takes::Renewal);
+        let is_other_app = is_spoken_to_alike && !of_app.is_empty();
+        let is_renewed = is_other_app || of_pool.iter().any(|(_, takes)| *takes == Takes::Renewal);
         let config = pool::within_reach(&rules.config, wanted);
-        Step { crew: Arc::clone(crew), app: after.app.clone(), config, is_resized, is_renewed }
+        let (app, said) = match is_spoken_to_alike {
+            true => (app, &after.app),
+            false => (&rules.app, &before.app),
+        };
+        Step { crew: Arc::clone(crew), app: Arc::clone(app), said: said.clone(), config, is_resized, is_renewed }
     }
 }
 

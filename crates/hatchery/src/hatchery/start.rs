@@ -54,7 +54,8 @@ impl Builder {
     ///
     /// # Errors
     /// `validation` for a mistake in the configuration.
-    pub async fn begin(self) -> Result<Begun> {
+    pub async fn begin(mut self) -> Result<Begun> {
+        self.bridge_pools()?;
         self.check()?;
         let host_tools = HostTools::new(self.host_tool_limits);
         let reach = Reach::default();
@@ -64,8 +65,8 @@ impl Builder {
         let sweep_every = self.run.sweep_every.unwrap_or(SWEEP_EVERY);
         let config = self.run.config(enclosed(&self.pools))?;
         let (run, sessions) = begun(emitter.clone(), config, self.sessions).await?;
-        let usual_stop = self.usual_stop;
-        let configured = self.configured.map(|config| Configured { config, usual_stop });
+        let (usual_stop, bridging) = (self.usual_stop, self.bridging);
+        let configured = self.configured.map(|config| Configured { config, usual_stop, bridging });
         Ok(Begun { run, sessions, emitter, host_tools, reach, pools: self.pools, sweep_every, configured })
     }
 

@@ -42,6 +42,7 @@ pub(crate) fn within_reach(now: &Config, wanted: &Config) -> Config {
     let mut config = wanted.clone();
     (config.concurrency, config.capacity) = (now.concurrency, now.capacity);
     (config.containment, config.arena) = (now.containment, now.arena);
+    config.transport.clone_from(&now.transport);
     config.worker.template.enabled = now.worker.template.enabled;
     config.worker.confinement.on_escape = now.worker.confinement.on_escape;
     if now.arena() != wanted.arena() {
@@ -53,7 +54,13 @@ pub(crate) fn within_reach(now: &Config, wanted: &Config) -> Config {
 const ROOM: &str = "how many calls a worker takes at once is settled when its pool begins";
 const ARENA: &str = "shared memory is laid out when the pool begins, and calls that run stand on it";
 const TEMPLATE: &str = "whether workers are forked from a template is settled when the pool begins";
+pub(crate) const SPOKEN: &str = "how workers are spoken to is settled when their pool begins";
 const NAMESPACE: &str = "a PID namespace is made when the run begins";
+
+/// In a word, how workers are spoken to.
+pub(crate) fn spoken(config: &Config) -> &str {
+    config.transport.as_ref().map_or("native", |transport| transport.name())
+}
 
 const KEYS: &[Key] = &[
     live("workers", |it| text(it.workers)),
@@ -87,6 +94,7 @@ const KEYS: &[Key] = &[
     renewal("no_new_privileges", |it| text(it.worker.confinement.no_new_privileges)),
     renewal("user", |it| text(it.worker.confinement.user)),
     restart("profile", ROOM, |it| text(it.concurrency)),
+    restart("transport", SPOKEN, |it| spoken(it).to_owned()),
     restart("capacity", ROOM, |it| text(it.capacity)),
     restart("template", TEMPLATE, |it| text(it.worker.template.enabled)),
     restart("on_escape", TEMPLATE, |it| text(it.worker.confinement.on_escape)),

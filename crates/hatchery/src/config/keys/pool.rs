@@ -1,7 +1,7 @@
 //! The keys of a pool.
 
 use super::faults::{BREAKER, CRASH_BARRIER, HEALTH_GATE, RETRY};
-use super::{Fallback, Key, Kind, Naming, Value, key, limit, of_word, planned, table, whole};
+use super::{Fallback, Key, Kind, Naming, Value, bridge, key, limit, of_word, table, whole};
 use crate::call::Affinity;
 use crate::config::words::{Profile, words};
 use crate::memory::ArenaSettings;
@@ -24,9 +24,20 @@ pub(in super::super) const POOL: &[Key] = &[
         "command",
         Kind::Command,
         Fallback::Nothing("or `app`"),
-        "What it runs: a program that speaks the native wire on the descriptors it is given.",
+        "What it runs: a program that speaks the native wire on the descriptors it is given, or with `transport = \"grpc\"` the worker's side of `snakepit.bridge`.",
     ),
-    key("python", Kind::Program, Fallback::Nothing("`python` of the whole file"), "The interpreter of its app."),
+    bridge::TRANSPORT,
+    bridge::SCRIPT,
+    bridge::ADAPTER,
+    bridge::ADAPTER_ARGS,
+    bridge::SHIM,
+    bridge::UNSAFE_BIND,
+    key(
+        "python",
+        Kind::Program,
+        Fallback::Nothing("`python` of the whole file"),
+        "The interpreter of its app or script.",
+    ),
     key(
         "env",
         Kind::Entries(&Kind::Text, Naming::Variables),
@@ -48,7 +59,7 @@ pub(in super::super) const POOL: &[Key] = &[
     key(
         "template",
         Kind::Flag,
-        Fallback::Is(|| Value::Flag(TemplateSettings::default().enabled)),
+        Fallback::Native(|| Value::Flag(TemplateSettings::default().enabled)),
         "Whether there is such a process; it has at least the runtime in it. Without one, each worker is started cold.",
     ),
     key("workers", Kind::Whole(1, 1024), Fallback::Is(|| whole(Config::new().workers)), "How many workers."),
@@ -170,10 +181,6 @@ pub(in super::super) const POOL: &[Key] = &[
         Fallback::Nothing("the supervisor's"),
         "The id of the group that its workers become; needs root, and `user`.",
     ),
-    planned("adapter"),
-    planned("adapter_args"),
-    planned("script"),
-    planned("transport"),
 ];
 
 /// The one above means "leave it as it is" to the kernel.
@@ -301,7 +308,12 @@ const RESTARTS: &[Key] = &[
 ];
 
 const ARENA: &[Key] = &[
-    key("enabled", Kind::Flag, Fallback::Is(|| Value::Flag(true)), "Whether large values go through shared memory."),
+    key(
+        "enabled",
+        Kind::Flag,
+        Fallback::Native(|| Value::Flag(true)),
+        "Whether large values go through shared memory.",
+    ),
     key(
         "limit",
         Kind::Size,

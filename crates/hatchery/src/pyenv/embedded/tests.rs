@@ -1,6 +1,7 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::Barrier;
 
+use super::super::runtime::RUNTIME;
 use super::*;
 use crate::app::program::tests::Paper;
 
@@ -18,19 +19,19 @@ fn names(folder: &Path) -> Vec<String> {
 /// Unpacks, and asserts that all is in place and nothing else.
 #[track_caller]
 fn unpack_well(base: &Base) -> PathBuf {
-    let folder = unpack(base).unwrap();
-    for (name, content) in FILES {
+    let folder = RUNTIME.unpack(base).unwrap();
+    for (name, content) in RUNTIME.files {
         assert_eq!(fs::read(folder.join(name)).unwrap(), *content, "{name}");
     }
-    assert_eq!(names(&base.folder), [format!("runtime-{DIGEST}")]);
+    assert_eq!(names(&base.folder), [format!("runtime-{}", RUNTIME.digest)]);
     folder
 }
 
 #[test]
 fn the_boot_script_and_the_package_are_embedded() {
-    let names: Vec<_> = FILES.iter().map(|(name, _)| *name).collect();
+    let names: Vec<_> = RUNTIME.files.iter().map(|(name, _)| *name).collect();
     assert!(names.contains(&"boot.py") && names.contains(&"hatchery/__init__.py"), "{names:?}");
-    assert_eq!(DIGEST.len(), 16);
+    assert_eq!(RUNTIME.digest.len(), 16);
 }
 
 #[test]
@@ -52,8 +53,8 @@ fn thirty_two_first_uses_at_once_find_one_whole_folder() {
     std::thread::scope(|scope| {
         let use_it = || {
             start.wait();
-            let folder = unpack(&base).unwrap();
-            assert_eq!(inspect(&folder).unwrap(), State::Whole);
+            let folder = RUNTIME.unpack(&base).unwrap();
+            assert_eq!(RUNTIME.inspect(&folder).unwrap(), State::Whole);
         };
         for _ in 0..32 {
             scope.spawn(use_it);
@@ -94,8 +95,8 @@ fn every_kind_of_damage_is_seen_and_mended() {
         let base = private(cache.path());
         let folder = unpack_well(&base);
         spoil(&folder);
-        assert_eq!(inspect(&folder).unwrap(), State::Damaged(what.to_owned()));
-        unpack(&base).unwrap();
+        assert_eq!(RUNTIME.inspect(&folder).unwrap(), State::Damaged(what.to_owned()));
+        RUNTIME.unpack(&base).unwrap();
         for moved in ["moved.py", "moved"].map(|name| base.folder.join(name)) {
             let _not_in_every_case = fs::remove_file(&moved).or_else(|_| fs::remove_dir_all(&moved));
         }
@@ -113,7 +114,7 @@ fn damage_that_many_see_at_once_is_mended_by_all_of_them() {
         for _ in 0..8 {
             scope.spawn(|| {
                 start.wait();
-                unpack(&base).unwrap();
+                RUNTIME.unpack(&base).unwrap();
             });
         }
     });
@@ -137,7 +138,7 @@ fn what_an_interpreter_caches_is_not_damage() {
     let folder = unpack_well(&private(cache.path()));
     fs::create_dir(folder.join("hatchery/__pycache__")).unwrap();
     fs::write(folder.join("hatchery/__pycache__/wire.cpython-311.pyc"), "").unwrap();
-    assert_eq!(inspect(&folder).unwrap(), State::Whole);
+    assert_eq!(RUNTIME.inspect(&folder).unwrap(), State::Whole);
 }
 
 #[test]
@@ -146,9 +147,9 @@ fn a_link_in_its_place_is_refused_and_not_followed() {
     let elsewhere = tempfile::tempdir().unwrap();
     let base = private(cache.path());
     fs::create_dir(&base.folder).unwrap();
-    symlink(elsewhere.path(), base.folder.join(format!("runtime-{DIGEST}"))).unwrap();
+    symlink(elsewhere.path(), base.folder.join(format!("runtime-{}", RUNTIME.digest))).unwrap();
     let safe = private(elsewhere.path());
-    let error = unpacked_in(&[base, safe]).unwrap_err();
+    let error = RUNTIME.unpacked_in(&[base, safe]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Validation);
     assert!(error.message().ends_with("is not a private folder of this user: a symbolic link; remove it"), "{error}");
     assert_eq!(names(elsewhere.path()), [""; 0]);
@@ -162,11 +163,11 @@ fn a_place_that_all_may_write_to_must_be_ours_alone() {
     fs::remove_dir_all(&base.folder).unwrap();
     fs::create_dir(&base.folder).unwrap();
     fs::set_permissions(&base.folder, PermissionsExt::from_mode(0o777)).unwrap();
-    let error = unpacked_in(std::slice::from_ref(&base)).unwrap_err();
+    let error = RUNTIME.unpacked_in(std::slice::from_ref(&base)).unwrap_err();
     assert!(error.message().contains("others may enter; remove it"), "{error}");
     fs::remove_dir(&base.folder).unwrap();
     symlink(everybody.path(), &base.folder).unwrap();
-    let error = unpacked_in(&[base]).unwrap_err();
+    let error = RUNTIME.unpacked_in(&[base]).unwrap_err();
     assert!(error.message().contains("a symbolic link; remove it"), "{error}");
 }
 
@@ -184,12 +185,12 @@ fn where_nothing_can_be_written_each_place_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
     // Nobody, root included, makes a folder in sysfs or below a file.
     let unwritable = [private(Path::new("/sys")), private(file.path())];
-    let error = unpacked_in(&unwritable).unwrap_err();
+    let error = RUNTIME.unpacked_in(&unwritable).unwrap_err();
     let message = error.message();
     assert!(message.starts_with("unpack the Python runtime: create /sys/hatchery: "), "{message}");
     assert!(message.contains(&format!("{}/hatchery", file.path().display())), "{message}");
     assert!(message.ends_with("; set XDG_CACHE_HOME to a folder that can be written"), "{message}");
     let cache = tempfile::tempdir().unwrap();
     let [first, _] = unwritable;
-    assert!(unpacked_in(&[first, private(cache.path())]).unwrap().starts_with(cache.path()));
+    assert!(RUNTIME.unpacked_in(&[first, private(cache.path())]).unwrap().starts_with(cache.path()));
 }
