@@ -4,4 +4,7 @@
 #![expect(clippy::print_stderr, reason = "what was skipped, and why")]
 
 mod calls;
+mod executing;
+mod launching;
 mod rig;
+mod streaming;
