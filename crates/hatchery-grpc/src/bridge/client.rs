@@ -20,6 +20,7 @@ use super::proto::bridge_service_client::BridgeServiceClient;
 use super::proto::{self, SessionConfig, ToolRegistration};
 use super::{MESSAGE_LIMIT, Peer, arguments, errors, results};
 
+pub(crate) use connection::Refused;
 pub use connection::{AnswerBody, Connection};
 pub use options::RequestOptions;
 pub use stream::ChunkStream;

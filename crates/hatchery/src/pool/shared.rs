@@ -230,7 +230,7 @@ impl Shared {
     /// The seat of the one worker that a call is for.
     fn named(&self, options: &CallOptions) -> Result<Option<usize>> {
         let Some(worker) = options.worker.as_deref() else { return Ok(None) };
-        if options.session.is_some() {
+        if options.session.is_some() && !options.is_directed {
             let message = format!(
                 "worker {worker}: a call of a session is not for a worker of one's choice: name one or the other"
             );
@@ -242,7 +242,7 @@ impl Shared {
 
     /// The session of a call is made if there is none.
     fn session_of(&self, options: &CallOptions) -> Result<Option<SessionWants>> {
-        let Some(id) = options.session.as_deref() else { return Ok(None) };
+        let Some(id) = options.session.as_deref().filter(|_| !options.is_directed) else { return Ok(None) };
         let (birth, last_worker) = self.sessions.enter(id)?;
         let affinity = options.affinity.unwrap_or_else(|| self.rules().config.affinity);
         // Of an earlier run of this program, which has taken its workers along.

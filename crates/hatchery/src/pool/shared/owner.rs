@@ -78,7 +78,7 @@ impl Owner for Shared {
         arguments: Payload,
         options: CallOptions,
     ) -> Later<'static, Result<Payload>> {
-        let options = options.worker(worker.as_str()).identified();
+        let options = CallOptions { is_directed: true, ..options.worker(worker.as_str()).identified() };
         Box::pin(async move { self.call(&tool, arguments, &options).await })
     }
 }
