@@ -27,6 +27,7 @@ mod current;
 mod host;
 mod link;
 mod listener;
+mod passing;
 mod readiness;
 mod sessions;
 mod telemetry;

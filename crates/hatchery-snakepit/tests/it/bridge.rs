@@ -159,6 +159,46 @@ async fn a_tool_of_another_worker_is_run_by_that_worker() {
     rig.end().await;
 }
 
+/// Scenario 44.
+#[tokio::test]
+async fn a_stream_of_another_worker_is_passed_on() {
+    let Some(rig) = two().await else { return };
+    let (_, second) = rig.shared_session().await;
+    let asked = |name: &str| json!({ "name": name, "session_id": "shared" });
+    let seen = rig.at(&second, "stream_from_other_worker", asked("stream_progress")).await.unwrap();
+    let steps: Vec<String> = (1..=5).map(|step| format!(r#"{{"step": {step}, "total": 5}}"#)).collect();
+    let (last, chunks) = seen["chunks"].as_array().unwrap().split_last().unwrap();
+    assert_eq!((chunks, last), (json!(steps).as_array().unwrap().as_slice(), &json!("")));
+    let error = rig.at(&second, "stream_from_other_worker", asked("stream_raising")).await.unwrap_err();
+    assert!(error.message().contains("INTERNAL") && error.message().contains("TypeError"), "{error}");
+    eventually("both are free", || rig.pool.status().running == 0).await;
+    rig.is_well(&rig.pids()).await;
+    rig.end().await;
+}
+
+/// Scenario 44: what does not stream, and what is not there.
+#[tokio::test]
+async fn why_nothing_is_streamed_is_told_by_the_status() {
+    let Some(rig) = two().await else { return };
+    let (_, second) = rig.shared_session().await;
+    let local = |_: Value, _: HostCaller| async { Ok(1) };
+    rig.hatchery.host_tools().register(HostTool::new("local", local)).unwrap();
+    for (name, session, code) in [
+        ("local", "shared", "UNIMPLEMENTED"),
+        ("ping", "shared", "UNIMPLEMENTED"),
+        ("absent", "shared", "NOT_FOUND"),
+        ("stream_progress", "nobody's", "NOT_FOUND"),
+    ] {
+        let asked = json!({ "name": name, "session_id": session });
+        let error = rig.at(&second, "stream_from_other_worker", asked).await.unwrap_err();
+        assert!(error.message().contains(code), "{name}: {error}");
+    }
+    let asked = json!({ "name": "stream_progress" });
+    let error = rig.in_session("stream_from_other_worker", asked).await.unwrap_err();
+    assert!(error.message().contains("FAILED_PRECONDITION"), "it would wait for itself: {error}");
+    rig.end().await;
+}
+
 /// A worker that would wait for itself is told so, and waits for nobody.
 #[tokio::test]
 async fn a_circle_is_refused() {
