@@ -107,8 +107,7 @@ impl Host {
         let source = HostToolSource::Worker { pool: self.pool.to_string(), worker, generation };
         let tool = HostTool::payload(spec, move |arguments, caller| {
             let options = caller.options().session(id.clone());
-            let answer = calls.call(&name, arguments, options);
-            async move { answer.await }
+            calls.call(&name, arguments, options)
         });
         let (calls, id) = (self.calls.clone(), session.to_owned());
         let tool = match is_streaming {

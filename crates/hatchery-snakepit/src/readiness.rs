@@ -67,15 +67,13 @@ fn leading_number(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that finds something else has failed")]
     use super::*;
 
     #[tokio::test]
     async fn a_file_that_is_empty_first_and_filled_then_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let file = ReadyFile::new(dir.path().join("ready"));
-        let asking = file.port();
-        tokio::pin!(asking);
+        let mut asking = Box::pin(file.port());
         for text in [None, Some(""), Some("\n"), Some("port")] {
             text.into_iter().for_each(|text| std::fs::write(file.path(), text).unwrap());
             assert!(tokio::time::timeout(2 * LOOK_EVERY, &mut asking).await.is_err(), "{text:?}");

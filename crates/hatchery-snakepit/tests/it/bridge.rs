@@ -70,6 +70,26 @@ async fn why_a_host_tool_gave_nothing_can_be_read() {
     rig.end().await;
 }
 
+/// Pitfall 14: a worker's client takes 4 MiB, and the bytes of its own that it sends are 100 MiB at most.
+#[tokio::test]
+async fn a_result_that_a_worker_could_not_take_is_an_error_that_it_can_read() {
+    let Some(rig) = Rig::plain().await else { return };
+    let text = |arguments: Value, _: HostCaller| async move {
+        Ok("x".repeat(usize::try_from(arguments["value"].as_u64().unwrap()).unwrap()))
+    };
+    rig.hatchery.host_tools().register(HostTool::new("long_text", text)).unwrap();
+    for (length, is_taken) in [(4_000_000, true), (5_000_000, false)] {
+        let answer =
+            rig.call("call_host_raw", json!({ "name": "long_text", "text": length.to_string() })).await.unwrap();
+        assert_eq!(answer["success"], is_taken, "{length}: {answer}");
+    }
+    let pids = rig.pids();
+    let error = rig.call("echo", json!({ "text": "x".repeat(101 << 20) })).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
+    rig.is_well(&pids).await;
+    rig.end().await;
+}
+
 /// Scenario 43.
 #[tokio::test]
 async fn what_may_not_be_registered_is_refused_with_its_reason() {

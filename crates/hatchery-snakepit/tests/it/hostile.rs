@@ -42,6 +42,9 @@ async fn a_host_refuses_messages_that_are_none() {
         assert_eq!(answer["code"], "INTERNAL", "{method}: {answer}");
         rig.is_well(&pids).await;
     }
+    // Pitfall 17: a message of nothing, which has no session.
+    let nothing = Sent { method: "InitializeSession", data: hatchery::Binary::from(Vec::new()), stream: false };
+    assert_eq!(rig.pool.call::<Value>("send", nothing).await.unwrap()["code"], "INVALID_ARGUMENT");
     let answer = rig.call("send_to_nobody", json!({})).await.unwrap();
     assert_eq!(answer["code"], "UNIMPLEMENTED");
     rig.end().await;

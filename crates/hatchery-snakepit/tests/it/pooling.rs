@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hatchery::fault::{CrashBarrier, CrashClass};
-use hatchery::{CallOptions, Capacity, ErrorKind, Event, FaultEvent, Heartbeat, Recycle, RecycleReason};
+use hatchery::{CallOptions, Capacity, ErrorKind, Event, FaultEvent, Heartbeat, Recycle, RecycleReason, WorkerEvent};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -71,6 +71,25 @@ async fn a_threaded_worker_at_full_load_keeps_its_heart() {
     }
     all_well(calls).await;
     rig.is_well(&before).await;
+    rig.end().await;
+}
+
+/// Pitfall 1: each of them asks its host first, and gives it a second.
+#[tokio::test]
+async fn workers_come_up_while_others_are_busy() {
+    let Some(app) = crate::rig::app("bridge_tools.full.Full") else { return };
+    let mut rig = Rig::of(pool(app)).await;
+    let mut calls = JoinSet::new();
+    for _call in 0..100 {
+        let pool = rig.pool.clone();
+        calls.spawn(async move { pool.call("ping", json!({})).await });
+    }
+    rig.pool.scale(4).unwrap();
+    for _worker in 0..4 {
+        rig.event(|event| matches!(event, Event::Worker(WorkerEvent::Ready { .. })).then_some(())).await;
+    }
+    all_well(calls).await;
+    assert!(rig.pool.workers().iter().all(|worker| worker.generation == 1), "{:?}", rig.pool.workers());
     rig.end().await;
 }
 

@@ -29,6 +29,7 @@ pub(crate) fn python() -> Option<PathBuf> {
 }
 
 /// What grpcio-tools makes of the proto file: built once for each process of tests, in the folder for such things.
+#[expect(clippy::disallowed_methods, reason = "it is waited for")]
 fn stubs(python: &Path) -> &'static Path {
     static STUBS: OnceLock<PathBuf> = OnceLock::new();
     STUBS.get_or_init(|| {
