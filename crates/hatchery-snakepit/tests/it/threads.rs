@@ -7,10 +7,18 @@ use serde_json::json;
 
 use crate::rig::{Rig, app, eventually, pool, python};
 
-/// Without threads that linger, idle, for the next thing that blocks.
-fn runtime() -> tokio::runtime::Runtime {
+/// Whose threads do what blocks, such as a start, are called so, and do not linger for the next thing.
+fn runtime(name: &str) -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_all().thread_keep_alive(Duration::from_millis(1)).build().unwrap()
+    builder.enable_all().thread_name(name).thread_keep_alive(Duration::from_millis(1)).build().unwrap()
+}
+
+async fn eventually_without(name: &str) {
+    let is_called = |thread: std::fs::DirEntry| {
+        std::fs::read_to_string(thread.path().join("comm")).is_ok_and(|comm| comm.trim_end() == name)
+    };
+    eventually("what blocked is over", || !std::fs::read_dir("/proc/self/task").unwrap().flatten().any(is_called))
+        .await;
 }
 
 fn threads() -> usize {
@@ -33,7 +41,7 @@ fn six_workers_take_no_more_threads_than_one() {
 #[test]
 #[ignore = "run alone by six_workers_take_no_more_threads_than_one"]
 fn counted_alone() {
-    runtime().block_on(async {
+    runtime("counted").block_on(async {
         let with = |workers: usize| async move {
             let rig = Rig::of(pool(app("bridge_tools.full.Full").unwrap()).workers(workers)).await;
             rig.pool.await_all(crate::rig::PATIENCE).await.unwrap();
@@ -43,14 +51,11 @@ fn counted_alone() {
             rig
         };
         let one = with(1).await;
-        let mut fewest = threads();
-        for _look in 0..100 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-            fewest = fewest.min(threads());
-        }
+        eventually_without("counted").await;
+        let alone = threads();
         one.end().await;
         let six = with(6).await;
-        eventually("there are as many as with one", || threads() <= fewest).await;
+        eventually("there are as many as with one", || threads() <= alone).await;
         six.end().await;
     });
 }
@@ -58,11 +63,10 @@ fn counted_alone() {
 /// Pitfall 20: whatever thread starts a worker may end.
 #[test]
 fn a_worker_outlives_the_thread_that_started_it() {
-    runtime().block_on(async {
+    runtime("begins-and-ends").block_on(async {
         let Some(rig) = Rig::plain().await else { return };
         let before = rig.pids();
-        // Everything that blocks, a start above all, is done by threads that are gone a millisecond later.
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        eventually_without("begins-and-ends").await;
         rig.is_well(&before).await;
         rig.end().await;
     });
