@@ -162,7 +162,7 @@ impl BridgeBerth {
             tasks: vec![driving.abort_handle()],
         };
         let greeting = RequestOptions::new().timeout(GREETING);
-        client.ping("connection_test", &greeting).await?;
+        client.ping("connection_test", &greeting).await.map_err(|error| not_greeted(port, &error))?;
         let metadata = [("worker".to_owned(), self.worker.worker.to_string())].into();
         client.initialize_session(self.sessions.private(), metadata, None, &greeting).await?;
         let telling = tokio::spawn(telemetry::pass_on(client, self.worker.voice.clone()));
@@ -173,6 +173,12 @@ impl BridgeBerth {
 
 /// A worker that has said its port answers at once, or never.
 const GREETING: Duration = Duration::from_secs(30);
+
+/// The process lives: what is gone is the connection, and it was never that of a worker.
+fn not_greeted(port: u16, error: &Error) -> Error {
+    let kind = if error.kind() == ErrorKind::WorkerDied { ErrorKind::Protocol } else { error.kind() };
+    Error::new(kind, format!("greet it on its port {port} on 127.0.0.1: {}", error.message()))
+}
 
 /// As a worker reads it. Without end is what its numbers can say.
 fn heartbeat_config(heartbeat: &Heartbeat) -> String {

@@ -19,6 +19,7 @@ use hatchery_grpc::bridge::{ANSWER_LIMIT, CORRELATION_HEADER, Timestamp, argumen
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::current::Current;
+use crate::passing::Passing;
 use crate::sessions::WorkerSessions;
 
 /// What one worker may ask.
@@ -67,6 +68,30 @@ impl Host {
         fitting(results::write(&answer)?)
     }
 
+    /// Another worker's tool, as it streams.
+    async fn begin(
+        &self,
+        session: &str,
+        tool: &str,
+        correlation_id: Option<String>,
+        arguments: arguments::Arguments,
+    ) -> hatchery::Result<Passing> {
+        self.require_session(session)?;
+        let info = self.host_tools.get(Some(session), tool)?;
+        let worker = match info.source {
+            HostToolSource::Local => {
+                return Err(does_not_stream(tool, "is a function of the host, and those do not stream"));
+            }
+            _ if !info.supports_streaming => return Err(does_not_stream(tool, "does not stream")),
+            HostToolSource::Worker { worker, .. } => worker.to_string(),
+            HostToolSource::Pool { pool, .. } => pool,
+        };
+        let arguments::Received { payload, .. } = arguments::read(arguments)?;
+        let caller = self.current.caller(session, correlation_id.as_deref());
+        let items = self.host_tools.stream(tool, payload, caller).await?;
+        Ok(Passing::new(tool, worker, items))
+    }
+
     fn require_session(&self, session: &str) -> hatchery::Result<()> {
         match self.sessions.is_known(session) {
             true => Ok(()),
@@ -78,12 +103,19 @@ impl Host {
     fn tool_of_worker(&self, session: &str, spec: ToolSpec, metadata: BTreeMap<String, String>) -> HostTool {
         let (worker, generation) = (self.current.worker().to_string(), self.current.generation());
         let (calls, name, id) = (self.calls.clone(), spec.name.clone(), session.to_owned());
+        let (is_streaming, streamed) = (spec.streaming, spec.name.clone());
         let source = HostToolSource::Worker { pool: self.pool.to_string(), worker, generation };
         let tool = HostTool::payload(spec, move |arguments, caller| {
             let options = caller.options().session(id.clone());
-            let answer = calls.call(&name, arguments, options);
-            async move { answer.await }
+            calls.call(&name, arguments, options)
         });
+        let (calls, id) = (self.calls.clone(), session.to_owned());
+        let tool = match is_streaming {
+            true => tool.streams(move |arguments, caller| {
+                calls.stream(&streamed, arguments, caller.options().session(id.clone()))
+            }),
+            false => tool,
+        };
         let tool = metadata.into_iter().fold(tool, |tool, (key, value)| tool.metadata(key, value));
         tool.session(session).source(source)
     }
@@ -154,15 +186,13 @@ impl BridgeService for Host {
         &self,
         request: Request<ExecuteToolRequest>,
     ) -> Answer<Self::ExecuteStreamingToolStream> {
-        let ExecuteToolRequest { session_id, tool_name, .. } = request.into_inner();
-        self.require_session(&session_id).map_err(|error| errors::to_status(&error))?;
-        let info = self.host_tools.get(Some(&session_id), &tool_name).map_err(|error| errors::to_status(&error))?;
-        let why = match (&info.source, info.supports_streaming) {
-            (HostToolSource::Local, _) => "is a function of the host, and those do not stream: use ExecuteTool",
-            (_, false) => "does not stream: use ExecuteTool",
-            (_, true) => "streams in its worker, and is not passed on from there yet",
-        };
-        Err(Status::unimplemented(format!("{tool_name} {why}")))
+        let correlation_id = correlation_id(&request);
+        let request = request.into_inner();
+        let (session, tool) = (request.session_id.clone(), request.tool_name.clone());
+        let began = self.begin(&session, &tool, correlation_id, request.into()).await;
+        began
+            .map(|chunks| Response::new(Box::pin(chunks) as Stream<ToolChunk>))
+            .map_err(|error| errors::to_status(&error))
     }
 
     async fn register_tools(&self, request: Request<RegisterToolsRequest>) -> Answer<RegisterToolsResponse> {
@@ -232,6 +262,10 @@ impl BridgeService for Host {
     ) -> Answer<Self::StreamTelemetryStream> {
         Err(Status::unimplemented("a host measures nothing for its workers: it listens to them"))
     }
+}
+
+fn does_not_stream(tool: &str, why: &str) -> Error {
+    Error::new(ErrorKind::Unavailable, format!("{tool} {why}: use ExecuteTool")).with_retryable(false)
 }
 
 fn spec(tool: &HostToolInfo) -> ToolSpec {

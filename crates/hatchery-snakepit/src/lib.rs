@@ -31,6 +31,7 @@ mod current;
 mod host;
 mod link;
 mod listener;
+mod passing;
 mod readiness;
 mod secret;
 mod sessions;

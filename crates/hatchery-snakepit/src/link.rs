@@ -20,6 +20,10 @@ const UNTIL_IT_IS_KNOWN: Duration = Duration::from_secs(1);
 /// A session that has ended is told to a worker within this, or not at all.
 const UNTIL_IT_IS_TOLD: Duration = Duration::from_secs(5);
 
+/// Before a request is made again that the worker has refused; twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
 pub(crate) struct Link {
     pub(crate) client: Client<Connection>,
     pub(crate) sessions: Arc<WorkerSessions>,
@@ -48,12 +52,14 @@ impl Link {
     }
 
     async fn run(&self, call: &ProfileCall) -> Result<Payload> {
-        let answer = self.client.execute_tool(self.tool_call(call), &options(call)).await?;
+        let options = options(call);
+        let answer = until_taken(|| self.client.execute_tool(self.tool_call(call), &options)).await?;
         surfaced(answer)
     }
 
     async fn run_stream(&self, call: &ProfileCall, items: &mut ProfileItems) -> Result<()> {
-        let mut chunks = self.client.execute_streaming_tool(self.tool_call(call), &options(call)).await?;
+        let options = options(call);
+        let mut chunks = until_taken(|| self.client.execute_streaming_tool(self.tool_call(call), &options)).await?;
         while let Some(item) = chunks.next_item().await {
             items.send(item?).await?;
         }
@@ -79,6 +85,21 @@ impl Link {
             let options = RequestOptions::new().timeout(UNTIL_IT_IS_TOLD);
             let _it_lives_on = link.client.cleanup_session(id, &options).await;
         });
+    }
+}
+
+/// A threaded worker takes as many requests at once as it has threads, and counts one that is over for a moment longer. It has not looked
+/// at what it refuses: the request is made again, until the call's time is over.
+async fn until_taken<T, F: Future<Output = Result<T>>>(mut ask: impl FnMut() -> F) -> Result<T> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match ask().await {
+            Err(error) if error.kind() == ErrorKind::Unavailable && error.is_retryable() => {
+                tokio::time::sleep(pause).await;
+            }
+            taken => return taken,
+        }
+        pause = (2 * pause).min(LONGEST_PAUSE);
     }
 }
 

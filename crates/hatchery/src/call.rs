@@ -36,6 +36,8 @@ pub struct CallOptions {
     pub(crate) span: Option<Span>,
     /// Of a worker's call that waits for this one.
     pub(crate) errand: Option<Errand>,
+    /// The worker has something of the session, whoever serves it: it is named beside the session, and binds it to nobody.
+    pub(crate) is_directed: bool,
 }
 
 impl CallOptions {

@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::error::{Error, ErrorKind, Result, near_match};
 use crate::id::WorkerId;
 use crate::panic::message_of;
-use crate::tool::ToolSpec;
+use crate::tool::{ToolItems, ToolSpec};
 use crate::value::Payload;
 use crate::waiting::Waiting;
 pub use caller::HostCaller;
@@ -155,6 +155,23 @@ impl HostTools {
         }
     }
 
+    /// As [`HostTools::execute`], for one that answers with a stream. Its items come no later than the caller's deadline if the tool
+    /// hands down [`HostCaller::options`].
+    ///
+    /// # Errors
+    /// `not_found` as [`HostTools::get`]; `unavailable`, not to be tried again, if it does not stream; what the tool returns;
+    /// `internal` if it panics.
+    pub async fn stream(&self, name: &str, arguments: Payload, caller: HostCaller) -> Result<ToolItems> {
+        let seen = if caller.worker().is_some() { Seen::Exposed } else { Seen::All };
+        let tool = self.find(name, caller.session_id(), seen)?;
+        let Some(begin) = &tool.begin else {
+            let message = format!("host tool {name} does not stream: execute it");
+            return Err(Error::new(ErrorKind::Unavailable, message).with_retryable(false));
+        };
+        let caller = caller.known_to(&self.0.waiting);
+        caught(&tool.spec.name, async { begin(arguments, caller) }).await
+    }
+
     /// Takes one away, a session's or a global one. Calls of it that run go on.
     ///
     /// # Errors
@@ -282,7 +299,7 @@ fn no_such_tool(name: &str, session: Option<&str>, there: &[String]) -> Error {
 }
 
 /// A panic in a host tool is an answer too: the worker waits for one.
-async fn caught(name: &str, answer: impl Future<Output = Result<Payload>>) -> Result<Payload> {
+async fn caught<T>(name: &str, answer: impl Future<Output = Result<T>>) -> Result<T> {
     let mut answer = pin!(answer);
     poll_fn(|context| {
         // What the tool shares with the rest of the program is its own to keep whole, as in any thread that panics.

@@ -130,7 +130,7 @@ pub use telemetry::{
     LogSource, PoolEvent, Progress, RecycleReason, RunEvent, ServiceEvent, SessionEvent, SharedEvent, Standing,
     ToolEvent, WorkerEvent, catalogue, event_reference,
 };
-pub use tool::{Parameter, ToolSpec};
+pub use tool::{Parameter, ToolItems, ToolSpec};
 pub use value::{
     Array, ArrowStream, Binary, BinaryValue, Element, Handle, Number, Payload, PayloadParts, UnserializableInfo,
     is_unserializable, unserializable_info,

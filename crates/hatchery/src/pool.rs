@@ -40,7 +40,6 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc;
 
 use crate::call::{Affinity, CallOptions};
 use crate::error::{Error, ErrorKind, Result};
@@ -50,9 +49,8 @@ use crate::process::{Containment, Escalation};
 use crate::tool::ToolSpec;
 use crate::value::Payload;
 use crate::wire::Telemetry;
-use crate::worker::{self, Journey, Line, Profile, Sink, Transport};
+use crate::worker::{self, Line, Profile, Transport};
 
-use account::Finished;
 pub(crate) use change::{COUNT as KEYS, SPOKEN, Takes, changes, spoken, within_reach};
 pub(crate) use crew::Crew;
 pub(crate) use guard::{FaultConfig, TaintBook, usual_retry};
@@ -273,30 +271,7 @@ impl Pool {
 
     /// [`Pool::stream`] without looking into arguments or chunks.
     pub async fn stream_payload(&self, tool: &str, args: Payload, options: &CallOptions) -> Result<PayloadStream> {
-        let (options, made) = (options.identified(), Instant::now());
-        let (caller, items) = mpsc::unbounded_channel();
-        let clock = caller.downgrade();
-        let shared = self.shared();
-        let deadline = shared.deadline(tool, &args, &options, true, made);
-        let begun = shared.watch(tool).and_then(|watch| {
-            match shared.admit(tool, args, &options, deadline, Sink::Stream(caller)) {
-                Ok(ticket) => Ok((ticket, watch)),
-                Err(refused) => {
-                    shared.watched(watch, &Err(refused.clone()));
-                    Err(refused)
-                }
-            }
-        });
-        match begun {
-            Ok((ticket, watch)) => Ok(PayloadStream::new(ticket, watch, items, clock, options)),
-            Err(error) => {
-                shared.count_error();
-                let (error_kind, journey) = (Some(error.kind()), Journey::default());
-                let finished = Finished { tool, options: &options, error: error_kind, made, tries: 1, journey };
-                shared.finished_call(&shared.counts.meters.of_whatever(tool), &finished);
-                Err(options.mark(error))
-            }
-        }
+        self.shared().stream(tool, args, options.identified())
     }
 
     /// Calls of one session.

@@ -1,7 +1,16 @@
 //! What a tool is, as data: the form of READY's `tools` on the wire and of every list of tools that people see.
 
+use std::pin::Pin;
+
+use futures_core::Stream;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+
+use crate::error::Result;
+use crate::value::Payload;
+
+/// What a tool that answers with a stream gives, item by item: after an error, nothing more. Dropped, it is stopped.
+pub type ToolItems = Pin<Box<dyn Stream<Item = Result<Payload>> + Send>>;
 
 /// One function that can be called by name, in a worker or in the host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -48,7 +48,7 @@ use crate::call::{CallOptions, Deadline};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CallId, LifeId, WorkerId};
 use crate::process::{Confinement, Terminator};
-use crate::tool::ToolSpec;
+use crate::tool::{ToolItems, ToolSpec};
 use crate::transport::Outbox;
 use crate::value::{Payload, Places};
 use crate::waiting::Mark;
@@ -121,6 +121,14 @@ pub(crate) trait Owner: Send + Sync + 'static {
         arguments: Payload,
         options: CallOptions,
     ) -> Later<'static, Result<Payload>>;
+    /// As [`Owner::ask`], for a tool that answers with a stream.
+    fn ask_stream(
+        self: Arc<Self>,
+        worker: &WorkerId,
+        tool: &str,
+        arguments: Payload,
+        options: CallOptions,
+    ) -> Result<ToolItems>;
 }
 
 /// What is to be said of a worker's heartbeats.

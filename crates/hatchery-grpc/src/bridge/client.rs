@@ -20,6 +20,7 @@ use super::proto::bridge_service_client::BridgeServiceClient;
 use super::proto::{self, SessionConfig, ToolRegistration};
 use super::{MESSAGE_LIMIT, Peer, arguments, errors, results};
 
+pub(crate) use connection::Refused;
 pub use connection::{AnswerBody, Connection};
 pub use options::RequestOptions;
 pub use stream::ChunkStream;
@@ -226,7 +227,8 @@ where
         tools: Vec<ToolRegistration>,
         options: &RequestOptions,
     ) -> Result<BTreeMap<String, String>> {
-        let request = proto::RegisterToolsRequest { session_id: session.into(), tools, worker_id: worker.into() };
+        let (session_id, worker_id) = (session.into(), worker.into());
+        let request = fitting(proto::RegisterToolsRequest { session_id, tools, worker_id })?;
         let mut client = self.inner.clone();
         let answer = self.answered("RegisterTools", options, client.register_tools(options.request(request)?)).await?;
         match answer.success {
@@ -257,8 +259,8 @@ where
     pub async fn execute_host_tool(&self, call: ToolCall, options: &RequestOptions) -> Result<Answer> {
         let parameters = arguments::write_for_host(&call.arguments)?;
         let metadata = options.marked(call.metadata);
-        let request =
-            proto::ExecuteElixirToolRequest { session_id: call.session, tool_name: call.tool, parameters, metadata };
+        let (session_id, tool_name) = (call.session, call.tool);
+        let request = fitting(proto::ExecuteElixirToolRequest { session_id, tool_name, parameters, metadata })?;
         let mut client = self.inner.clone();
         let sent = client.execute_elixir_tool(options.request(request)?);
         let answer = self.answered("ExecuteElixirTool", options, sent).await?;
@@ -312,7 +314,7 @@ fn tool_request(call: ToolCall, options: &RequestOptions) -> Result<proto::Execu
     let mut metadata = options.marked(call.metadata);
     // What the bytes are is nobody's to contradict.
     metadata.extend(written.metadata);
-    Ok(proto::ExecuteToolRequest {
+    fitting(proto::ExecuteToolRequest {
         session_id: call.session,
         tool_name: call.tool,
         parameters: written.parameters,
@@ -320,6 +322,17 @@ fn tool_request(call: ToolCall, options: &RequestOptions) -> Result<proto::Execu
         stream: false,
         binary_parameters: written.binary_parameters,
     })
+}
+
+/// What is too long is found here: below, it would look as if the peer had broken off.
+fn fitting<M: prost::Message>(message: M) -> Result<M> {
+    match message.encoded_len() {
+        length if length > MESSAGE_LIMIT => {
+            let message = format!("the request has {length} bytes, and a message has {MESSAGE_LIMIT} at most");
+            Err(Error::new(ErrorKind::Limit, message))
+        }
+        _ => Ok(message),
+    }
 }
 
 fn late(what: &str, timeout: Duration) -> Error {

@@ -5,6 +5,7 @@
 //! | JSON, in `error_message` or with INTERNAL | `remote`, with `python_type`, `traceback`, and the `context` in `details` |
 //! | plain text in `error_message` | `remote` with this message |
 //! | UNAVAILABLE, or a connection that is gone | of a worker `worker_died`, of a host `unavailable` |
+//! | a stream that was refused before it was looked at | `unavailable`, to be tried again: nothing has happened |
 //! | UNIMPLEMENTED | `unavailable`, not to be tried again: the peer has no such method, or no such way to run the tool |
 //! | UNKNOWN | of a worker `remote`: an exception that its own code did not catch |
 //! | INTERNAL without JSON, or no status at all | `protocol`, not to be tried again |
@@ -21,6 +22,7 @@ use serde_json::{Map, Value, json};
 use tonic::{Code, Status};
 
 use super::Peer;
+use super::client::Refused;
 use crate::status::{begin, by_code, end};
 
 /// What workers look for in the refusal of a registration: that their tools are there already, which is well.
@@ -58,6 +60,7 @@ pub fn of_status(status: &Status, peer: Peer) -> Error {
     let exception = if status.code() == Code::Internal { exception(status.message(), peer) } else { None };
     let said = || by_code(status).message().to_owned();
     exception.unwrap_or_else(|| match (status.code(), status.source()) {
+        (_, Some(source)) if source.is::<Refused>() => Error::new(ErrorKind::Unavailable, said()),
         // What is below gRPC failed; tonic knows no better name for it.
         (Code::Unknown, Some(_)) | (Code::Unavailable, _) => Error::new(absence(peer), said()),
         (Code::Unknown, None) if status.message().starts_with(NOT_READY) => Error::new(absence(peer), said()),

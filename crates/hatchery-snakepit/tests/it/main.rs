@@ -3,6 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a test that finds something else has failed")]
 #![expect(clippy::print_stderr, reason = "what was skipped, and why")]
 
+mod bridge;
 mod calls;
 mod configured;
+mod executing;
+mod hostile;
+mod launching;
+mod pooling;
 mod rig;
+mod sessions;
+mod streaming;
+mod supervisor_killed;
+mod telemetry;
+mod threads;

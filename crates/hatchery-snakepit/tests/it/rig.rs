@@ -5,8 +5,9 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use hatchery::{Event, Events, Hatchery, Pool, PoolBuilder};
+use hatchery::{Event, Events, Hatchery, Pool, PoolBuilder, Result, WorkerEvent};
 use hatchery_snakepit::{Bridge, Snakepit};
+use serde_json::Value;
 
 /// Long enough for a loaded machine; only a failing test ever waits this long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -28,6 +29,7 @@ pub(crate) fn python() -> Option<PathBuf> {
 }
 
 /// What grpcio-tools makes of the proto file: built once for each process of tests, in the folder for such things.
+#[expect(clippy::disallowed_methods, reason = "it is waited for")]
 pub(crate) fn stubs(python: &Path) -> &'static Path {
     static STUBS: OnceLock<PathBuf> = OnceLock::new();
     STUBS.get_or_init(|| {
@@ -55,6 +57,15 @@ pub(crate) fn app(adapter: &str) -> Option<Snakepit> {
     )
 }
 
+/// One that misbehaves so: see `faults` in the fixture.
+pub(crate) fn fault(name: &str) -> Option<Snakepit> {
+    app(&format!("faults.{name}.Adapter"))
+}
+
+pub(crate) fn threaded(calls: usize) -> Option<Snakepit> {
+    Some(app("bridge_tools.full.FullThreaded")?.adapter_args(["--max-workers".to_owned(), calls.to_string()]))
+}
+
 pub(crate) fn pool(app: Snakepit) -> PoolBuilder {
     Hatchery::builder().pool("default", app).transport(Bridge::new())
 }
@@ -72,6 +83,16 @@ impl Rig {
         Some(Rig::of(pool(app("bridge_tools.full.Full")?)).await)
     }
 
+    /// One worker that misbehaves so.
+    pub(crate) async fn fault(name: &str) -> Option<Rig> {
+        Some(Rig::of(pool(fault(name)?)).await)
+    }
+
+    /// One threaded worker, of so many calls at once.
+    pub(crate) async fn threaded(calls: usize) -> Option<Rig> {
+        Some(Rig::of(pool(threaded(calls)?).threads_per_worker(calls)).await)
+    }
+
     pub(crate) async fn of(builder: PoolBuilder) -> Rig {
         let dir = tempfile::tempdir().unwrap();
         let mut builder = builder.data_dir(dir.path().join("data"));
@@ -79,6 +100,25 @@ impl Rig {
         let hatchery = tokio::time::timeout(PATIENCE, builder.start()).await.unwrap().unwrap();
         let pool = hatchery.pool("default").unwrap();
         Rig { hatchery, pool, events, dir }
+    }
+
+    pub(crate) async fn call(&self, tool: &str, arguments: Value) -> Result<Value> {
+        self.pool.call(tool, arguments).await
+    }
+
+    /// Its workers answer, and are those that they were.
+    pub(crate) async fn is_well(&self, pids: &[i32]) {
+        assert!(self.call("ping", serde_json::json!({})).await.is_ok());
+        assert_eq!(self.pids(), pids);
+    }
+
+    /// How the next worker that ends does so, and whether that was expected.
+    pub(crate) async fn gone(&mut self) -> (String, bool) {
+        self.event(|event| match event {
+            Event::Worker(WorkerEvent::Gone { how, expected, .. }) => Some((how, expected)),
+            _ => None,
+        })
+        .await
     }
 
     pub(crate) fn path(&self, name: &str) -> String {
@@ -111,6 +151,15 @@ impl Rig {
         assert!(self.hatchery.processes().is_empty(), "left in the registry: {:?}", self.hatchery.processes());
         assert_eq!(files_of_starts(self.dir.path()), Vec::<PathBuf>::new());
     }
+}
+
+/// Why a pool of these workers does not start.
+pub(crate) async fn refusal(builder: PoolBuilder) -> hatchery::Error {
+    let dir = tempfile::tempdir().unwrap();
+    let starting = builder.data_dir(dir.path().join("data")).start();
+    let error = tokio::time::timeout(PATIENCE, starting).await.unwrap().map(drop).unwrap_err();
+    assert_eq!(files_of_starts(dir.path()), Vec::<PathBuf>::new());
+    error
 }
 
 fn files_of_starts(folder: &Path) -> Vec<PathBuf> {

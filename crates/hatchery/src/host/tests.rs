@@ -294,3 +294,25 @@ proptest! {
         }
     }
 }
+
+#[tokio::test]
+async fn a_tool_streams_if_it_says_how() {
+    let tools = tools();
+    let plain = |_: Value, _: HostCaller| async { Ok(1) };
+    let begin = |_: Payload, _: HostCaller| -> Result<crate::tool::ToolItems> {
+        Err(Error::new(ErrorKind::Conflict, "not now"))
+    };
+    let panics = |_: Payload, _: HostCaller| -> Result<crate::tool::ToolItems> { panic!("lost my head") };
+    tools.register(HostTool::new("plain", plain)).unwrap();
+    tools.register(HostTool::new("streams", plain).streams(begin)).unwrap();
+    tools.register(HostTool::new("panics", plain).streams(panics)).unwrap();
+    for (name, kind, said) in [
+        ("plain", ErrorKind::Unavailable, "host tool plain does not stream: execute it"),
+        ("streams", ErrorKind::Conflict, "not now"),
+        ("panics", ErrorKind::Internal, "host tool panics panicked: lost my head"),
+        ("absent", ErrorKind::NotFound, "no such host tool: absent"),
+    ] {
+        let error = tools.stream(name, Payload::null(), HostCaller::new()).await.map(drop).unwrap_err();
+        assert_eq!((error.kind(), error.message()), (kind, said));
+    }
+}

@@ -11,12 +11,13 @@ use serde_json::json;
 
 use super::{HostCaller, name};
 use crate::error::{Error, ErrorKind, Result};
-use crate::tool::{Parameter, ToolSpec};
+use crate::tool::{Parameter, ToolItems, ToolSpec};
 use crate::value::Payload;
 
 type Answer = Pin<Box<dyn Future<Output = Result<Payload>> + Send>>;
 type Like = Arc<dyn Fn() -> Option<ToolSpec> + Send + Sync>;
 type Run = Arc<dyn Fn(Payload, HostCaller) -> Answer + Send + Sync>;
+pub(super) type Begin = Arc<dyn Fn(Payload, HostCaller) -> Result<ToolItems> + Send + Sync>;
 
 /// A tool that is to be registered with [`HostTools`](crate::HostTools).
 #[derive(Clone)]
@@ -31,6 +32,8 @@ pub struct HostTool {
     /// What it is like, where it says nothing itself.
     like: Option<Like>,
     pub(super) run: Run,
+    /// `None`: it does not stream.
+    pub(super) begin: Option<Begin>,
 }
 
 /// What runs a host tool.
@@ -110,7 +113,27 @@ impl HostTool {
 
     fn of(spec: ToolSpec, run: impl Fn(Payload, HostCaller) -> Answer + Send + Sync + 'static) -> HostTool {
         let (session, birth, source, metadata) = (None, None, HostToolSource::Local, BTreeMap::new());
-        HostTool { spec, session, birth, source, metadata, is_exposed: true, like: None, run: Arc::new(run) }
+        HostTool {
+            spec,
+            session,
+            birth,
+            source,
+            metadata,
+            is_exposed: true,
+            like: None,
+            run: Arc::new(run),
+            begin: None,
+        }
+    }
+
+    /// How it answers with a stream, if it is asked for one: see [`HostTools::stream`](crate::HostTools::stream).
+    #[must_use]
+    pub fn streams(
+        mut self,
+        begin: impl Fn(Payload, HostCaller) -> Result<ToolItems> + Send + Sync + 'static,
+    ) -> HostTool {
+        self.begin = Some(Arc::new(begin));
+        self
     }
 
     /// Of this session alone. Default: global.

@@ -233,7 +233,7 @@ impl Shared {
     /// The seat of the one worker that a call is for.
     fn named(&self, options: &CallOptions) -> Result<Option<usize>> {
         let Some(worker) = options.worker.as_deref() else { return Ok(None) };
-        if options.session.is_some() {
+        if options.session.is_some() && !options.is_directed {
             let message = format!(
                 "worker {worker}: a call of a session is not for a worker of one's choice: name one or the other"
             );

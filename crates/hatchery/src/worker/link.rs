@@ -17,6 +17,7 @@ use crate::host::HostTools;
 use crate::id::{RunId, WorkerId};
 use crate::session::Sessions;
 use crate::telemetry::{Emitter, Event, Level, LogSource, ToolEvent};
+use crate::tool::ToolItems;
 use crate::value::Payload;
 
 /// How the worker processes of a pool are spoken to, where it is not by the native wire. What is started is the pool's
@@ -107,6 +108,14 @@ impl WorkerCalls {
     /// As [`Pool::call`](crate::Pool::call).
     pub fn call(&self, tool: &str, arguments: Payload, options: CallOptions) -> Later<'static, Result<Payload>> {
         Arc::clone(&self.owner).ask(&self.worker, tool.to_owned(), arguments, options)
+    }
+
+    /// A streaming call. Dropping its items cancels it.
+    ///
+    /// # Errors
+    /// As [`Pool::stream`](crate::Pool::stream).
+    pub fn stream(&self, tool: &str, arguments: Payload, options: CallOptions) -> Result<ToolItems> {
+        Arc::clone(&self.owner).ask_stream(&self.worker, tool, arguments, options)
     }
 }
 

@@ -1,6 +1,7 @@
 use std::error::Error as _;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -101,8 +102,24 @@ fn status(why: &hyper::Error) -> Status {
         Some(h2::Reason::ENHANCE_YOUR_CALM) => Code::ResourceExhausted,
         Some(_) => Code::Internal,
     };
-    Status::new(code, told(why))
+    let mut status = Status::new(code, told(why));
+    if reset.and_then(h2::Error::reason) == Some(h2::Reason::REFUSED_STREAM) {
+        status.set_source(Arc::new(Refused));
+    }
+    status
 }
+
+/// The peer has not looked at the request: it may be sent again, whatever it asks for.
+#[derive(Debug)]
+pub(crate) struct Refused;
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the peer refuses the stream")
+    }
+}
+
+impl std::error::Error for Refused {}
 
 /// With its causes: hyper's own words are few.
 fn told(why: &hyper::Error) -> String {

@@ -1,18 +1,19 @@
-//! One unary call, from its admission to its answer, as often as it is tried.
+//! One call: a unary one from its admission to its answer, as often as it is tried, and a streaming one until its items come.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::Shared;
 use crate::call::{CallOptions, passed};
 use crate::error::Result;
-use crate::pool::account::Account;
+use crate::pool::PayloadStream;
+use crate::pool::account::{Account, Finished};
 use crate::pool::guard::After;
 use crate::pool::ticket::Ticket;
 use crate::value::Payload;
-use crate::worker::{Answer, Sink};
+use crate::worker::{Answer, Journey, Sink};
 
 impl Shared {
     /// A call under these options, which have its correlation id.
@@ -49,6 +50,39 @@ impl Shared {
             self.count_error();
             options.mark(error)
         })
+    }
+}
+
+impl Shared {
+    /// A streaming call under these options, which have its correlation id.
+    pub(in crate::pool) fn stream(
+        self: &Arc<Shared>,
+        tool: &str,
+        args: Payload,
+        options: CallOptions,
+    ) -> Result<PayloadStream> {
+        let made = Instant::now();
+        let (caller, items) = mpsc::unbounded_channel();
+        let clock = caller.downgrade();
+        let deadline = self.deadline(tool, &args, &options, true, made);
+        let begun =
+            self.watch(tool).and_then(|watch| match self.admit(tool, args, &options, deadline, Sink::Stream(caller)) {
+                Ok(ticket) => Ok((ticket, watch)),
+                Err(refused) => {
+                    self.watched(watch, &Err(refused.clone()));
+                    Err(refused)
+                }
+            });
+        match begun {
+            Ok((ticket, watch)) => Ok(PayloadStream::new(ticket, watch, items, clock, options)),
+            Err(error) => {
+                self.count_error();
+                let (error_kind, journey) = (Some(error.kind()), Journey::default());
+                let finished = Finished { tool, options: &options, error: error_kind, made, tries: 1, journey };
+                self.finished_call(&self.counts.meters.of_whatever(tool), &finished);
+                Err(options.mark(error))
+            }
+        }
     }
 }
 

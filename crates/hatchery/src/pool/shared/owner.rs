@@ -10,6 +10,7 @@ use crate::id::{CallId, LifeId, WorkerId};
 use crate::pool::seat::Order;
 use crate::process::Terminator;
 use crate::telemetry::{PoolEvent, RecycleReason};
+use crate::tool::ToolItems;
 use crate::value::Payload;
 use crate::worker::{Call, Later, Line, Owner, Pulse};
 
@@ -78,7 +79,24 @@ impl Owner for Shared {
         arguments: Payload,
         options: CallOptions,
     ) -> Later<'static, Result<Payload>> {
-        let options = options.worker(worker.as_str()).identified();
+        let options = directed(worker, &options);
         Box::pin(async move { self.call(&tool, arguments, &options).await })
     }
+
+    fn ask_stream(
+        self: Arc<Self>,
+        worker: &WorkerId,
+        tool: &str,
+        arguments: Payload,
+        options: CallOptions,
+    ) -> Result<ToolItems> {
+        Ok(Box::pin(self.stream(tool, arguments, directed(worker, &options))?))
+    }
+}
+
+/// For this worker alone, whatever session it is of.
+fn directed(worker: &WorkerId, options: &CallOptions) -> CallOptions {
+    let mut directed = options.clone().worker(worker.as_str()).identified();
+    directed.is_directed = true;
+    directed
 }

@@ -9,7 +9,7 @@ use crate::pool::roster::SessionWants;
 impl Shared {
     /// The session of a call is made if there is none.
     pub(super) fn session_of(&self, options: &CallOptions, usual: Affinity) -> Result<Option<SessionWants>> {
-        let Some(id) = options.session.as_deref() else { return Ok(None) };
+        let Some(id) = options.session.as_deref().filter(|_| !options.is_directed) else { return Ok(None) };
         let (birth, last_worker) = self.sessions.enter(id)?;
         let affinity = options.affinity.unwrap_or(usual);
         // Of an earlier run of this program, which has taken its workers along.
