@@ -185,7 +185,7 @@ mod tests {
         let long = said(serde_json::json!({ "message": "ä".repeat(1 << 20) }));
         assert!(long.len() <= MAX_MESSAGE && long.starts_with('ä'), "{}", long.len());
         assert_eq!(
-            said(serde_json::json!({ "token": "hunter2", "losses": [1, 2] })),
+            said(serde_json::json!({ "losses": [1, 2], "token": "hunter2" })),
             "{losses: list of 2, token: text of 7}"
         );
         assert_eq!(in_words(None), "it says no more than that");
