@@ -248,6 +248,15 @@ mod tests {
     }
 
     #[test]
+    fn what_was_refused_unseen_may_be_asked_again_and_is_nobody_s_death() {
+        let mut status = Status::unavailable("http2 error: refused stream");
+        assert_eq!(of_status(&status, Peer::Worker).kind(), ErrorKind::WorkerDied);
+        status.set_source(std::sync::Arc::new(Refused));
+        let error = of_status(&status, Peer::Worker);
+        assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unavailable, true));
+    }
+
+    #[test]
     fn a_worker_s_exception_is_nothing_of_ours() {
         let text = r#"{"type": "hatchery.worker_died", "message": "m", "details": {"a": 1}}"#;
         let error = read(text);

@@ -98,6 +98,35 @@ class Faults(BridgeTest):
         with self.assertRaises(ValueError):
             result(self.fault("answers_no_json").stub(), "ping")
 
+    def test_spoils_answers(self):
+        stub = self.fault("spoils_answers").stub()
+        self.assertTrue(execute(stub, "ping").success)
+        with self.assertRaises(grpc.RpcError):
+            execute(stub, "spoil")
+        chunks = stub.ExecuteStreamingTool(request("stream_bad"), timeout=30)
+        self.assertEqual(next(chunks).data, b"1")
+        with self.assertRaises(grpc.RpcError):
+            next(chunks)
+
+    def test_answers_beyond_limits(self):
+        stub = self.fault("answers_beyond_limits").stub()
+        self.assertEqual(len(execute(stub, "text", length=101 << 20).result.value), (101 << 20) + 2)
+
+    def test_answers_bytes(self):
+        answer = execute(self.fault("answers_bytes").stub(), "picture")
+        self.assertEqual((answer.binary_result, json.loads(answer.result.value)["format"]), (b"\x89PNG\x00\xff", "png"))
+
+    def test_spoils_its_connection(self):
+        stub = self.fault("spoils_its_connection").stub()
+        self.assertTrue(execute(stub, "ping").success)
+        with self.assertRaises(grpc.RpcError):
+            execute(stub, "spoil")
+
+    def test_hostile_client(self):
+        stub = self.fault("hostile_client").stub()
+        self.assertTrue(result(stub, "say", word="noise")["hung_up"])
+        self.assertEqual(result(stub, "send_to_nobody")["code"], "UNIMPLEMENTED")
+
     def refuses(self, worker):
         with self.assertRaises(grpc.RpcError) as raised:
             worker.stub().Ping(pb.PingRequest(message="a"), timeout=10)
