@@ -67,7 +67,6 @@ fn leading_number(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that finds something else has failed")]
     use super::*;
 
     #[tokio::test]
