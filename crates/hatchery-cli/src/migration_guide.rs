@@ -43,7 +43,8 @@ impl Names {
         match span.split_whitespace().collect::<Vec<_>>().as_slice() {
             ["hatchery", words @ ..] if !words.is_empty() => is_command(words),
             [method @ ("GET" | "POST" | "PUT" | "DELETE"), path] => {
-                self.routes.contains(&format!("Route::{}(\"{path}\"", method.to_lowercase()))
+                let method = format!("{}{}", &method[..1], method[1..].to_lowercase());
+                self.routes.contains(&format!("Route::of({method}, \"{path}\""))
             }
             [variable] if variable.starts_with("HATCHERY_") => self.is_variable(variable),
             [metric] if metric.starts_with("hatchery_") => self.rust_has(&format!("\"{metric}\"")),

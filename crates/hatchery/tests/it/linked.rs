@@ -63,7 +63,8 @@ async fn a_stream_comes_in_order_and_its_reader_holds_it_back() {
     for expected in 0..20_000 {
         assert_eq!(items.next().await.unwrap().unwrap(), expected);
     }
-    assert!(items.next().await.is_none());
+    let after = items.next().await;
+    assert!(after.is_none(), "{after:?}");
     end(rig, &lines).await;
 }
 

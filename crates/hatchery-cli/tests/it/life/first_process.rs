@@ -50,8 +50,6 @@ os.execvp(sys.argv[1], sys.argv[1:])
 
 struct Container {
     running: Running,
-    /// The first process, as seen from here.
-    first: u32,
 }
 
 impl Container {
@@ -71,16 +69,20 @@ impl Container {
             None => drop(command.env_remove(name)),
         });
         command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-        let running = Running::new(command.spawn().unwrap());
-        let children = format!("/proc/{0}/task/{0}/children", running.id());
-        let first = eventually("there is a first process", || {
+        Container { running: Running::new(command.spawn().unwrap()) }
+    }
+
+    /// Once it has said that it listens, it is the only child: before, an interpreter's launcher may have others.
+    fn first(&self) -> rustix::process::Pid {
+        let children = format!("/proc/{0}/task/{0}/children", self.running.id());
+        let pid = eventually("there is a first process", || {
             std::fs::read_to_string(&children).ok()?.split_whitespace().next()?.parse().ok()
         });
-        Container { running, first }
+        rustix::process::Pid::from_raw(pid).unwrap()
     }
 
     fn signal(&self, number: Signal) {
-        let pid = rustix::process::Pid::from_raw(self.first.cast_signed()).unwrap();
+        let pid = self.first();
         let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
         rustix::process::pidfd_send_signal(&pidfd, number).unwrap();
     }

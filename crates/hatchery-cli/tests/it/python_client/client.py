@@ -94,6 +94,8 @@ def cancels():
 
 def interrupted():
     """Control-C ends what is waited for, in the daemon too, and the client can go on."""
+    # Python leaves it ignored if whoever began the tests had it so, as a shell does to what it runs in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with hatchery.connect() as client:
         waits = (
             ("call", lambda: client.call("until_cancelled", mark="call", told="told-call")),
