@@ -34,7 +34,7 @@ impl Names {
             keys: keys(&hatchery::config_reference()),
             events: hatchery::catalogue().iter().map(|kind: &EventKind| kind.name).collect(),
             python: python.collect(),
-            routes: routes.1.clone(),
+            routes: routes.1.split_whitespace().collect(),
             rust,
         }
     }
@@ -44,7 +44,7 @@ impl Names {
             ["hatchery", words @ ..] if !words.is_empty() => is_command(words),
             [method @ ("GET" | "POST" | "PUT" | "DELETE"), path] => {
                 let method = format!("{}{}", &method[..1], method[1..].to_lowercase());
-                self.routes.contains(&format!("Route::of({method}, \"{path}\""))
+                self.routes.contains(&format!("Route::of({method},\"{path}\""))
             }
             [variable] if variable.starts_with("HATCHERY_") => self.is_variable(variable),
             [metric] if metric.starts_with("hatchery_") => self.rust_has(&format!("\"{metric}\"")),

@@ -3,7 +3,7 @@
 use hatchery::{CallOptions, ErrorKind};
 use serde_json::{Value, json};
 
-use crate::rig::{Rig, app, eventually, exists, pool};
+use crate::rig::{Rig, eventually, exists};
 
 impl Rig {
     async fn streamed(&self, tool: &str, arguments: Value) -> (Vec<Value>, Option<hatchery::Error>) {
@@ -113,8 +113,7 @@ async fn a_thousand_items_are_in_order() {
 /// Scenario 25: who does not read holds the tool back. It yields 64 KiB at a time and would go on for ever.
 #[tokio::test]
 async fn a_reader_that_does_not_read_holds_the_tool_back() {
-    let Some(app) = app("bridge_tools.full.Full") else { return };
-    let rig = Rig::of(pool(app).workers(1).threads_per_worker(2)).await;
+    let Some(rig) = Rig::threaded(2).await else { return };
     let mut items = rig.pool.stream::<Value>("stream_large_forever", json!({})).await.unwrap();
     assert!(items.next().await.unwrap().is_ok());
     let (mut last, mut unchanged) = (0, 0);
