@@ -332,6 +332,9 @@ class Threads(unittest.TestCase):
 
     def test_an_interrupt_hangs_up_and_the_client_goes_on(self):
         """Control-C while it waits: for an answer, for an item, for one of many."""
+        # Python leaves it ignored if whoever began the tests had it so, as a shell does to what it runs in the background.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.addCleanup(signal.signal, signal.SIGINT, before)
         main = threading.main_thread().ident
 
         def hangs(peer):
