@@ -224,7 +224,9 @@ impl BridgeService for Host {
     ) -> Answer<GetExposedElixirToolsResponse> {
         let session_id = request.into_inner().session_id;
         let listed = self.host_tools.list(Some(&session_id));
-        let exposed = listed.iter().filter(|tool| tool.exposed && tool.source == HostToolSource::Local);
+        // What workers have registered is theirs to run, by `ExecuteTool`; those of pools are the host's, too.
+        let is_hosts = |tool: &&HostToolInfo| !matches!(tool.source, HostToolSource::Worker { .. });
+        let exposed = listed.iter().filter(|tool| tool.exposed).filter(is_hosts);
         let tools = exposed.map(|tool| tools::write(&spec(tool))).collect();
         Ok(Response::new(GetExposedElixirToolsResponse { tools }))
     }

@@ -1,6 +1,7 @@
 //! What workers ask of their host, and of each other through it.
 
-use hatchery::{CallOptions, Error, ErrorKind, HostCaller, HostTool, HostToolSource};
+use hatchery::{CallOptions, Error, ErrorKind, Hatchery, HostCaller, HostTool, HostToolSource};
+use hatchery_snakepit::Bridge;
 use serde_json::{Value, json};
 
 use crate::rig::{Rig, app, eventually, pool, threaded};
@@ -289,4 +290,14 @@ async fn a_host_tool_that_takes_long_holds_up_nothing_else() {
         assert_eq!(call.await.unwrap().unwrap(), json!({ "result": "at last" }));
         rig.end().await;
     }
+}
+
+#[tokio::test]
+async fn a_tool_of_another_pool_is_one_of_the_hosts() {
+    let (Some(one), Some(other)) = (app("bridge_tools.full.Full"), app("bridge_tools.full.Full")) else { return };
+    let builder = Hatchery::builder().pool_tool("sum", "sums", "add").pool("default", one).transport(Bridge::new());
+    let rig = Rig::of(builder.pool("sums", other).transport(Bridge::new())).await;
+    let asked = json!({ "name": "sum", "arguments": { "a": 2, "b": 3 } });
+    assert_eq!(rig.call("call_elixir_demo", asked).await.unwrap(), json!({ "result": 5.0 }));
+    rig.end().await;
 }
