@@ -69,6 +69,7 @@ mod hatchery;
 mod doctor;
 pub mod compat;
 mod config;
+pub mod agent;
 mod pool;
 mod service;
 mod worker;

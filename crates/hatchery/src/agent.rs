@@ -1,0 +1,23 @@
+//! Long-lived processes that speak lines, coding agents above all, as sessions that are followed, interrupted and ended cleanly.
+//! `docs/design/agents.md` has the whole picture.
+
+mod adapter;
+mod event;
+mod id;
+mod info;
+mod outcome;
+mod signal;
+mod spec;
+mod state;
+
+pub use adapter::{Adapted, CommandPlan, Dialogue, Id, LineAdapter, Resumable, Start};
+pub use event::{AgentEvent, Gap, Heard, Line, Stream};
+pub use id::{AgentRunId, AgentSessionId};
+pub use info::AgentInfo;
+pub use outcome::{Asked, ExitHow, Leftover, Outcome, OutcomeKind, Tail};
+pub use signal::{Answer, Signal, Usage};
+pub use spec::{
+    AgentLimits, AgentSpec, Environment, Fidelity, Input, Leftovers, OutputLimits, OwnerDeath, Rung, SessionRef, Step,
+    StopLadder,
+};
+pub use state::{AgentState, Phase};
