@@ -56,4 +56,4 @@ pub(crate) use run::{Output, run_to_end};
 pub(crate) use scan::{Census, Ending, Sighting, end_marked};
 pub(crate) use sight::{Obstacle, obstacles};
 pub use spawn::Containment;
-pub(crate) use spawn::{Confinement, SpawnError, Spawned, Spec};
+pub(crate) use spawn::{Confinement, SpawnError, Spawned, Spec, Stdin, Stdio, Stdout};

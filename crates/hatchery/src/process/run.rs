@@ -35,7 +35,7 @@ impl RunError {
     }
 }
 
-/// Runs the program and waits for it, but no longer than `patience`; keeps up to `max_output` bytes of each output.
+/// Runs the program and waits for it, but no longer than `patience`; keeps up to `max_output` bytes of each output that is a pipe.
 ///
 /// Blocks, in a thread with a runtime of its own: the caller's thread may be one in which nothing may block on a task.
 pub(crate) fn run_to_end(spec: Spec, patience: Duration, max_output: usize) -> Result<Output, RunError> {
@@ -61,10 +61,13 @@ async fn watched(spec: Spec, patience: Duration, max_output: usize) -> Result<Ou
         }
     };
     let read = async {
-        tokio::try_join!(
-            drain(stdout, child.exited(), |line| keep(&out, line)),
-            drain(stderr, child.exited(), |line| keep(&err, line)),
-        )
+        let out = async {
+            match stdout {
+                Some(stdout) => drain(stdout, child.exited(), |line| keep(&out, line)).await,
+                None => Ok(()),
+            }
+        };
+        tokio::try_join!(out, drain(stderr, child.exited(), |line| keep(&err, line)))
     };
     tokio::time::timeout(patience, read).await.map_err(|_| RunError::Late(patience))??;
     let death = end(child, &Escalation::AT_ONCE, || {}).await;
@@ -73,7 +76,7 @@ async fn watched(spec: Spec, patience: Duration, max_output: usize) -> Result<Ou
 
 #[cfg(test)]
 mod tests {
-    use super::super::Confinement;
+    use super::super::{Confinement, Stdio};
     use super::*;
 
     fn shell(script: &str) -> Spec {
@@ -82,6 +85,7 @@ mod tests {
             args: vec!["-c".into(), script.into()],
             env: vec![],
             cwd: None,
+            stdio: Stdio::default(),
             fds: vec![],
             confinement: Confinement::default(),
         }

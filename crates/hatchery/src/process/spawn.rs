@@ -29,9 +29,39 @@ pub(crate) struct Spec {
     pub(crate) env: Vec<(OsString, OsString)>,
     /// The host's, if `None`.
     pub(crate) cwd: Option<PathBuf>,
+    pub(crate) stdio: Stdio,
     /// Become descriptors 3, 4, 5 and so on.
     pub(crate) fds: Vec<OwnedFd>,
     pub(crate) confinement: Confinement,
+}
+
+/// What its descriptors 0 and 1 are. Its descriptor 2 is always a pipe.
+#[derive(Debug, Default)]
+pub(crate) struct Stdio {
+    pub(crate) stdin: Stdin,
+    pub(crate) stdout: Stdout,
+}
+
+/// What a process reads. Never what the host does.
+#[derive(Debug, Default)]
+pub(crate) enum Stdin {
+    /// `/dev/null`.
+    #[default]
+    Null,
+    /// A pipe, whose only writing end is [`Spawned::stdin`]: it ends when that is dropped.
+    Pipe,
+    /// This.
+    File(OwnedFd),
+}
+
+/// Where a process writes what it has to say.
+#[derive(Debug, Default)]
+pub(crate) enum Stdout {
+    /// A pipe, whose reading end is [`Spawned::stdout`].
+    #[default]
+    Pipe,
+    /// This.
+    File(OwnedFd),
 }
 
 /// What keeps the processes of a pool together.
@@ -58,11 +88,14 @@ pub(crate) struct Confinement {
     pub(crate) resources: ResourceLimits,
 }
 
-/// What was started. The two are the reading ends of its descriptors 1 and 2, non-blocking. Its descriptor 0 is `/dev/null`.
+/// What was started, and our ends of its pipes, which are non-blocking.
 #[derive(Debug)]
 pub(crate) struct Spawned {
     pub(crate) child: Child,
-    pub(crate) stdout: OwnedFd,
+    /// If it was to be a pipe.
+    pub(crate) stdin: Option<OwnedFd>,
+    /// If it was to be a pipe.
+    pub(crate) stdout: Option<OwnedFd>,
     pub(crate) stderr: OwnedFd,
     /// Its own control group of version 2.
     pub(crate) leaf: Option<PathBuf>,
@@ -108,9 +141,10 @@ impl Guardian {
     /// a millisecond or so.
     pub(crate) fn spawn(&self, worker: u32, spec: Spec) -> Result<Spawned, SpawnError> {
         let program = find_program(&spec.program, &spec.env)?;
-        let (stdout, child_stdout) = output_pipe()?;
+        let (stdin, child_stdin) = spec.stdio.stdin.open()?;
+        let (stdout, child_stdout) = spec.stdio.stdout.open()?;
         let (stderr, child_stderr) = output_pipe()?;
-        let given: Vec<OwnedFd> = [dev_null()?, child_stdout, child_stderr].into_iter().chain(spec.fds).collect();
+        let given: Vec<OwnedFd> = [child_stdin, child_stdout, child_stderr].into_iter().chain(spec.fds).collect();
         let strings = Strings::pack(&program, spec.cwd.as_deref(), spec.args, spec.env)?;
 
         let pair = self.admit()?;
@@ -137,7 +171,7 @@ impl Guardian {
                 let settled = cage.settle(leaf.as_deref());
                 let child = Child::new(worker, identity, pidfd, cage, pair, gone);
                 settled?;
-                Ok(Spawned { child, stdout, stderr, leaf })
+                Ok(Spawned { child, stdin, stdout, stderr, leaf })
             }
             Some((Reply::NoDescriptor, _)) => {
                 Err(os("take hold of the new process")(io::Error::from_raw_os_error(libc::EMFILE)))
@@ -170,6 +204,27 @@ impl Guardian {
             )),
             Some(LayerState::Lost(why)) => Err(SpawnError::CannotAdopt(format!("no mark can be set here: {why}"))),
             _ => Ok(()),
+        }
+    }
+}
+
+impl Stdin {
+    /// Our end, if there is one, and the child's.
+    fn open(self) -> Result<(Option<OwnedFd>, OwnedFd), SpawnError> {
+        match self {
+            Stdin::Null => Ok((None, dev_null()?)),
+            Stdin::Pipe => input_pipe().map(|(writer, reader)| (Some(writer), reader)),
+            Stdin::File(file) => Ok((None, file)),
+        }
+    }
+}
+
+impl Stdout {
+    /// Our end, if there is one, and the child's.
+    fn open(self) -> Result<(Option<OwnedFd>, OwnedFd), SpawnError> {
+        match self {
+            Stdout::Pipe => output_pipe().map(|(reader, writer)| (Some(reader), writer)),
+            Stdout::File(file) => Ok((None, file)),
         }
     }
 }
@@ -236,6 +291,16 @@ pub(super) fn output_pipe() -> Result<(OwnedFd, OwnedFd), SpawnError> {
         Ok((reader, writer))
     };
     make().map_err(os_errno("make a pipe for its output"))
+}
+
+/// The writer is ours and non-blocking; the reader is the child's, in blocking mode.
+fn input_pipe() -> Result<(OwnedFd, OwnedFd), SpawnError> {
+    let make = || {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+        fcntl_setfl(&writer, OFlags::NONBLOCK)?;
+        Ok((writer, reader))
+    };
+    make().map_err(os_errno("make a pipe for its input"))
 }
 
 fn dev_null() -> Result<OwnedFd, SpawnError> {

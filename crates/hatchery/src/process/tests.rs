@@ -25,6 +25,7 @@ mod frozen;
 mod measuring;
 mod pairs;
 mod starting;
+mod stdio;
 
 /// Far more than anything here takes.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -52,7 +53,8 @@ fn spec(program: impl AsRef<Path>, args: impl IntoIterator<Item = OsString>) -> 
     let env = vec![("PATH".into(), std::env::var_os("PATH").unwrap())];
     let program = program.as_ref().to_owned();
     let confinement = Confinement::default();
-    Spec { program, args: args.into_iter().collect(), env, cwd: None, fds: Vec::new(), confinement }
+    let stdio = Stdio::default();
+    Spec { program, args: args.into_iter().collect(), env, cwd: None, stdio, fds: Vec::new(), confinement }
 }
 
 /// The interpreter itself: `python3` may be a script that looks for it first, for a long time.
@@ -119,7 +121,7 @@ fn spawn(spec: Spec) -> Result<Spawned, SpawnError> {
 
 fn start(spec: Spec) -> (Child, Lines) {
     let Spawned { child, stdout, .. } = spawn(spec).unwrap();
-    (child, Lines::of(stdout))
+    (child, Lines::of(stdout.unwrap()))
 }
 
 /// Starts it, lets it end by itself, and gives what it wrote.

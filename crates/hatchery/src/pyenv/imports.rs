@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::PythonApp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::{self, Confinement, Spec, Status};
+use crate::process::{self, Confinement, Spec, Status, Stdio};
 
 /// A module that an app imports by name.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -68,6 +68,7 @@ impl PythonApp {
             args: vec!["-c".into(), QUESTION.into(), target.clone()],
             env: env.into_iter().collect(),
             cwd: None,
+            stdio: Stdio::default(),
             fds: Vec::new(),
             confinement: Confinement::default(),
         };

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::ADVICE;
 use super::interpreter::Interpreter;
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::{self, Confinement, Output, Spec, Status};
+use crate::process::{self, Confinement, Output, Spec, Status, Stdio};
 
 /// What an interpreter says about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,6 +125,7 @@ pub(super) fn ask(python: &Path, env: &[(OsString, OsString)]) -> Result<Probe> 
         args: vec!["-c".into(), QUESTION.into()],
         env: env.into_iter().collect(),
         cwd: None,
+        stdio: Stdio::default(),
         fds: Vec::new(),
         confinement: Confinement::default(),
     };

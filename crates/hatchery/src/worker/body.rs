@@ -61,9 +61,15 @@ impl Ended {
 }
 
 /// Hears what the process writes to descriptors 1 and 2.
-fn drain(voice: &Arc<Voice>, leader_is_gone: &watch::Receiver<bool>, stdout: OwnedFd, stderr: OwnedFd) -> JoinSet<()> {
+fn drain(
+    voice: &Arc<Voice>,
+    leader_is_gone: &watch::Receiver<bool>,
+    stdout: Option<OwnedFd>,
+    stderr: OwnedFd,
+) -> JoinSet<()> {
     let mut draining = JoinSet::new();
-    for (fd, level, source) in [(stdout, Level::Info, LogSource::Stdout), (stderr, Level::Warning, LogSource::Stderr)] {
+    let stdout = stdout.map(|fd| (fd, Level::Info, LogSource::Stdout));
+    for (fd, level, source) in stdout.into_iter().chain([(stderr, Level::Warning, LogSource::Stderr)]) {
         let (voice, mut ended) = (Arc::clone(voice), leader_is_gone.clone());
         draining.spawn(async move {
             let ended = async move { drop(ended.wait_for(|is_gone| *is_gone).await) };

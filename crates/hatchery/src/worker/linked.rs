@@ -18,7 +18,7 @@ use crate::app::Launch;
 use crate::call::{Deadline, passed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::CallId;
-use crate::process::{Escalation, Spawned, Spec};
+use crate::process::{Escalation, Spawned, Spec, Stdio};
 use crate::registry::Entry;
 use crate::telemetry::{Event, WorkerEvent};
 
@@ -109,7 +109,8 @@ fn start(seat: &Seat, launch: Launch) -> Result<(Spawned, Entry)> {
     tell_of(seat, &launch);
     let Launch { program, args, cwd, .. } = launch;
     let confinement = seat.config.confinement.clone();
-    seat.run.spawn(&seat.id, &seat.pool, Spec { program, args, env, cwd, fds: Vec::new(), confinement })
+    let (stdio, fds) = (Stdio::default(), Vec::new());
+    seat.run.spawn(&seat.id, &seat.pool, Spec { program, args, env, cwd, stdio, fds, confinement })
 }
 
 async fn connect(

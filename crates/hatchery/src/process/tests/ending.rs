@@ -164,7 +164,7 @@ async fn what_may_escape_is_left_and_named() {
     let confinement = Confinement { on_escape: OnEscape::Report, ..Confinement::default() };
     let guardian = Guardian::start(Plan::unrecorded()).unwrap();
     let Spawned { child, stdout, .. } = guardian.spawn(1, Spec { confinement, ..fixture("daemonize.py") }).unwrap();
-    let daemon = Lines::of(stdout).next_pid().await;
+    let daemon = Lines::of(stdout.unwrap()).next_pid().await;
     bounded(child.exited()).await;
     let death = bounded(end(child, &AT_ONCE, || ())).await;
     assert_eq!((death.escaped, death.left.len()), (0, 1));

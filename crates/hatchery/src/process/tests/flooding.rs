@@ -34,7 +34,7 @@ async fn alone_with_a_gibibyte() {
             peak = peak.max(resident_bytes());
         }
     };
-    bounded(drain(stdout, std::future::pending(), sink)).await.unwrap();
+    bounded(drain(stdout.unwrap(), std::future::pending(), sink)).await.unwrap();
     assert_eq!((bytes, n_lines, tail.lines().len()), (1024 * MIB, 8 * MIB, 50));
     assert!(peak < before + 8 * MIB, "grew from {before} to {peak} bytes");
     bounded(child.exited()).await;
@@ -58,7 +58,7 @@ async fn a_daemon_that_never_stops_writing_is_not_listened_to_after_the_child_s_
         is_pinned.await.unwrap();
         child.exited().await;
     };
-    let reading = tokio::spawn(drain(stdout, ended, sink));
+    let reading = tokio::spawn(drain(stdout.unwrap(), ended, sink));
     let pid: i32 = bounded(daemon).await.unwrap().parse().unwrap();
     let daemon = pidfd_open(Pid::new(pid).unwrap().raw(), PidfdFlags::empty()).unwrap();
     pinned.send(()).unwrap();
@@ -77,7 +77,7 @@ async fn what_a_dead_child_has_written_is_read_to_the_last_byte() {
     let Spawned { child, stdout, .. } = spawn(spec("sh", ["-c".into(), text.into()])).unwrap();
     bounded(child.exited()).await;
     let mut lines = Vec::new();
-    bounded(drain(stdout, std::future::ready(()), |line| lines.push(line.to_owned()))).await.unwrap();
+    bounded(drain(stdout.unwrap(), std::future::ready(()), |line| lines.push(line.to_owned()))).await.unwrap();
     assert_eq!(lines, (1..=5000).map(|n| n.to_string()).collect::<Vec<_>>());
 }
 

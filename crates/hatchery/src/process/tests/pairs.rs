@@ -65,7 +65,7 @@ async fn the_end_waits_for_what_an_earlier_pair_has_left() {
 async fn what_was_let_live_until_the_run_ends_is_not_forgotten_with_its_guardians() {
     let (guardian, pair) = own_guardian();
     let Spawned { child, stdout, .. } = guardian.spawn(1, confined(reporting(), "daemonize.py")).unwrap();
-    let daemon = Lines::of(stdout).next_pid().await;
+    let daemon = Lines::of(stdout.unwrap()).next_pid().await;
     assert_eq!(bounded(end(child, &AT_ONCE, || ())).await.left.len(), 1);
     assert!(is_running(&daemon));
     stop(pair.keeper()).await;
@@ -93,7 +93,7 @@ async fn what_stays_is_named_by_the_number_that_it_has_here() {
         Err(error) => return println!("not checked: {error}"),
     };
     let Spawned { child, stdout, .. } = guardian.spawn(1, confined(reporting(), "daemonize.py")).unwrap();
-    let inside = Lines::of(stdout).next().await.unwrap();
+    let inside = Lines::of(stdout.unwrap()).next().await.unwrap();
     let left = bounded(end(child, &AT_ONCE, || ())).await.left;
     let [outside] = left[..] else { panic!("{left:?}") };
     let status = fs::read_to_string(format!("/proc/{outside}/status")).unwrap();
@@ -162,7 +162,7 @@ async fn alone_without_a_program() {
 async fn what_is_lost_while_the_run_ends_is_cleared_away_too() {
     let (guardian, pair) = own_guardian();
     let Spawned { child, stdout, .. } = guardian.spawn(1, confined(reporting(), "daemonize.py")).unwrap();
-    let daemon = Lines::of(stdout).next_pid().await;
+    let daemon = Lines::of(stdout.unwrap()).next_pid().await;
     assert_eq!(bounded(end(child, &AT_ONCE, || ())).await.left.len(), 1);
     // Neither can do anything about it before both are killed.
     for identity in [pair.keeper(), pair.guardian()] {
@@ -203,7 +203,7 @@ async fn a_pair_of_which_both_are_stopped_is_replaced() {
 async fn a_pair_of_which_both_are_stopped_ends_with_its_host_s_handle() {
     let (guardian, pair) = own_guardian();
     let Spawned { child, stdout, .. } = guardian.spawn(1, fixture("daemonize.py")).unwrap();
-    let daemon = Lines::of(stdout).next_pid().await;
+    let daemon = Lines::of(stdout.unwrap()).next_pid().await;
     stop_both(&pair).await;
     // As long as a shutdown has.
     assert!(guardian.closed(Duration::from_secs(10)).await);

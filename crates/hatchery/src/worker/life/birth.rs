@@ -15,7 +15,7 @@ use super::{Life, OpenCalls, Seat, told};
 use crate::app::{Launch, LaunchContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::WorkerId;
-use crate::process::{Fork, Spawned, Spec};
+use crate::process::{Fork, Spawned, Spec, Stdio};
 use crate::registry::Entry;
 use crate::run::{Run, Unforked};
 use crate::telemetry::log;
@@ -169,7 +169,8 @@ fn start(seat: &Seat, launch: &Launch, upright: Option<&Upright>, inherited: Vec
     }
     let Fork { env, fds, confinement } = fork;
     let (program, args, cwd) = (launch.program.clone(), launch.args.clone(), launch.cwd.clone());
-    seat.run.spawn(&seat.id, &seat.pool, Spec { program, args, env, cwd, fds, confinement })
+    let stdio = Stdio::default();
+    seat.run.spawn(&seat.id, &seat.pool, Spec { program, args, env, cwd, stdio, fds, confinement })
 }
 
 pub(in crate::worker) fn tell_of(seat: &Seat, launch: &Launch) {

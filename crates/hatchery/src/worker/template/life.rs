@@ -19,7 +19,7 @@ use crate::app::Launch;
 use crate::call::{Deadline, passed};
 use crate::error::{Error, ErrorBody, ErrorKind, Result};
 use crate::id::WorkerId;
-use crate::process::{Escalation, Spec};
+use crate::process::{Escalation, Spec, Stdio};
 use crate::telemetry::{Event, PoolEvent, RunEvent};
 use crate::worker::body::Body;
 use crate::worker::life::environment;
@@ -160,6 +160,7 @@ impl Template {
             args: launch.args.clone(),
             env: env.into_iter().collect(),
             cwd: launch.cwd.clone(),
+            stdio: Stdio::default(),
             fds: vec![its_orders, its_report],
             confinement,
         };
