@@ -18,6 +18,7 @@ mod tests;
 mod vigil;
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,6 +31,7 @@ pub(crate) use pair::Pair;
 pub(super) use pair::attempted;
 pub(crate) use program::write_program;
 
+use rustix::fs::{Mode, OFlags, open};
 use tokio::sync::watch;
 
 use super::cage;
@@ -89,6 +91,8 @@ pub(crate) enum StartError {
 pub(crate) struct Guardian {
     plan: Plan,
     owner: u32,
+    /// `/dev/null`, for those that read nothing: a start waits for each file that is opened for it.
+    null: OwnedFd,
     /// Held while a pair is started: one at a time, and that may take long.
     start: Mutex<()>,
     /// Whether one is.
@@ -127,9 +131,10 @@ impl Watcher for Nobody {
 impl Guardian {
     /// Starts the pair. Blocks for a millisecond or two.
     pub(crate) fn start(plan: Plan) -> Result<Guardian, StartError> {
+        let null = dev_null()?;
         let state = State { pair: Pair::start(&plan)?, fallen: Vec::new(), is_closed: false };
         let (start, is_starting) = (Mutex::default(), watch::Sender::new(false));
-        Ok(Guardian { plan, owner: std::process::id(), start, is_starting, state: Mutex::new(state) })
+        Ok(Guardian { plan, owner: std::process::id(), null, start, is_starting, state: Mutex::new(state) })
     }
 
     /// What holds on this machine, now.
@@ -214,6 +219,10 @@ impl Guardian {
         state.fallen.iter().chain([&state.pair]).map(|pair| pair.over()).collect()
     }
 
+    pub(super) fn null(&self) -> &OwnedFd {
+        &self.null
+    }
+
     /// Whether what it starts lives in a PID namespace of its own.
     pub(super) fn is_enclosed(&self) -> bool {
         self.plan.pidns
@@ -233,6 +242,11 @@ impl Guardian {
         // No panic leaves it half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn dev_null() -> Result<OwnedFd, StartError> {
+    let opened = open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    opened.map_err(|errno| StartError::Os { what: "open /dev/null", source: Arc::new(errno.into()) })
 }
 
 impl Drop for Guardian {

@@ -141,7 +141,7 @@ impl Guardian {
     /// a millisecond or so.
     pub(crate) fn spawn(&self, worker: u32, spec: Spec) -> Result<Spawned, SpawnError> {
         let program = find_program(&spec.program, &spec.env)?;
-        let (stdin, child_stdin) = spec.stdio.stdin.open()?;
+        let (stdin, child_stdin) = spec.stdio.stdin.open(self.null())?;
         let (stdout, child_stdout) = spec.stdio.stdout.open()?;
         let (stderr, child_stderr) = output_pipe()?;
         let given: Vec<OwnedFd> = [child_stdin, child_stdout, child_stderr].into_iter().chain(spec.fds).collect();
@@ -210,9 +210,9 @@ impl Guardian {
 
 impl Stdin {
     /// Our end, if there is one, and the child's.
-    fn open(self) -> Result<(Option<OwnedFd>, OwnedFd), SpawnError> {
+    fn open(self, null: &OwnedFd) -> Result<(Option<OwnedFd>, OwnedFd), SpawnError> {
         match self {
-            Stdin::Null => Ok((None, dev_null()?)),
+            Stdin::Null => null.try_clone().map(|null| (None, null)).map_err(os("copy the descriptor of /dev/null")),
             Stdin::Pipe => input_pipe().map(|(writer, reader)| (Some(writer), reader)),
             Stdin::File(file) => Ok((None, file)),
         }
@@ -301,10 +301,6 @@ fn input_pipe() -> Result<(OwnedFd, OwnedFd), SpawnError> {
         Ok((writer, reader))
     };
     make().map_err(os_errno("make a pipe for its input"))
-}
-
-fn dev_null() -> Result<OwnedFd, SpawnError> {
-    open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(os_errno("open /dev/null"))
 }
 
 /// The kernel gives one number for several causes. Looking again can only make the words better, it decides nothing.
