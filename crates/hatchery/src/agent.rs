@@ -5,6 +5,7 @@ mod adapter;
 mod event;
 mod id;
 mod info;
+mod machine;
 mod outcome;
 mod signal;
 mod spec;
