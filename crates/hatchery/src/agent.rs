@@ -2,9 +2,12 @@
 //! `docs/design/agents.md` has the whole picture.
 
 mod adapter;
+mod environment;
 mod event;
 mod id;
 mod info;
+mod ladder;
+mod machine;
 mod outcome;
 mod signal;
 mod spec;

@@ -99,6 +99,8 @@ pub enum Start {
     ByItself,
     /// After its first turn was written: until then it is idle, and not late.
     AtFirstTurn,
+    /// Never: it works from its start on, and cannot be late.
+    Silently,
 }
 
 /// Whether a conversation can be resumed.

@@ -1,0 +1,163 @@
+//! How a run is ended, one step after another: what is next, and when. Whoever climbs does what it says, and tells it what there is.
+
+use std::time::{Duration, Instant};
+
+use super::{Rung, Step, StopLadder};
+
+/// A ladder that is being climbed. Several stops of one run climb one ladder.
+#[derive(Clone, Debug)]
+pub(super) struct Ladder {
+    /// Those that were not begun yet.
+    rungs: Vec<Rung>,
+    /// When it is over, whatever is left of it. `None`: no clock will ever show that.
+    deadline: Option<Instant>,
+    stand: Stand,
+    /// How many steps were taken.
+    taken: u32,
+    done: Vec<Step>,
+}
+
+/// What can be done to a run besides signals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Means {
+    /// Its protocol has a word that ends a turn, and it can be written.
+    pub(super) has_interrupt: bool,
+    /// Its input is open.
+    pub(super) has_stdin: bool,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// This, now, as the rung of that number; then ask again.
+    Take { rung: u32, action: Action },
+    /// Nothing until then, unless the process ends. `None`: nothing but its end.
+    Wait(Option<Instant>),
+}
+
+/// What is done on a rung.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Step(Step),
+    /// SIGKILL to the whole tree: the last rung of every ladder.
+    Kill,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stand {
+    /// Until when the last step may have its effect.
+    On { until: Option<Instant> },
+    /// The next thing is SIGKILL.
+    AtTheTop,
+    /// There is nothing more to do: SIGKILL was sent, or the process has ended.
+    Off,
+}
+
+impl Ladder {
+    /// At its foot.
+    pub(super) fn new(plan: &StopLadder, now: Instant) -> Ladder {
+        Ladder {
+            rungs: plan.rungs.clone(),
+            deadline: now.checked_add(plan.total),
+            stand: Stand::On { until: Some(now) },
+            taken: 0,
+            done: Vec::new(),
+        }
+    }
+
+    /// What is to be done now. What there is nothing to do it with is skipped, and its grace with it.
+    pub(super) fn next(&mut self, means: Means, now: Instant) -> Next {
+        match self.stand {
+            Stand::Off => Next::Wait(None),
+            Stand::AtTheTop => self.take_the_last(),
+            Stand::On { .. } if has_come(self.deadline, now) => self.take_the_last(),
+            Stand::On { until } if !has_come(until, now) => Next::Wait(earlier(until, self.deadline)),
+            Stand::On { .. } => self.take(means, now),
+        }
+    }
+
+    /// Somebody else stops the same run. Whichever ladder is over sooner, from here, is climbed on; no step is taken twice.
+    pub(super) fn join(&mut self, plan: &StopLadder, now: Instant) {
+        let Stand::On { until } = self.stand else { return };
+        let their_deadline = now.checked_add(plan.total);
+        let theirs: Vec<Rung> = plan.rungs.iter().filter(|rung| !self.done.contains(&rung.step)).copied().collect();
+        let mine_is_over = earlier(sum(until, &self.rungs), self.deadline);
+        let theirs_is_over = earlier(sum(Some(now), &theirs), their_deadline);
+        if is_earlier(theirs_is_over, mine_is_over) {
+            self.rungs = theirs;
+            self.stand = Stand::On { until: Some(now) };
+        }
+        self.deadline = earlier(self.deadline, their_deadline);
+    }
+
+    /// No more patience: the next thing is SIGKILL.
+    pub(super) fn kill(&mut self) {
+        if matches!(self.stand, Stand::On { .. }) {
+            self.stand = Stand::AtTheTop;
+        }
+    }
+
+    /// The process has ended: nothing more is done to it.
+    pub(super) fn ended(&mut self) {
+        self.stand = Stand::Off;
+    }
+
+    /// How many steps were taken, which is the number of the rung on which it stands.
+    pub(super) fn rung(&self) -> u32 {
+        self.taken
+    }
+
+    fn take(&mut self, means: Means, now: Instant) -> Next {
+        while !self.rungs.is_empty() {
+            let Rung { step, grace } = self.rungs.remove(0);
+            if means.allow(step) {
+                self.stand = Stand::On { until: now.checked_add(grace) };
+                self.done.push(step);
+                return self.taken(Action::Step(step));
+            }
+        }
+        self.take_the_last()
+    }
+
+    fn take_the_last(&mut self) -> Next {
+        self.stand = Stand::Off;
+        self.taken(Action::Kill)
+    }
+
+    fn taken(&mut self, action: Action) -> Next {
+        self.taken = self.taken.saturating_add(1);
+        Next::Take { rung: self.taken, action }
+    }
+}
+
+impl Means {
+    fn allow(self, step: Step) -> bool {
+        match step {
+            Step::Interrupt => self.has_interrupt,
+            Step::CloseStdin => self.has_stdin,
+            Step::Signal(_) => true,
+        }
+    }
+}
+
+// `None` is a time that never comes.
+
+fn has_come(time: Option<Instant>, now: Instant) -> bool {
+    time.is_some_and(|time| time <= now)
+}
+
+fn is_earlier(one: Option<Instant>, other: Option<Instant>) -> bool {
+    one.is_some_and(|one| other.is_none_or(|other| one < other))
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    if is_earlier(other, one) { other } else { one }
+}
+
+fn sum(from: Option<Instant>, rungs: &[Rung]) -> Option<Instant> {
+    let graces = rungs.iter().try_fold(Duration::ZERO, |sum, rung| sum.checked_add(rung.grace))?;
+    from?.checked_add(graces)
+}
+
+#[cfg(test)]
+mod tests;
