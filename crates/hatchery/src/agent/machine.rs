@@ -59,8 +59,8 @@ pub(super) enum Fact<'a> {
     Exited(ExitHow),
     /// What it has written is read, all of it.
     OutputEnded(Tail),
-    /// Its members are ended, or let go.
-    MembersEnded(Vec<Leftover>),
+    /// Of its members, so many are ended, and these live on.
+    MembersEnded { ended: u32, left: Vec<Leftover> },
 }
 
 /// What follows of a fact, for whoever wants to hear of it.
@@ -97,7 +97,8 @@ pub(super) struct Machine {
     has_written_a_line: bool,
     is_input_closed: bool,
     tail: Option<Tail>,
-    leftovers: Option<Vec<Leftover>>,
+    /// How many members were ended, and which live on.
+    members: Option<(u32, Vec<Leftover>)>,
 }
 
 /// Runs forward only, and is set by nobody: the wall is looked at once.
@@ -172,7 +173,7 @@ impl Machine {
             has_written_a_line: false,
             is_input_closed: false,
             tail: None,
-            leftovers: None,
+            members: None,
         }
     }
 
@@ -200,7 +201,7 @@ impl Machine {
             Fact::Rung(rung) => self.wishes.rung = Some(rung),
             Fact::Exited(exit) => self.exited(exit),
             Fact::OutputEnded(tail) => self.tail = Some(tail),
-            Fact::MembersEnded(leftovers) => self.leftovers = Some(leftovers),
+            Fact::MembersEnded { ended, left } => self.members = Some((ended, left)),
         }
         let change = self.conclude().or_else(|| self.refresh());
         changes.extend(change);
@@ -431,7 +432,7 @@ impl Machine {
 
     /// The three that end a run may come in any order.
     fn conclude(&mut self) -> Option<Change> {
-        let (Life::Exited(exit), Some(_), Some(_)) = (&self.life, self.tail, &self.leftovers) else { return None };
+        let (Life::Exited(exit), Some(_), Some(_)) = (&self.life, self.tail, &self.members) else { return None };
         let outcome = self.outcome_of(*exit);
         Some(self.end(outcome))
     }
@@ -445,6 +446,7 @@ impl Machine {
 
     fn outcome_of(&mut self, exit: ExitHow) -> Outcome {
         let tail = self.tail.unwrap_or(Tail::Missing);
+        let (members_ended, leftovers) = self.members.take().unwrap_or_default();
         let (kind, reason) = fate(&End {
             asked: self.wishes.asked(),
             by: &self.wishes.why(),
@@ -464,7 +466,8 @@ impl Machine {
             turns: self.work.turns,
             last_result: self.work.last_result.clone(),
             tail,
-            leftovers: self.leftovers.take().unwrap_or_default(),
+            members_ended,
+            leftovers,
             took_ms: self.clock.age_ms(),
         }
     }

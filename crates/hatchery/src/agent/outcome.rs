@@ -20,7 +20,9 @@ pub struct Outcome {
     pub last_result: Option<Value>,
     /// Whether its output ended with a whole line.
     pub tail: Tail,
-    /// Members that outlived it, and what became of each.
+    /// How many members outlived it and were ended.
+    pub members_ended: u32,
+    /// Members that live on, as its [`Leftovers`](super::Leftovers) allow.
     pub leftovers: Vec<Leftover>,
     /// From its record to its end.
     pub took_ms: u64,
@@ -97,15 +99,31 @@ pub enum Tail {
     Missing,
 }
 
-/// A member that outlived its run's process.
+/// A member that outlived its run's process, and lives on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leftover {
     /// Its number.
     pub pid: i32,
     /// Its command, secrets redacted; empty where it cannot be read any more.
     pub command: String,
-    /// Whether it was ended.
-    pub ended: bool,
+}
+
+impl Outcome {
+    /// Of one of which nobody knows.
+    pub(super) fn lost(why: &str) -> Outcome {
+        Outcome {
+            kind: OutcomeKind::Lost,
+            exit: ExitHow::Unknown,
+            asked: None,
+            reason: why.to_owned(),
+            turns: 0,
+            last_result: None,
+            tail: Tail::Missing,
+            members_ended: 0,
+            leftovers: Vec::new(),
+            took_ms: 0,
+        }
+    }
 }
 
 impl OutcomeKind {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use super::input::StandardInput;
-use super::ladder::{Descent, Means, Rungs};
+use super::ladder::{Action, Ladder, Means, Next};
 use super::machine::Fact;
 use super::order::{Order, StopReport, Stopping};
 use super::story::{Said, Story};
@@ -25,6 +25,7 @@ pub(super) struct Owner {
     pub(super) entry: Entry,
     pub(super) input: StandardInput,
     pub(super) orders: mpsc::UnboundedReceiver<Order>,
+    /// Its own way to be ended.
     pub(super) ladder: StopLadder,
     pub(super) ending: Option<Ending>,
     pub(super) story: Story,
@@ -32,10 +33,12 @@ pub(super) struct Owner {
 
 /// An end that is under way.
 pub(super) struct Ending {
-    descent: Descent,
+    ladder: Ladder,
     since: Instant,
-    /// The last thing that was done.
-    rung: String,
+    /// When its next step is due.
+    due: Option<Instant>,
+    /// The last step that was taken.
+    last: Option<Action>,
 }
 
 /// What has happened, one at a time.
@@ -75,7 +78,7 @@ impl Owner {
     }
 
     async fn next(&mut self) -> Happened {
-        let due = self.ending.as_ref().and_then(|ending| ending.descent.due());
+        let due = self.ending.as_ref().and_then(|ending| ending.due);
         let due = due.into_iter().chain(self.story.machine.due()).min();
         let Owner { orders, child, input, story, .. } = self;
         tokio::select! {
@@ -98,7 +101,7 @@ impl Owner {
         if std::mem::take(&mut self.story.is_past_a_limit) {
             self.begin_end(None, false).await;
         }
-        self.descend().await;
+        self.climb().await;
     }
 }
 
@@ -172,41 +175,58 @@ impl Owner {
         self.begin_end(ladder, asked == Asked::Kill).await;
     }
 
-    async fn begin_end(&mut self, ladder: Option<StopLadder>, at_once: bool) {
+    async fn begin_end(&mut self, plan: Option<StopLadder>, at_once: bool) {
         let now = Instant::now();
-        let means = self.means();
-        let ladder = ladder.unwrap_or_else(|| self.ladder.clone());
-        match &mut self.ending {
-            None => {
-                let descent = Descent::begin(&ladder, means, now);
-                self.ending = Some(Ending { descent, since: now, rung: String::new() });
-                self.entry.terminating();
+        let plan = plan.unwrap_or_else(|| self.ladder.clone());
+        let ending = match &mut self.ending {
+            Some(ending) => {
+                ending.ladder.join(&plan, now);
+                ending
             }
-            Some(ending) => ending.descent.harden(&ladder, means, now),
+            none => {
+                self.entry.terminating();
+                none.insert(Ending { ladder: Ladder::new(&plan, now), since: now, due: None, last: None })
+            }
+        };
+        if at_once {
+            ending.ladder.kill();
         }
-        if at_once && let Some(ending) = &mut self.ending {
-            ending.descent.kill(now);
-        }
-        self.descend().await;
+        self.climb().await;
     }
 
-    async fn descend(&mut self) {
-        while let Some(ending) = &mut self.ending
-            && let Some((rung, what)) = ending.descent.next(Instant::now())
-        {
-            ending.rung = what.to_string();
-            self.act(what).await;
-            self.story.hear(Fact::Rung(rung)).await;
+    /// Takes the steps that are due.
+    async fn climb(&mut self) {
+        loop {
+            let means = self.means();
+            let Some(ending) = &mut self.ending else { return };
+            match ending.ladder.next(means, Instant::now()) {
+                Next::Wait(until) => {
+                    ending.due = until;
+                    return self.story.show();
+                }
+                Next::Take { rung, action } => {
+                    ending.last = Some(action);
+                    self.act(action).await;
+                    self.story.hear(Fact::Rung(rung)).await;
+                }
+            }
         }
-        self.story.show();
     }
 
-    fn act(&mut self, what: Rungs) {
-        match what {
-            Rungs::Step(Step::Interrupt) => drop(self.interrupt()),
-            Rungs::Step(Step::CloseStdin) => self.input.end(),
-            Rungs::Step(Step::Signal(signal)) => self.child.signal(signal),
-            Rungs::Kill => drop(self.child.kill_now()),
+    fn means(&mut self) -> Means {
+        let has_stdin = self.input.is_open();
+        Means { has_interrupt: has_stdin && self.story.dialogue.interrupt().is_some(), has_stdin }
+    }
+
+    async fn act(&mut self, action: Action) {
+        match action {
+            Action::Step(Step::Interrupt) => drop(self.interrupt()),
+            Action::Step(Step::CloseStdin) => {
+                self.input.end();
+                self.story.hear(Fact::InputClosed).await;
+            }
+            Action::Step(Step::Signal(signal)) => self.child.signal(signal),
+            Action::Kill => drop(self.child.kill_now()),
         }
     }
 
@@ -219,9 +239,19 @@ impl Owner {
         story.give_up_listening().await;
         story.hear(Fact::Exited(how(&death.status))).await;
         story.hear(Fact::MembersEnded(leftovers(&death))).await;
-        let report = |outcome: &Outcome| ending.map(|ending| ending.report(&story.info, outcome));
-        story.conclude(report).await;
+        story.conclude(ending.map(Ending::report)).await;
+        if let Some(remains) = death.remains {
+            remains.gone().await;
+        }
         entry.release();
+    }
+}
+
+impl Ending {
+    fn report(self, outcome: &Outcome, run: AgentRunId) -> StopReport {
+        let took_ms = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let rung = self.last.map_or_else(|| "itself".to_owned(), |action| action.to_string());
+        StopReport { rung, took_ms, ..StopReport::of_one_that_ended_itself(run, outcome) }
     }
 }
 

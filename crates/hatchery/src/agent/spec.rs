@@ -159,9 +159,9 @@ pub enum Leftovers {
     /// They are ended.
     #[default]
     Kill,
-    /// They are ended, and told of one by one.
+    /// They live until their supervisor ends, and whoever waits for the run is told that it has left some.
     Report,
-    /// They live on, and are told of.
+    /// They live on for good, and are told of.
     Keep,
 }
 

@@ -51,7 +51,7 @@ impl Script {
     }
 
     fn over(&mut self, exit: ExitHow, tail: Tail) -> Outcome {
-        self.hear(Fact::Exited(exit)).hear(Fact::OutputEnded(tail)).hear(Fact::MembersEnded(Vec::new()));
+        self.hear(Fact::Exited(exit)).hear(Fact::OutputEnded(tail)).hear(Fact::MembersEnded { ended: 0, left: Vec::new() });
         self.machine.outcome().unwrap().clone()
     }
 
@@ -117,8 +117,8 @@ fn a_run_with_one_turn_from_its_record_to_its_end() {
     assert_eq!(run.hear(Fact::Exited(ExitHow::Code(0))).phase(), "draining");
     run.hear(Fact::OutputEnded(Tail::Clean));
     assert_eq!(run.machine.outcome(), None, "members may still be there");
-    let left = Leftover { pid: 7, command: "server".into(), ended: true };
-    run.hear(Fact::MembersEnded(vec![left.clone()]));
+    let left = Leftover { pid: 7, command: "server".into() };
+    run.hear(Fact::MembersEnded { ended: 1, left: vec![left.clone()] });
     let outcome = run.machine.outcome().unwrap();
     assert_eq!((outcome.kind, outcome.turns, outcome.asked), (OutcomeKind::Completed, 1, None));
     assert_eq!((outcome.last_result.clone(), outcome.leftovers.clone()), (Some(json!("pong")), vec![left]));
@@ -485,7 +485,7 @@ fn tell(machine: &mut Machine, happening: &Happening, now: Instant) -> Vec<Chang
         Happening::Fact(6, n) => Fact::Rung(*n),
         Happening::Fact(7, n) => Fact::Exited(ExitHow::Code(n.cast_signed())),
         Happening::Fact(8, _) => Fact::OutputEnded(Tail::Clean),
-        Happening::Fact(_, _) => Fact::MembersEnded(Vec::new()),
+        Happening::Fact(_, _) => Fact::MembersEnded { ended: 0, left: Vec::new() },
     };
     machine.hear(fact, now)
 }
