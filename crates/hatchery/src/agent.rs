@@ -5,6 +5,7 @@ mod adapter;
 mod event;
 mod id;
 mod info;
+mod log;
 mod outcome;
 mod signal;
 mod spec;
@@ -14,6 +15,7 @@ pub use adapter::{Adapted, CommandPlan, Dialogue, Id, LineAdapter, Resumable, St
 pub use event::{AgentEvent, Gap, Heard, Line, Stream};
 pub use id::{AgentRunId, AgentSessionId};
 pub use info::AgentInfo;
+pub use log::AgentEvents;
 pub use outcome::{Asked, ExitHow, Leftover, Outcome, OutcomeKind, Tail};
 pub use signal::{Answer, Signal, Usage};
 pub use spec::{
