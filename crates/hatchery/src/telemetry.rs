@@ -23,7 +23,7 @@ mod unspoken;
 pub use catalogue::{EventKind, FieldKind, Standing, catalogue};
 pub(crate) use emitter::Emitter;
 pub use event::{
-    CallEvent, Event, FaultEvent, Heard, Lagged, Level, Log, LogSource, PoolEvent, Progress, RecycleReason, RunEvent,
+    AgentRunEvent, CallEvent, Event, FaultEvent, Heard, Lagged, Level, Log, LogSource, PoolEvent, Progress, RecycleReason, RunEvent,
     ServiceEvent, SessionEvent, SharedEvent, ToolEvent, WorkerEvent,
 };
 pub use events::Events;

@@ -46,7 +46,8 @@ pub enum Line {
         /// How many there are.
         length: u64,
     },
-    /// The run ended in the middle of this line.
+    /// The run ended in the middle of this line. (One that is too long to be handed out is `Spooled`; the outcome of the
+    /// run tells that it has no end.)
     Partial(Bytes),
 }
 
@@ -66,6 +67,7 @@ pub struct Gap {
     pub from: u64,
     /// How many.
     pub events: u64,
-    /// How many bytes their lines had.
-    pub bytes: u64,
+    /// How many bytes their lines had, without the line ends. `None`: the reader began in what was forgotten so long ago
+    /// that not even this is known.
+    pub bytes: Option<u64>,
 }

@@ -50,3 +50,10 @@ pub struct AgentInfo {
     /// What is not as it should be: a spool that cannot forget, a reader that was cut.
     pub notes: Vec<String>,
 }
+
+impl AgentInfo {
+    /// Whether its conversation is, or was, called this.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.sessions.iter().any(|session| session.as_str() == name)
+    }
+}

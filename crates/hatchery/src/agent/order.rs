@@ -46,6 +46,13 @@ pub struct StopReport {
     pub left: Vec<Leftover>,
 }
 
+impl Stopping {
+    /// Whoever could have given orders is gone.
+    pub(super) fn of_an_abandoned_run() -> Stopping {
+        Stopping { asked: Asked::Kill, ladder: None, reason: "its hatchery is gone".to_owned() }
+    }
+}
+
 impl StopReport {
     /// Before anybody asked.
     pub(super) fn of_one_that_ended_itself(run: AgentRunId, outcome: &Outcome) -> StopReport {

@@ -127,6 +127,23 @@ impl Outcome {
 }
 
 impl OutcomeKind {
+    /// As in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            OutcomeKind::Completed => "completed",
+            OutcomeKind::Failed { .. } => "failed",
+            OutcomeKind::Interrupted => "interrupted",
+            OutcomeKind::Stopped => "stopped",
+            OutcomeKind::Killed => "killed",
+            OutcomeKind::Crashed => "crashed",
+            OutcomeKind::Incomplete => "incomplete",
+            OutcomeKind::ResumeNotFound => "resume_not_found",
+            OutcomeKind::BadCommandLine => "bad_command_line",
+            OutcomeKind::StartTimeout => "start_timeout",
+            OutcomeKind::Lost => "lost",
+        }
+    }
+
     /// Whether it went as whoever started it wanted.
     pub fn is_well(self) -> bool {
         matches!(self, OutcomeKind::Completed)

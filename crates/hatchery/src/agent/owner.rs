@@ -10,9 +10,9 @@ use super::ladder::{Action, Ladder, Means, Next};
 use super::machine::Fact;
 use super::order::{Order, StopReport, Stopping};
 use super::story::{Said, Story};
-use super::{Answer, Asked, ExitHow, Leftover, Step, StopLadder};
+use super::{AgentRunId, Answer, Asked, ExitHow, Leftover, Outcome, Step, StopLadder};
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::{self, Child, Death, Escalation, Status, command_of};
+use crate::process::{self, Child, Death, Escalation, Pid, Status, command_of};
 use crate::registry::Entry;
 
 /// How long what a run has left unread may take to be read once its process has ended.
@@ -27,6 +27,8 @@ pub(super) struct Owner {
     pub(super) orders: mpsc::UnboundedReceiver<Order>,
     /// Its own way to be ended.
     pub(super) ladder: StopLadder,
+    /// Its protocol has a word that ends a turn.
+    pub(super) has_interrupt: bool,
     pub(super) ending: Option<Ending>,
     pub(super) story: Story,
 }
@@ -53,7 +55,7 @@ enum Happened {
 impl Owner {
     /// The whole life.
     pub(super) async fn live(mut self, first_turn: Option<String>) {
-        self.story.hear(Fact::Spawned).await;
+        self.story.begin().await;
         if let Some(text) = first_turn
             && let Err(error) = self.turn(&text).await
         {
@@ -213,9 +215,9 @@ impl Owner {
         }
     }
 
-    fn means(&mut self) -> Means {
+    fn means(&self) -> Means {
         let has_stdin = self.input.is_open();
-        Means { has_interrupt: has_stdin && self.story.dialogue.interrupt().is_some(), has_stdin }
+        Means { has_interrupt: has_stdin && self.has_interrupt, has_stdin }
     }
 
     async fn act(&mut self, action: Action) {
@@ -238,8 +240,8 @@ impl Owner {
         let death = process::end(child, &Escalation::AT_ONCE, || ()).await;
         story.give_up_listening().await;
         story.hear(Fact::Exited(how(&death.status))).await;
-        story.hear(Fact::MembersEnded(leftovers(&death))).await;
-        story.conclude(ending.map(Ending::report)).await;
+        story.hear(Fact::MembersEnded { ended: death.escaped, left: leftovers(&death) }).await;
+        story.conclude(|outcome, run| ending.map(|ending| ending.report(outcome, run)));
         if let Some(remains) = death.remains {
             remains.gone().await;
         }
@@ -258,10 +260,10 @@ impl Ending {
 /// Of members that live on, as they may.
 fn leftovers(death: &Death) -> Vec<Leftover> {
     let leftover = |pid: &u32| {
-        let pid = pid.cast_signed();
-        Leftover { pid, command: command_of(pid).unwrap_or_default().join(" ") }
+        let pid = Pid::new(pid.cast_signed())?;
+        Some(Leftover { pid: pid.get(), command: command_of(pid) })
     };
-    death.left.iter().map(leftover).collect()
+    death.left.iter().filter_map(leftover).collect()
 }
 
 fn how(status: &Status) -> ExitHow {

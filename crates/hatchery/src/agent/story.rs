@@ -12,7 +12,7 @@ use super::log::{Batch, LogWriter, Source, Spoken, Written};
 use super::machine::{Change, Fact, Machine};
 use super::order::StopReport;
 use super::run::Seen;
-use super::{AgentInfo, Dialogue, Outcome, Signal, Stream, Tail};
+use super::{AgentInfo, AgentRunId, Dialogue, Outcome, Signal, Stream, Tail};
 
 /// One run, as it is told.
 pub(super) struct Story {
@@ -50,6 +50,12 @@ impl Voice {
 }
 
 impl Story {
+    /// Its process is there.
+    pub(super) async fn begin(&mut self) {
+        self.books.started(&self.info);
+        self.hear(Fact::Spawned).await;
+    }
+
     /// What is said next; never, once all was said. Cancel safe.
     pub(super) async fn next(&mut self) -> Said {
         let Story { stdout, stderr, .. } = self;
@@ -159,8 +165,8 @@ impl Story {
         for change in changes {
             match change {
                 Change::State => self.books.state(&self.info, self.machine.state()),
-                Change::Session { now, was } => {
-                    if let Some(warning) = self.books.session(&self.info, &now, was.as_ref()).await {
+                Change::Session { now, .. } => {
+                    if let Some(warning) = self.books.session(&self.info, &now).await {
                         self.warn(warning).await;
                     }
                 }
@@ -177,6 +183,7 @@ impl Story {
 
     /// A line of our own, which its user should see.
     pub(super) async fn warn(&mut self, text: String) {
+        self.books.warned(&self.info, &text);
         let written = self.log.note(Bytes::from(text.clone()), vec![Signal::Warning { text }], self.age()).await;
         self.is_written(written);
     }
@@ -188,12 +195,7 @@ impl Story {
 
     /// Shows what is so now, if it is not what was shown.
     pub(super) fn show(&mut self) {
-        let machine = &self.machine;
-        self.info.state = machine.state().clone();
-        self.info.sessions = machine.sessions().to_vec();
-        self.info.resumable = machine.resumable().or(self.info.resumable);
-        self.info.turns = machine.turns();
-        self.info.usage = machine.usage();
+        self.learn();
         let info = &self.info;
         let has_changed = self.seen.send_if_modified(|seen| {
             let differs = *seen.info != *info;
@@ -207,16 +209,25 @@ impl Story {
         }
     }
 
+    fn learn(&mut self) {
+        let machine = &self.machine;
+        self.info.state = machine.state().clone();
+        self.info.sessions = machine.sessions().to_vec();
+        self.info.resumable = machine.resumable().or(self.info.resumable);
+        self.info.turns = machine.turns();
+        self.info.usage = machine.usage();
+    }
+
     /// The last that is shown: nothing follows.
-    pub(super) async fn conclude(mut self, report: impl FnOnce(&Outcome) -> Option<StopReport>) {
-        let outcome = self.machine.outcome().cloned();
-        let report = outcome.as_ref().and_then(report);
+    pub(super) fn conclude(mut self, report: impl FnOnce(&Outcome, AgentRunId) -> Option<StopReport>) {
+        let report = self.machine.outcome().and_then(|outcome| report(outcome, self.info.run));
         self.seen.send_if_modified(|seen| {
             seen.report = report;
             false
         });
-        // The log is closed when its end can be seen, and its end is seen when nothing more is written.
-        self.books.over(&self.machine_info()).await;
+        self.learn();
+        self.books.over(&self.info);
+        // Whoever sees that it is over can start another run on its conversation.
         self.show();
     }
 

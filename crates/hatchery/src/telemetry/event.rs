@@ -1,5 +1,6 @@
 //! What happened: one type, grouped by the rooms that tell it.
 
+mod agent;
 mod call;
 mod fault;
 mod pool;
@@ -18,6 +19,7 @@ use super::declare::{Told, event};
 use super::field::FieldValue;
 use super::kinds::Kind;
 
+pub use agent::AgentRunEvent;
 pub use call::{CallEvent, Progress, ToolEvent};
 pub use fault::FaultEvent;
 pub use pool::{PoolEvent, RecycleReason};
@@ -89,6 +91,8 @@ rooms! {
     Session(SessionEvent),
     /// A large value went to a worker or came from one.
     Shared(SharedEvent),
+    /// An agent run started, does something else, ended.
+    Agent(AgentRunEvent),
     /// A call waits, runs, has ended.
     Call(CallEvent),
     /// This reader has lost events. Only [`Events::hear`](crate::Events::hear) tells it.

@@ -200,7 +200,19 @@ fn sessions() -> Vec<Event> {
     ];
     let failed = ServiceEvent::Failed { service: text(), reason: text(), restarts: 1, after: TIME };
     let restarted = ServiceEvent::Restarted { service: text(), restarts: 1 };
-    all.into_iter().map(Event::Session).chain([failed, restarted].map(Event::Service)).collect()
+    let others = [failed, restarted].map(Event::Service).into_iter().chain(agents());
+    all.into_iter().map(Event::Session).chain(others).collect()
+}
+
+fn agents() -> impl Iterator<Item = Event> {
+    let all = [
+        AgentRunEvent::Started { run: text(), adapter: text(), pid: 1 },
+        AgentRunEvent::State { run: text(), state: "busy", reason: text() },
+        AgentRunEvent::Session { run: text(), session: text() },
+        AgentRunEvent::Warned { run: text(), message: text() },
+        AgentRunEvent::Exited { run: text(), outcome: "completed", reason: text(), left: 1, took: TIME },
+    ];
+    all.into_iter().map(Event::Agent)
 }
 
 fn workers() -> Vec<Event> {

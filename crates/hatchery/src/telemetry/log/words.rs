@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing_core::Level as Weight;
 
 use crate::telemetry::event::{
-    CallEvent, Event, FaultEvent, Log, PoolEvent, RunEvent, ServiceEvent, SessionEvent, SharedEvent, WorkerEvent,
+    AgentRunEvent, CallEvent, Event, FaultEvent, Log, PoolEvent, RunEvent, ServiceEvent, SessionEvent, SharedEvent, WorkerEvent,
 };
 
 /// Told once for each event, at its level. The words are put together only by whoever wants them.
@@ -19,6 +19,7 @@ pub(super) fn tell(event: &Event, say: Say<'_>) {
         Event::Pool(event) => of_pool(event, say),
         Event::Fault(event) => of_fault(event, say),
         Event::Service(event) => of_service(event, say),
+        Event::Agent(event) => of_agent(event, say),
         Event::Session(event) => of_session(event, say),
         Event::Shared(event) => of_shared(event, say),
         Event::Call(event) => of_call(event, say),
@@ -138,6 +139,30 @@ fn of_service(event: &ServiceEvent, say: Say<'_>) {
         }
         ServiceEvent::Restarted { service, restarts } => {
             say(Weight::DEBUG, format_args!("service {service} is up again, restart {restarts}"));
+        }
+    }
+}
+
+fn of_agent(event: &AgentRunEvent, say: Say<'_>) {
+    match event {
+        AgentRunEvent::Started { run, adapter, pid } => {
+            say(Weight::DEBUG, format_args!("agent run {run} ({adapter}) is there, pid {pid}"));
+        }
+        AgentRunEvent::State { run, state, reason } if reason.is_empty() => {
+            say(Weight::DEBUG, format_args!("agent run {run} is {state}"));
+        }
+        AgentRunEvent::State { run, state, reason } => {
+            say(Weight::DEBUG, format_args!("agent run {run} is {state}: {reason}"));
+        }
+        AgentRunEvent::Session { run, session } => {
+            say(Weight::DEBUG, format_args!("agent run {run} calls its conversation {session}"));
+        }
+        AgentRunEvent::Warned { run, message } => say(Weight::WARN, format_args!("agent run {run}: {message}")),
+        AgentRunEvent::Exited { run, outcome, reason, .. } if reason.is_empty() => {
+            say(Weight::INFO, format_args!("agent run {run} is over: {outcome}"));
+        }
+        AgentRunEvent::Exited { run, outcome, reason, .. } => {
+            say(Weight::INFO, format_args!("agent run {run} is over: {outcome}: {reason}"));
         }
     }
 }
