@@ -10,7 +10,7 @@ mod signal;
 mod spec;
 mod state;
 
-pub use adapter::{Adapted, CommandPlan, Dialogue, Id, LineAdapter, Resumable, Start};
+pub use adapter::{Adapted, Adapters, CommandPlan, Dialogue, Id, LineAdapter, Start};
 pub use event::{AgentEvent, Gap, Heard, Line, Stream};
 pub use id::{AgentRunId, AgentSessionId};
 pub use info::AgentInfo;
