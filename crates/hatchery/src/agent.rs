@@ -4,7 +4,9 @@
 mod agents;
 mod owner;
 mod story;
+mod birth;
 mod books;
+mod history;
 mod order;
 mod run;
 mod input;
@@ -22,8 +24,8 @@ mod signal;
 mod spec;
 mod state;
 
+pub use adapter::{Adapted, Adapters, CommandPlan, Dialogue, Id, LineAdapter, Start};
 pub use agents::{AgentFilter, Agents};
-pub use adapter::{Adapted, CommandPlan, Dialogue, Id, LineAdapter, Resumable, Start};
 pub use event::{AgentEvent, Gap, Heard, Line, Stream};
 pub use id::{AgentRunId, AgentSessionId};
 pub use info::AgentInfo;
@@ -37,3 +39,7 @@ pub use spec::{
     StopLadder,
 };
 pub use state::{AgentState, Phase};
+
+pub(crate) use birth::Nursery;
+pub(crate) use history::History;
+pub(crate) use log::Watcher;

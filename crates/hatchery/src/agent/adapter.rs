@@ -1,9 +1,24 @@
 //! How one kind of agent is spoken to: pure, without I/O and without a clock.
 
+mod adapters;
+mod dialogue;
+mod jsonl;
+mod lines;
+mod place;
+mod recall;
+mod sieve;
+mod table;
+mod tabled;
+mod words;
+#[cfg(test)]
+mod tests;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+
+pub use adapters::Adapters;
 
 use super::{AgentSessionId, AgentSpec, Answer, Signal, StopLadder};
 use crate::error::Result;
@@ -19,12 +34,24 @@ pub trait LineAdapter: Send + Sync {
     /// `validation` if this agent cannot be told what the spec says.
     fn command(&self, spec: &AgentSpec) -> Result<CommandPlan>;
 
-    /// What is made for each run: it may remember what was said before.
-    fn begin(&self) -> Box<dyn Dialogue>;
+    /// What is made for each run: it may remember what was said before. `plan`: what was started.
+    fn begin(&self, plan: &CommandPlan) -> Box<dyn Dialogue>;
 
-    /// Whether a conversation of this name can be resumed, where that can be seen from outside. `home`: that of the agent's user.
-    fn resumable(&self, _session: &AgentSessionId, _cwd: &Path, _home: &Path) -> Resumable {
-        Resumable::CannotTell
+    /// A name for a new conversation, where the agent lets itself be told: then it is known before there is a process.
+    /// `random`: 128 bits of the caller's, as an adapter has none.
+    fn fresh_session(&self, _random: u128) -> Option<AgentSessionId> {
+        None
+    }
+
+    /// The file that is there if a conversation of this name can be resumed. `None`: it cannot be told from outside.
+    /// `cwd`: without symbolic links; `variable`: of the agent's environment, `HOME` among them.
+    fn transcript(
+        &self,
+        _session: &AgentSessionId,
+        _cwd: &Path,
+        _variable: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Option<PathBuf> {
+        None
     }
 
     /// How it is ended, if the spec does not say.
@@ -55,7 +82,7 @@ pub trait Dialogue: Send {
     /// The answer to what it asked.
     ///
     /// # Errors
-    /// `not_found` if it has not asked that.
+    /// `not_found` if it has not asked that, or waits for it no more; `validation` if there is no way to say it.
     fn answer(&mut self, request: &str, answer: &Answer) -> Result<Adapted>;
 }
 
@@ -79,6 +106,8 @@ pub struct CommandPlan {
     pub cwd: Option<PathBuf>,
     /// Its first line comes by itself, or only after the first turn.
     pub start: Start,
+    /// Variables that it must not find in its environment: by these it would take itself for a part of an agent around us.
+    pub scrub: Vec<String>,
 }
 
 /// What is known of a conversation's name before there is a process.
@@ -101,15 +130,4 @@ pub enum Start {
     AtFirstTurn,
     /// Never: it works from its start on, and cannot be late.
     Silently,
-}
-
-/// Whether a conversation can be resumed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resumable {
-    /// It can.
-    Yes,
-    /// There is no such conversation.
-    No,
-    /// Not without trying.
-    CannotTell,
 }

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use super::adapter::Adapters;
 use super::books::Books;
 use super::claim::{Claim, Claims, Key};
-use super::environment::{Itself, environment};
+use super::environment::{Itself, OfAgent, environment};
 use super::history::History;
 use super::input::StandardInput;
 use super::log::{LogWriter, Watcher};
@@ -20,10 +20,10 @@ use super::owner::Owner;
 use super::run::Seen;
 use super::story::{Story, Voice};
 use super::{
-    AgentInfo, AgentRun, AgentRunId, AgentSpec, Fidelity, Id, Input, Leftovers, LineAdapter, SessionRef, Stream, Usage,
+    AgentInfo, AgentRun, AgentRunId, AgentSpec, CommandPlan, Fidelity, Id, Input, Leftovers, LineAdapter, SessionRef, Stream, Usage,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::WorkerId;
+use crate::id::{WorkerId, random_u64};
 use crate::process::{Confinement, OnEscape, Spawned, Spec, Stdin, Stdio, Stdout, redacted_each};
 use crate::registry::{Entry, Instance};
 use crate::run::Run;
@@ -56,7 +56,7 @@ struct Conception {
     id: AgentRunId,
     spec: AgentSpec,
     adapter: Arc<dyn LineAdapter>,
-    argv: Vec<OsString>,
+    command: CommandPlan,
     env: Vec<(OsString, OsString)>,
     home: PathBuf,
     info: AgentInfo,
@@ -91,6 +91,7 @@ impl Nursery {
     fn conceive(&self, spec: AgentSpec) -> Result<Conception> {
         let (id, began, wall) = (AgentRunId::random(), Instant::now(), SystemTime::now());
         let adapter = self.adapters.get(&spec.adapter)?;
+        let spec = named(spec, &*adapter);
         let context = |error: Error| error.context(format_args!("start an agent run ({})", spec.adapter));
         let command = adapter.command(&spec).map_err(context)?;
         let cwd = match spec.cwd.clone().or(command.cwd.clone()) {
@@ -98,7 +99,7 @@ impl Nursery {
             None => std::env::current_dir().map_err(|error| unavailable("find the working directory", &error))?,
         };
         let itself = Itself { agent_run: id, run: self.run.id, instance: &self.instance.name };
-        let env = environment(std::env::vars_os(), &spec.env, adapter.variables(), itself);
+        let env = environment(std::env::vars_os(), &spec.env, OfAgent { pass: &[], markers: &command.scrub }, itself);
         let home = env.iter().find(|(name, _)| name == "HOME").map(|(_, home)| home.into()).unwrap_or_default();
         let machine = Machine::new(Plan::of(&spec, &command, &*adapter), began, wall);
         let words: Vec<_> = command.argv.iter().map(|word| word.to_string_lossy()).collect();
@@ -124,7 +125,7 @@ impl Nursery {
             notes: Vec::new(),
         };
         let spec = AgentSpec { cwd: Some(cwd), ..spec };
-        Ok(Conception { id, spec, adapter, argv: command.argv, env, home, info, machine, began })
+        Ok(Conception { id, spec, adapter, command, env, home, info, machine, began })
     }
 
     /// Blocks: a claim, a record, a folder, and then a process.
@@ -167,7 +168,7 @@ impl Nursery {
                 log.agents_end(Stream::Stdout).map_err(|error| unavailable("open the file for its output", &error))?,
             ),
         };
-        let mut argv = conception.argv.iter().cloned();
+        let mut argv = conception.command.argv.iter().cloned();
         let spec = Spec {
             program: argv.next().unwrap_or_default().into(),
             args: argv.collect(),
@@ -184,7 +185,7 @@ impl Nursery {
 
     /// Whoever drops what this returns ends the process.
     fn raise(&self, conception: Conception, body: Body) -> Result<Newborn> {
-        let Conception { id, spec, adapter, home, info, machine, began, .. } = conception;
+        let Conception { id, spec, adapter, command, home, info, machine, began, .. } = conception;
         let Body { spawned, entry, log, claim } = body;
         let Spawned { child, stdin, stdout, stderr, .. } = spawned;
         let failed = |error: std::io::Error| unavailable("read what it writes", &error);
@@ -195,8 +196,8 @@ impl Nursery {
         let (stdout, stderr) = (stdout.map_err(failed)?, log.drain(Stream::Stderr, stderr).map_err(failed)?);
         let mut input = StandardInput::new(stdin).map_err(|error| unavailable("write its input", &error))?;
         let first_turn = begin_input(spec.input, &mut input)?;
-        let dialogue = adapter.begin();
-        let has_interrupt = adapter.begin().interrupt().is_some();
+        let dialogue = adapter.begin(&command);
+        let has_interrupt = adapter.begin(&command).interrupt().is_some();
         let (seen, shown) = watch::channel(Seen { info: Arc::new(info.clone()), report: None });
         let (orders, ordered) = mpsc::unbounded_channel();
         let run = AgentRun::new(id, shown, orders, log.log());
@@ -212,6 +213,18 @@ impl Nursery {
         let story = Story { dialogue, machine, log, books, info, seen, began, stdout, stderr, is_past_a_limit: false };
         let owner = Owner { child, entry, input, orders: ordered, ladder, has_interrupt, ending: None, story };
         Ok(Newborn { owner, run, first_turn })
+    }
+}
+
+/// A new conversation has its name before there is a process, where that can be.
+fn named(spec: AgentSpec, adapter: &dyn LineAdapter) -> AgentSpec {
+    let random = || (u128::from(random_u64()) << 64) | u128::from(random_u64());
+    match spec.session {
+        SessionRef::New => {
+            let session = adapter.fresh_session(random()).map_or(SessionRef::New, SessionRef::Named);
+            AgentSpec { session, ..spec }
+        }
+        _ => spec,
     }
 }
 

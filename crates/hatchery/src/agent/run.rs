@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::log::{AgentEvents, Log};
 use super::order::{Order, StopReport, Stopping};
-use super::{AgentInfo, AgentRunId, Answer, Asked, Line, Outcome, Phase, StopLadder, Stream};
+use super::{AgentInfo, AgentRunId, Answer, Asked, Outcome, Phase, StopLadder, Stream};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A run that is, or was until a moment ago. Cheap to clone; dropping one changes nothing: the run belongs to the
@@ -52,12 +53,16 @@ impl AgentRun {
         self.log.from(from)
     }
 
-    /// The bytes of a line that an event names by its place.
+    /// So many bytes of a line that an event names by its place ([`Line::Spooled`](super::Line::Spooled)), from there on.
     ///
     /// # Errors
-    /// `not_found` if the spool has forgotten it.
-    pub async fn line(&self, stream: Stream, line: &Line) -> Result<bytes::Bytes> {
-        self.log.line(stream, line).await
+    /// `not_found` if the spool has forgotten them.
+    pub async fn line(&self, stream: Stream, offset: u64, length: usize) -> Result<Bytes> {
+        let gone = |why: &str| Error::new(ErrorKind::NotFound, format!("agent run {}: that line {why}", self.id));
+        match self.log.bytes(stream, offset, length).await {
+            Ok(bytes) => bytes.ok_or_else(|| gone("is not there any more")),
+            Err(error) => Err(gone(&format!("cannot be read: {error}"))),
+        }
     }
 
     /// Resolves when it does something else than when this was called: a state, a name, a turn. With what it does then.

@@ -14,7 +14,7 @@ use super::AgentSessionId;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AgentSpec {
-    /// How it is spoken to: `stream-json`, `codex-jsonl`, `lines`, `plain`, or one of the configuration's.
+    /// How it is spoken to: `stream-json`, `codex-jsonl`, `plain`, or one that [`Adapters`](super::Adapters) was given.
     pub adapter: String,
     /// The program, then its arguments, to which the adapter adds its own. A prompt is no argument: see [`Input`].
     pub argv: Vec<OsString>,

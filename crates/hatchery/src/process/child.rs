@@ -90,6 +90,13 @@ impl Child {
         self.cage.release().await;
     }
 
+    /// Sends a signal of this number to its process group; none that there is not.
+    pub(crate) fn signal(&self, number: i32) {
+        if let Some(signal) = Signal::from_named_raw(number) {
+            self.signal_group(signal);
+        }
+    }
+
     pub(super) fn signal_group(&self, signal: Signal) -> bool {
         self.leader.is_there() && self.leader.pair.signal(self.leader.worker, signal)
     }

@@ -255,6 +255,11 @@ fn read_into(size: usize, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> 
 }
 
 impl Batch {
+    /// So many bytes were read.
+    pub(crate) fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
     /// A line of our own.
     pub(super) fn note(text: Bytes) -> Batch {
         let line = Spoken { at: 0, length: text.len() as u64, end: 1, text: Some(text), signals: Vec::new() };

@@ -112,6 +112,7 @@ pub(super) fn category(name: &str) -> &'static str {
         "session" => "hatchery::session",
         "registry" => "hatchery::registry",
         "guardian" => "hatchery::guardian",
+        "agent" => "hatchery::agent",
         "fault" | "retry" | "breaker" | "error" => "hatchery::fault",
         // The run as a whole is the service of services.
         _ => "hatchery::service",
