@@ -47,7 +47,7 @@ pub use guardian::guarantee::{Guarantee, Layer, LayerState};
 pub use guardian::message::OnEscape;
 pub(crate) use guardian::{Guardian, Pair, Plan, StartError, Watcher, try_guardian, write_program};
 pub(crate) use identity::{Identity, Pid, Proof, Remembered, Standing, boot_id};
-pub(crate) use kill::{Death, Escalation, Remains, Status, end, held_by};
+pub(crate) use kill::{Death, Escalation, Remains, Status, end, held_by, signal_name};
 pub(crate) use mark::{ADOPTED, MAX_WORKER, Mark, Worn};
 pub(crate) use memory::{resident_bytes, resident_bytes_of_tree};
 pub(crate) use output::{Admission, Dropped, Tail, Throttle, drain};

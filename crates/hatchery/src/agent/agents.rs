@@ -8,18 +8,12 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::adapter::Adapters;
 use super::birth::{self, Nursery};
-use super::claim::Claims;
-use super::history::History;
-use super::log::{AgentEvents, Log, Watcher};
+use super::log::{AgentEvents, Log};
 use super::order::StopReport;
 use super::owner::Owner;
 use super::{AgentInfo, AgentRun, AgentRunId, AgentSpec, Asked, StopLadder};
 use crate::error::{Error, ErrorKind, Result, near_match};
-use crate::registry::Instance;
-use crate::run::Run;
-use crate::telemetry::Emitter;
 
 /// Runs that have ended and are still known without a look at the disk.
 const MOST_REMEMBERED: usize = 256;

@@ -20,7 +20,7 @@ use super::owner::Owner;
 use super::run::Seen;
 use super::story::{Story, Voice};
 use super::{
-    AgentInfo, AgentRun, AgentRunId, AgentSpec, CommandPlan, Fidelity, Id, Input, Leftovers, LineAdapter, SessionRef, Stream, Usage,
+    AgentInfo, AgentRun, AgentRunId, AgentSpec, CommandPlan, Fidelity, Input, Leftovers, LineAdapter, SessionRef, Stream, Usage,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{WorkerId, random_u64};

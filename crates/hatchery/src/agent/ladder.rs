@@ -1,8 +1,10 @@
 //! How a run is ended, one step after another: what is next, and when. Whoever climbs does what it says, and tells it what there is.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::{Rung, Step, StopLadder};
+use crate::process::signal_name;
 
 /// A ladder that is being climbed. Several stops of one run climb one ladder.
 #[derive(Clone, Debug)]
@@ -41,6 +43,20 @@ pub(super) enum Action {
     Step(Step),
     /// SIGKILL to the whole tree: the last rung of every ladder.
     Kill,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::Step(Step::Interrupt) => f.write_str("interrupt"),
+            Action::Step(Step::CloseStdin) => f.write_str("close_stdin"),
+            Action::Step(Step::Signal(signal)) => match signal_name(*signal) {
+                Some(name) => f.write_str(name),
+                None => write!(f, "signal {signal}"),
+            },
+            Action::Kill => f.write_str("kill"),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

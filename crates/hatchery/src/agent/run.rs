@@ -114,9 +114,9 @@ impl AgentRun {
     pub async fn wait(&self) -> Outcome {
         let mut seen = self.seen.clone();
         // An owner that is gone without a word was dropped with its hatchery.
-        let _dropped = seen.wait_for(|seen| seen.info.state.phase.is_over()).await;
-        match &seen.borrow().info.state.phase {
-            Phase::Exited { outcome } => outcome.clone(),
+        let over = seen.wait_for(|seen| seen.info.state.phase.is_over()).await;
+        match over.map(|seen| seen.info.state.phase.clone()) {
+            Ok(Phase::Exited { outcome }) => outcome,
             _ => Outcome::lost("its hatchery was dropped"),
         }
     }

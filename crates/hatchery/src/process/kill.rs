@@ -189,7 +189,7 @@ impl fmt::Display for Status {
     }
 }
 
-fn signal_name(signal: i32) -> Option<&'static str> {
+pub(crate) fn signal_name(signal: i32) -> Option<&'static str> {
     const NAMES: [(i32, &str); 24] = [
         (libc::SIGHUP, "SIGHUP"),
         (libc::SIGINT, "SIGINT"),
