@@ -2,6 +2,7 @@
 //! `docs/design/agents.md` has the whole picture.
 
 mod adapter;
+mod claim;
 mod environment;
 mod event;
 mod id;
