@@ -5,6 +5,8 @@ mod adapter;
 mod claim;
 mod environment;
 mod event;
+mod filter;
+mod history;
 mod id;
 mod info;
 mod ladder;
@@ -16,6 +18,7 @@ mod state;
 
 pub use adapter::{Adapted, CommandPlan, Dialogue, Id, LineAdapter, Resumable, Start};
 pub use event::{AgentEvent, Gap, Heard, Line, Stream};
+pub use filter::AgentFilter;
 pub use id::{AgentRunId, AgentSessionId};
 pub use info::AgentInfo;
 pub use outcome::{Asked, ExitHow, Leftover, Outcome, OutcomeKind, Tail};

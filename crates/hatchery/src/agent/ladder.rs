@@ -99,7 +99,8 @@ impl Ladder {
         let here = last.and_then(|(step, _)| plan.rungs.iter().position(|rung| rung.step == *step));
         match (here, last) {
             (Some(here), Some((_, taken_at))) => {
-                let until = taken_at.checked_add(plan.rungs[here].grace);
+                // If that is over by now, what comes then comes now.
+                let until = taken_at.checked_add(plan.rungs[here].grace).map(|until| until.max(now));
                 (until, plan.rungs[here + 1..].iter().filter(is_new).copied().collect())
             }
             _ => (Some(now), plan.rungs.iter().filter(is_new).copied().collect()),
