@@ -22,8 +22,10 @@ use serde::Serialize;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{RunId, WorkerId};
-use crate::process::{ADOPTED, Census, Identity, MAX_WORKER, Mark, Sighting, Standing, Worn, process_group};
-use crate::storage::{DatabaseError, Folder, Refusal};
+use crate::process::{
+    ADOPTED, Census, Identity, MAX_WORKER, Mark, Remembered, Sighting, Standing, Worn, process_group,
+};
+use crate::storage::{DatabaseError, Folder, Refusal, is_free};
 use entry::fingerprint;
 use record::{Header, Line, OwnRecord, Record};
 use roll::{Member, Roll};
@@ -419,6 +421,26 @@ fn open_index(data_dir: &Path) -> Result<(Writer, Option<String>), DatabaseError
     }
     let note = set_aside.map(|path| format!("the registry's file could not be used; it is kept as {}", path.display()));
     Ok((Writer::start(data_dir, store)?, note))
+}
+
+/// Whether the supervisor of a run is dead, or through with it. `owner` is what [`owner_now`] said there.
+///
+/// Whoever lives holds the lock of its record. Where there is no record, it was removed at the end, or never was in the data dir: then the
+/// process is asked about.
+pub(crate) fn is_over(data_dir: &Path, run: RunId, owner: &str) -> bool {
+    let folder = Folder::base(data_dir).and_then(|base| base.folder(record::RUNS)?.folder(&run.to_string()));
+    match folder.and_then(|folder| folder.read(record::LOCK)) {
+        Ok(lock) => is_free(&lock),
+        Err(_no_record) => {
+            let owner = owner.parse::<Remembered>();
+            owner.is_ok_and(|owner| matches!(owner.standing(), Standing::Dead(_)))
+        }
+    }
+}
+
+/// This process, in words that tell it from every other.
+pub(crate) fn owner_now() -> String {
+    Remembered::this_process().to_string()
 }
 
 /// What the records of a data dir say, as entries. One that cannot be relied on says nothing; a sweep tells of it.

@@ -14,7 +14,7 @@ pub(super) const INSTANCE: &str = "HATCHERY_INSTANCE";
 pub(super) const RUN: &str = "HATCHERY_RUN";
 
 /// What every program may need to find its way, and no secret of anybody. A `*` at the end stands for any.
-const USUAL: [&str; 30] = [
+const USUAL: [&str; 28] = [
     "PATH",
     "HOME",
     "USER",
@@ -43,8 +43,6 @@ const USUAL: [&str; 30] = [
     "SSL_CERT_DIR",
     "REQUESTS_CA_BUNDLE",
     "NODE_EXTRA_CA_CERTS",
-    "DBUS_SESSION_BUS_ADDRESS",
-    "SSH_AUTH_SOCK",
 ];
 
 /// By which an agent knows that it runs inside of another one, and then refuses to start, or behaves otherwise.

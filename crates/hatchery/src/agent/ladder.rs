@@ -16,7 +16,8 @@ pub(super) struct Ladder {
     stand: Stand,
     /// How many steps were taken.
     taken: u32,
-    done: Vec<Step>,
+    /// Which they were, and when.
+    done: Vec<(Step, Instant)>,
 }
 
 /// What can be done to a run besides signals.
@@ -92,18 +93,34 @@ impl Ladder {
         }
     }
 
-    /// Somebody else stops the same run. Whichever ladder is over sooner, from here, is climbed on; no step is taken twice.
-    pub(super) fn join(&mut self, plan: &StopLadder, now: Instant) {
+    /// Somebody else stops the same run. Whichever ladder is over sooner, from here, is climbed on; no step is taken twice, and the one
+    /// that was taken last keeps what either gives it.
+    pub(super) fn join(&mut self, plan: &StopLadder, means: Means, now: Instant) {
         let Stand::On { until } = self.stand else { return };
         let their_deadline = now.checked_add(plan.total);
-        let theirs: Vec<Rung> = plan.rungs.iter().filter(|rung| !self.done.contains(&rung.step)).copied().collect();
-        let mine_is_over = earlier(sum(until, &self.rungs), self.deadline);
-        let theirs_is_over = earlier(sum(Some(now), &theirs), their_deadline);
+        let (their_until, theirs) = self.as_seen_from(plan, now);
+        let mine_is_over = earlier(sum(until, &self.rungs, means), self.deadline);
+        let theirs_is_over = earlier(sum(their_until, &theirs, means), their_deadline);
         if is_earlier(theirs_is_over, mine_is_over) {
             self.rungs = theirs;
-            self.stand = Stand::On { until: Some(now) };
+            self.stand = Stand::On { until: their_until };
         }
         self.deadline = earlier(self.deadline, their_deadline);
+    }
+
+    /// What is left of another ladder for whoever stands here: until when the last step has its effect, and what comes then.
+    fn as_seen_from(&self, plan: &StopLadder, now: Instant) -> (Option<Instant>, Vec<Rung>) {
+        let is_new = |rung: &&Rung| self.done.iter().all(|(done, _)| *done != rung.step);
+        let last = self.done.last();
+        let here = last.and_then(|(step, _)| plan.rungs.iter().position(|rung| rung.step == *step));
+        match (here, last) {
+            (Some(here), Some((_, taken_at))) => {
+                // If that is over by now, what comes then comes now.
+                let until = taken_at.checked_add(plan.rungs[here].grace).map(|until| until.max(now));
+                (until, plan.rungs[here + 1..].iter().filter(is_new).copied().collect())
+            }
+            _ => (Some(now), plan.rungs.iter().filter(is_new).copied().collect()),
+        }
     }
 
     /// No more patience: the next thing is SIGKILL.
@@ -128,7 +145,7 @@ impl Ladder {
             let Rung { step, grace } = self.rungs.remove(0);
             if means.allow(step) {
                 self.stand = Stand::On { until: now.checked_add(grace) };
-                self.done.push(step);
+                self.done.push((step, now));
                 return self.taken(Action::Step(step));
             }
         }
@@ -170,8 +187,10 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     if is_earlier(other, one) { other } else { one }
 }
 
-fn sum(from: Option<Instant>, rungs: &[Rung]) -> Option<Instant> {
-    let graces = rungs.iter().try_fold(Duration::ZERO, |sum, rung| sum.checked_add(rung.grace))?;
+/// When these are over, if the first may begin then.
+fn sum(from: Option<Instant>, rungs: &[Rung], means: Means) -> Option<Instant> {
+    let mut allowed = rungs.iter().filter(|rung| means.allow(rung.step));
+    let graces = allowed.try_fold(Duration::ZERO, |sum, rung| sum.checked_add(rung.grace))?;
     from?.checked_add(graces)
 }
 

@@ -64,7 +64,7 @@ fn it_is_over_when_the_process_is() {
     assert_eq!(ladder.next(ALL, now), Next::Wait(Some(now + SECOND * 2)));
     ladder.ended();
     ladder.kill();
-    ladder.join(&plan(&[], 0), now);
+    ladder.join(&plan(&[], 0), ALL, now);
     assert_eq!(ladder.next(ALL, now + SECOND * 100), Next::Wait(None));
     assert_eq!(ladder.rung(), 1);
 }
@@ -85,10 +85,10 @@ fn the_same_stop_again_changes_nothing() {
     let now = Instant::now();
     let [mut one, mut many] = [(); 2].map(|()| Ladder::new(&StopLadder::default(), now));
     for _stop in 0..50 {
-        many.join(&StopLadder::default(), now);
+        many.join(&StopLadder::default(), ALL, now);
     }
     many.next(ALL, now);
-    many.join(&StopLadder::default(), now + SECOND);
+    many.join(&StopLadder::default(), ALL, now + SECOND);
     one.next(ALL, now);
     assert_eq!(climbed(&mut many, ALL, now, now), climbed(&mut one, ALL, now, now));
 }
@@ -98,7 +98,7 @@ fn a_harder_one_shortens_and_repeats_nothing() {
     let now = Instant::now();
     let mut ladder = Ladder::new(&plan(&[(INT, 60), (TERM, 60)], 200), now);
     ladder.next(ALL, now);
-    ladder.join(&plan(&[(INT, 1), (TERM, 2)], 10), now + SECOND);
+    ladder.join(&plan(&[(INT, 1), (TERM, 2)], 10), ALL, now + SECOND);
     let rest = climbed(&mut ladder, ALL, now, now + SECOND);
     assert_eq!(rest, [(1, Action::Step(TERM)), (3, Action::Kill)]);
 }
@@ -110,8 +110,8 @@ fn a_time_that_never_comes_is_never_reached() {
     let mut ladder = Ladder::new(&forever, now);
     ladder.next(ALL, now);
     assert_eq!(ladder.next(ALL, now + SECOND * 1000), Next::Wait(None));
-    ladder.join(&StopLadder::default(), now + SECOND);
-    assert_eq!(climbed(&mut ladder, NONE, now, now + SECOND), [(1, Action::Step(TERM)), (3, Action::Kill)]);
+    ladder.join(&StopLadder::default(), NONE, now + SECOND);
+    assert_eq!(climbed(&mut ladder, NONE, now, now + SECOND), [(3, Action::Step(TERM)), (5, Action::Kill)]);
 }
 
 fn any_plan() -> impl Strategy<Value = StopLadder> {
@@ -137,7 +137,7 @@ proptest! {
         }
         let came = now.max(began + SECOND * after);
         let mut joined = alone.clone();
-        joined.join(&theirs, came);
+        joined.join(&theirs, means, came);
         let (rest, other_rest) = (climbed(&mut alone, means, began, came), climbed(&mut joined, means, began, came));
         let end = |taken: &[(u64, Action)]| taken.last().map(|(second, _)| *second);
         prop_assert!(end(&other_rest) <= end(&rest), "{rest:?} {other_rest:?}");
