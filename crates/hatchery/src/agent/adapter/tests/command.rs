@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::{ID, adapter, session, spec};
+use super::{Adapters, ID, adapter, session, spec};
 use crate::agent::{AgentSpec, CommandPlan, Id, Input, SessionRef, Start};
 use crate::error::{ErrorKind, Result};
 
@@ -45,6 +45,21 @@ fn a_conversation_has_flags_of_its_own_and_begins_at_its_first_turn() {
     assert_eq!(plan(&spec).unwrap().start, Start::AtFirstTurn);
     spec.input = Input::Null;
     assert_eq!(plan(&spec).unwrap().start, Start::ByItself);
+}
+
+#[test]
+fn an_agent_that_never_says_that_it_is_there_is_never_late() {
+    let mut spec = spec("plain");
+    spec.input = Input::Conversation(None);
+    assert_eq!(plan(&spec).unwrap().start, Start::Never);
+}
+
+#[test]
+fn a_flag_may_have_a_brace() {
+    let table = "family = 'lines'\ncommand.null = ['--as={{x}']\ncommand.resume = ['{{{session}}']";
+    let adapters = Adapters::default().with_table("braces", table).unwrap();
+    let spec = with("braces", SessionRef::Resume(session("s")));
+    assert_eq!(adapters.get("braces").unwrap().command(&spec).unwrap().argv, ["agent", "--as={x}", "{s}"]);
 }
 
 #[test]

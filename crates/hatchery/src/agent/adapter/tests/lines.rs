@@ -36,7 +36,8 @@ fn agent() -> Box<dyn Dialogue> {
 #[test]
 fn lines_mean_what_the_expressions_say() {
     let lines = ["session s1", "> go", "says: hello", "nothing", "Remove it? [y/N]", "error: disk full", "done."];
-    let expected = ["session s1", "turn", "says hello", "", "asks Remove it 1", "settled 1; failed: disk full", "ok: done"];
+    let expected =
+        ["session s1", "turn", "says hello", "", "asks Remove it 1", "settled 1; failed: disk full", "ok: done"];
     assert_eq!(hear(&mut *agent(), &lines), expected);
 }
 
@@ -70,7 +71,10 @@ fn an_answer_for_which_there_is_no_word_is_refused_and_the_question_stays() {
     let mut agent = adapters.get("mine").unwrap().begin(&CommandPlan::default());
     agent.stdout(b"ask");
     let error = agent.answer("1", &Answer::Deny { message: None }).unwrap_err();
-    assert_eq!((error.kind(), error.message()), (ErrorKind::Validation, "answer \"1\": this agent's table has no word for no"));
+    assert_eq!(
+        (error.kind(), error.message()),
+        (ErrorKind::Validation, "answer \"1\": this agent's table has no word for no")
+    );
     assert!(agent.answer("1", &Answer::Allow { input: None }).is_ok());
 }
 

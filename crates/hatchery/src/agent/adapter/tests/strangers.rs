@@ -94,7 +94,10 @@ fn it_is_spoken_to() {
     let json = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).unwrap();
     assert_eq!(json(&agent.turn("hi").unwrap()), json!({ "op": "ask", "body": { "say": "hi" } }));
     assert_eq!(agent.interrupt(), None);
-    hear(&mut *agent, &[r#"{"ev":"may","n":1,"fn":"dig","args":[1,{"deep":true}]}"#, r#"{"ev":"may","n":2,"fn":"dig"}"#]);
+    hear(
+        &mut *agent,
+        &[r#"{"ev":"may","n":1,"fn":"dig","args":[1,{"deep":true}]}"#, r#"{"ev":"may","n":2,"fn":"dig"}"#],
+    );
     let with = |answer: &[u8]| json(answer)["with"].clone();
     assert_eq!(with(&agent.answer("1", &Answer::Allow { input: None }).unwrap().bytes), json!([1, { "deep": true }]));
     assert_eq!(with(&agent.answer("2", &Answer::Allow { input: None }).unwrap().bytes), json!({}));
