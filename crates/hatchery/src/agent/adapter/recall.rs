@@ -28,7 +28,7 @@ pub(super) struct Recall {
     beside: usize,
     questions: BTreeMap<String, Question>,
     questions_so_far: u64,
-    /// The last one of this turn.
+    /// The last one since the end of a turn.
     text: Option<String>,
     cost: f64,
     /// It was told that there is no such conversation: agents say so on both streams.
@@ -88,7 +88,6 @@ impl Recall {
     }
 
     pub(super) fn turn_started(&mut self) {
-        self.text = None;
         self.signals.push(Signal::TurnStarted);
     }
 

@@ -172,12 +172,12 @@ proptest! {
         let table: toml::Table = adapters::TABLES[which].1.parse().unwrap();
         let mut table = serde_json::to_value(table).unwrap();
         replace(&mut table, &way, Some(with).filter(|with| !with.is_null()));
-        if let Ok(table) = toml::Table::try_from(table) {
-            if let Ok(adapter) = Tabled::read("any", &table) {
-                let mut agent = adapter.begin(&CommandPlan::default());
-                LINES.iter().for_each(|line| drop(agent.stdout(line.as_bytes())));
-                let _planned_or_refused = adapter.command(&spec("any"));
-            }
+        if let Ok(table) = toml::Table::try_from(table)
+            && let Ok(adapter) = Tabled::read("any", &table)
+        {
+            let mut agent = adapter.begin(&CommandPlan::default());
+            LINES.iter().for_each(|line| drop(agent.stdout(line.as_bytes())));
+            let _planned_or_refused = adapter.command(&spec("any"));
         }
     }
 

@@ -42,6 +42,14 @@ fn lines_mean_what_the_expressions_say() {
 }
 
 #[test]
+fn a_line_ends_a_turn_once() {
+    let table = "family = 'lines'\nlines.turn_ended = '^end'\nlines.failed = 'badly'";
+    let adapters = Adapters::default().with_table("mine", table).unwrap();
+    let mut agent = adapters.get("mine").unwrap().begin(&CommandPlan::default());
+    assert_eq!(hear(&mut *agent, &["end badly", "end"]), ["failed: badly", "ok: end"]);
+}
+
+#[test]
 fn what_is_said_to_it_is_a_line_of_text() {
     let mut agent = agent();
     assert_eq!(agent.turn("{text} {message}").unwrap(), "{text} {message}\n");

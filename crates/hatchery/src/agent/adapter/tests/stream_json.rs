@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{ID, dialogue, ended, hear, told};
+use super::{CommandPlan, ID, adapter, dialogue, ended, hear, told};
 use crate::agent::{Answer, Signal, Usage};
 use crate::error::ErrorKind;
 
@@ -76,10 +76,12 @@ fn a_seen_name_is_not_resumable_before_the_agent_has_worked() {
 
 #[test]
 fn an_agent_that_keeps_no_conversation_is_never_resumable() {
-    let argv = ["agent", "--no-session-persistence"].map(Into::into).to_vec();
-    let plan = super::CommandPlan { argv, ..super::CommandPlan::default() };
-    let mut agent = super::adapter("stream-json").begin(&plan);
-    assert_eq!(hear(&mut *agent, &[PONG]), [format!("session {ID}; says pong")]);
+    let hear_as = |argv: &[&str]| {
+        let plan = CommandPlan { argv: argv.iter().map(Into::into).collect(), ..CommandPlan::default() };
+        hear(&mut *adapter("stream-json").begin(&plan), &[PONG])
+    };
+    assert_eq!(hear_as(&["agent", "--no-session-persistence"]), [format!("session {ID}; says pong")]);
+    assert_eq!(hear_as(&["agent", "--", "--no-session-persistence"]), [format!("session {ID}; resumable; says pong")]);
 }
 
 #[test]
