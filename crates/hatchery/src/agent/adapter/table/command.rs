@@ -101,13 +101,13 @@ impl Command {
             refuse_option("model", model)?;
             flags.extend(filled(words, model));
         }
-        let wanted = match &spec.session {
+        let (words, id, what) = match &spec.session {
             SessionRef::New => return Ok(flags),
             SessionRef::Named(id) => (&self.named, id, "be told what to call a new conversation"),
             SessionRef::Resume(id) => (&self.resume, id, "resume a conversation"),
             SessionRef::Fork(id) => (&self.fork, id, "begin a conversation as another one"),
         };
-        let (Some(words), id, _) = wanted else { return Err(invalid(format!("it cannot {}", wanted.2))) };
+        let words = words.as_ref().ok_or_else(|| invalid(format!("it cannot {what}")))?;
         refuse_option("session", id.as_str())?;
         session.check(id)?;
         flags.extend(filled(words, id.as_str()));

@@ -189,9 +189,9 @@ fn a_transcript_lies_in_the_folder_of_its_project() {
         let path = adapter("stream-json").transcript(&session(ID), Path::new(cwd), &variable);
         path.map(|path| path.to_str().unwrap().to_owned())
     };
-    let home = [("HOME", "/home/me")];
-    assert_eq!(path("/w/my.proj_1", &home), Some(format!("/home/me/.claude/projects/-w-my-proj-1/{ID}.jsonl")));
-    let moved = [("HOME", "/home/me"), ("CLAUDE_CONFIG_DIR", "/c")];
+    let home = [("HOME", "/h/me")];
+    assert_eq!(path("/w/my.proj_1", &home), Some(format!("/h/me/.claude/projects/-w-my-proj-1/{ID}.jsonl")));
+    let moved = [("HOME", "/h/me"), ("CLAUDE_CONFIG_DIR", "/c")];
     assert_eq!(path("/w", &moved), Some(format!("/c/projects/-w/{ID}.jsonl")));
     assert_eq!(path("/w", &[]), None);
     assert_eq!(path(&"/long".repeat(50), &home), None, "its folder's name is one that we do not know");
@@ -199,7 +199,7 @@ fn a_transcript_lies_in_the_folder_of_its_project() {
 
 #[test]
 fn a_transcript_is_looked_for_nowhere_else() {
-    let variable = |_: &str| Some(OsString::from("/home/me"));
+    let variable = |_: &str| Some(OsString::from("/h/me"));
     assert_eq!(adapter("stream-json").transcript(&session("../../x"), Path::new("/w"), &variable), None);
     assert_eq!(adapter("codex-jsonl").transcript(&session(ID), Path::new("/w"), &variable), None);
 }
