@@ -129,6 +129,6 @@ pub enum Start {
     ByItself,
     /// After its first turn was written: until then it is idle, and not late.
     AtFirstTurn,
-    /// It never does: it works from the moment that it is there, and is never late.
-    Never,
+    /// Never: it works from its start on, and cannot be late.
+    Silently,
 }

@@ -38,7 +38,7 @@ impl LineAdapter for Tabled {
 
     fn command(&self, spec: &AgentSpec) -> Result<CommandPlan> {
         let plan = self.table.command.plan(spec, &self.table.session).map_err(|error| about(&self.name, error))?;
-        Ok(if self.table.says_that_it_is_there() { plan } else { CommandPlan { start: Start::Never, ..plan } })
+        Ok(if self.table.says_that_it_is_there() { plan } else { CommandPlan { start: Start::Silently, ..plan } })
     }
 
     fn begin(&self, plan: &CommandPlan) -> Box<dyn Dialogue> {

@@ -51,7 +51,7 @@ fn a_conversation_has_flags_of_its_own_and_begins_at_its_first_turn() {
 fn an_agent_that_never_says_that_it_is_there_is_never_late() {
     let mut spec = spec("plain");
     spec.input = Input::Conversation(None);
-    assert_eq!(plan(&spec).unwrap().start, Start::Never);
+    assert_eq!(plan(&spec).unwrap().start, Start::Silently);
 }
 
 #[test]
