@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::BufMut;
 
+use crate::agent::{Adapters, Answer, CommandPlan, Signal};
 use crate::wire::{Capabilities, Channel, Decoder, Limits, Scratch, Terms};
 
 /// The most that a decoder may hold beyond what it was given.
@@ -20,6 +21,23 @@ pub fn decode(input: &[u8]) {
     let mut decoder = if which & 2 == 0 { Decoder::new(channel, terms) } else { Decoder::at_worker(channel, terms) };
     decoder.look_up_in(Arc::new(Scratch::default()));
     let _refusal = drain(decoder, bytes, usize::from(*piece).max(1));
+}
+
+/// Tells the lines of some bytes to every adapter that is built in, and answers what is asked.
+pub fn hear(input: &[u8]) {
+    let adapters = Adapters::default();
+    for adapter in adapters.names().filter_map(|name| adapters.get(name).ok()) {
+        let mut dialogue = adapter.begin(&CommandPlan::default());
+        for line in input.split(|byte| *byte == b'\n') {
+            let mut signals = dialogue.stdout(line);
+            signals.extend(dialogue.stderr(line));
+            for signal in signals {
+                if let Signal::NeedsInput { request, .. } = signal {
+                    let _answered_or_settled = dialogue.answer(&request, &Answer::Allow { input: None });
+                }
+            }
+        }
+    }
 }
 
 fn drain(mut decoder: Decoder, mut bytes: &[u8], piece: usize) -> Result<(), crate::wire::FrameError> {

@@ -73,7 +73,8 @@ pub trait Dialogue: Send {
         Vec::new()
     }
 
-    /// A turn as it is written to its standard input, with its line end. `None`: it takes none.
+    /// A turn as it is written to its standard input, with its line end. `None`: it takes none. Only an input that is a
+    /// conversation takes turns, interrupts and answers.
     fn turn(&mut self, text: &str) -> Option<Bytes>;
 
     /// The word that ends its turn. `None`: there is none.

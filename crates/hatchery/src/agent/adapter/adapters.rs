@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use toml::{Table, Value};
 
@@ -17,7 +17,33 @@ pub(super) const TABLES: [(&str, &str); 3] = [
     ("stream-json", include_str!("tables/stream-json.toml")),
 ];
 
+/// A test reads each of them: none is left out.
+static BUILT_IN: LazyLock<BTreeMap<String, Arc<dyn LineAdapter>>> = LazyLock::new(|| {
+    let read = |(name, text): (&str, &str)| Tabled::read(name, &parse(name, text).ok()?).ok();
+    let adapters = TABLES.into_iter().filter_map(read);
+    adapters.map(|adapter| (adapter.name().to_owned(), Arc::new(adapter) as Arc<dyn LineAdapter>)).collect()
+});
+
 /// The kinds of agents that are known, by name: those that are built in, those of tables, and those of the embedder.
+///
+/// # Tables
+///
+/// A new agent needs a table, not a release. `tables/stream-json.toml` beside the source of this type has nearly everything:
+///
+/// - `family`: `"jsonl"` if its lines are JSON objects, which `[[rules]]` tell apart; `"lines"` if they are text, told apart by
+///   regular expressions in `[lines]`. Or `like`: the table that is built in from which the rest is taken.
+/// - `[command]`: the flags that are added `always`, for what it reads (`null`, `text`, `conversation`; what is not there is
+///   refused), for a `model`, for a conversation that is `named`, that it is to `resume` or to `fork`; what a command line may
+///   not have itself (`reserved`), and which variables are taken away (`scrub`).
+/// - `[session]`: how conversations are called (`id`), and the file that is there if one can be resumed (`transcript`).
+/// - `[says]`: how a `turn`, an `interrupt` and the answers `allow` and `deny` are written: a text, or a table that becomes JSON.
+/// - `[[rules]]`: `when` these members have these values, the line means `session_seen`, `session_resumable`, `turn_started`,
+///   `tool_started`, `tool_ended`, `text`, `needs_input`, `input_settled`, `retry`, `background_started`, `background_ended`,
+///   `warning` or `turn_ended`, the particulars of which are where JSON pointers lead; `each` element of a list is looked at by
+///   the rules in `items`.
+/// - `[lines]` and, for standard error, `[stderr]`: expressions for `session_seen`, `turn_started`, `text`, `needs_input`,
+///   `warning`, `not_found`, `failed` and `turn_ended`.
+/// - `[ladder]`: how it is ended, the graces in milliseconds.
 ///
 /// ```
 /// use hatchery::agent::Adapters;
@@ -88,12 +114,7 @@ impl Adapters {
 impl Default for Adapters {
     /// Those that are built in: `codex-jsonl`, `plain` and `stream-json`.
     fn default() -> Adapters {
-        let read = |(name, text): &(&str, &str)| {
-            // A test reads each of them.
-            let adapter: Arc<dyn LineAdapter> = Arc::new(Tabled::read(name, &parse(name, text).ok()?).ok()?);
-            Some(((*name).to_owned(), adapter))
-        };
-        Adapters { by_name: TABLES.iter().filter_map(read).collect() }
+        Adapters { by_name: BUILT_IN.clone() }
     }
 }
 
@@ -105,7 +126,8 @@ impl fmt::Debug for Adapters {
 
 fn parse(name: &str, text: &str) -> Result<Table> {
     let refuse = |error: toml::de::Error| {
-        let line = error.span().map_or(1, |span| 1 + text.bytes().take(span.start).filter(|byte| *byte == b'\n').count());
+        let line =
+            error.span().map_or(1, |span| 1 + text.bytes().take(span.start).filter(|byte| *byte == b'\n').count());
         let message = error.message().replace('\n', "; ");
         about(name, Error::new(ErrorKind::Validation, format!("line {line}: not valid TOML: {message}")))
     };

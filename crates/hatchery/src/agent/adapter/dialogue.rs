@@ -31,7 +31,8 @@ impl Conversation {
     fn unasked(&self, request: &str) -> Error {
         let open: Vec<&str> = self.recall.open_questions().collect();
         let open = if open.is_empty() { "nothing".to_owned() } else { open.join(", ") };
-        let message = format!("answer {request:?}: the agent has not asked that, or waits for it no more; it waits for {open}");
+        let message =
+            format!("answer {request:?}: the agent has not asked that, or waits for it no more; it waits for {open}");
         Error::new(ErrorKind::NotFound, message)
     }
 }
@@ -69,7 +70,9 @@ impl Dialogue for Conversation {
             }
             Answer::Deny { message } => (&self.table.says.deny, "no", message.as_deref().unwrap_or(DENIED).into()),
         };
-        let no_word = || Error::new(ErrorKind::Validation, format!("answer {request:?}: this agent's table has no word for {word}"));
+        let no_word = || {
+            Error::new(ErrorKind::Validation, format!("answer {request:?}: this agent's table has no word for {word}"))
+        };
         let fill = |gap: &str| if gap == "request" { Value::from(request) } else { content.clone() };
         let bytes = message.as_ref().ok_or_else(no_word)?.line(fill);
         self.recall.input_settled(request.to_owned());

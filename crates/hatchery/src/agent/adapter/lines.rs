@@ -42,7 +42,11 @@ impl Patterns {
     }
 
     pub(super) fn end_turns(&self) -> bool {
-        self.0.iter().any(|(_, kind)| *kind == Kind::TurnEnded)
+        self.has(&[Kind::TurnEnded])
+    }
+
+    pub(super) fn are_signs_of_life(&self) -> bool {
+        self.has(&[Kind::SessionSeen, Kind::TurnStarted])
     }
 
     /// Tells what a line means. One end of a turn is enough: the first of those that fit.
@@ -61,6 +65,12 @@ impl Patterns {
     }
 }
 
+impl Patterns {
+    fn has(&self, kinds: &[Kind]) -> bool {
+        self.0.iter().any(|(_, kind)| kinds.contains(kind))
+    }
+}
+
 impl Kind {
     fn tell(self, found: String, bytes: usize, recall: &mut Recall) {
         match self {
@@ -74,7 +84,7 @@ impl Kind {
             Kind::Warning => recall.warning(found),
             Kind::TurnEnded => recall.turn_ended(Ended { ok: true, reason: Some(found), ..Ended::default() }),
             Kind::Failed => recall.turn_ended(Ended { reason: Some(found), ..Ended::default() }),
-            Kind::NotFound => recall.turn_ended(Ended { not_found: true, reason: Some(found), ..Ended::default() }),
+            Kind::NotFound => recall.not_found(found),
         }
     }
 }

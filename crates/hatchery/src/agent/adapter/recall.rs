@@ -28,9 +28,10 @@ pub(super) struct Recall {
     beside: usize,
     questions: BTreeMap<String, Question>,
     questions_so_far: u64,
-    /// The last one of this turn.
+    /// The last one since the end of a turn.
     text: Option<String>,
     cost: f64,
+    /// It was told that there is no such conversation: agents say so on both streams.
     has_missed: bool,
     signals: Vec<Signal>,
 }
@@ -87,7 +88,6 @@ impl Recall {
     }
 
     pub(super) fn turn_started(&mut self) {
-        self.text = None;
         self.signals.push(Signal::TurnStarted);
     }
 
@@ -158,9 +158,17 @@ impl Recall {
         self.tell(Signal::Warning { text });
     }
 
+    /// There is no such conversation. Once there is one, that is about something else.
+    pub(super) fn not_found(&mut self, reason: String) {
+        if self.session.is_none() {
+            self.turn_ended(Ended { not_found: true, reason: Some(reason), ..Ended::default() });
+        }
+    }
+
     /// Nothing of a turn is open after its end: an interrupt ends tools and questions without a word for each.
     pub(super) fn turn_ended(&mut self, ended: Ended) {
-        if ended.not_found && std::mem::replace(&mut self.has_missed, true) {
+        let not_found = ended.not_found && self.session.is_none();
+        if not_found && std::mem::replace(&mut self.has_missed, true) {
             return;
         }
         for id in std::mem::take(&mut self.tools) {
@@ -173,10 +181,10 @@ impl Recall {
         let cost = ended.cost_so_far.map(|so_far| self.cost_since(so_far)).or(ended.usage.cost);
         let usage = Usage { cost, ..ended.usage };
         self.signals.push(Signal::TurnEnded {
-            ok: ended.ok && !ended.not_found,
+            ok: ended.ok,
             reason: ended.reason,
             status: ended.status,
-            not_found: ended.not_found,
+            not_found,
             usage: (usage != Usage::default()).then_some(usage),
             result: ended.result.or(text),
         });

@@ -63,8 +63,16 @@ impl Table {
 
     pub(super) fn has_terminal_message(&self) -> bool {
         match &self.stdout {
-            Hears::Json { rules, .. } => rules.iter().any(Rule::ends_turns),
+            Hears::Json { rules, .. } => rules.iter().any(|rule| rule.may_mean(&Meaning::ends_turn)),
             Hears::Text(patterns) => patterns.end_turns(),
+        }
+    }
+
+    /// Whether one of its lines is its first sign of life.
+    pub(super) fn says_that_it_is_there(&self) -> bool {
+        match &self.stdout {
+            Hears::Json { rules, .. } => rules.iter().any(|rule| rule.may_mean(&Meaning::is_sign_of_life)),
+            Hears::Text(patterns) => patterns.are_signs_of_life(),
         }
     }
 }

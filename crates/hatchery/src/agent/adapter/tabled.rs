@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::dialogue::Conversation;
 use super::table::Table;
-use super::{CommandPlan, Dialogue, LineAdapter};
+use super::{CommandPlan, Dialogue, LineAdapter, Start};
 use crate::agent::{AgentSessionId, AgentSpec, StopLadder};
 use crate::error::{Error, Result};
 
@@ -37,7 +37,8 @@ impl LineAdapter for Tabled {
     }
 
     fn command(&self, spec: &AgentSpec) -> Result<CommandPlan> {
-        self.table.command.plan(spec, &self.table.session).map_err(|error| about(&self.name, error))
+        let plan = self.table.command.plan(spec, &self.table.session).map_err(|error| about(&self.name, error))?;
+        Ok(if self.table.says_that_it_is_there() { plan } else { CommandPlan { start: Start::Silently, ..plan } })
     }
 
     fn begin(&self, plan: &CommandPlan) -> Box<dyn Dialogue> {

@@ -1,4 +1,4 @@
-//! Text with gaps: `--resume={session}`. What may stand in a gap is checked when the text is read.
+//! Text with gaps: `--resume={session}`. What may stand in a gap is checked when the text is read. `{{` is a brace.
 
 use super::place::Place;
 use crate::error::Result;
@@ -19,6 +19,11 @@ impl Words {
         let mut rest = place.text(expected)?;
         let mut pieces = Vec::new();
         while let Some((text, after)) = rest.split_once('{') {
+            if let Some(after) = after.strip_prefix('{') {
+                pieces.push(Piece::Text(format!("{text}{{")));
+                rest = after;
+                continue;
+            }
             let Some((gap, after)) = after.split_once('}').filter(|(gap, _)| allowed(gap)) else {
                 return Err(place.expected(expected));
             };

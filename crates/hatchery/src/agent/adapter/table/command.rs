@@ -71,7 +71,8 @@ impl Command {
 
     /// What is started for this spec.
     pub(in super::super) fn plan(&self, spec: &AgentSpec, session: &Session) -> Result<CommandPlan> {
-        let (program, arguments) = spec.argv.split_first().ok_or_else(|| invalid("argv is empty: it has no program"))?;
+        let (program, arguments) =
+            spec.argv.split_first().ok_or_else(|| invalid("argv is empty: it has no program"))?;
         let end = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
         let (options, rest) = arguments.split_at(end);
         self.refuse_reserved(options)?;
@@ -100,13 +101,13 @@ impl Command {
             refuse_option("model", model)?;
             flags.extend(filled(words, model));
         }
-        let wanted = match &spec.session {
+        let (words, id, what) = match &spec.session {
             SessionRef::New => return Ok(flags),
             SessionRef::Named(id) => (&self.named, id, "be told what to call a new conversation"),
             SessionRef::Resume(id) => (&self.resume, id, "resume a conversation"),
             SessionRef::Fork(id) => (&self.fork, id, "begin a conversation as another one"),
         };
-        let (Some(words), id, _) = wanted else { return Err(invalid(format!("it cannot {}", wanted.2))) };
+        let words = words.as_ref().ok_or_else(|| invalid(format!("it cannot {what}")))?;
         refuse_option("session", id.as_str())?;
         session.check(id)?;
         flags.extend(filled(words, id.as_str()));
@@ -144,7 +145,8 @@ impl Command {
 /// Whether the spec has a flag already. One that it sets otherwise would leave us with an agent that we do not understand.
 fn is_given(options: &[OsString], flag: &[String]) -> Result<bool> {
     let Some((name, values)) = flag.split_first() else { return Ok(true) };
-    let Some((at, inline)) = options.iter().enumerate().find_map(|(at, option)| Some((at, value_of(option, name)?))) else {
+    let Some((at, inline)) = options.iter().enumerate().find_map(|(at, option)| Some((at, value_of(option, name)?)))
+    else {
         return Ok(false);
     };
     let given: Vec<&str> = match inline {
@@ -184,7 +186,9 @@ fn filled(flags: &Flags, value: &str) -> Vec<Vec<String>> {
 /// What an agent would take for one of its options, or the system for no argument.
 fn refuse_option(what: &str, value: &str) -> Result<()> {
     if value.is_empty() || value.starts_with('-') || value.contains('\0') {
-        return Err(invalid(format!("the {what} is {value:?}, which is no argument: it is empty, has a zero, or begins with a dash")));
+        return Err(invalid(format!(
+            "the {what} is {value:?}, which is no argument: it is empty, has a zero, or begins with a dash"
+        )));
     }
     Ok(())
 }

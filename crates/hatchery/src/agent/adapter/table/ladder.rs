@@ -6,16 +6,14 @@ use super::super::place::{Keys, Place};
 use crate::agent::{Rung, Step, StopLadder};
 use crate::error::Result;
 
-const EXPECTED_STEP: &str = "\"interrupt\", \"close_stdin\", or one of SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1 and SIGUSR2";
+const EXPECTED_STEP: &str =
+    "\"interrupt\", \"close_stdin\", or one of SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1 and SIGUSR2";
 const EXPECTED_TIME: &str = "a whole number of milliseconds";
 
 pub(super) fn read(place: &Place<'_>) -> Result<StopLadder> {
     let keys = place.keys(&["rungs", "total_ms"])?;
     let rungs = |place: &Place<'_>| place.each("a list of rungs, like { step = \"SIGINT\", grace_ms = 2000 }", rung);
-    Ok(StopLadder {
-        rungs: keys.need("rungs", "a list of rungs", rungs)?,
-        total: milliseconds(&keys, "total_ms")?,
-    })
+    Ok(StopLadder { rungs: keys.need("rungs", "a list of rungs", rungs)?, total: milliseconds(&keys, "total_ms")? })
 }
 
 fn rung(place: &Place<'_>) -> Result<Rung> {

@@ -100,7 +100,9 @@ impl Rule {
             inside: inside(&keys)?,
         };
         if rule.means.is_empty() && rule.inside.is_none() {
-            return Err(place.refuse(format!("says of no line what it means; expected one of {}", MEANINGS[3..].join(", "))));
+            return Err(
+                place.refuse(format!("says of no line what it means; expected one of {}", MEANINGS[3..].join(", ")))
+            );
         }
         Ok(rule)
     }
@@ -128,9 +130,10 @@ impl Rule {
         self.inside.as_ref().map(|(list, rules)| (list, rules.as_slice()))
     }
 
-    pub(in super::super) fn ends_turns(&self) -> bool {
-        let inside = self.inside.as_ref().is_some_and(|(_, rules)| rules.iter().any(Rule::ends_turns));
-        inside || self.means.iter().any(|meaning| matches!(meaning, Meaning::TurnEnded(_)))
+    /// Whether it, or a rule inside it, has a meaning like this.
+    pub(in super::super) fn may_mean(&self, like: &impl Fn(&Meaning) -> bool) -> bool {
+        let mut inside = self.inside.iter().flat_map(|(_, rules)| rules);
+        self.means.iter().any(like) || inside.any(|rule| rule.may_mean(like))
     }
 }
 
@@ -147,9 +150,7 @@ fn inside(keys: &Keys<'_>) -> Result<Option<(Pointer, Vec<Rule>)>> {
 impl Meaning {
     /// In the order in which they are told, if a line means several things.
     fn read(keys: &Keys<'_>) -> Result<Vec<Meaning>> {
-        let yes = |key, meaning| -> Result<_> {
-            Ok(keys.read(key, Place::flag)?.unwrap_or(false).then_some(meaning))
-        };
+        let yes = |key, meaning| -> Result<_> { Ok(keys.read(key, Place::flag)?.unwrap_or(false).then_some(meaning)) };
         let read: [Option<Meaning>; 13] = [
             keys.read("session_seen", Pick::read)?.map(Meaning::SessionSeen),
             yes("turn_started", Meaning::TurnStarted)?,
@@ -166,6 +167,14 @@ impl Meaning {
             keys.read("turn_ended", TurnEnd::read)?,
         ];
         Ok(read.into_iter().flatten().collect())
+    }
+
+    pub(in super::super) fn ends_turn(&self) -> bool {
+        matches!(self, Meaning::TurnEnded(_))
+    }
+
+    pub(in super::super) fn is_sign_of_life(&self) -> bool {
+        matches!(self, Meaning::SessionSeen(_) | Meaning::TurnStarted)
     }
 
     fn pointers(&self) -> Vec<Pointer> {
@@ -253,7 +262,11 @@ impl Pick {
             return Ok(Pick(vec![Pointer::read(place)?]));
         }
         let pointers = place.each(Pick::EXPECTED, Pointer::read)?;
-        if pointers.is_empty() { Err(place.refuse(format!("expected {}, found an empty list", Pick::EXPECTED))) } else { Ok(Pick(pointers)) }
+        if pointers.is_empty() {
+            Err(place.refuse(format!("expected {}, found an empty list", Pick::EXPECTED)))
+        } else {
+            Ok(Pick(pointers))
+        }
     }
 
     pub(in super::super) fn value<'v>(&self, object: &'v Value) -> Option<&'v Value> {

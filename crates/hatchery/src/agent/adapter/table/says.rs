@@ -58,7 +58,9 @@ impl Message {
     /// The line, with its end.
     pub(in super::super) fn line(&self, value: impl Fn(&str) -> Value) -> Bytes {
         let mut line = match self {
-            Message::Text(words) => words.fill(|gap| Some(as_text(&value(gap)).unwrap_or_default())).unwrap_or_default(),
+            Message::Text(words) => {
+                words.fill(|gap| Some(as_text(&value(gap)).unwrap_or_default())).unwrap_or_default()
+            }
             Message::Json(json) => filled(json, &value).to_string(),
         };
         line.push('\n');

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::{ID, adapter, session, spec};
+use super::{Adapters, ID, adapter, session, spec};
 use crate::agent::{AgentSpec, CommandPlan, Id, Input, SessionRef, Start};
 use crate::error::{ErrorKind, Result};
 
@@ -45,6 +45,21 @@ fn a_conversation_has_flags_of_its_own_and_begins_at_its_first_turn() {
     assert_eq!(plan(&spec).unwrap().start, Start::AtFirstTurn);
     spec.input = Input::Null;
     assert_eq!(plan(&spec).unwrap().start, Start::ByItself);
+}
+
+#[test]
+fn an_agent_that_never_says_that_it_is_there_is_never_late() {
+    let mut spec = spec("plain");
+    spec.input = Input::Conversation(None);
+    assert_eq!(plan(&spec).unwrap().start, Start::Silently);
+}
+
+#[test]
+fn a_flag_may_have_a_brace() {
+    let table = "family = 'lines'\ncommand.null = ['--as={{x}']\ncommand.resume = ['{{{session}}']";
+    let adapters = Adapters::default().with_table("braces", table).unwrap();
+    let spec = with("braces", SessionRef::Resume(session("s")));
+    assert_eq!(adapters.get("braces").unwrap().command(&spec).unwrap().argv, ["agent", "--as={x}", "{s}"]);
 }
 
 #[test]
@@ -174,9 +189,9 @@ fn a_transcript_lies_in_the_folder_of_its_project() {
         let path = adapter("stream-json").transcript(&session(ID), Path::new(cwd), &variable);
         path.map(|path| path.to_str().unwrap().to_owned())
     };
-    let home = [("HOME", "/home/me")];
-    assert_eq!(path("/w/my.proj_1", &home), Some(format!("/home/me/.claude/projects/-w-my-proj-1/{ID}.jsonl")));
-    let moved = [("HOME", "/home/me"), ("CLAUDE_CONFIG_DIR", "/c")];
+    let home = [("HOME", "/h/me")];
+    assert_eq!(path("/w/my.proj_1", &home), Some(format!("/h/me/.claude/projects/-w-my-proj-1/{ID}.jsonl")));
+    let moved = [("HOME", "/h/me"), ("CLAUDE_CONFIG_DIR", "/c")];
     assert_eq!(path("/w", &moved), Some(format!("/c/projects/-w/{ID}.jsonl")));
     assert_eq!(path("/w", &[]), None);
     assert_eq!(path(&"/long".repeat(50), &home), None, "its folder's name is one that we do not know");
@@ -184,7 +199,7 @@ fn a_transcript_lies_in_the_folder_of_its_project() {
 
 #[test]
 fn a_transcript_is_looked_for_nowhere_else() {
-    let variable = |_: &str| Some(OsString::from("/home/me"));
+    let variable = |_: &str| Some(OsString::from("/h/me"));
     assert_eq!(adapter("stream-json").transcript(&session("../../x"), Path::new("/w"), &variable), None);
     assert_eq!(adapter("codex-jsonl").transcript(&session(ID), Path::new("/w"), &variable), None);
 }

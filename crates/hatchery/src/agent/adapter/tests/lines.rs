@@ -36,8 +36,17 @@ fn agent() -> Box<dyn Dialogue> {
 #[test]
 fn lines_mean_what_the_expressions_say() {
     let lines = ["session s1", "> go", "says: hello", "nothing", "Remove it? [y/N]", "error: disk full", "done."];
-    let expected = ["session s1", "turn", "says hello", "", "asks Remove it 1", "settled 1; failed: disk full", "ok: done"];
+    let expected =
+        ["session s1", "turn", "says hello", "", "asks Remove it 1", "settled 1; failed: disk full", "ok: done"];
     assert_eq!(hear(&mut *agent(), &lines), expected);
+}
+
+#[test]
+fn a_line_ends_a_turn_once() {
+    let table = "family = 'lines'\nlines.turn_ended = '^end'\nlines.failed = 'badly'";
+    let adapters = Adapters::default().with_table("mine", table).unwrap();
+    let mut agent = adapters.get("mine").unwrap().begin(&CommandPlan::default());
+    assert_eq!(hear(&mut *agent, &["end badly", "end"]), ["failed: badly", "ok: end"]);
 }
 
 #[test]
@@ -70,7 +79,10 @@ fn an_answer_for_which_there_is_no_word_is_refused_and_the_question_stays() {
     let mut agent = adapters.get("mine").unwrap().begin(&CommandPlan::default());
     agent.stdout(b"ask");
     let error = agent.answer("1", &Answer::Deny { message: None }).unwrap_err();
-    assert_eq!((error.kind(), error.message()), (ErrorKind::Validation, "answer \"1\": this agent's table has no word for no"));
+    assert_eq!(
+        (error.kind(), error.message()),
+        (ErrorKind::Validation, "answer \"1\": this agent's table has no word for no")
+    );
     assert!(agent.answer("1", &Answer::Allow { input: None }).is_ok());
 }
 

@@ -40,27 +40,51 @@ fn every_mistake_has_its_place() {
         (lines("lines.turn_ended = '['"), "lines.turn_ended: regex parse error"),
         (lines("lines.trun_ended = 'x'"), "lines.trun_ended: unknown key (did you mean `turn_ended`?)"),
         (lines("ladder.total_ms = 1"), "ladder.rungs: expected a list of rungs, found nothing"),
-        (lines("ladder = { total_ms = -1, rungs = [] }"), "ladder.total_ms: expected a whole number of milliseconds, found -1"),
+        (
+            lines("ladder = { total_ms = -1, rungs = [] }"),
+            "ladder.total_ms: expected a whole number of milliseconds, found -1",
+        ),
         (
             lines("ladder = { total_ms = 1, rungs = [{ step = 'SIGKILL', grace_ms = 1 }] }"),
             "ladder.rungs[0].step: expected \"interrupt\", \"close_stdin\", or one of SIGHUP, ",
         ),
         (rules("when = { '/a' = 'b' }"), "rules[1]: says of no line what it means; expected one of session_seen, "),
-        (rules("when = { type = 'b' }"), "rules[1].when.type: expected a JSON pointer, which begins with a slash (\"/type\")"),
-        (rules("when = { '/a' = { is = 1 } }"), "rules[1].when.\"/a\".is: unknown key; expected one of not, exists, contains"),
+        (
+            rules("when = { type = 'b' }"),
+            "rules[1].when.type: expected a JSON pointer, which begins with a slash (\"/type\")",
+        ),
+        (
+            rules("when = { '/a' = { equal = 1 } }"),
+            "rules[1].when.\"/a\".equal: unknown key; expected one of not, exists, contains",
+        ),
         (rules("when = { '/a' = { not = 1, exists = true } }"), "rules[1].when.\"/a\": expected exactly one of not"),
         (rules("when = { '/a' = {} }"), "rules[1].when.\"/a\": expected exactly one of not, exists and contains"),
-        (rules("text = 'x'"), "rules[1].text: expected a JSON pointer, which begins with a slash (\"/x\"), found \"x\""),
-        (rules("text = []"), "rules[1].text: expected a JSON pointer, like \"/message/id\", or a list of them, found an empty"),
+        (
+            rules("text = 'x'"),
+            "rules[1].text: expected a JSON pointer, which begins with a slash (\"/x\"), found \"x\"",
+        ),
+        (
+            rules("text = []"),
+            "rules[1].text: expected a JSON pointer, like \"/message/id\", or a list of them, found an empty",
+        ),
         (rules("turn_started = 'yes'"), "rules[1].turn_started: expected true or false, found \"yes\""),
         (rules("tool_started = { name = '/n' }"), "rules[1].tool_started.id: expected a JSON pointer, like"),
-        (rules("turn_ended = {}"), "rules[1].turn_ended.ok: expected the conditions under which the turn went well, found"),
-        (rules("turn_ended = { ok = true }"), "rules[1].turn_ended.ok: expected a table of JSON pointers, like { \"/type\""),
+        (
+            rules("turn_ended = {}"),
+            "rules[1].turn_ended.ok: expected the conditions under which the turn went well, found",
+        ),
+        (
+            rules("turn_ended = { ok = true }"),
+            "rules[1].turn_ended.ok: expected a table of JSON pointers, like { \"/type\"",
+        ),
         (rules("warning = 'x {y}'"), "rules[1].warning: expected a text for people, in which JSON pointers in braces"),
         (rules("each = '/a'"), "rules[1].each: has no `items` beside it"),
         (rules("items = []"), "rules[1].items: has no `each` beside it"),
         (rules("each = '/a'\nitems = [{ text = 7 }]"), "rules[1].items[0].text: expected a JSON pointer, like"),
-        ("like = 'stream-jsn'".into(), "like: expected one of the tables that are built in (codex-jsonl, plain, stream-json)"),
+        (
+            "like = 'stream-jsn'".into(),
+            "like: expected one of the tables that are built in (codex-jsonl, plain, stream-json)",
+        ),
     ];
     for (table, expected) in cases {
         let found = refusal(&table);

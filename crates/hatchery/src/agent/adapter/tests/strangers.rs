@@ -1,5 +1,6 @@
 //! A new agent needs a table, not a release.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -94,10 +95,53 @@ fn it_is_spoken_to() {
     let json = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).unwrap();
     assert_eq!(json(&agent.turn("hi").unwrap()), json!({ "op": "ask", "body": { "say": "hi" } }));
     assert_eq!(agent.interrupt(), None);
-    hear(&mut *agent, &[r#"{"ev":"may","n":1,"fn":"dig","args":[1,{"deep":true}]}"#, r#"{"ev":"may","n":2,"fn":"dig"}"#]);
+    hear(
+        &mut *agent,
+        &[r#"{"ev":"may","n":1,"fn":"dig","args":[1,{"deep":true}]}"#, r#"{"ev":"may","n":2,"fn":"dig"}"#],
+    );
     let with = |answer: &[u8]| json(answer)["with"].clone();
     assert_eq!(with(&agent.answer("1", &Answer::Allow { input: None }).unwrap().bytes), json!([1, { "deep": true }]));
     assert_eq!(with(&agent.answer("2", &Answer::Allow { input: None }).unwrap().bytes), json!({}));
+}
+
+/// The adapter of a table that has these lines besides its family.
+fn jsonl(rest: &str) -> Arc<dyn LineAdapter> {
+    let table = format!("family = 'jsonl'\n{rest}");
+    Adapters::default().with_table("any", &table).unwrap().get("any").unwrap()
+}
+
+#[test]
+fn a_pointer_may_lead_through_a_list() {
+    let mut agent = jsonl("[[rules]]\ntext = '/parts/1/say'").begin(&CommandPlan::default());
+    assert_eq!(hear(&mut *agent, &[r#"{"parts":[{"say":"no"},{"say":"yes"}]}"#]), ["says yes"]);
+}
+
+#[test]
+fn the_first_place_that_has_something_counts() {
+    let mut agent = jsonl("[[rules]]\ntext = ['/a', '/b', '/c']").begin(&CommandPlan::default());
+    let lines = [r#"{"a":"","b":null,"c":"c"}"#, r#"{"a":[],"b":5,"c":"c"}"#, r#"{"a":"","b":{}}"#];
+    assert_eq!(hear(&mut *agent, &lines), ["says c", "says 5", ""]);
+}
+
+#[test]
+fn a_price_below_zero_and_a_number_that_does_not_fit_are_none() {
+    let rules = "[[rules]]\nturn_ended = { ok = {}, cost = '/usd', status = '/code', input_tokens = '/in' }";
+    let signals = jsonl(rules).begin(&CommandPlan::default()).stdout(br#"{"usd":-1.5,"code":70000,"in":-3}"#);
+    let ended = Signal::TurnEnded { ok: true, reason: None, status: None, not_found: false, usage: None, result: None };
+    assert_eq!(signals, [ended]);
+}
+
+#[test]
+fn a_name_of_any_form_is_still_no_option_and_no_path() {
+    let any = jsonl(
+        "session.transcript = ['/t/{session}']\ncommand.null = []\ncommand.resume = ['{session}']\n[[rules]]\ntext = '/a'",
+    );
+    let mut spec = spec("any");
+    spec.session = SessionRef::Resume(session("--yolo"));
+    assert!(any.command(&spec).unwrap_err().message().contains("begins with a dash"));
+    let path = |name| any.transcript(&session(name), Path::new("/w"), &|_| None);
+    assert_eq!(["../x", "a/b", "..", "a\0b"].map(path), [None, None, None, None]);
+    assert_eq!(path("a").unwrap(), Path::new("/t/a"));
 }
 
 #[test]

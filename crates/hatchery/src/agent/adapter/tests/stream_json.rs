@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{ID, dialogue, ended, hear, told};
+use super::{CommandPlan, ID, adapter, dialogue, ended, hear, told};
 use crate::agent::{Answer, Signal, Usage};
 use crate::error::ErrorKind;
 
@@ -17,6 +17,9 @@ const TASK_ENDED: &str =
 const RESULT: &str = r#"{"type":"result","subtype":"success","is_error":false,"api_error_status":null,"duration_ms":81,"num_turns":1,"result":"pong","stop_reason":"end_turn","session_id":"e7acdd99-abab-45eb-974e-78ec898a8edb","total_cost_usd":0.25,"usage":{"input_tokens":12,"output_tokens":3},"terminal_reason":"completed"}"#;
 const ASKS: &str = r#"{"type":"control_request","request_id":"dcfcbe99","request":{"subtype":"can_use_tool","tool_name":"Bash","input":{"command":"echo hello > x"},"tool_use_id":"toolu_3"}}"#;
 const INTERRUPTED: &str = r#"{"type":"result","subtype":"error_during_execution","is_error":true,"num_turns":2,"session_id":"e7acdd99-abab-45eb-974e-78ec898a8edb","terminal_reason":"aborted_streaming","errors":["[ede_diagnostic] result_type=user"]}"#;
+
+/// One of each kind.
+pub(super) const LINES: [&str; 9] = [INIT, PONG, TOOL, TASK, ASKS, TOOL_RESULT, TASK_ENDED, RESULT, INTERRUPTED];
 
 fn check(lines: &[&str], expected: &[&str]) {
     assert_eq!(hear(&mut *dialogue("stream-json"), lines), expected);
@@ -73,10 +76,12 @@ fn a_seen_name_is_not_resumable_before_the_agent_has_worked() {
 
 #[test]
 fn an_agent_that_keeps_no_conversation_is_never_resumable() {
-    let argv = ["agent", "--no-session-persistence"].map(Into::into).to_vec();
-    let plan = super::CommandPlan { argv, ..super::CommandPlan::default() };
-    let mut agent = super::adapter("stream-json").begin(&plan);
-    assert_eq!(hear(&mut *agent, &[PONG]), [format!("session {ID}; says pong")]);
+    let hear_as = |argv: &[&str]| {
+        let plan = CommandPlan { argv: argv.iter().map(Into::into).collect(), ..CommandPlan::default() };
+        hear(&mut *adapter("stream-json").begin(&plan), &[PONG])
+    };
+    assert_eq!(hear_as(&["agent", "--no-session-persistence"]), [format!("session {ID}; says pong")]);
+    assert_eq!(hear_as(&["agent", "--", "--no-session-persistence"]), [format!("session {ID}; resumable; says pong")]);
 }
 
 #[test]
@@ -99,7 +104,10 @@ fn spaces_between_and_words_of_a_user_change_nothing() {
 
 #[test]
 fn the_last_of_two_members_of_one_name_counts() {
-    check(&[r#"{"type":"assistant","type":"system","subtype":"init","session_id":"a","session_id":"b"}"#], &["session b; turn"]);
+    check(
+        &[r#"{"type":"assistant","type":"system","subtype":"init","session_id":"a","session_id":"b"}"#],
+        &["session b; turn"],
+    );
 }
 
 #[test]
@@ -109,8 +117,10 @@ fn what_is_no_json_and_what_is_unknown_means_nothing() {
     let cut = &RESULT[..RESULT.len() - 9];
     let two = format!("{INIT}{INIT}");
     let unknown = r#"{"type":"rate_limit_event","rate_limit_info":{"status":"allowed"}}"#;
-    let partial = r#"{"type":"stream_event","event":{"type":"content_block_delta","delta":{"type":"text_delta","text":"po"}}}"#;
-    let lines = ["", "npm warn x", "[1]", "null", "{", cut, &two, &deep, &deep_inside, unknown, partial, r#"{"type":5}"#];
+    let partial =
+        r#"{"type":"stream_event","event":{"type":"content_block_delta","delta":{"type":"text_delta","text":"po"}}}"#;
+    let lines =
+        ["", "npm warn x", "[1]", "null", "{", cut, &two, &deep, &deep_inside, unknown, partial, r#"{"type":5}"#];
     check(&lines, &[""; 12]);
 }
 
@@ -126,7 +136,13 @@ fn a_line_with_bytes_that_are_no_text_is_read_where_they_do_not_matter() {
 fn a_tool_is_open_from_its_use_to_its_result() {
     check(
         &[TOOL, TASK, TASK_ENDED, TOOL_RESULT, TOOL_RESULT],
-        &[&format!("session {ID}; resumable; says I look; tool Bash toolu_1; says and wait"), "", "", "tool ended toolu_1", ""],
+        &[
+            &format!("session {ID}; resumable; says I look; tool Bash toolu_1; says and wait"),
+            "",
+            "",
+            "tool ended toolu_1",
+            "",
+        ],
     );
 }
 
@@ -165,7 +181,10 @@ fn a_success_with_is_error_is_a_failure_with_its_status() {
 
 #[test]
 fn an_error_without_is_error_is_a_failure() {
-    check(&[r#"{"type":"result","subtype":"error_max_turns","is_error":false,"num_turns":9}"#], &["failed: error_max_turns"]);
+    check(
+        &[r#"{"type":"result","subtype":"error_max_turns","is_error":false,"num_turns":9}"#],
+        &["failed: error_max_turns"],
+    );
 }
 
 #[test]
@@ -194,9 +213,22 @@ fn a_conversation_that_is_not_found_is_told_once_and_its_name_is_not_taken_for_s
 }
 
 #[test]
+fn what_a_server_of_tools_does_not_find_is_no_lost_conversation() {
+    let mut agent = dialogue("stream-json");
+    assert_eq!(told(&agent.stderr(b"[mcp] No conversation found")), "");
+    agent.stdout(INIT.as_bytes());
+    assert_eq!(told(&agent.stderr(b"No conversation found")), "");
+    let line = INTERRUPTED.replace("[ede_diagnostic]", "No conversation found");
+    assert_eq!(hear(&mut *agent, &[&line]), ["failed: aborted_streaming"]);
+}
+
+#[test]
 fn a_name_that_is_in_use_is_a_warning() {
     let line = format!("Error: Session ID {ID} is already in use.");
-    assert_eq!(told(&dialogue("stream-json").stderr(line.as_bytes())), format!("warns Session ID {ID} is already in use."));
+    assert_eq!(
+        told(&dialogue("stream-json").stderr(line.as_bytes())),
+        format!("warns Session ID {ID} is already in use.")
+    );
 }
 
 #[test]
@@ -317,7 +349,7 @@ proptest! {
     #[test]
     fn the_order_of_members_changes_nothing(mut seed: u64) {
         let (mut plain, mut mixed) = (dialogue("stream-json"), dialogue("stream-json"));
-        for line in [INIT, PONG, TOOL, TASK, ASKS, TOOL_RESULT, TASK_ENDED, RESULT, INIT, INTERRUPTED] {
+        for line in LINES {
             let other = shuffled(&serde_json::from_str(line).unwrap(), &mut seed);
             prop_assert_eq!(plain.stdout(line.as_bytes()), mixed.stdout(other.as_bytes()));
         }
