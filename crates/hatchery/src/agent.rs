@@ -2,32 +2,31 @@
 //! `docs/design/agents.md` has the whole picture.
 
 mod agents;
+mod birth;
 mod owner;
 mod story;
-mod birth;
 mod books;
-mod history;
-mod order;
 mod run;
-mod input;
-mod adapter;
-mod claim;
-mod environment;
-mod event;
-mod filter;
-mod history;
-mod id;
-mod info;
-mod ladder;
-mod log;
+mod order;
 mod machine;
+mod ladder;
+mod input;
+mod log;
+mod adapter;
+mod environment;
+mod claim;
+mod history;
+mod filter;
+mod info;
 mod outcome;
-mod signal;
-mod spec;
 mod state;
+mod event;
+mod spec;
+mod signal;
+mod id;
 
 pub use adapter::{Adapted, Adapters, CommandPlan, Dialogue, Id, LineAdapter, Start};
-pub use agents::{AgentFilter, Agents};
+pub use agents::Agents;
 pub use event::{AgentEvent, Gap, Heard, Line, Stream};
 pub use filter::AgentFilter;
 pub use id::{AgentRunId, AgentSessionId};
@@ -43,6 +42,4 @@ pub use spec::{
 };
 pub use state::{AgentState, Phase};
 
-pub(crate) use birth::Nursery;
-pub(crate) use history::History;
-pub(crate) use log::Watcher;
+pub(crate) use agents::Settings;

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::agent::{Adapters, Agents};
 use crate::app::{App, Launch, LaunchContext};
 use crate::config::{self, Config, InstanceConfig, PoolConfig};
 use crate::error::{Error, ErrorKind, Result, near_match};
@@ -62,6 +63,7 @@ pub struct Hatchery {
     pools: BTreeMap<String, Pool>,
     /// One for each pool, in the order of their start.
     crews: Vec<Arc<Crew>>,
+    agents: Agents,
     taints: Arc<TaintBook>,
     sessions: Sessions,
     host_tools: HostTools,
@@ -84,12 +86,20 @@ pub struct Builder {
     emitter: Option<Emitter>,
     run: RunOptions,
     sessions: SessionSettings,
+    agents: AgentOptions,
     /// Of pools that say nothing of it.
     usual_stop: Option<StopGraces>,
     /// Where the pools come from, if it is one configuration.
     configured: Option<Config>,
     /// How those are made that do not speak the native wire.
     bridging: Option<Arc<Bridging>>,
+}
+
+/// What agent runs are started with.
+#[derive(Default)]
+struct AgentOptions {
+    adapters: Adapters,
+    most: Option<usize>,
 }
 
 /// Whose run it will be.
@@ -231,6 +241,11 @@ impl Hatchery {
         &self.sessions
     }
 
+    /// Long-lived processes that speak lines, coding agents above all.
+    pub fn agents(&self) -> &Agents {
+        &self.agents
+    }
+
     /// The host tools: those that the builder was given, and those that come and go while this runs.
     pub fn host_tools(&self) -> &HostTools {
         &self.host_tools
@@ -292,6 +307,7 @@ impl Drop for Hatchery {
             crew.shared.kill();
             crew.abort();
         }
+        self.agents.abort();
         self.run.close();
         // They may hold pools.
         self.host_tools.clear();

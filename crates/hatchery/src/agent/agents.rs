@@ -8,34 +8,32 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::birth::{self, Nursery};
-use super::log::{AgentEvents, Log};
+use super::adapter::Adapters;
+use super::birth::{Newborn, Nursery};
+use super::claim::Claims;
+use super::history::History;
+use super::log::{AgentEvents, Log, Watcher};
 use super::order::StopReport;
 use super::owner::Owner;
-use super::{AgentInfo, AgentRun, AgentRunId, AgentSpec, Asked, StopLadder};
+use super::{AgentFilter, AgentInfo, AgentRun, AgentRunId, AgentSpec, Asked, StopLadder};
 use crate::error::{Error, ErrorKind, Result, near_match};
-
-/// Runs that have ended and are still known without a look at the disk.
-const MOST_REMEMBERED: usize = 256;
+use crate::registry::Instance;
+use crate::run::Run;
+use crate::telemetry::Emitter;
 
 /// The agent runs of a [`Hatchery`](crate::Hatchery). Cheap to clone; once that has ended nothing can be started.
 #[derive(Clone)]
 pub struct Agents(Arc<Office>);
 
-/// Which runs are meant.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct AgentFilter {
-    /// In this state: `starting`, `busy`, `waiting_input`, …
-    pub state: Option<String>,
-    /// With all of these labels.
-    pub labels: BTreeMap<String, String>,
-    /// Of a conversation that was ever called this.
-    pub session: Option<String>,
-    /// Those that work in this folder, or below it.
-    pub cwd: Option<PathBuf>,
-    /// Those that are over as well.
-    pub with_ended: bool,
+/// What they stand on.
+pub(crate) struct Settings {
+    pub(crate) run: Arc<Run>,
+    pub(crate) instance: Instance,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) adapters: Adapters,
+    pub(crate) emitter: Emitter,
+    /// So many live at once, and no more.
+    pub(crate) most: Option<usize>,
 }
 
 /// What all runs have in common.
@@ -51,8 +49,6 @@ struct Live {
     runs: BTreeMap<AgentRunId, AgentRun>,
     /// Being started.
     starting: usize,
-    /// The latest last.
-    ended: Vec<Arc<AgentInfo>>,
     is_closed: bool,
 }
 
@@ -60,7 +56,13 @@ struct Live {
 struct Place(Weak<Office>);
 
 impl Agents {
-    pub(crate) fn new(nursery: Nursery, most: Option<usize>) -> Agents {
+    /// Looks at what dead supervisors have left. Blocks for some milliseconds.
+    pub(crate) fn open(settings: Settings) -> Agents {
+        let Settings { run, instance, data_dir, adapters, emitter, most } = settings;
+        Claims::new(&data_dir).remove_stale();
+        let history = History::open(&data_dir, run.id, &instance).map(|opened| opened.history);
+        let history = history.map_err(|error| error.to_string());
+        let nursery = Nursery { run, instance, data_dir, adapters, history, watcher: Watcher::default(), emitter };
         Agents(Arc::new(Office { nursery, live: Mutex::default(), owners: Mutex::default(), most }))
     }
 
@@ -107,17 +109,19 @@ impl Agents {
         }
     }
 
-    /// Runs, the latest last. Waits for nothing, whatever becomes of them at that moment.
+    /// Live runs, the latest first. Waits for nothing, whatever becomes of them at that moment.
     pub fn list(&self, filter: &AgentFilter) -> Vec<Arc<AgentInfo>> {
-        let (runs, ended) = {
-            let live = self.0.live();
-            let ended = if filter.with_ended { live.ended.clone() } else { Vec::new() };
-            (live.runs.values().cloned().collect::<Vec<_>>(), ended)
-        };
-        let mut listed: Vec<_> = ended.into_iter().chain(runs.iter().map(AgentRun::info)).collect();
-        listed.retain(|info| filter.fits(info));
-        listed.sort_by_key(|info| info.run);
-        listed
+        let runs: Vec<AgentRun> = self.0.live().runs.values().rev().cloned().collect();
+        let infos = runs.iter().map(AgentRun::info).filter(|info| filter.fits(info));
+        infos.take(filter.most.unwrap_or(usize::MAX)).collect()
+    }
+
+    /// Runs of this data dir, of whatever supervisor, also those that are over: the latest first, as they were last written down.
+    ///
+    /// # Errors
+    /// `unavailable` if that cannot be read.
+    pub async fn history(&self, filter: AgentFilter) -> Result<Vec<AgentInfo>> {
+        self.0.elsewhere(move |nursery| nursery.history()?.list(&filter)).await
     }
 
     /// A run that lives, or that has, as long as it is remembered: by its id, the beginning of that, or the name of its conversation, then
@@ -180,10 +184,8 @@ impl Agents {
     }
 
     async fn past(&self, name: &str) -> Result<Arc<AgentInfo>> {
-        let (history, wanted) = (self.0.nursery.history.clone(), name.to_owned());
-        let found = tokio::task::spawn_blocking(move || history.find(&wanted)).await;
-        let failed = |error: tokio::task::JoinError| Error::new(ErrorKind::Internal, error.to_string());
-        found.map_err(failed)?.map(Arc::new)
+        let wanted = name.to_owned();
+        self.0.elsewhere(move |nursery| nursery.history()?.find(&wanted)).await.map(Arc::new)
     }
 }
 
@@ -202,21 +204,11 @@ fn is_beginning(name: &str, id: &str) -> bool {
     name.len() >= 4 && id.get(..name.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(name))
 }
 
-impl AgentFilter {
-    /// Whether this one is meant.
-    pub fn fits(&self, info: &AgentInfo) -> bool {
-        self.state.as_ref().is_none_or(|state| state == info.state.phase.name())
-            && self.labels.iter().all(|(key, value)| info.labels.get(key) == Some(value))
-            && self.session.as_ref().is_none_or(|session| info.is_called(session))
-            && self.cwd.as_ref().is_none_or(|cwd| info.cwd.starts_with(cwd))
-    }
-}
-
 impl Office {
     async fn start(self: Arc<Office>, spec: AgentSpec) -> Result<AgentRun> {
         let place = self.admit()?;
-        let owner = self.nursery.bear(spec).await?;
-        self.take_in(place, owner)
+        let newborn = self.nursery.bear(spec).await?;
+        self.take_in(place, newborn)
     }
 
     fn admit(self: &Arc<Office>) -> Result<Place> {
@@ -234,8 +226,8 @@ impl Office {
     }
 
     /// If everything has begun to end meanwhile, the owner is dropped, and the run ends with it.
-    fn take_in(self: &Arc<Office>, place: Place, newborn: birth::Newborn) -> Result<AgentRun> {
-        let birth::Newborn { owner, run, first_turn } = newborn;
+    fn take_in(self: &Arc<Office>, place: Place, newborn: Newborn) -> Result<AgentRun> {
+        let Newborn { owner, run, first_turn } = newborn;
         let mut live = self.live();
         if live.is_closed {
             return Err(closed());
@@ -247,13 +239,11 @@ impl Office {
         Ok(run)
     }
 
-    fn bury(&self, run: &AgentRun) {
-        let mut live = self.live();
-        live.runs.remove(&run.id());
-        if live.ended.len() >= MOST_REMEMBERED {
-            live.ended.remove(0);
-        }
-        live.ended.push(run.info());
+    /// What looks at a disk does so where it may wait.
+    async fn elsewhere<T: Send + 'static>(&self, look: impl FnOnce(&Nursery) -> Result<T> + Send + 'static) -> Result<T> {
+        let nursery = self.nursery.clone();
+        let looked = tokio::task::spawn_blocking(move || look(&nursery)).await;
+        looked.unwrap_or_else(|error| Err(Error::new(ErrorKind::Internal, error.to_string())))
     }
 
     fn close(&self) -> Vec<AgentRun> {
@@ -294,7 +284,7 @@ impl Drop for Place {
 async fn life(owner: Owner, first_turn: Option<String>, run: AgentRun, office: Weak<Office>) {
     owner.live(first_turn).await;
     if let Some(office) = office.upgrade() {
-        office.bury(&run);
+        office.live().runs.remove(&run.id());
     }
 }
 

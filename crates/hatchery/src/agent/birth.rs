@@ -34,12 +34,13 @@ const POOL: &str = "agents";
 
 /// Where runs come from.
 #[derive(Clone)]
-pub(crate) struct Nursery {
+pub(super) struct Nursery {
     pub(crate) run: Arc<Run>,
     pub(crate) instance: Instance,
     pub(crate) data_dir: PathBuf,
     pub(crate) adapters: Adapters,
-    pub(crate) history: History,
+    /// Or why nothing can be written down, and so nothing be started.
+    pub(crate) history: std::result::Result<History, String>,
     pub(crate) watcher: Watcher,
     pub(crate) emitter: Emitter,
 }
@@ -76,6 +77,13 @@ impl Nursery {
     /// Where the output of a run lies.
     pub(super) fn folder(&self, run: AgentRunId) -> PathBuf {
         self.data_dir.join("agents").join(run.to_string())
+    }
+
+    /// # Errors
+    /// `unavailable` if there is none.
+    pub(super) fn history(&self) -> Result<&History> {
+        let unwritten = |why: &String| Error::new(ErrorKind::Unavailable, format!("agent runs cannot be written down: {why}"));
+        self.history.as_ref().map_err(unwritten)
     }
 
     pub(super) async fn bear(&self, spec: AgentSpec) -> Result<Newborn> {
@@ -131,7 +139,8 @@ impl Nursery {
     /// Blocks: a claim, a record, a folder, and then a process.
     fn embody(&self, mut conception: Conception) -> Result<(Conception, Body)> {
         let claim = self.claim(&conception)?;
-        self.history.insert(&conception.info)?;
+        let history = self.history()?;
+        history.insert(&conception.info)?;
         match self.start(&conception) {
             Ok((spawned, entry, log)) => {
                 conception.info.pid = Some(spawned.child.identity().pid().get());
@@ -141,7 +150,7 @@ impl Nursery {
                 let why = error.to_string();
                 conception.machine.hear(Fact::NotSpawned { why }, Instant::now());
                 conception.info.state = conception.machine.state().clone();
-                self.history.update(&conception.info);
+                history.update(&conception.info);
                 let _never_was_any = std::fs::remove_dir_all(self.folder(conception.id));
                 Err(error.context(format_args!("start agent run {}", conception.id)))
             }
@@ -202,7 +211,7 @@ impl Nursery {
         let (orders, ordered) = mpsc::unbounded_channel();
         let run = AgentRun::new(id, shown, orders, log.log());
         let books = Books {
-            history: self.history.clone(),
+            history: self.history()?.clone(),
             claims: Claims::new(&self.data_dir),
             claim,
             home,

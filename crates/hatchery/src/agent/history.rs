@@ -12,7 +12,7 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, Row, Transaction, params};
 
-use super::{AgentFilter, AgentInfo, AgentRunId, AgentState, ExitHow, Outcome, OutcomeKind, OwnerDeath, Phase, Tail};
+use super::{AgentFilter, AgentInfo, AgentRunId, AgentState, Outcome, OwnerDeath, Phase};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RunId;
 use crate::registry::{Instance, is_over, owner_now};
@@ -160,17 +160,8 @@ fn folder(data_dir: &Path) -> Result<Folder, Refusal> {
 pub(super) fn lost(info: AgentInfo, now: SystemTime) -> AgentInfo {
     let took = now.duration_since(info.started_at).unwrap_or_default();
     let reason = "its supervisor died".to_owned();
-    let outcome = Outcome {
-        kind: OutcomeKind::Lost,
-        exit: ExitHow::Unknown,
-        asked: None,
-        reason: reason.clone(),
-        turns: info.turns,
-        last_result: None,
-        tail: Tail::Missing,
-        leftovers: Vec::new(),
-        took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-    };
+    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    let outcome = Outcome { turns: info.turns, took_ms, ..Outcome::lost(&reason) };
     AgentInfo { state: AgentState { phase: Phase::Exited { outcome }, since: now, reason }, ..info }
 }
 

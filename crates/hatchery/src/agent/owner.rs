@@ -179,10 +179,10 @@ impl Owner {
 
     async fn begin_end(&mut self, plan: Option<StopLadder>, at_once: bool) {
         let now = Instant::now();
-        let plan = plan.unwrap_or_else(|| self.ladder.clone());
+        let (plan, means) = (plan.unwrap_or_else(|| self.ladder.clone()), self.means());
         let ending = match &mut self.ending {
             Some(ending) => {
-                ending.ladder.join(&plan, now);
+                ending.ladder.join(&plan, means, now);
                 ending
             }
             none => {

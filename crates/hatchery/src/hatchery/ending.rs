@@ -58,7 +58,7 @@ impl Hatchery {
         for crew in &self.crews {
             crew.end(crew.shared.rules().config.stop.within(longest));
         }
-        self.crews_gone().await;
+        tokio::join!(self.crews_gone(), self.agents.end(longest));
         self.services.stop(SERVICE_PATIENCE).await;
         let sessions = self.sessions.clone();
         let _panicked = tokio::task::spawn_blocking(move || sessions.close()).await;
@@ -90,6 +90,7 @@ impl Hatchery {
             crew.end(Escalation::AT_ONCE);
             crew.shared.kill();
         }
+        self.agents.abort();
         self.run.close();
         let gone = async { (self.run.gone_within(within).await, self.crews_gone().await) };
         // Whatever was not heard of in time is asked of the kernel.

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, SystemTime};
 
 use super::pool_tools::Reach;
-use super::{Builder, Configured, EVENT_BACKLOG, Hatchery, SWEEP_EVERY};
+use super::{AgentOptions, Builder, Configured, EVENT_BACKLOG, Hatchery, SWEEP_EVERY};
+use crate::agent::{self, Agents};
 use crate::app::App;
 use crate::doctor;
 use crate::error::{Error, ErrorKind, Result};
@@ -32,6 +33,7 @@ pub struct Begun {
     pools: Vec<(String, Arc<dyn App>, pool::Config)>,
     sweep_every: Duration,
     configured: Option<Configured>,
+    agents: Agents,
 }
 
 impl Builder {
@@ -64,10 +66,10 @@ impl Builder {
         let emitter = self.emitter.unwrap_or_else(|| Emitter::new(EVENT_BACKLOG));
         let sweep_every = self.run.sweep_every.unwrap_or(SWEEP_EVERY);
         let config = self.run.config(enclosed(&self.pools))?;
-        let (run, sessions) = begun(emitter.clone(), config, self.sessions).await?;
+        let (run, sessions, agents) = begun(emitter.clone(), config, self.sessions, self.agents).await?;
         let (usual_stop, bridging) = (self.usual_stop, self.bridging);
         let configured = self.configured.map(|config| Configured { config, usual_stop, bridging });
-        Ok(Begun { run, sessions, emitter, host_tools, reach, pools: self.pools, sweep_every, configured })
+        Ok(Begun { run, sessions, emitter, host_tools, reach, pools: self.pools, sweep_every, configured, agents })
     }
 
     fn check(&self) -> Result<()> {
@@ -138,7 +140,7 @@ impl Begun {
 
     /// With pools that are empty.
     fn hatchery(self) -> Hatchery {
-        let Begun { run, sessions, emitter, host_tools, reach, pools, configured, .. } = self;
+        let Begun { run, sessions, emitter, host_tools, reach, pools, configured, agents, .. } = self;
         host_tools.know_sessions(sessions.births());
         sessions.on_end(host_tools.session_ended());
         let (of_run, of_sessions, tell) = (Arc::clone(&run), sessions.clone(), emitter.clone());
@@ -159,12 +161,17 @@ impl Begun {
         reach.begin(pools.values());
         let services = Services::new(Intensity::default(), emitter.clone());
         let (started_at, configured) = (SystemTime::now(), Mutex::new(configured));
-        Hatchery { run, pools, crews, taints, sessions, host_tools, reach, emitter, started_at, services, configured }
+        Hatchery { run, pools, crews, agents, taints, sessions, host_tools, reach, emitter, started_at, services, configured }
     }
 }
 
 /// Begins a run, and opens its sessions, where it may block.
-async fn begun(emitter: Emitter, config: run::Config, sessions: SessionSettings) -> Result<(Arc<Run>, Sessions)> {
+async fn begun(
+    emitter: Emitter,
+    config: run::Config,
+    sessions: SessionSettings,
+    agents: AgentOptions,
+) -> Result<(Arc<Run>, Sessions, Agents)> {
     let begin = move || {
         let run = Run::begin(RunId::random(), &emitter, &config)?;
         // Before anything is started: what dead runs left may hold a port, or the memory of a GPU.
@@ -173,7 +180,11 @@ async fn begun(emitter: Emitter, config: run::Config, sessions: SessionSettings)
         for message in sessions.losses() {
             emitter.emit(Event::Session(SessionEvent::Lost { message }));
         }
-        Ok((Arc::new(run), sessions))
+        let run = Arc::new(run);
+        let (instance, data_dir) = (config.instance, config.data_dir);
+        let AgentOptions { adapters, most } = agents;
+        let settings = agent::Settings { run: Arc::clone(&run), instance, data_dir, adapters, emitter, most };
+        Ok((run, sessions, Agents::open(settings)))
     };
     let begun = tokio::task::spawn_blocking(begin).await;
     begun.map_err(|error| Error::new(ErrorKind::Internal, format!("start the guardian: {error}")))?
