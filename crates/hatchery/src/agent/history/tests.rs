@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
+use crate::agent::OutcomeKind;
 use crate::agent::{AgentSessionId, Usage};
 use crate::storage::lock;
 
