@@ -15,6 +15,8 @@ mod ring;
 mod source;
 mod splitter;
 mod spool;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod writer;
 

@@ -13,7 +13,7 @@ use super::{LONGEST_HERE, Published, Shared};
 use crate::agent::{AgentEvent, Gap, Heard, Signal, Stream};
 
 /// So many events are fetched at once, at most,
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 256;
 /// and no more once they have so many bytes.
 const BYTES_AT_ONCE: u64 = 256 * 1024;
 

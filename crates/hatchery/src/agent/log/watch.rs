@@ -14,6 +14,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use crate::process;
+
 /// How often a file is looked at that the kernel says nothing about.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -64,7 +66,7 @@ impl Watcher {
             return Ok(Arc::clone(&running.inotify));
         }
         let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        let inotify = Arc::new(Inotify { fd: AsyncFd::new(fd)?, watched: Mutex::default() });
+        let inotify = Arc::new(Inotify { fd: process::readable(fd)?, watched: Mutex::default() });
         let task = tokio::spawn(tell(Arc::clone(&inotify))).abort_handle();
         *running = Some(Running { inotify: Arc::clone(&inotify), task });
         Ok(inotify)
