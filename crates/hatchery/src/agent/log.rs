@@ -132,6 +132,9 @@ impl Shared {
 
     fn bytes(&self, stream: Stream, offset: u64, length: usize) -> io::Result<Option<Bytes>> {
         let before = self.published();
+        if offset.saturating_add(length as u64) > self.spool.end(stream, &before.kept)? {
+            return Ok(None);
+        }
         let bytes = self.spool.bytes(stream, offset, length, &before.kept);
         let now = self.published();
         // They may have been forgotten meanwhile, and what was read be the hole.

@@ -117,6 +117,11 @@ impl Spool {
         read_up_to(self.file(stream), in_file, length)
     }
 
+    /// Where a stream ends.
+    pub(crate) fn end(&self, stream: Stream, kept: &Kept) -> io::Result<u64> {
+        Ok(kept.base[record::number(stream)] + self.file(stream).metadata()?.len())
+    }
+
     /// Writes these bytes of a stream.
     pub(crate) fn write(&self, stream: Stream, at: u64, bytes: &[u8]) -> io::Result<()> {
         self.file(stream).write_all_at(bytes, at)

@@ -130,3 +130,60 @@ async fn where_nothing_can_be_given_back_a_file_of_the_agents_grows_and_that_is_
     let heard = hear_all(log.from(log.first())).await;
     assert_eq!(text(&event(heard.last().unwrap().clone()).line), format!("{:0>200}", 3999));
 }
+
+#[tokio::test]
+async fn what_an_agent_writes_itself_is_forgotten_behind_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("run");
+    let writer = writer(&folder, OutputLimits { fidelity: Fidelity::File, ..capped() });
+    let log = writer.log();
+    let output = writer.agents_end(Stream::Stdout).unwrap();
+    following::shell("yes 0123456789 | head -c 2200000; printf last", output).wait().unwrap();
+    following::read_all(writer, Watcher::default()).await;
+    assert!(on_disk(&folder) <= CAP + 128 * 1024, "{} bytes", on_disk(&folder));
+    assert_eq!(folder.join("output").metadata().unwrap().len(), 2_200_004, "offsets stay what they are");
+    let mut heard = hear_all(log.from(1)).await;
+    let Heard::Gap(gap) = heard.remove(0) else { panic!() };
+    assert_eq!((gap.from, gap.bytes), (1, Some(gap.events * 10)));
+    assert_eq!(gap.events + heard.len() as u64, 200_001);
+    let rest = texts(heard);
+    assert_eq!(rest.last().unwrap(), "last…");
+    assert!(rest[..rest.len() - 1].iter().all(|line| line == "0123456789"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_reads_a_hole_while_it_is_made() {
+    const BATCHES: u64 = 400;
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = writer(&folder.path().join("run"), OutputLimits { spool: Some(64 * 1024), ..small_ring() });
+    let read = async |mut events: AgentEvents| {
+        let mut next = 1;
+        while let Some(heard) = events.next().await {
+            match heard {
+                Heard::Event(event) => {
+                    assert_eq!((event.seq, text(&event.line)), (next, format!("{next:0>100}")));
+                    assert_eq!(event.signals, [said(&next.to_string())]);
+                    next += 1;
+                }
+                Heard::Gap(gap) => {
+                    assert_eq!((gap.from, gap.bytes), (next, Some(gap.events * 100)));
+                    next += gap.events;
+                }
+            }
+        }
+        assert_eq!(next, BATCHES * 20 + 1);
+    };
+    let readers: Vec<_> = (0..3).map(|_| tokio::spawn(read(writer.log().from(1)))).collect();
+    let mut out = Speaker::new(Stream::Stdout);
+    for batch in 0..BATCHES {
+        let numbers = batch * 20 + 1..=batch * 20 + 20;
+        let mut batch = out.say(numbers.clone().map(|number| format!("{number:0>100}\n")).collect::<String>());
+        let lines = batch.lines.iter_mut().zip(numbers);
+        lines.for_each(|(line, number)| line.signals = vec![said(&number.to_string())]);
+        writer.write(batch, 0).await;
+    }
+    drop(writer);
+    for reader in readers {
+        reader.await.unwrap();
+    }
+}
