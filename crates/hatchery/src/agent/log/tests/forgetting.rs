@@ -153,7 +153,7 @@ async fn what_an_agent_writes_itself_is_forgotten_behind_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_reads_a_hole_while_it_is_made() {
-    const BATCHES: u64 = 400;
+    const BATCHES: u64 = 1500;
     let folder = tempfile::tempdir().unwrap();
     let mut writer = writer(&folder.path().join("run"), OutputLimits { spool: Some(64 * 1024), ..small_ring() });
     let read = async |mut events: AgentEvents| {
