@@ -51,7 +51,7 @@ pub(crate) use kill::{Death, Escalation, Remains, Status, end, held_by, signal_n
 pub(crate) use mark::{ADOPTED, MAX_WORKER, Mark, Worn};
 pub(crate) use memory::{resident_bytes, resident_bytes_of_tree};
 pub(crate) use output::{Admission, Dropped, Tail, Throttle, drain};
-pub(crate) use raw::group_of as process_group;
+pub(crate) use raw::{group_of as process_group, watch as readable};
 pub(crate) use run::{Output, run_to_end};
 pub(crate) use scan::{Census, Ending, Sighting, end_marked};
 pub(crate) use sight::{Obstacle, obstacles};

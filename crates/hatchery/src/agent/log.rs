@@ -15,6 +15,8 @@ mod ring;
 mod source;
 mod splitter;
 mod spool;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod writer;
 
@@ -129,11 +131,17 @@ impl Shared {
     }
 
     fn bytes(&self, stream: Stream, offset: u64, length: usize) -> io::Result<Option<Bytes>> {
-        let before = self.published();
-        let bytes = self.spool.bytes(stream, offset, length, &before.kept);
-        let now = self.published();
-        // They may have been forgotten meanwhile, and what was read be the hole.
-        let is_kept = now.spooled && now.kept.at[record::number(stream)] <= offset;
-        if is_kept { Ok(Some(bytes?).filter(|bytes| bytes.len() == length)) } else { Ok(None) }
+        reader::while_nothing_is_forgotten(
+            || self.published(),
+            |now| {
+                let is_kept = now.spooled && now.kept.at[record::number(stream)] <= offset;
+                let end = offset.saturating_add(length as u64);
+                if !is_kept || end > self.spool.end(stream, &now.kept)? {
+                    return Ok(None);
+                }
+                let bytes = self.spool.bytes(stream, offset, length, &now.kept)?;
+                Ok(Some(bytes).filter(|bytes| bytes.len() == length))
+            },
+        )
     }
 }

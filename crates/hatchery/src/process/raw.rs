@@ -39,10 +39,10 @@ pub(super) fn posix_spawn(plan: &Plan<'_>) -> io::Result<i32> {
     Ok(pid)
 }
 
-/// The pidfd, known to the current runtime: readable when the process has ended.
-pub(super) fn watch(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+/// The descriptor, known to the current runtime, which tells when it can be read: a pidfd, when the process has ended.
+pub(crate) fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is open, is always the same descriptor, and stays so until the `AsyncFd` that owns it is dropped.
-    Ok(unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }?)
+    Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?)
 }
 
 fn actions(plan: &Plan<'_>) -> io::Result<Actions> {

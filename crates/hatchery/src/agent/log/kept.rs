@@ -109,3 +109,60 @@ fn first_behind(mut from: u64, mut last: u64, holds: impl Fn(u64) -> io::Result<
     }
     Ok(last)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Events of a hundred bytes each, on one stream.
+    fn place(seq: u64) -> io::Result<Positions> {
+        Ok(Positions { of: [(seq - 1) * 100, 0, 0], said: (seq - 1) * 99 })
+    }
+
+    fn within(kept: &Kept, cap: u64, last: u64) -> Option<Kept> {
+        kept.within(cap, last, [last * 100, 0, 0], place).unwrap()
+    }
+
+    #[test]
+    fn nothing_is_forgotten_until_it_is_too_much() {
+        assert_eq!(within(&Kept::ALL, 16_000, 0), None);
+        // Lines may have three quarters.
+        assert_eq!(within(&Kept::ALL, 16_000, 71), None);
+        let kept = Kept { indexed: 100, ..Kept::ALL };
+        assert_eq!(kept.within(16_000, 120, [12_000, 0, 0], place).unwrap(), None);
+        assert!(kept.within(16_000, 120, [12_001, 0, 0], place).unwrap().is_some());
+    }
+
+    #[test]
+    fn whole_events_go_and_a_step_more_than_need_be() {
+        let kept = Kept { indexed: 100, ..Kept::ALL };
+        let now = kept.within(16_000, 121, [12_100, 0, 0], place).unwrap().unwrap();
+        // 1100 bytes are too many with the step of 1000.
+        assert_eq!(now, Kept { first: 12, indexed: 100, at: [1100, 0, 0], base: [0; 3] });
+        assert_eq!(now.within(16_000, 121, [12_100, 0, 0], place).unwrap(), None);
+    }
+
+    #[test]
+    fn a_full_index_forgets_events_too() {
+        let now = within(&Kept::ALL, 16_000, 72).unwrap();
+        // 3000 bytes are 53 records.
+        assert_eq!(now, Kept { first: 20, indexed: 20, at: [1900, 0, 0], base: [0; 3] });
+    }
+
+    #[test]
+    fn the_last_event_stays_and_what_is_longer_than_all_loses_its_beginning() {
+        let long = |seq| Ok(Positions { of: [(seq - 1) * 100_000, 0, 0], said: 0 });
+        let now = Kept::ALL.within(16_000, 3, [300_000, 0, 500], long).unwrap().unwrap();
+        assert_eq!(now, Kept { first: 3, indexed: 1, at: [300_000 - 10_500, 0, 0], base: [0; 3] });
+        let nothing_yet = Kept::ALL.within(16_000, 0, [0, 50_000, 0], long).unwrap().unwrap();
+        assert_eq!(nothing_yet, Kept { at: [0, 39_000, 0], ..Kept::ALL });
+    }
+
+    #[test]
+    fn a_header_comes_back_and_none_is_everything() {
+        let kept = Kept { first: 7, indexed: 3, at: [1, 2, 3], base: [4, 5, 6] };
+        assert_eq!(Kept::decode(&kept.encode()), kept);
+        assert_eq!(Kept::decode(&[]), Kept::ALL);
+        assert_eq!(Kept::decode(&[0; 4096]), Kept::ALL);
+    }
+}

@@ -13,7 +13,7 @@ use super::{LONGEST_HERE, Published, Shared};
 use crate::agent::{AgentEvent, Gap, Heard, Signal, Stream};
 
 /// So many events are fetched at once, at most,
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 256;
 /// and no more once they have so many bytes.
 const BYTES_AT_ONCE: u64 = 256 * 1024;
 
@@ -122,14 +122,19 @@ fn longer(begun: Gap, more: Gap) -> Gap {
 
 /// Blocks.
 fn look(shared: &Shared, from: u64) -> Found {
+    while_nothing_is_forgotten(|| shared.published(), |now| look_at(shared, from, now))
+}
+
+/// If something was forgotten while it was read, that may be the hole: then it is read again.
+pub(super) fn while_nothing_is_forgotten<T>(published: impl Fn() -> Published, read: impl Fn(&Published) -> T) -> T {
+    let mut now = published();
     loop {
-        let now = shared.published();
-        let found = look_at(shared, from, &now);
-        let then = shared.published();
-        // If something was forgotten meanwhile, what was read may be the hole.
+        let found = read(&now);
+        let then = published();
         if (then.kept, then.spooled) == (now.kept, now.spooled) {
             return found;
         }
+        now = then;
     }
 }
 
@@ -209,5 +214,35 @@ impl Span {
         let begin = usize::try_from(at.checked_sub(self.at)?).ok()?;
         let end = begin.checked_add(usize::try_from(length).ok()?)?;
         (end <= self.bytes.len()).then(|| self.bytes.slice(begin..end))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::super::kept::Kept;
+    use super::*;
+
+    /// As it is after so many looks: something is forgotten at the first ones.
+    fn at(look: u64, spooled: bool) -> Published {
+        let kept = Kept { first: look.min(3), ..Kept::ALL };
+        Published { last: 10 + look, said: 0, kept, spooled, closed: false }
+    }
+
+    #[test]
+    fn what_was_read_while_something_was_forgotten_is_read_again() {
+        let looks = Cell::new(0);
+        let published = || at(looks.replace(looks.get() + 1), true);
+        // That there is more does not matter.
+        assert_eq!(while_nothing_is_forgotten(published, |now| now.kept.first), 3);
+        assert_eq!(looks.get(), 5);
+    }
+
+    #[test]
+    fn what_was_read_while_all_was_given_up_is_read_again() {
+        let looks = Cell::new(0);
+        let published = || at(7, looks.replace(looks.get() + 1) == 0);
+        assert!(!while_nothing_is_forgotten(published, |now| now.spooled));
     }
 }

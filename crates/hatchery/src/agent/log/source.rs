@@ -90,7 +90,7 @@ impl Source {
         Ok(Source { stream, splitter: Splitter::new(max_line, 0), feed, at: 0, over: false })
     }
 
-    /// A file that grows. `base` is the place of its first byte in the stream, `at` that of the first one that is read.
+    /// A file that grows. `place`: where its first byte lies in the stream, and the first one that is read.
     ///
     /// # Errors
     /// It cannot be opened.
@@ -98,11 +98,20 @@ impl Source {
         stream: Stream,
         max_line: usize,
         path: &Path,
-        (base, at): (u64, u64),
+        place: (u64, u64),
         watcher: &Watcher,
     ) -> io::Result<Source> {
+        Source::watched(stream, max_line, path, place, watcher.watch(path))
+    }
+
+    pub(super) fn watched(
+        stream: Stream,
+        max_line: usize,
+        path: &Path,
+        (base, at): (u64, u64),
+        watch: Watch,
+    ) -> io::Result<Source> {
         let file = Arc::new(File::open(path)?);
-        let watch = watcher.watch(path);
         let feed = Feed::File(Followed { file, base, position: at.saturating_sub(base), watch, until: None });
         Ok(Source { stream, splitter: Splitter::new(max_line, at), feed, at, over: false })
     }
@@ -214,11 +223,11 @@ impl Followed {
                 self.position += bytes.len() as u64;
                 return Ok(piece);
             }
-            if self.until.is_some() {
-                return Ok(Piece::End);
-            }
             if self.file.metadata()?.len() < self.position {
                 return Ok(Piece::Anew);
+            }
+            if self.until.is_some() {
+                return Ok(Piece::End);
             }
             self.watch.grown().await;
         }

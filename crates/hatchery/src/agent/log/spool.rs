@@ -74,12 +74,12 @@ impl Spool {
         &self.streams[record::number(stream)]
     }
 
-    /// The last event that is there whole, and where everything stands behind it. What is torn behind that is cut off if
-    /// it is to go on.
+    /// The last event that is there whole, and where everything stands behind it: its line and its signals were written
+    /// before its record. What is torn behind that is cut off if it is to go on.
     pub(crate) fn last(&self, kept: &Kept, how: Use) -> io::Result<(u64, Positions)> {
         let mut seq = self.index.metadata()?.len().saturating_sub(HEADER) / record::SIZE as u64;
         while seq >= kept.indexed && seq > 0 {
-            if let Some(record) = self.record(seq)?.filter(|record| self.has(record, kept)) {
+            if let Some(record) = self.record(seq)? {
                 self.cut_behind(seq, how)?;
                 return Ok((seq, record.after()));
             }
@@ -91,15 +91,6 @@ impl Spool {
 
     fn cut_behind(&self, seq: u64, how: Use) -> io::Result<()> {
         if how == Use::GoOn { self.index.set_len(record_at(seq + 1)) } else { Ok(()) }
-    }
-
-    /// Whether everything that it speaks of is there.
-    fn has(&self, record: &Record, kept: &Kept) -> bool {
-        let after = record.after();
-        (0..3).all(|number| {
-            let length = self.streams[number].metadata().map_or(0, |file| file.len());
-            after.of[number] <= kept.base[number] + length
-        })
     }
 
     /// The event of this number, if it is there whole.
@@ -124,6 +115,11 @@ impl Spool {
         let base = kept.base[record::number(stream)];
         let in_file = at.checked_sub(base).ok_or(io::ErrorKind::UnexpectedEof)?;
         read_up_to(self.file(stream), in_file, length)
+    }
+
+    /// Where a stream ends.
+    pub(crate) fn end(&self, stream: Stream, kept: &Kept) -> io::Result<u64> {
+        Ok(kept.base[record::number(stream)] + self.file(stream).metadata()?.len())
     }
 
     /// Writes these bytes of a stream.

@@ -1,6 +1,7 @@
 //! That a file has grown, told by the kernel: one inotify instance for all runs, as a user has few of them.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -13,6 +14,8 @@ use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
+
+use crate::process;
 
 /// How often a file is looked at that the kernel says nothing about.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -64,7 +67,7 @@ impl Watcher {
             return Ok(Arc::clone(&running.inotify));
         }
         let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        let inotify = Arc::new(Inotify { fd: AsyncFd::new(fd)?, watched: Mutex::default() });
+        let inotify = Arc::new(Inotify { fd: process::readable(fd)?, watched: Mutex::default() });
         let task = tokio::spawn(tell(Arc::clone(&inotify))).abort_handle();
         *running = Some(Running { inotify: Arc::clone(&inotify), task });
         Ok(inotify)
@@ -121,7 +124,7 @@ impl Inotify {
     }
 
     /// Tells everything that the kernel has to tell now.
-    fn tell_all(&self) -> Result<(), Errno> {
+    fn tell_all(&self) -> Result<Infallible, Errno> {
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut events = inotify::Reader::new(self.fd.get_ref(), &mut buffer);
         loop {
@@ -133,8 +136,7 @@ impl Inotify {
 
 async fn tell(inotify: Arc<Inotify>) {
     while let Ok(mut ready) = inotify.fd.readable().await {
-        if inotify.tell_all() == Err(Errno::AGAIN) {
-            ready.clear_ready();
-        }
+        let Err(_until_there_is_more) = inotify.tell_all();
+        ready.clear_ready();
     }
 }

@@ -68,6 +68,11 @@ impl LogWriter {
         Ok(LogWriter::over(spool, run, limits, kept, end))
     }
 
+    #[cfg(test)]
+    pub(super) fn forget_by(&mut self, forget: fn(&Spool, &Kept, &Kept) -> io::Result<()>) {
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner).forget = forget;
+    }
+
     fn over(
         spool: Spool,
         run: AgentRunId,
@@ -111,11 +116,9 @@ impl LogWriter {
     /// # Errors
     /// The file cannot be opened.
     pub(crate) fn follow(&self, stream: Stream, watcher: &Watcher) -> io::Result<Source> {
-        let (end, kept) = {
-            let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
-            (keeper.end.of[number(stream)], keeper.kept)
-        };
-        let place = (kept.base[number(stream)], end);
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        let (base, end) = (keeper.kept.base[number(stream)], keeper.end.of[number(stream)]);
+        let place = (base, end.max(base));
         Source::file(stream, self.limits.max_line, &self.shared.spool.path(stream), place, watcher)
     }
 
@@ -180,7 +183,7 @@ impl Keeper {
             self.read[number(batch.stream)] = batch.at + batch.bytes.len() as u64;
         }
         self.read[number(Stream::Host)] = self.end.of[number(Stream::Host)];
-        let trouble = if self.spooled { self.keep(&batch, from, &before) } else { None };
+        let trouble = if self.spooled { self.keep(&batch, from, &before) } else { self.keep_nothing() };
         self.records.clear();
         self.notes.clear();
         self.remember(batch, from, &records);
@@ -190,9 +193,12 @@ impl Keeper {
 
     /// The next event.
     fn number(&mut self, line: &Spoken, stream: Stream, t_ms: u64) -> Record {
-        if let (Stream::Host, Some(text)) = (stream, &line.text) {
-            self.notes.extend_from_slice(text);
-            self.notes.push(b'\n');
+        match (stream, &line.text) {
+            (Stream::Host, Some(text)) => {
+                self.notes.extend_from_slice(text);
+                self.notes.push(b'\n');
+            }
+            _ => self.end.of[number(stream)] = line.at,
         }
         let signals = write_signals(&line.signals, &mut self.notes);
         let record = Record { at: self.end, length: line.length, t_ms, signals, stream, end: line.end };
@@ -261,6 +267,17 @@ impl Keeper {
             let _as_it_is = self.shared.spool.empty();
         }
         Trouble::OnlyMemory(why)
+    }
+
+    /// Whoever writes a file itself goes on to do so.
+    fn keep_nothing(&mut self) -> Option<Trouble> {
+        if self.agent_writes && self.cap.is_some() {
+            let kept = Kept { at: self.read, ..self.kept };
+            // It has been told that something is wrong here.
+            let _as_it_is = (self.forget)(&self.shared.spool, &self.kept, &kept);
+            self.kept = kept;
+        }
+        None
     }
 
     /// Copies the lines: a slice would keep all that was read with it, of which they may be the smallest part.
