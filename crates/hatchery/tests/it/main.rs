@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that finds something else has failed")]
 #![expect(clippy::print_stdout, reason = "seeds and figures, shown with what failed or to who asks for them")]
 
+mod agents;
 mod blocking;
 mod calls;
 mod cancel;

@@ -1,0 +1,5 @@
+//! Agent runs, with an agent that does what it is told (`tests/fixtures/agents/fake_agent.py`). `A1` and so on are the scenarios of the
+//! design page.
+
+mod lives;
+mod rig;
