@@ -8,13 +8,13 @@ use hatchery_grpc::bridge::{Client, Connection, Peer, RequestOptions};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use crate::rig::{PATIENCE, Rig, eventually, fixture, python, stubs};
+use crate::rig::{PATIENCE, Rig, eventually, fixture, python, stubs, worker};
 
 /// One pool of the test worker, which says this besides; `None` if there is no interpreter for it.
 fn config(adapter: &str, pool: &str) -> Option<Config> {
     let python = python()?;
     let path = std::env::join_paths([stubs(&python).to_owned(), fixture()]).unwrap().into_string().unwrap();
-    let script = fixture().join("grpc_server.py");
+    let script = worker().join("grpc_server.py");
     let text = format!(
         "[[pools]]\nname = \"default\"\ntransport = \"grpc\"\nscript = {script:?}\nadapter = {adapter:?}\npython = {python:?}\n\
          env.PYTHONPATH = {path:?}\nenv.PYTHONDONTWRITEBYTECODE = \"1\"\n{pool}\n"

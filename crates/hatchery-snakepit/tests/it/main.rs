@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that finds something else has failed")]
 #![expect(clippy::print_stderr, reason = "what was skipped, and why")]
 
+mod ancestor;
 mod bridge;
 mod calls;
 mod configured;

@@ -16,6 +16,11 @@ pub(crate) fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bridge_worker")
 }
 
+/// The folder of the worker's scripts: the fixture's, or those of `HATCHERY_BRIDGE_WORKER`, such as the ancestor's own.
+pub(crate) fn worker() -> PathBuf {
+    std::env::var_os("HATCHERY_BRIDGE_WORKER").map_or_else(fixture, PathBuf::from)
+}
+
 /// The interpreter with grpcio and grpcio-tools that `cargo xtask test` makes; without it, the test is skipped.
 pub(crate) fn python() -> Option<PathBuf> {
     let home = std::env::var_os("HATCHERY_TEST_VENV");
@@ -47,19 +52,23 @@ pub(crate) fn stubs(python: &Path) -> &'static Path {
 
 /// A worker of this adapter; `None` if there is no interpreter for it.
 pub(crate) fn app(adapter: &str) -> Option<Snakepit> {
+    app_of(&worker(), adapter)
+}
+
+fn app_of(worker: &Path, adapter: &str) -> Option<Snakepit> {
     let python = python()?;
     let stubs = stubs(&python);
     Some(
-        Snakepit::new(fixture().join("grpc_server.py"), adapter)
+        Snakepit::new(worker.join("grpc_server.py"), adapter)
             .python(&python)
             .env("PYTHONPATH", std::env::join_paths([stubs.to_owned(), fixture()]).unwrap())
             .env("PYTHONDONTWRITEBYTECODE", "1"),
     )
 }
 
-/// One that misbehaves so: see `faults` in the fixture.
+/// One that misbehaves so, whatever the worker is: see `faults` in the fixture, which reach into its own.
 pub(crate) fn fault(name: &str) -> Option<Snakepit> {
-    app(&format!("faults.{name}.Adapter"))
+    app_of(&fixture(), &format!("faults.{name}.Adapter"))
 }
 
 pub(crate) fn threaded(calls: usize) -> Option<Snakepit> {
