@@ -1,7 +1,5 @@
 //! Workers that were written for Snakepit, from a configuration alone.
 
-#![expect(clippy::print_stderr, reason = "what was skipped, and why")]
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,18 +13,32 @@ fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../hatchery-snakepit/tests/fixtures/bridge_worker")
 }
 
+/// The folder of the worker's scripts: the fixture's, or the original's.
+fn worker() -> PathBuf {
+    std::env::var_os("HATCHERY_BRIDGE_WORKER").map_or_else(fixture, PathBuf::from)
+}
+
+fn venv() -> Option<PathBuf> {
+    let home = std::env::var_os("HATCHERY_TEST_VENV");
+    if home.is_none() {
+        crate::examples::skipped("HATCHERY_TEST_VENV names no environment with grpcio; `cargo xtask test` makes one");
+    }
+    home.map(PathBuf::from)
+}
+
+/// Where a worker finds the adapters of the tests.
+fn path(home: &Path) -> String {
+    format!("{}:{}", stubs(&home.join("bin/python")), fixture().display())
+}
+
 /// `hatchery.toml` with a pool of the test worker, which says this besides; `None` if there is no interpreter for it.
 fn configuration(pool: &str) -> Option<String> {
-    let Some(home) = std::env::var_os("HATCHERY_TEST_VENV") else {
-        eprintln!("skipped: HATCHERY_TEST_VENV names no environment with grpcio; `cargo xtask test` makes one");
-        return None;
-    };
-    let (python, fixture) = (Path::new(&home).join("bin/python"), fixture());
-    let path = format!("{}:{}", stubs(&python), fixture.display());
+    let home = venv()?;
+    let (python, path) = (home.join("bin/python"), path(&home));
     Some(format!(
         "python = {python:?}\n[server]\nlisten = \"127.0.0.1:0\"\n[[pools]]\nname = \"default\"\ntransport = \"grpc\"\n\
          script = {:?}\nadapter = \"bridge_tools.plain.Plain\"\nenv.PYTHONPATH = {path:?}\nenv.PYTHONDONTWRITEBYTECODE = \"1\"\n{pool}\n",
-        fixture.join("grpc_server.py"),
+        worker().join("grpc_server.py"),
     ))
 }
 
@@ -60,6 +72,54 @@ fn a_pool_of_them_is_served_called_and_reloaded() {
         idle.len() == 2 && idle[0]["generation"] == json!(2)
     });
     sandbox.run(&call).exits(0).prints("5.0");
+    daemon.end();
+}
+
+/// A program that is told nothing but where its host is and where to say that it is ready.
+#[test]
+fn a_command_that_speaks_the_bridge_is_called() {
+    let Some(home) = venv() else { return };
+    let text = configuration("workers = 1").unwrap();
+    let python = home.join("bin/python");
+    let script = worker().join("grpc_server.py");
+    let command = [python.to_str().unwrap(), script.to_str().unwrap(), "--adapter", "bridge_tools.plain.Plain"];
+    let keys_of_a_script = ["python = ", "script = ", "adapter = "];
+    let (of_a_script, others): (Vec<_>, Vec<_>) =
+        text.lines().partition(|line| keys_of_a_script.iter().any(|key| line.starts_with(key)));
+    assert_eq!(of_a_script.len(), keys_of_a_script.len());
+    let sandbox = Sandbox::new();
+    sandbox.write("hatchery.toml", &format!("{}\ncommand = {command:?}\n", others.join("\n")));
+    let daemon = Daemon::start(&sandbox, &["serve"]);
+    sandbox.run(&["call", "add", "a=2", "b=3"]).exits(0).prints("5.0");
+    sandbox.run(&["stream", "stream_numbers", "count=3"]).exits(0).prints("0\n1\n2");
+    sandbox.run(&["call", "error_demo", "error_type=ValueError", "message=x"]).exits(1).says("ValueError: x");
+    daemon.end();
+}
+
+#[test]
+fn the_example_searches_the_documents_of_this_repository() {
+    let Some(home) = venv() else { return };
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
+    let example = repository.join("examples/snakepit");
+    let written = std::fs::read_to_string(example.join("hatchery.toml")).unwrap();
+    let script = worker().join("grpc_server.py");
+    let of_this_machine = written.replace("\"priv/python/grpc_server.py\"", &format!("{script:?}"));
+    assert_ne!(of_this_machine, written);
+    let path = format!("{}:{}", example.display(), path(&home));
+    let sandbox = Sandbox::new();
+    let python = home.join("bin/python");
+    let pool = format!("python = {python:?}\nenv.PYTHONPATH = {path:?}\nenv.PYTHONDONTWRITEBYTECODE = \"1\"\n");
+    sandbox.write("hatchery.toml", &(of_this_machine + &pool));
+    let daemon = Daemon::start(&sandbox, &["serve", "--listen", "127.0.0.1:0"]);
+    let docs = format!("root={}", repository.join("docs").display());
+    let title = "Workers written for Snakepit";
+    let search = ["call", "search", &docs, &format!("query={title}"), "top=3"];
+    let found = sandbox.run(&search).exits(0).json();
+    assert!(found["sections"].as_u64() > Some(50), "{found}");
+    assert!(found["found"].as_array().unwrap().iter().any(|section| section["title"] == title), "{found}");
+    let outline = sandbox.run(&["stream", "outline", &docs]).exits(0).stdout;
+    assert_eq!(outline.lines().count() as u64, found["sections"].as_u64().unwrap());
+    assert!(outline.contains(title), "{outline}");
     daemon.end();
 }
 
