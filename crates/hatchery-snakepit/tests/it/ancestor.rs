@@ -131,7 +131,7 @@ async fn tools_of_the_host() {
     rig.end().await;
 }
 
-/// What a tool emits through the ancestor's telemetry is an event of this program's, with the call's own id.
+/// What a tool emits through the ancestor's telemetry is an event of this program's, with the call's own id, however long the worker lives.
 #[tokio::test]
 #[ignore = "needs Snakepit's Python package"]
 async fn telemetry() {
@@ -144,6 +144,8 @@ async fn telemetry() {
             let told = rig.event(|event| if let Event::Tool(told) = event { Some(told) } else { None }).await;
             assert_eq!((&*told.name, told.correlation_id.as_deref()), (expected, Some(id)));
         }
+        // The ancestor's stream is over after five seconds, and is not opened again.
+        rig.call("sleep_task", json!({ "duration_ms": 6000, "task_number": 1 })).await.unwrap();
     }
     rig.end().await;
 }

@@ -66,9 +66,24 @@ fn app_of(worker: &Path, adapter: &str) -> Option<Snakepit> {
     )
 }
 
-/// One that misbehaves so, whatever the worker is: see `faults` in the fixture, which reach into its own.
+/// Those of the faults that change what is inside of the fixture, and are nothing in another worker.
+const FAULTS_OF_THE_FIXTURE: [&str; 10] = [
+    "answers_beyond_limits",
+    "answers_no_json",
+    "closes_its_port",
+    "empty_readiness_first",
+    "ends_telemetry",
+    "ignores_sigterm",
+    "no_port",
+    "speaks_no_grpc",
+    "spoils_its_connection",
+    "wrong_port",
+];
+
+/// One that misbehaves so: see `faults` in the fixture.
 pub(crate) fn fault(name: &str) -> Option<Snakepit> {
-    app_of(&fixture(), &format!("faults.{name}.Adapter"))
+    let worker = if FAULTS_OF_THE_FIXTURE.contains(&name) { fixture() } else { worker() };
+    app_of(&worker, &format!("faults.{name}.Adapter"))
 }
 
 pub(crate) fn threaded(calls: usize) -> Option<Snakepit> {
