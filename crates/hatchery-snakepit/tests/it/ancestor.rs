@@ -50,10 +50,11 @@ impl Rig {
     /// Makes each of the calls, in their order, and proves that no tool was left out.
     async fn all_tools(&self, adapter: &str, cases: Vec<Case>) {
         self.hatchery.sessions().create("user-7").unwrap();
+        eprintln!("\n{adapter}");
         let mut called = BTreeSet::new();
         for case in cases {
             let found = case.run(self).await;
-            println!("| {} | `{}` | `{}` | {found} |", adapter.rsplit('.').next().unwrap(), case.tool, case.arguments);
+            eprintln!("| `{}` | {} | {found} |", case.tool, case::shown(&case.arguments));
             called.insert(case.tool.to_owned());
         }
         assert_eq!(called, described(adapter), "a tool was not called, or there is none of that name");

@@ -96,7 +96,8 @@ fn in_session() -> CallOptions {
     CallOptions::new().session("user-7")
 }
 
-fn shown(value: &Value) -> String {
+/// As a cell of a table.
+pub(super) fn shown(value: &Value) -> String {
     const LONGEST: usize = 100;
     let text = value.to_string();
     match text.char_indices().nth(LONGEST) {
