@@ -4,7 +4,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use hatchery::{
-    Error, ErrorKind, Later, Payload, ProfileCall, ProfileGraces, ProfileItems, ProfileWorker, Result, ToolSpec,
+    Error, ErrorKind, Later, Payload, ProfileCall, ProfileGraces, ProfileItems, ProfileWorker, Result, Telemetry,
+    ToolSpec,
 };
 use hatchery_grpc::bridge::{Answer, Client, Connection, RequestOptions, ToolCall};
 use serde_json::json;
@@ -30,6 +31,8 @@ pub(crate) struct Link {
     pub(crate) current: Arc<Current>,
     /// Why the connection is over.
     pub(crate) over: watch::Receiver<Option<Error>>,
+    /// Which events the worker is to tell. Nobody listens to this if it has none.
+    pub(crate) measured: watch::Sender<Telemetry>,
     /// What drives the connection, and what listens to telemetry.
     pub(crate) tasks: Vec<AbortHandle>,
 }
@@ -142,6 +145,15 @@ impl ProfileWorker for Link {
             let result = self.run_stream(&call, &mut items).await;
             self.unless_over(result).await
         })
+    }
+
+    fn telemetry(&self, settings: &Telemetry) -> Result<()> {
+        if self.measured.is_closed() {
+            let message = "it sends no telemetry: Snakepit's threaded workers have none";
+            return Err(Error::new(ErrorKind::Unavailable, message).with_retryable(false));
+        }
+        self.measured.send_modify(|held| *held = settings.clone().over(std::mem::take(held)));
+        Ok(())
     }
 
     fn answers(&self) -> Later<'_, Result<()>> {

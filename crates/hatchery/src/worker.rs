@@ -307,10 +307,7 @@ impl Line {
     pub(crate) fn telemetry(&self, settings: &Telemetry) -> Result<()> {
         match &self.means {
             Means::Wire(wire) => wire.telemetry(settings),
-            Means::Own(_) => {
-                let message = format!("worker {} is of a profile that sends no telemetry", self.id);
-                Err(Error::new(ErrorKind::Unavailable, message).with_retryable(false))
-            }
+            Means::Own(own) => own.telemetry(settings),
         }
     }
 }

@@ -132,6 +132,22 @@ async fn what_is_read_anew_comes_with_other_workers() {
     rig.end().await;
 }
 
+/// Scenario 51: a configuration that is read anew is told to the workers that run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn telemetry_is_measured_anew_by_the_same_workers() {
+    let Some(before) = config(FULL, "telemetry.deny = [\"tool.*\"]") else { return };
+    let rig = start(&before).await;
+    let pids = rig.pids();
+    rig.until_kept("tool.x", false).await;
+    rig.until_kept("other", true).await;
+    let report = rig.hatchery.reconfigure(&config(FULL, "telemetry.allow = [\"tool.*\"]").unwrap()).unwrap();
+    assert_eq!(keys(&report), (vec!["pools.default.telemetry"], vec![]));
+    rig.until_kept("tool.x", true).await;
+    rig.until_kept("other", false).await;
+    assert_eq!(rig.pids(), pids);
+    rig.end().await;
+}
+
 fn keys(report: &Reconfigured) -> (Vec<&str>, Vec<&str>) {
     let restarts = report.needs_restart.iter().map(|it| it.key.as_str()).collect();
     (report.applied.iter().map(String::as_str).collect(), restarts)

@@ -2,6 +2,7 @@
 //! thread of whoever brings the news.
 
 mod calling;
+mod measured;
 mod owner;
 mod sessions;
 mod staff;
@@ -33,6 +34,7 @@ use crate::telemetry::{Emitter, Event, PoolEvent, RecycleReason, ServiceEvent, l
 use crate::tool::ToolSpec;
 use crate::value::Payload;
 use crate::waiting::{Errand, Wait};
+use crate::wire::Telemetry;
 use crate::worker::{Answer, Call, Journey, Line, Sent, Sink};
 use tools::{Known, Tools};
 
@@ -53,6 +55,8 @@ pub(crate) struct Shared {
     pub(super) taints: Arc<TaintBook>,
     pub(super) counts: Counts,
     seats: Mutex<Seats>,
+    /// Which telemetry events its workers send.
+    measured: Mutex<Telemetry>,
     /// Rung when everything is served that was taken in, and no more is.
     drained: Notify,
 }
@@ -79,6 +83,7 @@ impl Shared {
             taints,
             counts: Counts::default(),
             seats: Mutex::default(),
+            measured: Mutex::new(rules.config.telemetry.clone()),
             drained: Notify::new(),
             rules: watch::Sender::new(Arc::new(rules)),
         }
@@ -96,8 +101,13 @@ impl Shared {
 
     /// From now on this holds: for calls that are made, and for workers that are started.
     pub(super) fn obey(&self, app: Arc<dyn App>, config: Config) -> Arc<Rules> {
+        let before = self.rules();
         self.rules.send_modify(|held| *held = Arc::new(held.followed_by(&self.name, app, config)));
         let rules = self.rules();
+        if rules.config.telemetry != before.config.telemetry {
+            // What the new ones do not say is not to stay as the old ones said it.
+            let _one_cannot_be_told = self.measure(&rules.config.telemetry.clone().over(Telemetry::all()));
+        }
         self.change(|roster| roster.obey(rules.of_roster()));
         rules
     }

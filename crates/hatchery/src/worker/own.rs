@@ -24,7 +24,7 @@ use crate::id::{CallId, LifeId, WorkerId};
 use crate::process::Escalation;
 use crate::telemetry::{Event, WorkerEvent};
 use crate::value::Payload;
-use crate::wire::HEALTH_TOOL;
+use crate::wire::{HEALTH_TOOL, Telemetry};
 use items::Credit;
 pub use items::ProfileItems;
 
@@ -171,6 +171,10 @@ impl OwnLine {
 
     pub(super) fn answered(&self) -> Answered {
         Answered { calls: self.calls.load(Ordering::Relaxed), errors: self.errors.load(Ordering::Relaxed) }
+    }
+
+    pub(super) fn telemetry(&self, settings: &Telemetry) -> Result<()> {
+        self.worker.telemetry(settings).map_err(|error| error.context(format_args!("worker {}", self.id)))
     }
 
     pub(super) fn load(&self) -> Option<usize> {

@@ -11,6 +11,7 @@ use crate::id::WorkerId;
 use crate::process::Escalation;
 use crate::tool::ToolSpec;
 use crate::value::Payload;
+use crate::wire::Telemetry;
 
 /// A future that a trait can return.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -86,6 +87,16 @@ pub trait ProfileWorker: Send + Sync + 'static {
     /// [`WorkerStatus::in_flight`](crate::WorkerStatus::in_flight).
     fn load(&self) -> Option<usize> {
         None
+    }
+
+    /// Sets which telemetry events it sends from now on; what is `None` stays as it is. Told before its first call, if it is to send less than
+    /// all. Must not block. Default: it sends none, and so cannot be told.
+    ///
+    /// # Errors
+    /// `unavailable` if it cannot be told.
+    fn telemetry(&self, settings: &Telemetry) -> Result<()> {
+        let _for_nobody = settings;
+        Err(Error::new(ErrorKind::Unavailable, "it sends no telemetry").with_retryable(false))
     }
 
     /// Whether it is well. Asked when it has nothing to do. Default: yes.

@@ -218,3 +218,42 @@ async fn one_that_was_not_made_from_a_configuration_or_has_ended_obeys_none() {
     assert!(Path::new(&rig.path("data")).exists());
     rig.end().await;
 }
+
+#[tokio::test]
+async fn which_events_are_told_is_told_to_those_that_run_and_to_those_that_come() {
+    const TELLING: &str = "
+from hatchery import Context, tool
+
+@tool
+def tell(ctx: Context, name: str) -> None:
+    ctx.emit(name)
+";
+    let folder = Folder::new();
+    std::fs::write(folder.0.path().join("app.py"), TELLING).unwrap();
+    let mut rig = folder.start(&folder.saying("telemetry.deny = [\"a.*\"]")).await;
+    assert_eq!(told(&mut rig, &["a.b", "b.a"]).await, "b.a");
+    let report = rig.hatchery.reconfigure(&folder.saying("telemetry.allow = [\"a.*\"]")).unwrap();
+    assert_eq!((report.applied, rig.pids().len()), (vec!["pools.default.telemetry".to_owned()], 1));
+    assert_eq!(told(&mut rig, &["b.a", "a.b"]).await, "a.b");
+    let before = rig.pids();
+    rig.pool.set_telemetry(&hatchery::Telemetry { deny: Some(vec!["*.b".to_owned()]), ..Default::default() }).unwrap();
+    rig.pool.reload();
+    eventually("another worker serves", || rig.pids().len() == 1 && rig.pids() != before).await;
+    assert_eq!(told(&mut rig, &["b.a", "a.b", "a.c"]).await, "a.c");
+    rig.end().await;
+}
+
+/// The next event of a tool, after events of these names were sent.
+async fn told(rig: &mut Rig, names: &[&str]) -> String {
+    for name in names {
+        rig.pool.call::<Value>("tell", json!({ "name": name })).await.unwrap();
+    }
+    let next = async {
+        loop {
+            if let hatchery::Event::Tool(event) = rig.events.next().await.unwrap() {
+                return event.name;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, next).await.unwrap()
+}
