@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::current::Current;
+use crate::options;
 use crate::sessions::WorkerSessions;
 
 /// Within this, a connection that is lost is known to be.
@@ -48,6 +49,7 @@ impl Link {
         let session = call.session.as_deref().unwrap_or(self.sessions.private());
         self.sessions.sees(session);
         let asked = ToolCall::new(&*call.tool, call.arguments.clone()).session(session);
+        let asked = call.metadata.iter().fold(asked, options::told);
         match &call.trace_parent {
             Some(span) => asked.metadata("traceparent", &**span),
             None => asked,
@@ -55,13 +57,13 @@ impl Link {
     }
 
     async fn run(&self, call: &ProfileCall) -> Result<Payload> {
-        let options = options(call);
+        let options = request_options(call);
         let answer = until_taken(|| self.client.execute_tool(self.tool_call(call), &options)).await?;
         surfaced(answer)
     }
 
     async fn run_stream(&self, call: &ProfileCall, items: &mut ProfileItems) -> Result<()> {
-        let options = options(call);
+        let options = request_options(call);
         let mut chunks = until_taken(|| self.client.execute_streaming_tool(self.tool_call(call), &options)).await?;
         while let Some(item) = chunks.next_item().await {
             items.send(item?).await?;
@@ -106,7 +108,7 @@ async fn until_taken<T, F: Future<Output = Result<T>>>(mut ask: impl FnMut() -> 
     }
 }
 
-fn options(call: &ProfileCall) -> RequestOptions {
+fn request_options(call: &ProfileCall) -> RequestOptions {
     // No deadline: the pool has one, and a worker that ends a call at its deadline does not end the tool.
     RequestOptions::new().correlation_id(&*call.correlation_id)
 }

@@ -2,6 +2,7 @@
 
 mod span;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,6 +31,7 @@ pub struct CallOptions {
     pub(crate) idempotent: bool,
     pub(crate) handles: bool,
     pub(crate) trace_parent: Option<Arc<str>>,
+    pub(crate) metadata: BTreeMap<String, String>,
     /// Each call is a span, for this share of those that are part of none.
     spanned: Option<f64>,
     /// That of the one call that these are the options of.
@@ -110,6 +112,14 @@ impl CallOptions {
     #[must_use]
     pub fn handles(mut self, yes: bool) -> CallOptions {
         self.handles = yes;
+        self
+    }
+
+    /// A fact that the worker is told beside the arguments, by its name. Only workers that an embedder's [`Profile`](crate::Profile) or
+    /// [`Transport`](crate::Transport) serves know of such; for those of the native wire such a call is `validation`.
+    #[must_use]
+    pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> CallOptions {
+        self.metadata.insert(name.into(), value.into());
         self
     }
 

@@ -37,6 +37,7 @@ pub(crate) use vitals::Vitals;
 pub use vitals::{HeartbeatStatus, WorkerHealth};
 pub(crate) use word::{Stop, Word};
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -150,6 +151,8 @@ pub(crate) struct Call {
     /// Whether values on a device are to stay there.
     pub(crate) handles: bool,
     pub(crate) trace_parent: Option<Arc<str>>,
+    /// Empty for workers of the native wire.
+    pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) deadline: Option<Deadline>,
     pub(crate) sink: Sink,
     /// When it was made.

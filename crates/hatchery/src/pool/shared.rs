@@ -146,6 +146,7 @@ impl Shared {
         if !arguments.is_object() {
             return Err(Error::new(ErrorKind::Validation, format!("{tool}: arguments must be a JSON object")));
         }
+        self.require_told(&tool, options)?;
         let correlation_id = options.correlation_id.clone().unwrap_or_default();
         log::called(&self.name, &tool, &correlation_id, &arguments);
         let (session, handles, made) = (options.session.clone(), options.handles, Instant::now());
@@ -157,6 +158,7 @@ impl Shared {
             session,
             handles,
             trace_parent,
+            metadata: options.metadata.clone(),
             deadline,
             sink,
             made,
@@ -164,6 +166,17 @@ impl Shared {
             mark,
         };
         Ok((call, known))
+    }
+
+    /// Nothing that is said of a call is lost in silence.
+    fn require_told(&self, tool: &str, options: &CallOptions) -> Result<()> {
+        let Some(name) = options.metadata.keys().next() else { return Ok(()) };
+        let rules = self.rules();
+        if rules.config.profile.is_some() || rules.config.transport.is_some() {
+            return Ok(());
+        }
+        let message = format!("{tool}: workers of the native wire are told no metadata of a call, found `{name}`");
+        Err(Error::new(ErrorKind::Validation, message))
     }
 
     /// Until when a call that is made then may take: as its caller says, else the pool for this tool, else the app, else the pool.

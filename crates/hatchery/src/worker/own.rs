@@ -110,10 +110,13 @@ impl OwnLine {
         if open.closed.is_some() {
             return Sent::Dying(call);
         }
-        let Call { tool, arguments, correlation_id, session, trace_parent, deadline, sink, made, mark, .. } = call;
+        let Call {
+            tool, arguments, correlation_id, session, trace_parent, metadata, deadline, sink, made, mark, ..
+        } = call;
         let given = Given { life: self.life, made, at: std::time::Instant::now(), is_serial: false };
         let deadline = deadline.map(|deadline| deadline.at());
-        let call = ProfileCall { number: id, tool, arguments, correlation_id, session, trace_parent, deadline };
+        let call =
+            ProfileCall { number: id, tool, arguments, correlation_id, session, trace_parent, metadata, deadline };
         let counts = &*call.tool != HEALTH_TOOL;
         let streamed = Streamed::begin(&sink, line);
         let credit = streamed.as_ref().map(|stream| stream.credit.clone());

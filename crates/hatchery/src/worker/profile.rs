@@ -1,5 +1,6 @@
 //! Workers of an embedder's own kind: not a process that speaks the wire, but whatever the embedder makes of it.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -151,6 +152,8 @@ pub struct ProfileCall {
     pub session: Option<String>,
     /// The span that it is part of, as the W3C's `traceparent`.
     pub trace_parent: Option<Arc<str>>,
+    /// What else it is told of the call: see [`CallOptions::metadata`](crate::CallOptions::metadata).
+    pub metadata: BTreeMap<String, String>,
     /// When its caller waits no longer. The pool sees to it.
     pub deadline: Option<Instant>,
 }

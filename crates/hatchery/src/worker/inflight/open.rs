@@ -1,5 +1,6 @@
 //! One open call: who waits for it, what it hands down, and what makes it a call again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Answer, Ended, Sink};
@@ -84,6 +85,7 @@ impl Open {
             session,
             handles,
             trace_parent,
+            metadata: BTreeMap::new(),
             deadline,
             sink,
             made,
