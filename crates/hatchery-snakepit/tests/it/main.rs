@@ -6,6 +6,7 @@
 mod bridge;
 mod calls;
 mod configured;
+mod doctor;
 mod executing;
 mod hostile;
 mod launching;
