@@ -34,6 +34,7 @@ mod link;
 mod listener;
 mod options;
 mod passing;
+mod peer;
 mod readiness;
 mod secret;
 mod sessions;

@@ -1,7 +1,7 @@
 //! Pools of a configuration, and the shim in front of their workers.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hatchery::{Config, ErrorKind, Hatchery, Reconfigured};
 use hatchery_grpc::bridge::{Client, Connection, Peer, RequestOptions};
@@ -106,6 +106,42 @@ async fn nobody_else_passes_for_a_worker() {
     assert!(!String::from_utf8_lossy(&environment).contains("SECRET"), "it is in no list of processes");
     assert!(rig.pool.call::<Value>("ping", json!({})).await.is_ok());
     rig.end().await;
+}
+
+/// What a client that is another user's gets from the listener of a worker: the first bytes, if any.
+const AS_ANOTHER: &str = r#"
+import os, socket, sys
+host, port = sys.argv[1].split(":")
+os.setuid(int(sys.argv[2]))
+with socket.create_connection((host, int(port)), timeout=60) as there:
+    there.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+    print(len(there.recv(9)))
+"#;
+
+/// Without the shim's secret: the kernel says whose a connection is.
+#[tokio::test]
+async fn another_user_is_told_nothing() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can be another user");
+        return;
+    }
+    let Some(config) = config(FULL, "shim = false\nunsafe_bind = true") else { return };
+    let rig = start(&config).await;
+    let words = words(rig.pids()[0]);
+    let at = words.iter().position(|word| word == "--elixir-address").unwrap();
+    for (user, bytes) in [("65534", "0"), ("0", "9")] {
+        let (address, python) = (words[at + 1].clone(), python().unwrap());
+        let asked = tokio::task::spawn_blocking(move || as_another(&python, &address, user)).await.unwrap();
+        assert_eq!(asked, bytes, "{user}");
+    }
+    rig.end().await;
+}
+
+#[expect(clippy::disallowed_methods, reason = "it is waited for")]
+fn as_another(python: &Path, address: &str, user: &str) -> String {
+    let asked = std::process::Command::new(python).args(["-c", AS_ANOTHER, address, user]).output().unwrap();
+    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    String::from_utf8_lossy(&asked.stdout).trim().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
