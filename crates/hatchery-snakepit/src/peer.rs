@@ -45,7 +45,7 @@ fn judge(lists: &str, ours: SocketAddr, theirs: SocketAddr) -> Verdict {
 }
 
 /// Who made the socket that has this address and is connected to that one.
-fn user_of<'a>(lists: &'a str, local: SocketAddr, remote: SocketAddr) -> Option<&'a str> {
+fn user_of(lists: &str, local: SocketAddr, remote: SocketAddr) -> Option<&str> {
     let wanted = [(plain(local), plain(remote)), (mapped(local), mapped(remote))];
     lists.lines().find_map(|row| {
         let fields: Vec<&str> = row.split_whitespace().collect();

@@ -13,6 +13,9 @@ use crate::waiting::Errand;
 
 pub(crate) use span::Span;
 
+/// What else a worker is told of a call. Few calls have any, and it is not to weigh on the others.
+pub(crate) type Metadata = Arc<BTreeMap<String, String>>;
+
 /// Options of one call. `CallOptions::default()` takes everything from the pool.
 ///
 /// ```
@@ -31,7 +34,7 @@ pub struct CallOptions {
     pub(crate) idempotent: bool,
     pub(crate) handles: bool,
     pub(crate) trace_parent: Option<Arc<str>>,
-    pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) metadata: Option<Metadata>,
     /// Each call is a span, for this share of those that are part of none.
     spanned: Option<f64>,
     /// That of the one call that these are the options of.
@@ -119,7 +122,7 @@ impl CallOptions {
     /// [`Transport`](crate::Transport) serves know of such; for those of the native wire such a call is `validation`.
     #[must_use]
     pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> CallOptions {
-        self.metadata.insert(name.into(), value.into());
+        Arc::make_mut(self.metadata.get_or_insert_default()).insert(name.into(), value.into());
         self
     }
 

@@ -37,7 +37,6 @@ pub(crate) use vitals::Vitals;
 pub use vitals::{HeartbeatStatus, WorkerHealth};
 pub(crate) use word::{Stop, Word};
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -45,7 +44,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 
-use crate::call::{CallOptions, Deadline};
+use crate::call::{CallOptions, Deadline, Metadata};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CallId, LifeId, WorkerId};
 use crate::process::{Confinement, Terminator};
@@ -151,8 +150,8 @@ pub(crate) struct Call {
     /// Whether values on a device are to stay there.
     pub(crate) handles: bool,
     pub(crate) trace_parent: Option<Arc<str>>,
-    /// Empty for workers of the native wire.
-    pub(crate) metadata: BTreeMap<String, String>,
+    /// None for workers of the native wire.
+    pub(crate) metadata: Option<Metadata>,
     pub(crate) deadline: Option<Deadline>,
     pub(crate) sink: Sink,
     /// When it was made.
@@ -228,7 +227,7 @@ pub(crate) enum Sent {
     /// Its caller was told why the worker cannot take it. The worker is free for another.
     Refused,
     /// The worker is on its way out and has not seen it.
-    Dying(Call),
+    Dying(Box<Call>),
 }
 
 impl Line {
@@ -339,7 +338,7 @@ impl WireLine {
         let is_behind = match self.inflight.open(wire, id, call, opening) {
             Opened::First => false,
             Opened::Behind => true,
-            Opened::Dying(call) => return Sent::Dying(Call { mark, ..call }),
+            Opened::Dying(call) => return Sent::Dying(Box::new(Call { mark, ..*call })),
         };
         *next_id += 1;
         // Before the worker has it, and can ask for more.

@@ -170,7 +170,7 @@ impl Shared {
 
     /// Nothing that is said of a call is lost in silence.
     fn require_told(&self, tool: &str, options: &CallOptions) -> Result<()> {
-        let Some(name) = options.metadata.keys().next() else { return Ok(()) };
+        let Some(name) = options.metadata.as_ref().and_then(|metadata| metadata.keys().next()) else { return Ok(()) };
         let rules = self.rules();
         if rules.config.profile.is_some() || rules.config.transport.is_some() {
             return Ok(());
@@ -328,7 +328,7 @@ impl Shared {
             }
             Sent::Refused => self.finished(worker.life, &[id]),
             Sent::Dying(call) => {
-                let retired = self.roster().take_back(id, call, Instant::now());
+                let retired = self.roster().take_back(id, *call, Instant::now());
                 self.note_left(worker.life, retired.is_some_and(|retired| retired.was_ready));
             }
         }

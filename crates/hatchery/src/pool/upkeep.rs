@@ -1,6 +1,6 @@
 //! Looks around in a pool: who is old, who is large, who is not well. What follows is the seat's affair.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -91,7 +91,7 @@ async fn ask(shared: &Arc<Shared>, line: &Arc<Line>) -> Option<Result<(), String
         session: None,
         handles: false,
         trace_parent: None,
-        metadata: BTreeMap::new(),
+        metadata: None,
         deadline,
         sink: Sink::Unary(answered),
         made: Instant::now(),

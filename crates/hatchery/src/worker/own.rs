@@ -108,12 +108,13 @@ impl OwnLine {
     pub(super) fn send(self: &Arc<OwnLine>, line: &Arc<Line>, id: CallId, call: Call, first: impl FnOnce()) -> Sent {
         let mut open = self.open();
         if open.closed.is_some() {
-            return Sent::Dying(call);
+            return Sent::Dying(Box::new(call));
         }
         let Call {
             tool, arguments, correlation_id, session, trace_parent, metadata, deadline, sink, made, mark, ..
         } = call;
         let given = Given { life: self.life, made, at: std::time::Instant::now(), is_serial: false };
+        let metadata = metadata.map(Arc::unwrap_or_clone).unwrap_or_default();
         let deadline = deadline.map(|deadline| deadline.at());
         let call =
             ProfileCall { number: id, tool, arguments, correlation_id, session, trace_parent, metadata, deadline };

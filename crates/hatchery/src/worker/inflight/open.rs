@@ -1,6 +1,5 @@
 //! One open call: who waits for it, what it hands down, and what makes it a call again.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Answer, Ended, Sink};
@@ -85,7 +84,7 @@ impl Open {
             session,
             handles,
             trace_parent,
-            metadata: BTreeMap::new(),
+            metadata: None,
             deadline,
             sink,
             made,

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use super::open::MOST_DEATHS;
 use super::*;
 use crate::error::ErrorKind;
@@ -25,7 +23,7 @@ fn call(sink: Sink) -> Call {
     let (tool, correlation_id) = ("t".into(), "c".into());
     let (session, handles, trace_parent, deadline, made, deaths) = (None, false, None, None, Instant::now(), 0);
     let (arguments, mark) = (payload(), None);
-    let metadata = BTreeMap::new();
+    let metadata = None;
     Call {
         tool,
         arguments,
