@@ -43,7 +43,9 @@ impl Names {
                 self.routes.contains(&format!("Route::of({method},\"{path}\""))
             }
             [variable] if variable.starts_with("HATCHERY_") => self.is_variable(variable),
-            [metric] if metric.starts_with("hatchery_") => self.rust_has(&format!("\"{metric}\"")),
+            [metric] if metric.starts_with("hatchery_") && !metric.contains("::") => {
+                self.rust_has(&format!("\"{metric}\""))
+            }
             [path] if path.contains("::") => self.is_rust(path),
             [name] if name.starts_with(char::is_uppercase) && !name.contains('.') => self.is_exported(name),
             [name] => self.keys.contains(*name) || self.events.contains(name) || self.is_python(name),
