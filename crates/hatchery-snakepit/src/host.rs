@@ -6,7 +6,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use hatchery::{Error, ErrorKind, HostTool, HostToolInfo, HostToolSource, HostTools, ToolSpec, WorkerCalls};
+use hatchery::{
+    Error, ErrorKind, HostCaller, HostTool, HostToolInfo, HostToolSource, HostTools, ToolSpec, WorkerCalls,
+};
 use hatchery_grpc::bridge::proto::bridge_service_server::BridgeService;
 use hatchery_grpc::bridge::proto::{
     CleanupSessionRequest, CleanupSessionResponse, ExecuteElixirToolRequest, ExecuteElixirToolResponse,
@@ -41,29 +43,21 @@ struct Ran {
 }
 
 impl Host {
-    async fn run(
-        &self,
-        session: &str,
-        tool: &str,
-        correlation_id: Option<String>,
-        arguments: arguments::Arguments,
-    ) -> Ran {
+    async fn run(&self, caller: HostCaller, tool: &str, arguments: arguments::Arguments) -> Ran {
         let began = Instant::now();
-        let result = self.result(session, tool, correlation_id, arguments).await;
+        let result = self.result(caller, tool, arguments).await;
         let milliseconds = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
         Ran { result, milliseconds }
     }
 
     async fn result(
         &self,
-        session: &str,
+        caller: HostCaller,
         tool: &str,
-        correlation_id: Option<String>,
         arguments: arguments::Arguments,
     ) -> hatchery::Result<results::Returned> {
-        self.require_session(session)?;
+        self.require_session(caller.session_id().unwrap_or_default())?;
         let arguments::Received { payload, .. } = arguments::read(arguments)?;
-        let caller = self.current.caller(session, correlation_id.as_deref());
         let answer = self.host_tools.execute(tool, payload, caller).await?;
         fitting(results::write(&answer)?)
     }
@@ -163,7 +157,8 @@ impl BridgeService for Host {
         let ExecuteToolRequest { session_id, tool_name, parameters, metadata, binary_parameters, .. } =
             request.into_inner();
         let arguments = arguments::Arguments { parameters, binary_parameters, metadata };
-        let Ran { result, milliseconds } = self.run(&session_id, &tool_name, correlation_id, arguments).await;
+        let caller = self.current.caller(&session_id, correlation_id.as_deref());
+        let Ran { result, milliseconds } = self.run(caller, &tool_name, arguments).await;
         Ok(Response::new(match result {
             Ok(results::Returned { result, binary_result }) => ExecuteToolResponse {
                 success: true,
@@ -223,11 +218,9 @@ impl BridgeService for Host {
         request: Request<GetExposedElixirToolsRequest>,
     ) -> Answer<GetExposedElixirToolsResponse> {
         let session_id = request.into_inner().session_id;
-        let listed = self.host_tools.list(Some(&session_id));
         // What workers have registered is theirs to run, by `ExecuteTool`; those of pools are the host's, too.
-        let is_hosts = |tool: &&HostToolInfo| !matches!(tool.source, HostToolSource::Worker { .. });
-        let exposed = listed.iter().filter(|tool| tool.exposed).filter(is_hosts);
-        let tools = exposed.map(|tool| tools::write(&spec(tool))).collect();
+        let seen = self.host_tools.seen_by(&self.current.caller(&session_id, None).hosts_tools_only());
+        let tools = seen.iter().map(|tool| tools::write(&spec(tool))).collect();
         Ok(Response::new(GetExposedElixirToolsResponse { tools }))
     }
 
@@ -238,7 +231,9 @@ impl BridgeService for Host {
         let correlation_id = correlation_id(&request);
         let ExecuteElixirToolRequest { session_id, tool_name, parameters, metadata } = request.into_inner();
         let arguments = arguments::Arguments { parameters, binary_parameters: BTreeMap::new(), metadata };
-        let Ran { result, milliseconds } = self.run(&session_id, &tool_name, correlation_id, arguments).await;
+        // A worker registers whatever its adapter has, and would hide the host's tools from itself.
+        let caller = self.current.caller(&session_id, correlation_id.as_deref()).hosts_tools_only();
+        let Ran { result, milliseconds } = self.run(caller, &tool_name, arguments).await;
         Ok(Response::new(match result {
             Ok(results::Returned { result, binary_result }) => ExecuteElixirToolResponse {
                 success: true,

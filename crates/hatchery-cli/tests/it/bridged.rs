@@ -51,6 +51,23 @@ fn stubs(python: &Path) -> String {
 }
 
 #[test]
+fn the_doctor_looks_at_what_they_need() {
+    let Some(text) = configuration("workers = 1") else { return };
+    let sandbox = Sandbox::new();
+    sandbox.write("pools.toml", &text);
+    let checks = sandbox.run(&["--config", "pools.toml", "doctor", "--json"]).exits(0).json();
+    let of_grpc =
+        checks.as_array().unwrap().iter().filter(|check| check["name"].as_str().unwrap().starts_with("grpc "));
+    let found: Vec<_> =
+        of_grpc.map(|check| (check["name"].as_str().unwrap(), check["status"].as_str().unwrap())).collect();
+    assert_eq!(found, [("grpc modules", "ok"), ("grpc adapters", "ok"), ("grpc ports", "ok")]);
+    sandbox.write("pools.toml", &text.replace("bridge_tools.plain.Plain", "no_such_module.Adapter"));
+    let finished = sandbox.run(&["--config", "pools.toml", "doctor"]).exits(6);
+    let said = "no_such_module.Adapter: no module named no_such_module";
+    assert!(finished.stdout.contains(said) && finished.stdout.contains("env.PYTHONPATH"), "{finished:#?}");
+}
+
+#[test]
 fn a_pool_of_them_is_served_called_and_reloaded() {
     let Some(text) = configuration("workers = 1") else { return };
     let sandbox = Sandbox::new();

@@ -7,6 +7,7 @@ mod ancestor;
 mod bridge;
 mod calls;
 mod configured;
+mod doctor;
 mod executing;
 mod hostile;
 mod launching;
