@@ -20,6 +20,8 @@ use crate::{HandedOver, Notifier, Phase, Reload, Reloader, connections, watchdog
 /// A daemon that is bound to its address. Connections wait there until it serves.
 pub struct Daemon {
     listeners: Listeners,
+    /// How clients are told to reach its bridge, if there is one for them.
+    bridge: Option<String>,
     tls: Option<Arc<Tls>>,
     house: Arc<House>,
     /// None: it has no data directory.
@@ -48,7 +50,7 @@ impl Daemon {
     ///
     /// # Errors
     /// `validation` for an address that others reach without TLS or without a credential to ask for, and for files that cannot be
-    /// used; `conflict` if somebody listens there, or if the directory has a daemon.
+    /// used; `conflict` if somebody listens there, or on every port of `[bridge]`, or if the directory has a daemon.
     pub async fn open(data_dir: &Path, config: &ServerConfig, handed_over: HandedOver) -> Result<Daemon> {
         Daemon::listen(Some(data_dir), config, handed_over).await
     }
@@ -65,16 +67,18 @@ impl Daemon {
         for address in listeners.addresses() {
             listen::may_listen(address, config, &access)?;
         }
+        let bridge = bridge(&mut listeners, config, &access).await?;
         let claim = data_dir.map(Claim::of).transpose()?;
         for socket in sockets(data_dir, config, unix).await? {
             listeners.add(socket);
         }
         if let Some(claim) = &claim {
-            claim.tell(&Record::of(listeners.address(), listeners.socket(), tls.is_some()))?;
+            let record = Record::of(listeners.address(), listeners.socket(), tls.is_some());
+            claim.tell(&Record { bridge: bridge.clone(), ..record })?;
         }
         let doors = Doors::new(config.clone(), listeners.addresses().collect(), access, tls.clone());
         let house = Arc::new(House::new(listeners.address(), doors));
-        Ok(Daemon { listeners, tls, house, claim, patience: None, exporting: None })
+        Ok(Daemon { listeners, bridge, tls, house, claim, patience: None, exporting: None })
     }
 
     /// Where it listens.
@@ -91,6 +95,11 @@ impl Daemon {
     /// Its Unix socket, if it has one that lies in the file system.
     pub fn socket(&self) -> Option<&Path> {
         self.listeners.socket()
+    }
+
+    /// Where clients that are no workers reach `snakepit.bridge`, if they do: `HOST:PORT`.
+    pub fn bridge(&self) -> Option<&str> {
+        self.bridge.as_deref()
     }
 
     /// The phases that it enters, from now on to the last.
@@ -170,7 +179,7 @@ impl Daemon {
         filling: impl Future<Output = Result<Hatchery>>,
         shutdown: impl Future<Output = ()>,
     ) -> Result<()> {
-        let Daemon { listeners, tls, house, claim, patience, exporting } = self;
+        let Daemon { listeners, tls, house, claim, patience, exporting, .. } = self;
         // It is given back last: until then the directory is this daemon's.
         let _claimed = claim;
         let _until_the_end = Watching::begin(&house, patience);
@@ -179,6 +188,14 @@ impl Daemon {
         let ((), outcome) = tokio::join!(connections::serve(listeners, tls, Arc::clone(&house)), live);
         outcome
     }
+}
+
+/// The one for clients of the bridge, if it is wanted: how they are told to reach it.
+async fn bridge(listeners: &mut Listeners, config: &ServerConfig, access: &Access) -> Result<Option<String>> {
+    let Some(wanted) = &config.bridge else { return Ok(None) };
+    listen::may_listen(SocketAddr::new(wanted.bind, *wanted.ports.start()), config, access)?;
+    let address = listeners.bind_bridge(wanted).await?;
+    Ok(Some(format!("{}:{}", wanted.host, address.port())))
 }
 
 /// Those that were handed over, else the one that the configuration names, else the one of the data directory, if it can be there.

@@ -31,7 +31,6 @@ mod current;
 mod host;
 mod link;
 mod listener;
-mod passing;
 mod readiness;
 mod secret;
 mod sessions;
