@@ -20,8 +20,6 @@ use crate::{HandedOver, Notifier, Phase, Reload, Reloader, connections, watchdog
 /// A daemon that is bound to its address. Connections wait there until it serves.
 pub struct Daemon {
     listeners: Listeners,
-    /// How clients are told to reach its bridge, if there is one for them.
-    bridge: Option<String>,
     tls: Option<Arc<Tls>>,
     house: Arc<House>,
     /// None: it has no data directory.
@@ -76,9 +74,10 @@ impl Daemon {
             let record = Record::of(listeners.address(), listeners.socket(), tls.is_some());
             claim.tell(&Record { bridge: bridge.clone(), ..record })?;
         }
-        let doors = Doors::new(config.clone(), listeners.addresses().collect(), access, tls.clone());
+        let doors =
+            Doors::new(config.clone(), listeners.addresses().collect(), access, tls.clone()).with_bridge(bridge);
         let house = Arc::new(House::new(listeners.address(), doors));
-        Ok(Daemon { listeners, bridge, tls, house, claim, patience: None, exporting: None })
+        Ok(Daemon { listeners, tls, house, claim, patience: None, exporting: None })
     }
 
     /// Where it listens.
@@ -99,7 +98,7 @@ impl Daemon {
 
     /// Where clients that are no workers reach `snakepit.bridge`, if they do: `HOST:PORT`.
     pub fn bridge(&self) -> Option<&str> {
-        self.bridge.as_deref()
+        self.house.doors().bridge()
     }
 
     /// The phases that it enters, from now on to the last.
@@ -179,7 +178,7 @@ impl Daemon {
         filling: impl Future<Output = Result<Hatchery>>,
         shutdown: impl Future<Output = ()>,
     ) -> Result<()> {
-        let Daemon { listeners, tls, house, claim, patience, exporting, .. } = self;
+        let Daemon { listeners, tls, house, claim, patience, exporting } = self;
         // It is given back last: until then the directory is this daemon's.
         let _claimed = claim;
         let _until_the_end = Watching::begin(&house, patience);

@@ -12,6 +12,8 @@ use crate::listen::{self, Tls};
 pub(crate) struct Doors {
     config: Mutex<ServerConfig>,
     addresses: Vec<SocketAddr>,
+    /// Where clients are told that they reach `snakepit.bridge`, if they do: `HOST:PORT`.
+    bridge: Option<String>,
     access: Arc<Access>,
     tls: Option<Arc<Tls>>,
 }
@@ -33,7 +35,11 @@ impl Doors {
         access: Arc<Access>,
         tls: Option<Arc<Tls>>,
     ) -> Doors {
-        Doors { config: Mutex::new(config), addresses, access, tls }
+        Doors { config: Mutex::new(config), addresses, bridge: None, access, tls }
+    }
+
+    pub(crate) fn with_bridge(self, bridge: Option<String>) -> Doors {
+        Doors { bridge, ..self }
     }
 
     /// Those of a daemon that listens nowhere.
@@ -46,6 +52,10 @@ impl Doors {
 
     pub(crate) fn access(&self) -> &Arc<Access> {
         &self.access
+    }
+
+    pub(crate) fn bridge(&self) -> Option<&str> {
+        self.bridge.as_deref()
     }
 
     pub(crate) fn speak_tls(&self) -> bool {
@@ -146,16 +156,20 @@ mod tests {
         Doors::new(config, addresses.iter().map(|address| address.parse().unwrap()).collect(), access, None)
     }
 
+    const LATER: &str = "listen = \"127.0.0.1:2\"\nauth = \"token\"\nlimits.body = \"1MiB\"\nlimits.connections = 7";
+
     #[test]
     fn what_can_change_changes_and_the_rest_is_named_each_time() {
         let doors = doors("", &["127.0.0.1:1"]);
-        let config =
-            server("listen = \"127.0.0.1:2\"\nauth = \"token\"\nlimits.body = \"1MiB\"\nlimits.connections = 7");
+        let config = server(LATER);
         let report = doors.check(&config).unwrap().obey();
         assert_eq!(report.applied, ["server.auth", "server.limits.body"]);
         let restart = |report: &Reconfigured| report.needs_restart.iter().map(|it| it.key.clone()).collect::<Vec<_>>();
         assert_eq!(restart(&report), ["server.listen", "server.limits.connections"]);
         assert_eq!(doors.access.policy().limits.body.size, Some(1 << 20));
+        let bridged = format!("[bridge]\nmode = \"external\"\nhost = \"::1\"\nport = 1\n[server]\n{LATER}");
+        let bridged = Settings::parse(&bridged, Path::new("/f")).config().unwrap().server;
+        assert_eq!(restart(&doors.check(&bridged).unwrap().obey())[0], "bridge");
         let again = doors.check(&config).unwrap().obey();
         assert_eq!((again.applied.len(), restart(&again).len(), again.unchanged), (0, 2, 16));
     }
