@@ -146,8 +146,8 @@ fn listeners_are_written_as_they_are_read() {
     assert_eq!(ours[1..].join("|"), "mode = \"external\"|host = \"::1\"|port = 7");
     assert_eq!(told, ["1: grpc_listener.pool_size: with mode external it says nothing; it is left out"]);
     let missing = converted("config :snakepit, grpc_listener: [mode: :external, host: \"localhost\"]");
-    let refused = ["/srv/hatchery.toml:7: bridge.mode: expected `port` beside mode = \"external\", found none"];
-    assert_eq!(problems(&missing.toml), refused, "{}", missing.toml);
+    let [refused] = &problems(&missing.toml)[..] else { panic!("{}", missing.toml) };
+    assert!(refused.ends_with("bridge.mode: expected `port` beside mode = \"external\", found none"), "{refused}");
     assert_eq!(
         notes(&missing)[..1],
         ["1: grpc_listener.port: missing, though the mode is external; write `bridge.port` yourself"]
