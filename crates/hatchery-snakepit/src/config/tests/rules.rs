@@ -149,7 +149,7 @@ fn listeners_are_written_as_they_are_read() {
     let [refused] = &problems(&missing.toml)[..] else { panic!("{}", missing.toml) };
     assert!(refused.ends_with("bridge.mode: expected `port` beside mode = \"external\", found none"), "{refused}");
     assert_eq!(
-        notes(&missing)[..1],
+        notes(&missing)[1..],
         ["1: grpc_listener.port: missing, though the mode is external; write `bridge.port` yourself"]
     );
 }
