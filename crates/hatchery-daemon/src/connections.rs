@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::access::{Access, Arrival, Limits};
+use crate::access::{Access, Arrival, Door, Limits};
 use crate::house::House;
 use crate::listen::{Accepted, Listeners, Room, Tls};
 use crate::routes;
@@ -59,7 +59,7 @@ const BUFFER: usize = 64 << 10;
 
 /// Serves connections until the house is closed, and then until they are.
 pub(crate) async fn serve(mut listeners: Listeners, tls: Option<Arc<Tls>>, house: Arc<House>) {
-    let router = routes::router(Arc::clone(&house));
+    let behind = Behind::of(&house);
     let access = Arc::clone(house.access());
     let rooms = Rooms::of(&access.policy().limits);
     let (mut closed, mut watching) = (std::pin::pin!(house.closed()), std::pin::pin!(access.watch()));
@@ -74,7 +74,7 @@ pub(crate) async fn serve(mut listeners: Listeners, tls: Option<Arc<Tls>>, house
             Some(_ended) = open.join_next() => {}
             accepted = listeners.accept(rooms.room()) => match accepted {
                 Ok(accepted) => {
-                    let guest = Guest { router: router.clone(), access: Arc::clone(&access), watcher: graceful.watcher() };
+                    let guest = Guest { behind: behind.clone(), access: Arc::clone(&access), watcher: graceful.watcher() };
                     let permit = rooms.enter(&accepted);
                     let tls = tls.clone();
                     drop(open.spawn(async move {
@@ -120,9 +120,29 @@ impl Rooms {
     }
 }
 
+/// What is behind each door.
+#[derive(Clone)]
+struct Behind {
+    daemon: Router,
+    bridge: Router,
+}
+
+impl Behind {
+    fn of(house: &Arc<House>) -> Behind {
+        Behind { daemon: routes::router(Arc::clone(house)), bridge: routes::bridge(house) }
+    }
+
+    fn door(self, door: Door) -> Router {
+        match door {
+            Door::Daemon => self.daemon,
+            Door::Bridge => self.bridge,
+        }
+    }
+}
+
 /// A connection that has come.
 struct Guest {
-    router: Router,
+    behind: Behind,
     access: Arc<Access>,
     watcher: Watcher,
 }
@@ -152,7 +172,8 @@ impl Guest {
     }
 
     async fn stay(self, stream: Stream, arrival: Arrival) {
-        let Guest { router, access, watcher } = self;
+        let Guest { behind, access, watcher } = self;
+        let router = behind.door(arrival.door);
         let (patience, limits) = (Arc::new(Patience::new()), access.policy().limits.clone());
         let stream = TokioIo::new(Watched::new(stream, Arc::clone(&patience)));
         let reception = Reception::new(router, access, arrival, Arc::clone(&patience));

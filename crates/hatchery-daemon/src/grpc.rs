@@ -1,6 +1,7 @@
 //! gRPC, in front of the desk: reads messages, asks, writes messages. Nothing here decides. What each message means stands in the
 //! proto file of `hatchery-grpc`.
 
+mod bridge;
 mod calls;
 mod events;
 mod health;
@@ -14,6 +15,7 @@ mod sessions;
 use std::sync::Arc;
 
 use axum::Router;
+use hatchery_grpc::bridge::proto::bridge_service_server::BridgeServiceServer;
 use hatchery_grpc::v1::hatchery_server::HatcheryServer;
 use hatchery_grpc::{DESCRIPTORS, SERVICE};
 use tonic::service::Routes;
@@ -43,6 +45,14 @@ pub(crate) fn router(house: &Arc<House>) -> Router {
         // The descriptors are ours: a test holds them to this.
         Err(_) => routes.prepare().into_axum_router(),
     }
+}
+
+/// What is answered where clients that are no workers speak `snakepit.bridge`: that, and nothing else.
+pub(crate) fn bridge(house: &Arc<House>) -> Router {
+    let service = BridgeServiceServer::new(bridge::Bridge::new(Arc::clone(house)))
+        .max_decoding_message_size(LARGEST_MESSAGE)
+        .max_encoding_message_size(usize::MAX);
+    Routes::new(service).prepare().into_axum_router()
 }
 
 /// Reflection, in both versions that clients speak.

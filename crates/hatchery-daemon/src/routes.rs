@@ -30,6 +30,14 @@ pub(crate) fn router(house: Arc<House>) -> Router {
         .with_state(house)
 }
 
+/// What is behind the door of the bridge.
+pub(crate) fn bridge(house: &Arc<House>) -> Router {
+    Router::new()
+        .fallback(spoken_by_grpc)
+        .layer(middleware::map_response(signed))
+        .layer(middleware::from_fn_with_state(grpc::bridge(house), counters::choose))
+}
+
 /// Whatever the answer, a client sees which version it speaks to, as far as that matters to it.
 async fn signed(mut response: Response) -> Response {
     const OURS: &str = concat!("hatchery/", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
@@ -276,6 +284,11 @@ fn telling() -> Vec<Route> {
             .what("Whether a call would find a worker")
             .answers(Answer::Text("text/plain")),
     ]
+}
+
+async fn spoken_by_grpc(uri: Uri) -> Failure {
+    let message = format!("no such path: {}; here snakepit.bridge is spoken, by gRPC", uri.path());
+    Failure::new(ErrorKind::NotFound, message)
 }
 
 async fn no_such_path(uri: Uri) -> Failure {

@@ -17,11 +17,10 @@ use hatchery_grpc::bridge::proto::{
     InitializeSessionResponse, PingRequest, PingResponse, RegisterToolsRequest, RegisterToolsResponse,
     TelemetryControl, TelemetryEvent, ToolChunk,
 };
-use hatchery_grpc::bridge::{ANSWER_LIMIT, CORRELATION_HEADER, Timestamp, arguments, errors, results, tools};
+use hatchery_grpc::bridge::{ANSWER_LIMIT, CORRELATION_HEADER, Passing, Timestamp, arguments, errors, results, tools};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::current::Current;
-use crate::passing::Passing;
 use crate::sessions::WorkerSessions;
 
 /// What one worker may ask.

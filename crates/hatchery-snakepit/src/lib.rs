@@ -33,7 +33,6 @@ mod host;
 mod link;
 mod listener;
 mod options;
-mod passing;
 mod peer;
 mod readiness;
 mod secret;

@@ -1,5 +1,6 @@
 //! Workers that were written for Snakepit, from a configuration alone.
 
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -167,6 +168,42 @@ fn mistakes_are_found_before_anything_starts() {
     assert_eq!(checked.stderr.lines().collect::<Vec<_>>(), expected);
     sandbox.run(&["serve"]).exits(2).says("4 mistakes in the configuration").hides("sweeping");
     assert!(!sandbox.path("state").exists());
+}
+
+const APP: &str = "[server]\nlisten = \"127.0.0.1:0\"\n[[pools]]\nname = \"a\"\napp = \"app.py\"\n";
+
+#[test]
+fn a_port_for_the_bridge_that_is_taken_ends_the_start_before_there_is_a_worker() {
+    let sandbox = Sandbox::with_app();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let bridge = format!("[bridge]\nmode = \"external\"\nhost = \"localhost\"\nport = {port}\n");
+    sandbox.write("hatchery.toml", &format!("{bridge}{APP}"));
+    let said = format!("listen on 127.0.0.1:{port} for `[bridge]`: another program listens there");
+    let finished = sandbox.run(&["serve"]).says(&said).hides("sweeping").hides("filling");
+    assert_ne!(finished.status, Some(0));
+    assert!(!sandbox.path("state/hatchery/default/daemon.json").exists());
+}
+
+#[test]
+fn the_first_free_port_for_the_bridge_is_taken_and_told() {
+    let sandbox = Sandbox::with_app();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let config =
+        format!("config :snakepit, grpc_listener: [mode: :external_pool, host: \"localhost\", base_port: {port}]");
+    sandbox.write("config.exs", &config);
+    let converted = sandbox.run(&["import", "snakepit-config", "config.exs", "--quiet"]).exits(0).stdout;
+    sandbox.write("hatchery.toml", &format!("{converted}{APP}"));
+    let daemon = Daemon::start(&sandbox, &["serve"]);
+    let bridge = sandbox.run(&["status", "--json"]).exits(0).json()["bridge"].as_str().unwrap().to_owned();
+    let (host, found) = bridge.rsplit_once(':').unwrap();
+    assert!(host == "localhost" && found.parse::<u16>().unwrap() > port, "{bridge}");
+    let people = sandbox.run(&["status"]).exits(0).stdout;
+    assert!(people.contains(&format!(", bridge on {bridge}, pid ")), "{people}");
+    TcpStream::connect(&bridge).unwrap();
+    daemon.end();
+    assert!(TcpStream::connect(&bridge).is_err(), "nobody listens any more");
 }
 
 #[test]
