@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-use hatchery::{AppConfig, BridgeConfig, Check, CheckStatus, Config, Interpreter, Result};
+use hatchery::{AppConfig, BridgeConfig, BridgeListener, Check, CheckStatus, Config, Interpreter, Result};
 use serde::Deserialize;
 
 use crate::Snakepit;
 use crate::configured::app;
 
 /// Looks at what the pools with `transport = "grpc"` of a configuration need: modules that their interpreters can import, their
-/// adapters, and ports that are free. Nothing if there are no such pools. Starts each interpreter once, and imports no adapter.
+/// adapters, and ports that are free, those of `[bridge]` among them. Nothing if there are no such pools. Starts each interpreter once, and imports no adapter.
 pub fn doctor(config: &Config) -> Vec<Check> {
     let pools: Vec<Pool<'_>> = config.pools.iter().filter_map(Pool::of).collect();
     if pools.is_empty() {
@@ -19,7 +19,7 @@ pub fn doctor(config: &Config) -> Vec<Check> {
     vec![
         summed("grpc modules", pools.iter().map(Pool::modules)),
         summed("grpc adapters", pools.iter().filter_map(Pool::adapter)),
-        summed("grpc ports", pools.iter().filter_map(Pool::port)),
+        summed("grpc ports", pools.iter().filter_map(Pool::port).chain(config.server.bridge.iter().map(bridge))),
     ]
 }
 
@@ -130,6 +130,13 @@ impl Pool<'_> {
         }
         Some(free(&format!("pool {name}"), (Ipv4Addr::LOCALHOST, port).into()))
     }
+}
+
+/// The first free port of several is taken; of one, that one.
+fn bridge(listener: &BridgeListener) -> Line {
+    let mut lines = listener.ports.clone().map(|port| free("[bridge]", (listener.bind, port).into()));
+    let first = lines.next().unwrap_or_else(|| Line::right("[bridge]: no port is asked for".to_owned()));
+    if first.advice.is_none() { first } else { lines.find(|line| line.advice.is_none()).unwrap_or(first) }
 }
 
 /// Whether somebody may listen there.

@@ -50,11 +50,11 @@ impl Bridge {
         &self,
         session: &str,
         tool: &str,
-        options: Result<CallOptions>,
+        caller: Result<HostCaller>,
         arguments: arguments::Arguments,
     ) -> Outcome {
         Outcome::of(async {
-            let (tools, caller) = (self.tools_of(session)?, caller(session, options?)?);
+            let (tools, caller) = (self.tools_of(session)?, caller?);
             let answer = tools.execute(tool, arguments::read(arguments)?.payload, caller).await?;
             results::write(&answer)
         })
@@ -122,7 +122,8 @@ impl BridgeService for Bridge {
         let options = options(&request, &request.get_ref().metadata);
         let asked = of(request, &[Call])?;
         let (session, tool) = (asked.session_id.clone(), asked.tool_name.clone());
-        Ok(Response::new(self.run(&session, &tool, options, asked.into()).await.into()))
+        let caller = options.and_then(|options| caller(&session, options));
+        Ok(Response::new(self.run(&session, &tool, caller, asked.into()).await.into()))
     }
 
     type ExecuteStreamingToolStream = Feed<ToolChunk>;
@@ -147,8 +148,9 @@ impl BridgeService for Bridge {
         request: Request<GetExposedElixirToolsRequest>,
     ) -> Answer<GetExposedElixirToolsResponse> {
         let session = of(request, &[Observe, Call])?.session_id;
-        let listed = told(host_tools::tools(&self.house))?.list(Some(&session));
-        Ok(Response::new(GetExposedElixirToolsResponse { tools: tools::exposed(&listed) }))
+        let caller = told(caller(&session, CallOptions::new()))?.hosts_tools_only();
+        let seen = told(host_tools::tools(&self.house))?.seen_by(&caller);
+        Ok(Response::new(GetExposedElixirToolsResponse { tools: tools::exposed(&seen) }))
     }
 
     async fn execute_elixir_tool(
@@ -158,7 +160,8 @@ impl BridgeService for Bridge {
         let options = options(&request, &request.get_ref().metadata);
         let ExecuteElixirToolRequest { session_id, tool_name, parameters, metadata } = of(request, &[Call])?;
         let arguments = arguments::Arguments { parameters, binary_parameters: BTreeMap::new(), metadata };
-        Ok(Response::new(self.run(&session_id, &tool_name, options, arguments).await.into()))
+        let caller = options.and_then(|options| caller(&session_id, options)).map(HostCaller::hosts_tools_only);
+        Ok(Response::new(self.run(&session_id, &tool_name, caller, arguments).await.into()))
     }
 
     type StreamTelemetryStream = Feed<TelemetryEvent>;
