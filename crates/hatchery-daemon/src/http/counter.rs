@@ -27,6 +27,9 @@ pub(crate) struct Counter {
     house: Arc<House>,
 }
 
+/// An answer instead of the one that was asked for. Seldom.
+type Refusal = Box<Response>;
+
 /// Whatever the answer, a client sees which version it speaks to, as far as that matters to it.
 const OURS: &str = concat!("hatchery/", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
 
@@ -41,16 +44,16 @@ impl Counter {
         let wants_body = request.method() != Method::HEAD;
         let mut answer = match self.begin(caller, request) {
             Ok(answering) => answering.await,
-            Err(refusal) => refusal,
+            Err(refusal) => *refusal,
         };
         answer.headers_mut().insert(header::SERVER, HeaderValue::from_static(OURS));
         let answer = if wants_gzip { compressed(answer) } else { answer };
         if wants_body { answer } else { head_of(answer) }
     }
 
-    fn begin(&self, caller: Caller, mut request: Request) -> Result<Answering, Response> {
+    fn begin(&self, caller: Caller, mut request: Request) -> Result<Answering, Refusal> {
         let (row, names) = self.row(request.method(), request.uri())?;
-        row.admit(&caller, &names).map_err(|error| Failure(error).into_response())?;
+        row.admit(&caller, &names).map_err(|error| Box::new(Failure(error).into_response()))?;
         request.extensions_mut().insert(caller);
         if !names.is_empty() {
             request.extensions_mut().insert(names);
@@ -58,10 +61,10 @@ impl Counter {
         Ok(row.answer(request, &self.house))
     }
 
-    fn row(&self, method: &Method, uri: &Uri) -> Result<(&Route, Names), Response> {
-        let Ok(found) = self.rows.at(uri.path()) else { return Err(no_such_path(uri)) };
+    fn row(&self, method: &Method, uri: &Uri) -> Result<(&Route, Names), Refusal> {
+        let Ok(found) = self.rows.at(uri.path()) else { return Err(Box::new(no_such_path(uri))) };
         let row = found.value.iter().find(|row| row.method.is(method));
-        let row = row.ok_or_else(|| no_such_method(method, uri, found.value))?;
+        let row = row.ok_or_else(|| Box::new(no_such_method(method, uri, found.value)))?;
         Ok((row, Names::of(&found.params)))
     }
 }
