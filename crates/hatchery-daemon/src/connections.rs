@@ -1,9 +1,10 @@
 //! Takes connections in, and sees all of them out.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -14,9 +15,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::access::{Access, Arrival, Door, Limits};
+use crate::counters::Counters;
 use crate::house::House;
 use crate::listen::{Accepted, Listeners, Room, Tls};
-use crate::routes;
 
 mod again;
 mod answered;
@@ -123,16 +124,16 @@ impl Rooms {
 /// What is behind each door.
 #[derive(Clone)]
 struct Behind {
-    daemon: Router,
-    bridge: Router,
+    daemon: Arc<Counters>,
+    bridge: Arc<Counters>,
 }
 
 impl Behind {
     fn of(house: &Arc<House>) -> Behind {
-        Behind { daemon: routes::router(Arc::clone(house)), bridge: routes::bridge(house) }
+        Behind { daemon: Arc::new(Counters::of_the_daemon(house)), bridge: Arc::new(Counters::of_the_bridge(house)) }
     }
 
-    fn door(self, door: Door) -> Router {
+    fn door(self, door: Door) -> Arc<Counters> {
         match door {
             Door::Daemon => self.daemon,
             Door::Bridge => self.bridge,
@@ -173,12 +174,16 @@ impl Guest {
 
     async fn stay(self, stream: Stream, arrival: Arrival) {
         let Guest { behind, access, watcher } = self;
-        let router = behind.door(arrival.door);
+        let counters = behind.door(arrival.door);
         let (patience, limits) = (Arc::new(Patience::new()), access.policy().limits.clone());
         let stream = TokioIo::new(Watched::new(stream, Arc::clone(&patience)));
-        let reception = Reception::new(router, access, arrival, Arc::clone(&patience));
+        let reception = Arc::new(Reception::new(counters, access, arrival, Arc::clone(&patience)));
+        let answering = service_fn(move |request| {
+            let reception = Arc::clone(&reception);
+            async move { Ok::<_, Infallible>(reception.answered(request).await) }
+        });
         let builder = protocols(&limits);
-        let served = Again::new(watcher.watch(builder.serve_connection(stream, reception)));
+        let served = Again::new(watcher.watch(builder.serve_connection(stream, answering)));
         tokio::select! {
             _client_went_away = served => {}
             () = patience.ends(limits.head, limits.stall) => {}
