@@ -7,13 +7,18 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tonic::codegen::Service;
 
+use crate::grpc;
+
 /// Sends a request where it belongs.
-pub(crate) async fn choose(State(mut grpc): State<Router>, request: Request, next: Next) -> Response {
+pub(crate) async fn choose(State(mut counter): State<Router>, request: Request, next: Next) -> Response {
     if !is_grpc(request.headers()) {
         return next.run(request).await;
     }
-    // A router is always ready, and does not fail.
-    grpc.call(request).await.into_response()
+    match grpc::order(request.uri().path()) {
+        Some(name) => grpc::ordered(name, counter, request).await,
+        // A router is always ready, and does not fail.
+        None => counter.call(request).await.into_response(),
+    }
 }
 
 /// `application/grpc`, also with the name of its encoding behind.

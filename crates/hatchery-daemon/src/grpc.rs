@@ -14,12 +14,16 @@ mod sessions;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
 use hatchery_grpc::v1::hatchery_server::HatcheryServer;
-use hatchery_grpc::{DESCRIPTORS, SERVICE};
+use hatchery_grpc::{DESCRIPTORS, SERVICE, status};
+use tonic::codegen::Service as _;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::server::{Builder, Error};
 
+use crate::access::Caller;
 use crate::house::House;
 use service::Service;
 
@@ -53,6 +57,22 @@ fn reflecting(routes: Routes) -> Result<Routes, Error> {
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     Ok(routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?))
+}
+
+/// The order that is given there, as the audit calls it; `None`: what is there is none.
+pub(crate) fn order(path: &str) -> Option<&'static str> {
+    service::order(path.strip_prefix('/')?.strip_prefix(SERVICE)?.strip_prefix('/')?)
+}
+
+/// Has an order answered. It is read before anybody asks who may give it: one that cannot be understood is looked at here.
+pub(crate) async fn ordered(name: &str, mut router: Router, mut request: Request) -> Response {
+    let caller = match Caller::of(request.extensions()) {
+        Ok(caller) => caller.ordering(),
+        Err(error) => return status::of(&error).into_http(),
+    };
+    request.extensions_mut().insert(caller.clone());
+    let answer = router.call(request).await.into_response();
+    caller.unread(name, "unknown").map_or_else(|error| status::of(&error).into_http(), |()| answer)
 }
 
 /// Whether this is a service that there is: the daemon as a whole, or by its name.

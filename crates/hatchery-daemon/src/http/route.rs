@@ -157,16 +157,21 @@ async fn may_ask(
 }
 
 /// Whoever gives an order is asked again where it is done, and leaves a line of audit there; who may not leaves one here,
-/// whatever else is wrong with it.
+/// whatever else is wrong with it, and so does what cannot be understood.
 async fn may_order(
     State(name): State<&'static str>,
     caller: Caller,
     places: Result<RawPathParams, RawPathParamsRejection>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
-    caller.may_order(name, &places.as_ref().map_or_else(|_| "what is not UTF-8".to_owned(), subject))?;
-    Ok(next.run(request).await)
+    let subject = places.as_ref().map_or_else(|_| "what is not UTF-8".to_owned(), subject);
+    caller.may_order(name, &subject)?;
+    let caller = caller.ordering();
+    request.extensions_mut().insert(caller.clone());
+    let answer = next.run(request).await;
+    caller.unread(name, &subject)?;
+    Ok(answer)
 }
 
 /// As orders call it.
