@@ -17,7 +17,7 @@ use std::sync::Arc;
 use axum::Router;
 use hatchery_grpc::bridge::proto::bridge_service_server::BridgeServiceServer;
 use hatchery_grpc::v1::hatchery_server::HatcheryServer;
-use hatchery_grpc::{DESCRIPTORS, SERVICE};
+use hatchery_grpc::{DESCRIPTORS, SERVICE, status};
 use hyper::body::Incoming;
 use tonic::codegen::Service as _;
 use tonic::codegen::http::{Request, Response};
@@ -25,6 +25,7 @@ use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::server::{Builder, Error};
 
+use crate::access::Caller;
 use crate::bounded::Bounded;
 use crate::counters::Content;
 use crate::house::House;
@@ -66,8 +67,10 @@ impl Counter {
         if let Some(calls) = &self.calls
             && path.strip_prefix(SERVICE).is_some_and(|rest| rest.starts_with('/'))
         {
-            let Ok(answer) = calls.clone().call(request).await;
-            return answer.map(Content::Right);
+            return match order(request.uri().path()) {
+                Some(name) => ordered(name, calls.clone(), request).await,
+                None => answered(calls.clone(), request).await,
+            };
         }
         let Ok(answer) = self.others.clone().call(request).await;
         answer.map(Content::Left)
@@ -90,6 +93,34 @@ fn reflecting(routes: Routes) -> Result<Routes, Error> {
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     Ok(routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?))
+}
+
+/// The order that is given there, as the audit calls it; `None`: what is there is none.
+fn order(path: &str) -> Option<&'static str> {
+    service::order(path.strip_prefix('/')?.strip_prefix(SERVICE)?.strip_prefix('/')?)
+}
+
+/// Has an order answered. It is read before anybody asks who may give it: one that cannot be understood is looked at here.
+async fn ordered(
+    name: &str,
+    calls: HatcheryServer<Service>,
+    mut request: Request<Bounded<Incoming>>,
+) -> Response<Content> {
+    let caller = match Caller::of(request.extensions()) {
+        Ok(caller) => caller.ordering(),
+        Err(error) => return status::of(&error).into_http().map(Content::Right),
+    };
+    request.extensions_mut().insert(caller.clone());
+    let answer = answered(calls, request).await;
+    match caller.unread(name, "unknown") {
+        Ok(()) => answer,
+        Err(error) => status::of(&error).into_http().map(Content::Right),
+    }
+}
+
+async fn answered(mut calls: HatcheryServer<Service>, request: Request<Bounded<Incoming>>) -> Response<Content> {
+    let Ok(answer) = calls.call(request).await;
+    answer.map(Content::Right)
 }
 
 /// Whether this is a service that there is: the daemon as a whole, or by its name.

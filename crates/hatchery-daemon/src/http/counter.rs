@@ -29,6 +29,19 @@ pub(crate) struct Counter {
     advice: Option<&'static str>,
 }
 
+/// An answer that is being made.
+struct Begun {
+    answering: Answering,
+    order: Option<Order>,
+}
+
+/// An order that is being obeyed, or cannot be understood.
+struct Order {
+    caller: Caller,
+    name: &'static str,
+    subject: String,
+}
+
 /// An answer instead of the one that was asked for. Seldom.
 type Refusal = Box<Response>;
 
@@ -49,7 +62,8 @@ impl Counter {
         let wants_gzip = accept::names(request.headers(), header::ACCEPT_ENCODING, "gzip");
         let wants_body = request.method() != Method::HEAD;
         let mut answer = match self.begin(caller, request) {
-            Ok(answering) => answering.await,
+            Ok(Begun { answering, order: None }) => answering.await,
+            Ok(Begun { answering, order: Some(order) }) => order.look_after(answering.await),
             Err(refusal) => *refusal,
         };
         answer.headers_mut().insert(header::SERVER, HeaderValue::from_static(OURS));
@@ -57,14 +71,21 @@ impl Counter {
         if wants_body { answer } else { head_of(answer) }
     }
 
-    fn begin(&self, caller: Caller, mut request: Request) -> Result<Answering, Refusal> {
+    fn begin(&self, caller: Caller, mut request: Request) -> Result<Begun, Refusal> {
         let (row, names) = self.row(request.method(), request.uri())?;
         row.admit(&caller, &names).map_err(|error| Box::new(Failure(error).into_response()))?;
+        let (caller, order) = match row.order(&names) {
+            Some((name, subject)) => {
+                let caller = caller.ordering();
+                (caller.clone(), Some(Order { caller, name, subject }))
+            }
+            None => (caller, None),
+        };
         request.extensions_mut().insert(caller);
         if !names.is_empty() {
             request.extensions_mut().insert(names);
         }
-        Ok(row.answer(request, &self.house))
+        Ok(Begun { answering: row.answer(request, &self.house), order })
     }
 
     fn row(&self, method: &Method, uri: &Uri) -> Result<(&Route, Names), Refusal> {
@@ -72,6 +93,14 @@ impl Counter {
         let row = found.value.iter().find(|row| row.method.is(method));
         let row = row.ok_or_else(|| Box::new(no_such_method(method, uri, found.value)))?;
         Ok((row, Names::of(&found.params)))
+    }
+}
+
+impl Order {
+    /// What came to nobody leaves its line of audit here.
+    fn look_after(self, answer: Response) -> Response {
+        let Order { caller, name, subject } = self;
+        caller.unread(name, &subject).map_or_else(|error| Failure(error).into_response(), |()| answer)
     }
 }
 

@@ -152,6 +152,11 @@ impl Route {
         }
     }
 
+    /// The order that this is, and what it is about; `None`: it is none.
+    pub(super) fn order(&self, names: &Names) -> Option<(&'static str, String)> {
+        (self.scopes == [Scope::Operate]).then(|| (self.name, self.subject(names)))
+    }
+
     pub(super) fn answer(&self, request: Request, house: &Arc<House>) -> Answering {
         (self.handler)(request, Arc::clone(house))
     }
