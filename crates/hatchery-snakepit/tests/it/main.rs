@@ -11,6 +11,7 @@ mod doctor;
 mod executing;
 mod hostile;
 mod launching;
+mod measuring;
 mod pooling;
 mod rig;
 mod sessions;
