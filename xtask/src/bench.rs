@@ -5,10 +5,12 @@ use std::process::{Command, ExitCode};
 
 use crate::child::{command, on_path, succeed};
 use crate::peers::{ORPHANS, WORKLOADS};
+use crate::venv;
 
 pub(crate) fn run(root: &Path, options: &[String]) -> Result<ExitCode, String> {
     match options.split_first() {
         Some((first, [])) if first == "spawn" => return spawn(root),
+        Some((first, [])) if first == "bridge" => bridge(root)?,
         Some((first, rest)) if first == "call" => call(root, rest)?,
         Some((first, _)) if first == "orphans" => orphans(root, options)?,
         Some((first, rest)) if first == "flame" => flame(root, rest)?,
@@ -80,6 +82,14 @@ fn spawn(root: &Path) -> Result<ExitCode, String> {
     let cargo = cargo(root);
     succeed(command(taskset).args(["-c", "0"]).arg(cargo.get_program()).args(test()).current_dir(root))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Workers of Snakepit's, and a client that does nothing but call one of them: where their rig is.
+fn bridge(root: &Path) -> Result<(), String> {
+    const TEST: &str = "test --release --quiet -p hatchery-snakepit --test it -- --ignored --nocapture --exact";
+    let mut cargo = cargo(root);
+    cargo.args(TEST.split(' ').chain(["measuring::a_call_beside_that_of_a_bare_client"]));
+    succeed(cargo.env("HATCHERY_TEST_VENV", venv::ensure(root)?))
 }
 
 /// The benchmarks' program with these features, without its arguments.

@@ -54,7 +54,16 @@ impl Server {
     }
 
     pub(super) fn address(&self, protocol: Protocol) -> Result<SocketAddr> {
-        let named = self.listens.get(if protocol == Protocol::Grpc { "grpc" } else { "http" });
+        self.address_of(if protocol == Protocol::Grpc { "grpc" } else { "http" })
+    }
+
+    /// Of the floor with a call through the library in it.
+    pub(super) fn calling(&self, protocol: Protocol) -> Result<SocketAddr> {
+        self.address_of(if protocol == Protocol::Grpc { "grpc_calling" } else { "http_calling" })
+    }
+
+    fn address_of(&self, name: &str) -> Result<SocketAddr> {
+        let named = self.listens.get(name);
         let said = named.unwrap_or(&self.listens["listening"]).as_str().unwrap_or_default();
         let address = said.rsplit('/').next().unwrap_or_default();
         address.parse().map_err(|_| format!("expected an address, found `{said}`").into())

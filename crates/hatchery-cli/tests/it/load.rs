@@ -34,6 +34,15 @@ listen = "127.0.0.1:0"
 limits = { head = "10s", stall = "5s" }
 "#;
 
+/// Enough of them to keep both workers at work.
+const FEW: usize = 6;
+
+/// How long those few call, before the others come.
+const CALM: Duration = Duration::from_secs(3);
+
+/// Of what the few are served; on a machine of two cores that were wanted by five others, too, it was 0.65.
+const STARVED: f64 = 0.25;
+
 /// How long a call runs.
 const RUN_MS: u64 = 80;
 
@@ -83,11 +92,15 @@ fn more_than_can_be_served_are_refused_and_the_others_are_served_in_time() {
 #[test]
 #[ignore = "takes a minute"]
 fn a_minute_of_it() {
-    println!("{}", bear(Until::Passed(Duration::from_secs(60)), Duration::ZERO));
+    let (words, share) = bear(Until::Passed(Duration::from_secs(60)), Duration::ZERO);
+    println!("{words}");
+    // Without optimization, or where others want the processors, too, it is less: the daemon answers as many refusals as it can.
+    assert!(cfg!(debug_assertions) || share > STARVED, "who is served starves: {words}");
 }
 
-/// The whole of it; what came of it, in words. `pause` is that of a client that was not served.
-fn bear(until: Until, pause: Duration) -> String {
+/// The whole of it; what came of it, in words, and how many were served in a second, of those that a few clients alone were. `pause`
+/// is that of a client that was not served.
+fn bear(until: Until, pause: Duration) -> (String, f64) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let sandbox = Sandbox::with(APP);
     sandbox.write("hatchery.toml", POOL);
@@ -97,6 +110,10 @@ fn bear(until: Until, pause: Duration) -> String {
     // With the first session the daemon opens the file that sessions are kept in.
     sandbox.run(&["call", "nap", "ms=1", "--session", "first", "-q"]).exits(0);
     sandbox.run(&["sessions", "delete", "first", "-q"]).exits(0);
+    let calm = Arc::new(Load::new(address, RUN_MS, Until::Passed(CALM), Duration::ZERO));
+    runtime.block_on(clients::put(&calm, FEW, || ()));
+    let calm = calm.told();
+    assert!(calm.served > 0 && calm.unexpected.is_empty(), "{calm:?}");
     let before = Footprint::of(pid);
     let workers = || sandbox.run(&["workers", "--json"]).exits(0).json();
     let processes = |workers: &serde_json::Value| {
@@ -120,25 +137,29 @@ fn bear(until: Until, pause: Duration) -> String {
     let (early, late) = (seen[0].memory, seen[seen.len() - 1].memory);
     assert!(late <= early + GROWTH, "{before:?} {early} {late}");
     all_is_as_before(address, pid, before);
-    accounts_agree(&Metrics::of(address), &told);
+    accounts_agree(&Metrics::of(address), &calm, &told);
     assert_eq!(processes(&workers()), first_workers, "no worker was lost");
     daemon.end();
-    format!(
-        "{CLIENTS} clients for {:.1} s: {}; descriptors: {} before, {most} at most; memory: {} KiB before, {} at a sixth, {} at the end",
+    let share = told.rate() / calm.rate();
+    let words = format!(
+        "{CLIENTS} clients for {:.1} s: {}, {share:.2} of {FEW} clients alone: {}; descriptors: {} before, {most} at most; memory: {} KiB before, {} at a sixth, {} at the end",
         took.as_secs_f64(),
         told.in_words(),
+        calm.in_words(),
         before.descriptors,
         before.memory >> 10,
         early >> 10,
         late >> 10,
-    )
+    );
+    (words, share)
 }
 
 /// What the daemon has counted is what its clients were told, and nobody waited for longer than they may.
-fn accounts_agree(counted: &Metrics, told: &Told) {
+fn accounts_agree(counted: &Metrics, calm: &Told, told: &Told) {
     let outcome = |outcome: &str| counted.sum("calls_total", &[NAP, &format!("outcome={outcome:?}")]);
-    // One was called before.
-    assert_eq!(["ok", "saturated", "deadline"].map(outcome), [told.served + 1, told.saturated, told.late], "{told:?}");
+    // One more was called before, by the command.
+    let heard = [calm.served + told.served + 1, calm.saturated + told.saturated, calm.late + told.late];
+    assert_eq!(["ok", "saturated", "deadline"].map(outcome), heard, "{calm:?} {told:?}");
     let waits = counted.sum("call_queue_seconds_count", &[NAP]);
     let in_time = counted.sum("call_queue_seconds_bucket", &[NAP, &format!("le={WAIT:?}")]);
     assert!(in_time == waits && waits >= told.served, "{}", counted.text());

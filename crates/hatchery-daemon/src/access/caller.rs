@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::FromRequestParts;
 use axum::http::Extensions;
@@ -35,12 +36,14 @@ pub(crate) enum Client {
 }
 
 /// Who makes a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Caller {
     client: Client,
     scopes: Scopes,
     /// Of the token that it has shown.
     shown: Option<Hash>,
+    /// Whether the order that it asks for has left its line of audit; `None`: nobody wants to know.
+    is_told: Option<Arc<AtomicBool>>,
 }
 
 impl Scopes {
@@ -72,7 +75,7 @@ impl fmt::Display for Client {
 
 impl Caller {
     pub(crate) fn new(client: Client, scopes: Scopes) -> Caller {
-        Caller { client, scopes, shown: None }
+        Caller { client, scopes, shown: None, is_told: None }
     }
 
     /// The same, known by the token of this hash.
@@ -129,12 +132,37 @@ impl Caller {
         }
     }
 
+    /// The same, asking for one order: to be told afterwards whether that [was unread](Caller::unread).
+    pub(crate) fn ordering(self) -> Caller {
+        Caller { is_told: Some(Arc::default()), ..self }
+    }
+
     /// Lets the caller give an order that is not read yet. One that is refused leaves its line of audit here.
     ///
     /// # Errors
     /// [`Denial::Forbidden`].
     pub(crate) fn may_order(&self, name: &str, subject: &str) -> Result<()> {
-        self.require(Scope::Operate).inspect_err(|denied| audit(self, name, begin(subject), denied.kind().as_str()))
+        self.require(Scope::Operate).inspect_err(|denied| self.tell(name, begin(subject), denied.kind().as_str()))
+    }
+
+    /// Afterwards: an order that came to nobody, because it could not be understood, leaves its line of audit here.
+    ///
+    /// # Errors
+    /// [`Denial::Forbidden`] for who may not give it, whatever else was wrong with it.
+    pub(crate) fn unread(&self, name: &str, subject: &str) -> Result<()> {
+        if self.is_told.as_ref().is_none_or(|is_told| is_told.load(Ordering::Relaxed)) {
+            return Ok(());
+        }
+        self.may_order(name, subject)?;
+        self.tell(name, begin(subject), "unread");
+        Ok(())
+    }
+
+    fn tell(&self, name: &str, subject: &str, outcome: &str) {
+        if let Some(is_told) = &self.is_told {
+            is_told.store(true, Ordering::Relaxed);
+        }
+        audit(self, name, subject, outcome);
     }
 
     /// The one way to give an order: checks that the caller may, does it, and leaves one line of audit, also if the caller may
@@ -147,7 +175,7 @@ impl Caller {
             Err(denied) => Err(denied),
         };
         line.is_written = true;
-        audit(self, name, subject, outcome.as_ref().err().map_or("done", |error| error.kind().as_str()));
+        self.tell(name, subject, outcome.as_ref().err().map_or("done", |error| error.kind().as_str()));
         outcome
     }
 }
@@ -176,7 +204,7 @@ struct Line<'a> {
 impl Drop for Line<'_> {
     fn drop(&mut self) {
         if !self.is_written {
-            audit(self.caller, self.name, self.subject, "left");
+            self.caller.tell(self.name, self.subject, "left");
         }
     }
 }

@@ -56,9 +56,28 @@ fn told<T>(outcome: Result<T>) -> Result<Response<T>, Status> {
     outcome.map(Response::new).map_err(|error| status::of(&error))
 }
 
+/// An order has one name, whichever way it comes.
+fn audited(rpc: &'static str) -> &'static str {
+    match rpc {
+        "recycle" => "recycle_worker",
+        "reset_taints" => "clear_taints",
+        rpc => rpc,
+    }
+}
+
 /// Writes the service from its rows, and what cannot be said in one.
 macro_rules! service {
     ($( $scopes:tt { $( $rpc:ident($Message:ident) -> $Answer:ident = $answer:path; )+ } )+) => {
+        /// The order that this rpc gives, as the audit calls it.
+        pub(super) fn order(rpc: &str) -> Option<&'static str> {
+            $(if $scopes[..] == [Operate] {
+                $(if stringify!($Message).strip_suffix("Request") == Some(rpc) {
+                    return Some(audited(stringify!($rpc)));
+                })+
+            })+
+            None
+        }
+
         #[tonic::async_trait]
         impl v1::hatchery_server::Hatchery for Service {
             type StreamCallStream = calls::Chunks;

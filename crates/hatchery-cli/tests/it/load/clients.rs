@@ -50,6 +50,8 @@ pub(super) struct Told {
     pub(super) unexpected: Vec<String>,
     /// Of those that were served, in order.
     latencies: Vec<Duration>,
+    /// From the first call until this was told.
+    took: Duration,
 }
 
 impl Load {
@@ -65,7 +67,14 @@ impl Load {
         latencies.sort();
         let [served, saturated, late] =
             [&self.served, &self.saturated, &self.late].map(|count| count.load(Ordering::Relaxed));
-        Told { served, saturated, late, unexpected: self.unexpected.lock().unwrap().clone(), latencies }
+        Told {
+            served,
+            saturated,
+            late,
+            unexpected: self.unexpected.lock().unwrap().clone(),
+            latencies,
+            took: self.began.elapsed(),
+        }
     }
 
     /// From 0 to 1.
@@ -106,11 +115,17 @@ impl Load {
 }
 
 impl Told {
+    /// Served, in a second.
+    pub(super) fn rate(&self) -> f64 {
+        self.served as f64 / self.took.as_secs_f64()
+    }
+
     pub(super) fn in_words(&self) -> String {
         let Told { served, saturated, late, latencies, .. } = self;
         let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize].as_millis();
         format!(
-            "{served} served (p50 {} ms, p99 {} ms, slowest {} ms), {saturated} refused, {late} waited in vain",
+            "{served} served, {:.1} a second (p50 {} ms, p99 {} ms, slowest {} ms), {saturated} refused, {late} waited in vain",
+            self.rate(),
             at(0.5),
             at(0.99),
             at(1.0)

@@ -46,15 +46,20 @@ async fn no_path_answers_those_who_show_nothing() {
     open.end().await;
 }
 
-/// The code and the message of a gRPC answer that fails.
+/// The code and the message of the gRPC answer to an empty message that fails.
 pub(super) async fn grpc(open: &Open, path: &str, token: &str) -> (String, String) {
+    grpc_with(open, path, token, &[0, 0, 0, 0, 0]).await
+}
+
+/// Those of the answer to these bytes.
+pub(super) async fn grpc_with(open: &Open, path: &str, token: &str, sent: &'static [u8]) -> (String, String) {
     let stream = TcpStream::connect(open.address).await.unwrap();
     let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
     let request = Request::post(format!("http://{}{path}", open.address)).header("content-type", "application/grpc");
     let request = if token.is_empty() { request } else { request.header("authorization", format!("Bearer {token}")) };
-    let empty_message = Full::new(Bytes::from_static(&[0, 0, 0, 0, 0]));
-    let response = sender.send_request(request.body(empty_message).unwrap()).await.unwrap();
+    let sent = Full::new(Bytes::from_static(sent));
+    let response = sender.send_request(request.body(sent).unwrap()).await.unwrap();
     let mut headers = response.headers().clone();
     if let Some(trailers) = response.into_body().collect().await.unwrap().trailers() {
         headers.extend(trailers.clone());

@@ -114,7 +114,7 @@ const LIMITS: &[Key] = &[
         "head",
         Kind::Period,
         Fallback::Is(|| seconds(30)),
-        "How long a client may take for the head of a request, and leave a connection idle.",
+        "How long a client may take for the head of a request. A connection of HTTP/1.1 that is idle for so long is ended; one of HTTP/2 only if nobody who is let in has asked on it.",
     ),
     key(
         "stall",
