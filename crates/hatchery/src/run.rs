@@ -1,5 +1,6 @@
 //! A run: one life of one supervisor, with the guardians that own its processes and the registry that knows of them.
 
+pub(crate) mod kept;
 mod metrics;
 mod survivor;
 
