@@ -77,8 +77,14 @@ impl Keeper {
         if pid == 0 || (user != 0 && user != own_user_and_group().0) {
             return Err(Errno::PERM);
         }
-        if let Master::Serving { host } = self.master {
-            return tell(&socket, &KeeperFact::Hosted { host });
+        // Whoever was the host may be gone by now.
+        if let Master::Serving { .. } = self.master {
+            self.attend();
+        }
+        match self.master {
+            Master::Serving { host } => return tell(&socket, &KeeperFact::Hosted { host }),
+            Master::Gone { .. } => return Err(Errno::OWNERDEAD),
+            Master::Absent => {}
         }
         // Before Linux 6.5, one that has died already may be taken for whoever has its number now: until its socket closes.
         let host = sockets::peer_pidfd(&socket).or_else(|_| open_pidfd(pid))?;

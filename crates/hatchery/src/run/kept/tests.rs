@@ -164,7 +164,8 @@ fn place(data: &Path) -> Place {
 
 fn spec(data: &Path, script: &str) -> Spec {
     let output = File::options().append(true).create(true).open(data.join("output")).unwrap();
-    let stdio = Stdio { stdin: Stdin::Pipe, stdout: Stdout::File(output.into()) };
+    let stderr = Stdout::File(output.try_clone().unwrap().into());
+    let stdio = Stdio { stdin: Stdin::Pipe, stdout: Stdout::File(output.into()), stderr };
     Spec {
         program: "/bin/sh".into(),
         args: vec!["-c".into(), script.into()],
