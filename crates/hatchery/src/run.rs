@@ -170,6 +170,12 @@ impl Run {
         }
     }
 
+    /// Where processes of this instance are written down that go on without it.
+    pub(crate) fn place_of_kept(&self) -> kept::Place {
+        let SweepOptions { instance, data_dir, .. } = self.sweep.clone();
+        kept::Place { instance, data_dir, runtime: RuntimeBase::of_user() }
+    }
+
     pub(crate) fn metrics(&self) -> RunMetrics {
         self.books.counts.read(self.books.registry.entries().len(), self.books.pairs.load(Ordering::SeqCst))
     }

@@ -10,6 +10,7 @@ use super::*;
 use crate::process::{Census, Confinement, Escalation, Mark, Sighting, Stdin, Stdio, Stdout, Worn, end, end_marked};
 use crate::registry::{SweepOptions, SweepReport, orphans};
 
+mod door;
 mod hand_over;
 mod killed;
 mod taken_over;
@@ -95,6 +96,11 @@ impl Scene {
     /// Whether the lock that was handed over is held by anybody.
     fn is_locked(&self) -> bool {
         !crate::storage::is_free(&File::open(self.data.path().join("session")).unwrap())
+    }
+
+    /// What nobody has received is closed by the kernel, in its own time.
+    fn until_unlocked(&self) {
+        until("nobody holds the lock", || !self.is_locked());
     }
 
     fn guards(&self, mark: Mark) -> [Guard; 2] {

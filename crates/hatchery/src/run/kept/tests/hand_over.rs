@@ -30,7 +30,7 @@ async fn killed_at(step: Step, expected: Left) {
         Attachment::Ended { .. } | Attachment::Hosted { .. } => panic!("{step:?}: nobody has ended it, nobody has it"),
     }
     assert_eq!((scene.processes(mark), scene.records()), (vec![], vec![]), "{step:?}");
-    assert!(!scene.is_locked(), "{step:?}");
+    scene.until_unlocked();
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ fn nothing_is_left_after(kills: impl Fn([Guard; 2])) {
     let report = scene.sweep();
     assert_eq!((report.errors, scene.records()), (0, vec![]), "{report:?}");
     assert_eq!(scene.processes(mark), []);
-    assert!(!scene.is_locked());
+    scene.until_unlocked();
     assert!(matches!(run.attach().unwrap(), Attachment::Lost));
 }
 

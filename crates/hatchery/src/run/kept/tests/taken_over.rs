@@ -23,7 +23,7 @@ async fn what_is_kept_goes_on_and_is_the_next_supervisor_s() {
     assert_eq!(scene.sweep().terminated, 0);
     assert!(matches!(successor.end().await, Status::Signaled { .. }));
     assert_eq!((scene.processes(mark), scene.records()), (vec![], vec![]));
-    assert!(!scene.is_locked());
+    scene.until_unlocked();
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn what_ends_while_nobody_is_there_is_written_down_until_somebody_asks() {
     let mark = scene.mark();
     fs::write(scene.data.path().join("go"), "").unwrap();
     scene.until_nothing_lives(mark);
-    assert!(!scene.is_locked());
+    scene.until_unlocked();
     let report = scene.sweep();
     assert_eq!((report.found, report.errors, scene.records().len()), (0, 0, 1), "{report:?}");
     let Attachment::Ended { status: Status::Exited(7), run } = scene.only_run().attach().unwrap() else {
