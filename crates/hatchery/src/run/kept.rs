@@ -203,6 +203,7 @@ impl KeptRun {
 
     /// Of one that has ended: its record goes.
     pub(crate) fn forget(self) {
+        remove_groups_of(self.id());
         self.0.remove();
     }
 }

@@ -1,9 +1,15 @@
 //! Who comes to the door besides the next supervisor.
 
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 
 use rustix::io::{read, write};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket};
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
+    connect, sendmsg, socket, socketpair,
+};
 
 use super::*;
 
@@ -17,6 +23,17 @@ fn caller(scene: &Scene) -> OwnedFd {
     let socket = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
     connect(&socket, &SocketAddrUnix::new(door(scene)).unwrap()).unwrap();
     socket
+}
+
+/// The right word, with two sockets of which nobody has the other end.
+fn attach_and_die(caller: OwnedFd) {
+    let sockets =
+        [(); 2].map(|()| socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap().0);
+    let fds = sockets.each_ref().map(AsFd::as_fd);
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    assert!(ancillary.push(SendAncillaryMessage::ScmRights(&fds)));
+    sendmsg(&caller, &[IoSlice::new(&5u32.to_ne_bytes())], &mut ancillary, SendFlags::NOSIGNAL).unwrap();
 }
 
 fn hear(caller: &OwnedFd) -> Vec<u8> {
@@ -35,6 +52,10 @@ async fn whoever_says_what_nobody_understands_is_sent_away() {
         write(&caller, word).unwrap();
         assert_eq!(hear(&caller), b"", "{word:?}");
     }
+    // One that has sent its sockets and is gone before anybody has answered.
+    let caller_that_dies = caller(&scene);
+    assert_eq!(hear(&caller_that_dies).len(), 8);
+    attach_and_die(caller_that_dies);
     // One that comes and goes, and many who wait for it.
     drop([(); 20].map(|()| caller(&scene)));
     let successor = std::cell::RefCell::new(None);
