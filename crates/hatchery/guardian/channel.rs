@@ -6,7 +6,8 @@ use crate::sys::{Errno, Fd, Result};
 
 /// The socket, and those without whom there is nobody to talk for.
 pub(crate) struct Channel {
-    pub(crate) socket: Fd,
+    /// None while there is no host: nothing is heard then, and what is said is for nobody.
+    pub(crate) socket: Option<Fd>,
     /// A pidfd each: the host, and for a guardian its keeper.
     pub(crate) masters: [Option<Fd>; 2],
 }
@@ -22,16 +23,16 @@ pub(crate) enum Heard<'b> {
 
 impl Channel {
     /// Waits as long as the host does not read and lives. To be called after every fact is true.
-    pub(crate) fn say(&self, fact: &impl Encode, descriptor: Option<&Fd>) -> Result<()> {
-        self.say_through(&self.socket, fact, descriptor)
+    pub(crate) fn say(&self, fact: &impl Encode, descriptors: &[&Fd]) -> Result<()> {
+        self.socket.as_ref().map_or(Ok(()), |socket| self.say_through(socket, fact, descriptors))
     }
 
     /// [`Channel::say`], through another socket to the same host.
-    pub(crate) fn say_through(&self, socket: &Fd, fact: &impl Encode, descriptor: Option<&Fd>) -> Result<()> {
+    pub(crate) fn say_through(&self, socket: &Fd, fact: &impl Encode, descriptors: &[&Fd]) -> Result<()> {
         let mut buffer = [0; MAX_HEAD];
         let bytes = fact.encode(&mut buffer).ok_or(Errno::INVAL)?;
         loop {
-            match sockets::send(socket, bytes, descriptor) {
+            match sockets::send(socket, bytes, descriptors) {
                 Err(Errno::AGAIN) => self.wait_for_room(socket)?,
                 Err(errno) if errno.is_shortage() => self.wait_a_moment()?,
                 sent => return sent,
@@ -52,11 +53,20 @@ impl Channel {
     }
 
     pub(crate) fn watch(&self) -> Watch {
-        Watch::new(&self.socket, READABLE)
+        Watch::of(self.socket.as_ref(), READABLE)
     }
 
     pub(crate) fn watch_masters(&self) -> [Watch; 2] {
-        self.masters.each_ref().map(|master| master.as_ref().map_or(Watch::NOTHING, |fd| Watch::new(fd, READABLE)))
+        self.masters.each_ref().map(|master| Watch::of(master.as_ref(), READABLE))
+    }
+
+    pub(crate) fn has_host(&self) -> bool {
+        self.socket.is_some()
+    }
+
+    /// There is none any more.
+    pub(crate) fn forget_host(&mut self) {
+        (self.socket, self.masters[0]) = (None, None);
     }
 
     /// A master has died.
@@ -65,7 +75,10 @@ impl Channel {
     }
 
     pub(crate) fn hear<'b>(&self, buffer: &'b mut [u8]) -> Heard<'b> {
-        self.hear_from(&self.socket, buffer)
+        match &self.socket {
+            Some(socket) => self.hear_from(socket, buffer),
+            None => Heard::Nothing,
+        }
     }
 
     /// [`Channel::hear`], from another socket of the same host.

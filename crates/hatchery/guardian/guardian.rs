@@ -1,8 +1,9 @@
 //! The guardian: starts workers, and ends them with all that is left of them. When its host or its keeper is gone, it ends
-//! everything.
+//! everything; a worker that is kept goes on without a host.
 
 mod adopting;
 mod ending;
+mod keeping;
 mod table;
 
 use crate::birth::{Home, give_birth};
@@ -19,6 +20,7 @@ use crate::sys::files::{self, Mapping, Open};
 use crate::sys::processes::{self, signal_group};
 use crate::sys::sockets::{Descriptors, READABLE, Watch, child_events, is_readable, wait};
 use crate::sys::{Errno, Fd, Result, errno_of};
+use keeping::Keeping;
 use table::Table;
 
 /// Arguments and variables of an ordinary worker.
@@ -70,7 +72,7 @@ pub(crate) fn run(post: Post, teller: Teller) -> ! {
         Ok(mut guardian) => {
             teller.ready();
             drop(teller);
-            let _host_is_gone = guardian.serve();
+            guardian.serve();
             guardian.end_everything();
             guardian.clear_for_the_keeper();
         }
@@ -80,8 +82,8 @@ pub(crate) fn run(post: Post, teller: Teller) -> ! {
 
 struct Guardian {
     channel: Channel,
-    /// Another socket to the host: orders to start something, and their answers.
-    starts: Fd,
+    /// Another socket to the host, if there is one: orders to start something, and their answers.
+    starts: Option<Fd>,
     child_events: Fd,
     lineage: Lineage,
     table: &'static mut Table,
@@ -90,6 +92,7 @@ struct Guardian {
     number: u32,
     run_folder: Option<RunFolder>,
     leaves: Option<Leaves>,
+    keeping: Option<Keeping>,
     /// For each birth anew.
     words: &'static mut [usize; FEW_WORDS],
 }
@@ -98,6 +101,8 @@ struct Guardian {
 struct Woken {
     by_order: bool,
     by_start: bool,
+    /// And the keeper, that there is another host.
+    by_keeper: bool,
 }
 
 /// The host or the keeper is gone, or the host is not what it should be.
@@ -122,25 +127,49 @@ impl Guardian {
         let Post { number, run_folder, .. } = post;
         let leaves = run_folder.as_ref().map(|run| run.leaves(number, layers.clone_into_cgroup == 0)).transpose();
         let leaves = at(Step::Leaf, leaves)?;
-        let channel = Channel { socket: post.socket, masters: [Some(post.host), Some(post.keeper)] };
+        let channel = Channel { socket: Some(post.socket), masters: [Some(post.host), Some(post.keeper)] };
         let (table, words) = (TABLE.take(), WORDS.take());
-        let starts = post.starts;
-        Ok(Guardian { channel, starts, child_events, lineage, table, home, layers, number, run_folder, leaves, words })
+        let (starts, keeping) = (Some(post.starts), None);
+        Ok(Guardian {
+            channel,
+            starts,
+            child_events,
+            lineage,
+            table,
+            home,
+            layers,
+            number,
+            run_folder,
+            leaves,
+            keeping,
+            words,
+        })
     }
 
-    fn serve(&mut self) -> core::result::Result<(), Masterless> {
+    fn serve(&mut self) {
         let buffer = BUFFER.take();
-        self.channel.say(&Fact::Ready(self.layers), None)?;
-        loop {
-            let woken = self.sleep()?;
-            if woken.by_order {
-                self.hear_out(buffer)?;
-            }
-            if woken.by_start {
-                self.hear_start(buffer)?;
-            }
-            self.carry_on()?;
+        let mut went = self.channel.say(&Fact::Ready(self.layers), &[]).map_err(Masterless::from);
+        while went.is_ok() || self.goes_on_alone(buffer) {
+            went = self.go_on(buffer);
         }
+    }
+
+    fn go_on(&mut self, buffer: &mut [u8]) -> core::result::Result<(), Masterless> {
+        let woken = self.sleep()?;
+        if woken.by_order {
+            self.hear_out(buffer)?;
+        }
+        if woken.by_start {
+            self.hear_start(buffer)?;
+        }
+        if woken.by_keeper {
+            self.hear_of_a_host(buffer)?;
+        }
+        if !self.channel.has_host() {
+            self.end_what_has_ended();
+        }
+        self.carry_on()?;
+        self.is_of_use()
     }
 
     /// Many ends that come at once are one round of ending.
@@ -150,9 +179,7 @@ impl Guardian {
                 Heard::Nothing => return Ok(()),
                 Heard::End => return Err(Masterless),
                 Heard::Message(message, descriptors) => {
-                    // None comes with descriptors.
-                    drop(descriptors);
-                    self.obey(Order::decode(message).ok_or(Masterless)?)?;
+                    self.obey(Order::decode(message).ok_or(Masterless)?, descriptors)?;
                 }
             }
         }
@@ -161,7 +188,8 @@ impl Guardian {
 
     /// One at a time: it may take its time.
     fn hear_start(&mut self, buffer: &mut [u8]) -> core::result::Result<(), Masterless> {
-        match self.channel.hear_from(&self.starts, buffer) {
+        let Some(starts) = &self.starts else { return Ok(()) };
+        match self.channel.hear_from(starts, buffer) {
             Heard::Nothing => Ok(()),
             Heard::End => Err(Masterless),
             Heard::Message(message, descriptors) => match Order::decode(message) {
@@ -175,24 +203,32 @@ impl Guardian {
     /// Until an order, a child's end, a master's end, or the next round of ending something.
     fn sleep(&mut self) -> core::result::Result<Woken, Masterless> {
         let [host, keeper] = self.channel.watch_masters();
-        let (starts, children) = (Watch::new(&self.starts, READABLE), Watch::new(&self.child_events, READABLE));
+        let starts = Watch::of(self.starts.as_ref(), READABLE);
+        let children = Watch::new(&self.child_events, READABLE);
+        let relay = Watch::of(self.keeping.as_ref().map(Keeping::relay), READABLE);
         let pause = self.table.rounds_of_youngest_ending().map(pause);
-        let mut watches = [self.channel.watch(), starts, children, host, keeper];
+        let mut watches = [self.channel.watch(), starts, children, host, keeper, relay];
         wait(&mut watches, pause)?;
-        let [by_order, by_start, by_child, host_is_gone, keeper_is_gone] = watches.each_ref().map(Watch::came);
+        let [by_order, by_start, by_child, host_is_gone, keeper_is_gone, by_keeper] =
+            watches.each_ref().map(Watch::came);
         if host_is_gone || keeper_is_gone {
             return Err(Masterless);
         }
         if by_child {
             drain(&self.child_events);
         }
-        Ok(Woken { by_order, by_start })
+        Ok(Woken { by_order, by_start, by_keeper })
     }
 
-    fn obey(&mut self, order: Order<'_>) -> Result<()> {
+    fn obey(&mut self, order: Order<'_>, descriptors: Descriptors) -> Result<()> {
         match order {
-            // They have a socket of their own.
-            Order::Spawn(_) | Order::Adopt(_) => Err(Errno::INVAL),
+            // They have sockets of their own.
+            Order::Spawn(_) | Order::Adopt(_) | Order::Attach => Err(Errno::INVAL),
+            Order::Keep { worker, has_input } => self.keep(worker, has_input, descriptors),
+            Order::CloseInput { worker } => {
+                self.close_input(worker);
+                Ok(())
+            }
             Order::Signal { worker, signal } => {
                 if let Some(slot) = self.table.find(worker) {
                     let _nobody_there = signal_group(slot.pid, signal);
@@ -203,7 +239,7 @@ impl Guardian {
                 self.table.begin_ending(worker);
                 Ok(())
             }
-            Order::Ask => self.channel.say(&Fact::Alive, None),
+            Order::Ask => self.channel.say(&Fact::Alive, &[]),
         }
     }
 
@@ -213,16 +249,21 @@ impl Guardian {
         match self.start(spawn, &descriptors) {
             Ok((pid, pidfd)) => {
                 let fact = Fact::Spawned { worker, pid: pid.cast_unsigned() };
-                self.channel.say_through(&self.starts, &fact, Some(&pidfd))?;
+                self.answer(&fact, &[&pidfd])?;
                 processes::give_way();
                 self.leaves.iter_mut().for_each(|leaves| leaves.foresee_after(worker));
                 Ok(())
             }
             Err(Failure { step, errno }) => {
                 let fact = Fact::Failed { worker, step, errno: errno.0 };
-                self.channel.say_through(&self.starts, &fact, None)
+                self.answer(&fact, &[])
             }
         }
+    }
+
+    /// To an order to start something.
+    fn answer(&self, fact: &Fact, descriptors: &[&Fd]) -> Result<()> {
+        self.starts.as_ref().map_or(Ok(()), |starts| self.channel.say_through(starts, fact, descriptors))
     }
 
     fn start(&mut self, spawn: &Spawn<'_>, descriptors: &Descriptors) -> core::result::Result<(i32, Fd), Failure> {

@@ -2,6 +2,7 @@
 //! becomes the keeper's child.
 
 mod begin;
+mod keeping;
 mod wards;
 
 use crate::cgroup::{RunFolder, is_gone};
@@ -15,6 +16,7 @@ use crate::sys::files;
 use crate::sys::processes::{self, Child, Fork, NEW_PROCESSES_AND_MOUNTS, NEW_USERS};
 use crate::sys::sockets::{Descriptors, READABLE, Watch, now, wait};
 use crate::sys::{Errno, Fd, Result};
+use keeping::Keeping;
 use wards::Wards;
 
 /// How long a guardian may take to set itself up: milliseconds, unless the machine is very busy. The host waits longer.
@@ -47,6 +49,7 @@ struct Keeper {
     origins: Origins,
     grace_ms: u64,
     wards: Wards,
+    keeping: Option<Keeping>,
     master: Master,
     rounds: u32,
 }
@@ -54,11 +57,14 @@ struct Keeper {
 /// The host, as it concerns the keeper.
 #[derive(Clone, Copy)]
 enum Master {
-    Serving,
-    /// The guardians have until then to end everything.
-    Gone {
-        deadline: u64,
+    Serving {
+        /// Its process id.
+        host: u32,
     },
+    /// There is none, and the next one is waited for.
+    Absent,
+    /// The guardians have until then to end everything.
+    Gone { deadline: u64 },
 }
 
 impl Keeper {
@@ -66,9 +72,10 @@ impl Keeper {
     fn serve(&mut self) {
         while !self.is_over() {
             self.sleep();
-            if let Master::Serving = self.master {
+            if let Master::Serving { .. } = self.master {
                 self.attend();
             }
+            self.open_the_door();
             self.press();
             self.bury();
         }
@@ -84,8 +91,8 @@ impl Keeper {
         let [host, _] = self.channel.watch_masters();
         let children = Watch::new(&self.child_events, READABLE);
         let mut watches = match self.master {
-            Master::Serving => [children, self.channel.watch(), host],
-            Master::Gone { .. } => [children, Watch::NOTHING, Watch::NOTHING],
+            Master::Serving { .. } | Master::Absent => [children, self.channel.watch(), host, self.watch_the_door()],
+            Master::Gone { .. } => [children, Watch::NOTHING, Watch::NOTHING, Watch::NOTHING],
         };
         let _looks_again = wait(&mut watches, self.patience());
         guardian::drain(&self.child_events);
@@ -109,21 +116,23 @@ impl Keeper {
                 Heard::Message(message, descriptors) => self.obey(KeeperOrder::decode(message), descriptors).is_ok(),
                 Heard::End => false,
             };
-        if !well {
+        if !well && !self.stays_without_a_host() {
             self.master = Master::Gone { deadline: now() + self.grace_ms };
         }
     }
 
     /// An error: the host is gone, or is not what it should be.
     fn obey(&mut self, order: Option<KeeperOrder>, mut descriptors: Descriptors) -> Result<()> {
-        match (order, [0, 1].map(|index| descriptors.take(index))) {
-            (Some(KeeperOrder::Guard { guardian, pidns }), [Some(line), Some(starts)]) => {
+        match (order, [0, 1, 2].map(|index| descriptors.take(index))) {
+            (Some(KeeperOrder::Guard { guardian, pidns }), [Some(line), Some(starts), None]) => {
                 self.guard(guardian, pidns, [line, starts])
             }
-            (Some(KeeperOrder::Replace { guardian }), [None, None]) => {
+            (Some(KeeperOrder::Replace { guardian }), [None, None, None]) => {
                 self.wards.kill(|ward| ward.guardian == guardian);
                 Ok(())
             }
+            (Some(KeeperOrder::Keep), [Some(lock), Some(door), Some(relay)]) => self.keep(lock, door, relay),
+            (Some(KeeperOrder::Attach), [Some(line), Some(starts), None]) => self.attach([line, starts]),
             _ => Err(Errno::INVAL),
         }
     }
@@ -133,10 +142,10 @@ impl Keeper {
             Ok(Child { pid, pidfd }) => {
                 self.wards.add(guardian, pid);
                 let pid = pid.cast_unsigned();
-                self.channel.say(&KeeperFact::Guarding { guardian, pid }, Some(&pidfd))
+                self.channel.say(&KeeperFact::Guarding { guardian, pid }, &[&pidfd])
             }
             Err(Failure { step, errno }) => {
-                self.channel.say(&KeeperFact::Refused { guardian, step, errno: errno.0 }, None)
+                self.channel.say(&KeeperFact::Refused { guardian, step, errno: errno.0 }, &[])
             }
         }
     }

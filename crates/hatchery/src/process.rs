@@ -45,7 +45,9 @@ pub(crate) use command_line::{command_of, is_secret_name, redacted, redacted_eac
 pub(crate) use fork::{Fork, ForkError, Forker};
 pub use guardian::guarantee::{Guarantee, Layer, LayerState};
 pub use guardian::message::OnEscape;
-pub(crate) use guardian::{Guardian, Pair, Plan, StartError, Watcher, try_guardian, write_program};
+pub(crate) use guardian::{
+    AttachError, Attached, Guardian, Moment, Pair, Plan, Provisions, StartError, Watcher, try_guardian, write_program,
+};
 pub(crate) use identity::{Identity, Pid, Proof, Remembered, Standing, boot_id};
 pub(crate) use kill::{Death, Escalation, Remains, Status, end, held_by, signal_name};
 pub(crate) use mark::{ADOPTED, MAX_WORKER, Mark, Worn};

@@ -33,6 +33,7 @@ use store::{Reader, Store, Writer, is_no_index};
 
 mod entry;
 mod instance;
+mod kept;
 mod record;
 mod report;
 mod roll;
@@ -43,6 +44,7 @@ mod view;
 
 pub use entry::{EntryState, ProcessEntry, Wanted};
 pub use instance::Instance;
+pub(crate) use kept::{KeptRecord, NUMBER as KEPT_NUMBER, Standing as KeptStanding};
 pub use record::RecordPlace;
 pub(crate) use record::RuntimeBase;
 pub use report::{Health, ProcessClass, SweepDetail, SweepOptions, SweepReport, SystemStatus};
@@ -463,6 +465,9 @@ fn entries_of(record: &Record) -> Vec<ProcessEntry> {
             entry.state = EntryState::Active;
             entry.pid = Some(identity.number().unsigned_abs());
             (entry.identity, entry.command) = (Some(identity.to_string()), Some(command.clone()));
+        }
+        if let Some(keeper) = &record.keeper {
+            (entry.owner_pid, entry.owner) = (keeper.number().unsigned_abs(), keeper.to_string());
         }
         entry
     };

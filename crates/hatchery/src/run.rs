@@ -1,5 +1,6 @@
 //! A run: one life of one supervisor, with the guardians that own its processes and the registry that knows of them.
 
+pub(crate) mod kept;
 mod metrics;
 mod survivor;
 
@@ -167,6 +168,12 @@ impl Run {
             RecordPlace::DataDir(folder) | RecordPlace::RuntimeDir { folder, .. } => Some(folder),
             RecordPlace::Memory { .. } => None,
         }
+    }
+
+    /// Where processes of this instance are written down that go on without it.
+    pub(crate) fn place_of_kept(&self) -> kept::Place {
+        let SweepOptions { instance, data_dir, .. } = self.sweep.clone();
+        kept::Place { instance, data_dir, runtime: RuntimeBase::of_user() }
     }
 
     pub(crate) fn metrics(&self) -> RunMetrics {

@@ -11,10 +11,10 @@ impl Guardian {
     pub(super) fn adopt(&mut self, adopt: &Adopt) -> Result<()> {
         let Adopt { worker, pid, .. } = *adopt;
         match self.take_in(adopt) {
-            Ok(pidfd) => self.channel.say_through(&self.starts, &Fact::Spawned { worker, pid }, Some(&pidfd)),
+            Ok(pidfd) => self.answer(&Fact::Spawned { worker, pid }, &[&pidfd]),
             Err(Failure { step, errno }) => {
                 let fact = Fact::Failed { worker, step, errno: errno.0 };
-                self.channel.say_through(&self.starts, &fact, None)
+                self.answer(&fact, &[])
             }
         }
     }

@@ -154,9 +154,10 @@ impl Guardian {
         if slot.on_escape != OnEscape::Kill {
             self.let_go(&slot)?;
         }
+        self.write_down_the_end_of(&slot);
         let Some(processes::Ended { code, status }) = reap(slot.pid) else { return Ok(()) };
         self.table.remove(index);
-        self.channel.say(&Fact::Gone { worker: slot.worker, code, status, escaped: ending.escaped }, None)
+        self.channel.say(&Fact::Gone { worker: slot.worker, code, status, escaped: ending.escaped }, &[])
     }
 
     /// What is busy has a process in it, and is not gone, but for a moment in which the kernel only says so.
@@ -183,7 +184,8 @@ impl Guardian {
                 continue;
             }
             let pidfd = processes::open_pidfd(pid).ok();
-            self.channel.say(&Fact::Escaped { worker: slot.worker, pid: pid.cast_unsigned() }, pidfd.as_ref())?;
+            let fact = Fact::Escaped { worker: slot.worker, pid: pid.cast_unsigned() };
+            self.channel.say(&fact, pidfd.as_ref().as_slice())?;
             if slot.on_escape == OnEscape::Adopt {
                 self.lineage.release(pid, slot.worker);
             }

@@ -38,7 +38,7 @@ pub(super) fn settle() -> [Option<Fd>; MAX_FDS] {
 /// `None` if there is nobody to serve.
 pub(super) fn begin(origins: Origins) -> Option<Keeper> {
     let parent = processes::parent_pid();
-    let channel = Channel { socket: Fd::own(0), masters: [None, None] };
+    let channel = Channel { socket: Some(Fd::own(0)), masters: [None, None] };
     let (order, mut descriptors) = first_order(&channel, parent)?;
     let (KeeperOrder::Begin { mark, host, grace_ms, cgroup }, Some(pidfd)) = (order, descriptors.take(0)) else {
         return None;
@@ -47,8 +47,9 @@ pub(super) fn begin(origins: Origins) -> Option<Keeper> {
     if processes::parent_pid().cast_unsigned() != host || channel.is_orphaned() {
         return None;
     }
-    let keeper = prepare(channel, mark, grace_ms, descriptors.take(1).filter(|_| cgroup), origins).ok()?;
-    keeper.channel.say(&KeeperFact::Kept(keeper.layers), None).ok()?;
+    let master = Master::Serving { host };
+    let keeper = prepare(channel, master, mark, grace_ms, descriptors.take(1).filter(|_| cgroup), origins).ok()?;
+    keeper.channel.say(&KeeperFact::Kept(keeper.layers), &[]).ok()?;
     Some(keeper)
 }
 
@@ -64,7 +65,14 @@ fn first_order(channel: &Channel, parent: i32) -> Option<(KeeperOrder, Descripto
     }
 }
 
-fn prepare(channel: Channel, mark: Mark, grace_ms: u32, folder: Option<Fd>, mut origins: Origins) -> Result<Keeper> {
+fn prepare(
+    channel: Channel,
+    master: Master,
+    mark: Mark,
+    grace_ms: u32,
+    folder: Option<Fd>,
+    mut origins: Origins,
+) -> Result<Keeper> {
     processes::adopt_orphans()?;
     let marks = Marks::new(mark);
     let marked = marks.put_on_self(0);
@@ -89,7 +97,8 @@ fn prepare(channel: Channel, mark: Mark, grace_ms: u32, folder: Option<Fd>, mut 
         origins,
         grace_ms: u64::from(grace_ms),
         wards: Wards::new(),
-        master: Master::Serving,
+        keeping: None,
+        master,
         rounds: 0,
     })
 }

@@ -48,6 +48,14 @@ impl Wards {
         self.fallen().next().is_some()
     }
 
+    /// The process of a guardian that was not reaped.
+    pub(super) fn first_alive(&self) -> Option<i32> {
+        self.all().find_map(|ward| match ward.state {
+            State::Alive(pid) => Some(pid),
+            State::Fallen { .. } => None,
+        })
+    }
+
     pub(super) fn is_alive(&self, pid: i32) -> bool {
         self.all().any(|ward| ward.state == State::Alive(pid))
     }

@@ -50,12 +50,12 @@ impl Message {
 }
 
 /// One datagram. `AGAIN` if the other side does not read.
-pub(crate) fn send(socket: &Fd, bytes: &[u8], descriptor: Option<&Fd>) -> Result<()> {
+pub(crate) fn send(socket: &Fd, bytes: &[u8], descriptors: &[&Fd]) -> Result<()> {
     let part = Part { base: bytes.as_ptr().expose_provenance(), length: bytes.len() };
-    let length = CONTROL_HEAD + size_of::<i32>();
+    let length = CONTROL_HEAD + descriptors.len().min(MAX_FDS) * size_of::<i32>();
     let mut control = Control { length, level: SOL_SOCKET, kind: SCM_RIGHTS, fds: [0; MAX_FDS] };
-    control.fds[0] = descriptor.map_or(-1, Fd::number);
-    let control_length = descriptor.map_or(0, |_| length.next_multiple_of(8));
+    control.fds.iter_mut().zip(descriptors).for_each(|(place, descriptor)| *place = descriptor.number());
+    let control_length = if descriptors.is_empty() { 0 } else { length.next_multiple_of(8) };
     let message = Message::new(&part, &control, control_length);
     let arguments = [fd(socket), (&raw const message).expose_provenance(), MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0, 0];
     // SAFETY: the structures are the kernel's, and point to what is borrowed here; the kernel only reads.
@@ -113,6 +113,57 @@ fn descriptors(control: &Control, message: &Message) -> Descriptors {
     Descriptors { fds, count, cut: message.flags & MSG_CTRUNC != 0 }
 }
 
+/// Who has come to a listening socket. `AGAIN` if nobody has.
+pub(crate) fn accept(door: &Fd) -> Result<Fd> {
+    const SOCK_CLOEXEC: usize = 0o2_000_000;
+    // SAFETY: the null pointers say that nobody asks for an address.
+    let number = uninterrupted(|| check(unsafe { syscall(arch::ACCEPT4, [fd(door), 0, 0, SOCK_CLOEXEC, 0, 0]) }))?;
+    Ok(Fd::own(number as i32))
+}
+
+/// The process that has connected a socket, in the kernel's words.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Peer {
+    /// 0: it lives where we see no numbers.
+    pub(crate) pid: i32,
+    pub(crate) user: u32,
+    group: u32,
+}
+
+pub(crate) fn peer(socket: &Fd) -> Result<Peer> {
+    const SO_PEERCRED: usize = 17;
+    let mut peer = Peer::default();
+    // SAFETY: plain numbers, whatever the kernel writes into them.
+    unsafe { option(socket, SO_PEERCRED, &mut peer) }?;
+    Ok(peer)
+}
+
+/// A pidfd of it, which can be nobody else's (Linux 6.5).
+pub(crate) fn peer_pidfd(socket: &Fd) -> Result<Fd> {
+    const SO_PEERPIDFD: usize = 77;
+    let mut number = -1_i32;
+    // SAFETY: a plain number, whatever the kernel writes into it.
+    unsafe { option(socket, SO_PEERPIDFD, &mut number) }?;
+    Ok(Fd::own(number))
+}
+
+/// # Safety
+///
+/// Any bytes must be a `T`.
+unsafe fn option<T: Copy>(socket: &Fd, name: usize, value: &mut T) -> Result<()> {
+    let mut length = size_of::<T>() as u32;
+    let (address, size) = ((&raw mut *value).expose_provenance(), (&raw mut length).expose_provenance());
+    let arguments = [fd(socket), SOL_SOCKET as usize, name, address, size, 0];
+    // SAFETY: the kernel writes no more than the length, and then the length that it wrote.
+    check(unsafe { syscall(arch::GETSOCKOPT, arguments) })?;
+    // SAFETY: the kernel wrote both behind the compiler's back, through exposed pointers; the caller's promise.
+    let (written, length) =
+        unsafe { (core::ptr::read_volatile(&raw const *value), core::ptr::read_volatile(&raw const length)) };
+    *value = written;
+    if length as usize == size_of::<T>() { Ok(()) } else { Err(Errno::INVAL) }
+}
+
 pub(crate) const READABLE: i16 = 1;
 pub(crate) const WRITABLE: i16 = 4;
 
@@ -130,6 +181,10 @@ impl Watch {
 
     pub(crate) fn new(fd: &Fd, events: i16) -> Watch {
         Watch { fd: fd.number(), events, came: 0 }
+    }
+
+    pub(crate) fn of(fd: Option<&Fd>, events: i16) -> Watch {
+        fd.map_or(Watch::NOTHING, |fd| Watch::new(fd, events))
     }
 
     /// Something came: what was asked for, an error, or the other side's end.

@@ -183,7 +183,7 @@ impl Nursery {
             args: argv.collect(),
             env: conception.env.clone(),
             cwd: cwd.clone(),
-            stdio: Stdio { stdin, stdout },
+            stdio: Stdio { stdin, stdout, ..Stdio::default() },
             fds: Vec::<OwnedFd>::new(),
             confinement: Confinement { on_escape: on_escape(*leftovers), ..Confinement::default() },
         };
@@ -198,11 +198,12 @@ impl Nursery {
         let Body { spawned, entry, log, claim } = body;
         let Spawned { child, stdin, stdout, stderr, .. } = spawned;
         let failed = |error: std::io::Error| unavailable("read what it writes", &error);
-        let stdout = match stdout {
-            Some(pipe) => log.drain(Stream::Stdout, pipe),
-            None => log.follow(Stream::Stdout, &self.watcher),
+        let source = |stream, pipe: Option<OwnedFd>| match pipe {
+            Some(pipe) => log.drain(stream, pipe),
+            None => log.follow(stream, &self.watcher),
         };
-        let (stdout, stderr) = (stdout.map_err(failed)?, log.drain(Stream::Stderr, stderr).map_err(failed)?);
+        let stdout = source(Stream::Stdout, stdout).map_err(failed)?;
+        let stderr = source(Stream::Stderr, stderr).map_err(failed)?;
         let mut input = StandardInput::new(stdin).map_err(|error| unavailable("write its input", &error))?;
         let first_turn = begin_input(spec.input, &mut input)?;
         let dialogue = adapter.begin(&command);

@@ -137,6 +137,11 @@ impl Cage {
     }
 
     /// Whether the kernel ended a process in it because the limit was reached.
+    /// The groups stay: what lives in them goes on.
+    pub(super) fn let_go(&mut self) {
+        self.groups.folders.clear();
+    }
+
     pub(super) fn ran_out_of_memory(&self) -> bool {
         let counted = self.memory_events.as_ref().and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
         counted.lines().filter_map(|line| line.strip_prefix("oom_kill ")).any(|count| count.trim() != "0")

@@ -1,7 +1,7 @@
 //! A process that we own: who may signal it, and until when.
 
 use std::future::Future;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use super::cage::Cage;
 use super::fork::Forker;
-use super::guardian::{Gone, Pair, WhenGone};
+use super::guardian::{Gone, Moment, Pair, Provisions, StartError, WhenGone};
 use super::identity::ends_within;
 use super::sight::is_stopped;
 use super::{Identity, raw};
@@ -70,6 +70,36 @@ impl Child {
     /// Ends the whole tree, now. Whether there was anything to end.
     pub(crate) fn kill_now(&self) -> bool {
         self.leader.end()
+    }
+
+    /// From now on the end of this program is not the child's: it goes on with keeper and guardian, which no other child has, until
+    /// the next host comes through a door in `folder`. Blocks for a millisecond or so.
+    pub(crate) fn keep(
+        &self,
+        folder: impl AsFd,
+        provisions: &Provisions,
+        reached: impl FnMut(Moment),
+    ) -> Result<(), StartError> {
+        self.leader.pair.keep(self.leader.worker, folder, provisions, reached)
+    }
+
+    /// Who is its owner while this program is not there.
+    pub(crate) fn keeper(&self) -> &Identity {
+        self.leader.pair.keeper()
+    }
+
+    /// Of one that is kept: its stdin ends when its writing end is closed here, and not only with its guardian.
+    pub(crate) fn close_kept_input(&self) -> io::Result<()> {
+        self.leader.pair.close_input(self.leader.worker)
+    }
+
+    /// Of one that is kept: this program leaves it, and it goes on. Else it ends, like any child that is dropped.
+    pub(crate) fn leave(mut self) -> bool {
+        let is_left = self.leader.pair.release();
+        if is_left {
+            self.cage.let_go();
+        }
+        is_left
     }
 
     /// To be asked for forks of itself.

@@ -124,7 +124,7 @@ impl Guardian {
                 let settled = cage.take_in(identity.pid()).and_then(|()| cage.settle(leaf.as_deref()));
                 let child = Child::new(worker, identity, pidfd, cage, Arc::clone(pair), gone);
                 settled.map_err(SpawnError::from)?;
-                Ok((Spawned { child, stdin: None, stdout: Some(stdout), stderr, leaf }, Go(go)))
+                Ok((Spawned { child, stdin: None, stdout: Some(stdout), stderr: Some(stderr), leaf }, Go(go)))
             }
             Some((Reply::NoDescriptor, _)) => {
                 Err(os("take hold of the new process")(io::Error::from_raw_os_error(libc::EMFILE)).into())

@@ -8,6 +8,7 @@ mod birth;
 mod cgroup;
 pub(super) mod channel;
 pub(super) mod guarantee;
+mod keep;
 mod line;
 #[allow(dead_code, reason = "the host uses its half, the program the other")]
 pub(super) mod message;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 pub(super) use cgroup::Leaves;
 use guarantee::Guarantee;
+pub(crate) use keep::{AttachError, Attached, Moment, Provisions};
 pub(super) use line::{Gone, Reply, WhenGone};
 pub(crate) use pair::Pair;
 pub(super) use pair::attempted;
@@ -81,6 +83,8 @@ pub(crate) enum StartError {
     Os { what: &'static str, source: Arc<io::Error> },
     #[error("start the guardian: no answer within {0:?}")]
     Silent(Duration),
+    #[error("start the guardian: hear from it: it ended")]
+    Ended,
     #[error("this run is over")]
     Closed,
     #[error("this is a forked copy of the program that owns the workers")]
@@ -131,10 +135,14 @@ impl Watcher for Nobody {
 impl Guardian {
     /// Starts the pair. Blocks for a millisecond or two.
     pub(crate) fn start(plan: Plan) -> Result<Guardian, StartError> {
-        let null = dev_null()?;
-        let state = State { pair: Pair::start(&plan)?, fallen: Vec::new(), is_closed: false };
+        Ok(Guardian::of(dev_null()?, Pair::start(&plan)?, plan))
+    }
+
+    /// With a pair that is up.
+    fn of(null: OwnedFd, pair: Arc<Pair>, plan: Plan) -> Guardian {
+        let state = State { pair, fallen: Vec::new(), is_closed: false };
         let (start, is_starting) = (Mutex::default(), watch::Sender::new(false));
-        Ok(Guardian { plan, owner: std::process::id(), null, start, is_starting, state: Mutex::new(state) })
+        Guardian { plan, owner: std::process::id(), null, start, is_starting, state: Mutex::new(state) }
     }
 
     /// What holds on this machine, now.

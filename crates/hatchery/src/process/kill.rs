@@ -158,9 +158,16 @@ async fn exits_within(child: &Child, grace: Duration) -> bool {
 
 impl From<&Gone> for Status {
     fn from(gone: &Gone) -> Status {
-        match gone.code {
-            libc::CLD_EXITED => Status::Exited(gone.status),
-            code => Status::Signaled { signal: gone.status, core: code == libc::CLD_DUMPED },
+        Status::of(gone.code, gone.status)
+    }
+}
+
+impl Status {
+    /// Of `si_code` and `si_status` of `waitid`.
+    pub(crate) fn of(code: i32, status: i32) -> Status {
+        match code {
+            libc::CLD_EXITED => Status::Exited(status),
+            code => Status::Signaled { signal: status, core: code == libc::CLD_DUMPED },
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use super::guardian::{Guardian, Plan};
@@ -61,13 +62,11 @@ async fn watched(spec: Spec, patience: Duration, max_output: usize) -> Result<Ou
         }
     };
     let read = async {
-        let out = async {
-            match stdout {
-                Some(stdout) => drain(stdout, child.exited(), |line| keep(&out, line)).await,
-                None => Ok(()),
-            }
+        let drained = async |pipe: Option<OwnedFd>, text| match pipe {
+            Some(pipe) => drain(pipe, child.exited(), |line| keep(text, line)).await,
+            None => Ok(()),
         };
-        tokio::try_join!(out, drain(stderr, child.exited(), |line| keep(&err, line)))
+        tokio::try_join!(drained(stdout, &out), drained(stderr, &err))
     };
     tokio::time::timeout(patience, read).await.map_err(|_| RunError::Late(patience))??;
     let death = end(child, &Escalation::AT_ONCE, || {}).await;

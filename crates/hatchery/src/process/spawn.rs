@@ -35,11 +35,12 @@ pub(crate) struct Spec {
     pub(crate) confinement: Confinement,
 }
 
-/// What its descriptors 0 and 1 are. Its descriptor 2 is always a pipe.
+/// What its descriptors 0, 1 and 2 are.
 #[derive(Debug, Default)]
 pub(crate) struct Stdio {
     pub(crate) stdin: Stdin,
     pub(crate) stdout: Stdout,
+    pub(crate) stderr: Stdout,
 }
 
 /// What a process reads. Never what the host does.
@@ -54,10 +55,10 @@ pub(crate) enum Stdin {
     File(OwnedFd),
 }
 
-/// Where a process writes what it has to say.
+/// Where a process writes what it has to say, or what it has to say besides.
 #[derive(Debug, Default)]
 pub(crate) enum Stdout {
-    /// A pipe, whose reading end is [`Spawned::stdout`].
+    /// A pipe, whose reading end is [`Spawned::stdout`] or [`Spawned::stderr`].
     #[default]
     Pipe,
     /// This.
@@ -96,7 +97,8 @@ pub(crate) struct Spawned {
     pub(crate) stdin: Option<OwnedFd>,
     /// If it was to be a pipe.
     pub(crate) stdout: Option<OwnedFd>,
-    pub(crate) stderr: OwnedFd,
+    /// If it was to be a pipe.
+    pub(crate) stderr: Option<OwnedFd>,
     /// Its own control group of version 2.
     pub(crate) leaf: Option<PathBuf>,
 }
@@ -143,7 +145,7 @@ impl Guardian {
         let program = find_program(&spec.program, &spec.env)?;
         let (stdin, child_stdin) = spec.stdio.stdin.open(self.null())?;
         let (stdout, child_stdout) = spec.stdio.stdout.open()?;
-        let (stderr, child_stderr) = output_pipe()?;
+        let (stderr, child_stderr) = spec.stdio.stderr.open()?;
         let given: Vec<OwnedFd> = [child_stdin, child_stdout, child_stderr].into_iter().chain(spec.fds).collect();
         let strings = Strings::pack(&program, spec.cwd.as_deref(), spec.args, spec.env)?;
 

@@ -23,8 +23,9 @@ pub(super) const RUNS: &str = "runs";
 pub(super) const RECORD: &str = "record";
 pub(super) const LOCK: &str = "lock";
 
-/// Newer versions are left alone.
+/// Newer versions are left alone. A run that is kept is of the newer one: who does not know of its other owner must not end it.
 const VERSION: u32 = 1;
+const VERSION_OF_KEPT: u32 = 2;
 
 /// More than this no record has: it is rewritten long before. What follows is not read.
 const LONGEST: u64 = 16 << 20;
@@ -65,6 +66,8 @@ pub(crate) enum Line {
     Gone { number: u32 },
     /// What carries this worker's mark is to outlive the run.
     Spared { number: u32 },
+    /// From now on the run is this one's, and no longer the header's: its keeper's, which outlives its supervisor.
+    Owner(Remembered),
 }
 
 /// A run as its record tells it.
@@ -75,6 +78,8 @@ pub(crate) struct Record {
     pub(crate) guards: Vec<Remembered>,
     pub(crate) workers: BTreeMap<u32, RecordedWorker>,
     pub(crate) spared: BTreeSet<u32>,
+    /// The keeper of a run that is kept.
+    pub(crate) keeper: Option<Remembered>,
     /// Lines that say nothing intelligible: the last one of a writer that was killed, or damage.
     pub(crate) damaged: usize,
 }
@@ -127,12 +132,22 @@ impl Header {
             started_at: super::unix_seconds(),
         }
     }
+
+    /// As a run that may be kept has it.
+    pub(crate) fn of_kept(self) -> Header {
+        Header { version: VERSION_OF_KEPT, ..self }
+    }
 }
 
 impl Record {
     pub(super) fn new(header: Header) -> Record {
         let (cgroups, guards, workers, spared) = (Vec::new(), Vec::new(), BTreeMap::new(), BTreeSet::new());
-        Record { header, cgroups, guards, workers, spared, damaged: 0 }
+        Record { header, cgroups, guards, workers, spared, keeper: None, damaged: 0 }
+    }
+
+    /// With whose death the run is dead.
+    pub(crate) fn owner(&self) -> &Remembered {
+        self.keeper.as_ref().unwrap_or(&self.header.owner)
     }
 
     /// The record in a run's folder.
@@ -177,6 +192,7 @@ impl Record {
             }
             Line::Gone { number } => drop(self.workers.remove(&number)),
             Line::Spared { number } => drop(self.spared.insert(number)),
+            Line::Owner(keeper) => self.keeper = Some(keeper),
         }
     }
 
@@ -186,7 +202,7 @@ impl Record {
         let guards = self.guards.iter().copied().map(Line::Guard);
         let workers = self.workers.iter().flat_map(|(&number, worker)| worker.lines(number));
         let spared = self.spared.iter().map(|&number| Line::Spared { number });
-        cgroups.chain(guards).chain(workers).chain(spared).collect()
+        cgroups.chain(guards).chain(workers).chain(spared).chain(self.keeper.map(Line::Owner)).collect()
     }
 }
 
@@ -209,7 +225,7 @@ fn header(line: &[u8]) -> Result<Header, Unreadable> {
     }
     let no_header = |error: serde_json::Error| Unreadable::NoHeader(error.to_string());
     let Versioned { version } = serde_json::from_slice(line).map_err(no_header)?;
-    if version > VERSION {
+    if version > VERSION_OF_KEPT {
         return Err(Unreadable::Newer(version));
     }
     serde_json::from_slice(line).map_err(no_header)

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::kept;
 use super::record::{LOCK, RUNS, Record, Unreadable, pid_namespace, this_boot};
 use super::report::{Health, ProcessClass, SweepDetail, SweepOptions, SweepReport, SystemStatus};
 use super::store::Store;
@@ -327,7 +328,7 @@ impl Sweep<'_> {
             pid_namespace: pid_namespace(),
             // The lock first: an owner that dies in between has let go of it by then or later, never before.
             lock_is_free: folder.read(LOCK).is_ok_and(|file| is_free(&file)),
-            owner: record.header.owner.standing(),
+            owner: record.owner().standing(),
         };
         judge(&record.header, &facts)
     }
@@ -342,7 +343,7 @@ impl Sweep<'_> {
         if self.may_end {
             match run.verdict {
                 Verdict::Dead(_) => self.end(run, &mut details, census, first_seen),
-                Verdict::OtherBoot => run.is_over = true,
+                Verdict::OtherBoot => run.is_over = !kept::is_uncollected(&run.folder),
                 _ => run.is_over = run.is_abandoned(census),
             }
         }
@@ -385,6 +386,7 @@ impl Sweep<'_> {
         run.is_over = folders_are_gone && left.is_empty() && details.iter().all(|detail| detail.ended);
         if run.is_over {
             remove_groups_of(run.id);
+            run.is_over = !kept::is_uncollected(&run.folder);
         }
     }
 
@@ -447,7 +449,7 @@ fn is_held(folder: &Folder) -> bool {
 }
 
 fn evidence(record: &Record, verdict: Verdict) -> String {
-    let owner = record.header.owner.number();
+    let owner = record.owner().number();
     match verdict {
         Verdict::Active(why) | Verdict::Dead(why) | Verdict::Unknown(why) => format!("its owner {owner} {why}"),
         Verdict::Foreign(why) => format!("the run {why} ({})", record.header.instance.folder()),

@@ -65,11 +65,12 @@ fn drain(
     voice: &Arc<Voice>,
     leader_is_gone: &watch::Receiver<bool>,
     stdout: Option<OwnedFd>,
-    stderr: OwnedFd,
+    stderr: Option<OwnedFd>,
 ) -> JoinSet<()> {
     let mut draining = JoinSet::new();
     let stdout = stdout.map(|fd| (fd, Level::Info, LogSource::Stdout));
-    for (fd, level, source) in stdout.into_iter().chain([(stderr, Level::Warning, LogSource::Stderr)]) {
+    let stderr = stderr.map(|fd| (fd, Level::Warning, LogSource::Stderr));
+    for (fd, level, source) in stdout.into_iter().chain(stderr) {
         let (voice, mut ended) = (Arc::clone(voice), leader_is_gone.clone());
         draining.spawn(async move {
             let ended = async move { drop(ended.wait_for(|is_gone| *is_gone).await) };

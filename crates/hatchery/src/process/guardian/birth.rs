@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -52,6 +53,10 @@ pub(super) struct OwnKeeper {
     pidfd: OwnedFd,
     /// A host that forks (Python's multiprocessing) copies this value, but the child stays the original's.
     owner: u32,
+    /// Else an earlier host's, and nobody's now.
+    is_child: bool,
+    /// It lives on without this program.
+    is_let_go: AtomicBool,
 }
 
 /// The keeper before it has a guardian. Dropped, its socket closes first, and it leaves.
@@ -65,10 +70,8 @@ impl Both {
     pub(super) fn start(plan: &Plan, cgroup: Result<&cgroup::Folder, &io::Error>) -> Result<Both, StartError> {
         let born = Born::start()?;
         let kept = born.begin(plan, cgroup.ok())?;
-        let (line, line_s_end) = channel::pair().map_err(os("make its socket"))?;
-        let (starts, starts_end) = channel::pair().map_err(os("make its socket for starts"))?;
-        channel::limit_patience(&starts, LOOK).map_err(os("limit the wait at its socket"))?;
-        let guardian = born.guard(plan, [line_s_end, starts_end])?;
+        let Sockets { line, starts, theirs } = Sockets::make()?;
+        let guardian = born.guard(plan, theirs)?;
         let ready = match answer(&line, Fact::decode)? {
             (Fact::Ready(layers), _) => layers,
             _other => return Err(unexpected()),
@@ -79,13 +82,35 @@ impl Both {
     }
 }
 
+/// Both of ours to the guardian, and its ends.
+pub(super) struct Sockets {
+    pub(super) line: OwnedFd,
+    pub(super) starts: OwnedFd,
+    pub(super) theirs: [OwnedFd; 2],
+}
+
+impl Sockets {
+    pub(super) fn make() -> Result<Sockets, StartError> {
+        let (line, line_s_end) = channel::pair().map_err(os("make its socket"))?;
+        let (starts, starts_end) = channel::pair().map_err(os("make its socket for starts"))?;
+        channel::limit_patience(&starts, LOOK).map_err(os("limit the wait at its socket"))?;
+        Ok(Sockets { line, starts, theirs: [line_s_end, starts_end] })
+    }
+}
+
 impl Born {
     fn start() -> Result<Born, StartError> {
         enough_descriptors().map_err(os("find descriptors for it"))?;
         let (orders, keeper_s_end) = channel::pair().map_err(os("make the keeper's socket"))?;
         let keeper = program::start(keeper_s_end).map_err(|error| StartError::Program(Arc::new(error)))?;
         let program::Keeper { pid, pidfd, source } = keeper;
-        let keeper = OwnKeeper { identity: Identity::of(pid, &pidfd), pidfd, owner: std::process::id() };
+        let keeper = OwnKeeper {
+            identity: Identity::of(pid, &pidfd),
+            pidfd,
+            owner: std::process::id(),
+            is_child: true,
+            is_let_go: false.into(),
+        };
         Ok(Born { orders, keeper, source })
     }
 
@@ -144,6 +169,21 @@ impl Held {
 }
 
 impl OwnKeeper {
+    /// One that an earlier host has started.
+    pub(super) fn of_another(identity: Identity, pidfd: OwnedFd) -> OwnKeeper {
+        OwnKeeper { identity, pidfd, owner: std::process::id(), is_child: false, is_let_go: false.into() }
+    }
+
+    /// It lives on. If it is a child of ours, this returns when it has ended, and reaps it.
+    pub(super) fn let_go(&self) {
+        const LONG: Duration = Duration::from_secs(24 * 3600);
+        self.is_let_go.store(true, Ordering::Release);
+        if self.is_child && self.is_ours() {
+            while !ends_within(&self.pidfd, LONG) {}
+            self.reap();
+        }
+    }
+
     pub(super) fn is_ours(&self) -> bool {
         self.owner == std::process::id()
     }
@@ -159,9 +199,15 @@ impl OwnKeeper {
             return false;
         }
         let second = Duration::from_secs(1);
-        if !(0..KEEPER_PATIENCE).any(|_| ends_within(&self.pidfd, second)) {
+        let ends_itself = (0..KEEPER_PATIENCE).any(|_| ends_within(&self.pidfd, second));
+        if !ends_itself {
             self.kill();
         }
+        if self.is_child { self.reap() } else { ends_itself }
+    }
+
+    /// Whether it said that all went well.
+    fn reap(&self) -> bool {
         // A host that waits for every child, or ignores SIGCHLD, was faster.
         loop {
             match waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {
@@ -174,24 +220,34 @@ impl OwnKeeper {
 
 impl Drop for OwnKeeper {
     fn drop(&mut self) {
-        self.bury();
+        if !self.is_let_go.load(Ordering::Acquire) {
+            self.bury();
+        }
     }
 }
 
 fn answer<T>(socket: &OwnedFd, decode: impl Fn(&[u8]) -> Option<T>) -> Result<(T, Option<OwnedFd>), StartError> {
+    let (fact, fds) = answer_with(socket, decode)?;
+    Ok((fact, fds.into_iter().next()))
+}
+
+pub(super) fn answer_with<T>(
+    socket: &OwnedFd,
+    decode: impl Fn(&[u8]) -> Option<T>,
+) -> Result<(T, Vec<OwnedFd>), StartError> {
     let received = match channel::receive_within(socket, START_PATIENCE) {
         Ok(Some(received)) => received,
-        Ok(None) => return Err(os("hear from it")(io::Error::other("it ended"))),
+        Ok(None) => return Err(StartError::Ended),
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
             return Err(StartError::Silent(Duration::from_secs(START_PATIENCE.into())));
         }
         Err(error) => return Err(os("hear from it")(error)),
     };
     let fact = decode(&received.bytes).ok_or_else(unexpected)?;
-    Ok((fact, received.fds.into_iter().next()))
+    Ok((fact, received.fds))
 }
 
-fn unexpected() -> StartError {
+pub(super) fn unexpected() -> StartError {
     os("understand it")(io::Error::other("it said something unexpected: is HATCHERY_GUARDIAN of another version?"))
 }
 

@@ -44,6 +44,13 @@ impl Folder {
         }
     }
 
+    /// One that an earlier host has made.
+    pub(super) fn of_another(path: &Path) -> io::Result<Folder> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let fd = open(path, flags, Mode::empty()).map_err(|error| said(path, error.into()))?;
+        Ok(Folder { path: path.to_owned(), fd, delegated: None })
+    }
+
     pub(super) fn leaves(&self, guardian: u32) -> Leaves {
         let within = self.path.join(format!("w{guardian}"));
         Leaves { delegated: self.delegated.clone(), run: self.path.clone(), within }

@@ -4,7 +4,6 @@ use std::fmt;
 use std::io;
 
 use super::message::Layers;
-use super::program::Source;
 
 /// What the mark is called among the layers.
 pub(in crate::process) const MARK: &str = "mark";
@@ -44,7 +43,7 @@ impl Guarantee {
         kept: Layers,
         ready: Layers,
         no_cgroup: Option<&io::Error>,
-        source: &Source,
+        source: &impl fmt::Display,
         pidns: bool,
     ) -> Guarantee {
         let cgroup = match no_cgroup {
@@ -154,7 +153,7 @@ mod tests {
 
     #[test]
     fn what_is_no_layer_is_noted() {
-        let of = |kept, ready| Guarantee::new(kept, ready, None, &Source::Memory, false);
+        let of = |kept, ready| Guarantee::new(kept, ready, None, &"memory", false);
         assert_eq!(of(Layers::default(), Layers::default()).notes(), [""; 0]);
         let kept = Layers { oom_protection: libc::EACCES, ..Layers::default() };
         let guarantee = of(kept, Layers { children_file: libc::ENOENT, ..Layers::default() });

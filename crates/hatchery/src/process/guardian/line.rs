@@ -92,6 +92,14 @@ impl Waiting {
         Some(when_gone)
     }
 
+    /// Of a worker that was started for an earlier host.
+    pub(super) fn hold(&self, worker: u32) -> WhenGone {
+        let waiter = Waiter::new(Start::Over);
+        let when_gone = waiter.gone.subscribe();
+        self.state().workers.insert(worker, waiter);
+        when_gone
+    }
+
     /// What became of its start, once. `None`: nothing is known yet, or will ever be.
     pub(super) fn take_reply(&self, worker: u32) -> Option<Reply> {
         let mut state = self.state();
@@ -151,7 +159,7 @@ impl Waiting {
                     let _dropped = waiter.gone.send(Some(gone));
                 }
             }
-            (Fact::Ready(_) | Fact::Alive, _) => {}
+            (Fact::Ready(_) | Fact::Alive | Fact::Keeping | Fact::Held { .. }, _) => {}
         }
         Ok(())
     }

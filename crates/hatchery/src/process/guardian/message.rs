@@ -2,7 +2,8 @@
 //!
 //! This file is compiled twice, into the library and into the guardian program, which has neither an allocator nor the
 //! standard library. So it uses `core` alone and borrows from the caller's buffers. The two sides are always of one
-//! build, numbers are in the machine's own order, and there is no version to negotiate.
+//! build, numbers are in the machine's own order, and there is no version to negotiate: but for a pair that is kept, whose next host
+//! may be of another build, and is told [`SPEECH`] first.
 
 /// The longest message without the strings of a [`Spawn`].
 pub(crate) const MAX_HEAD: usize = 128;
@@ -13,6 +14,10 @@ pub(crate) const MAX_INLINE: usize = 64 << 10;
 
 /// Descriptors that one message may carry: the kernel's own limit.
 pub(crate) const MAX_FDS: usize = 253;
+
+/// What [`KeeperFact::Welcome`] says. To be raised with every change of what is said from then on: a host and a pair that speak
+/// differently leave each other alone.
+pub(crate) const SPEECH: u32 = 1;
 
 /// The highest number of a worker in one run: it has 22 bits in the mark, and the last number is [`ADOPTED`].
 pub(crate) const MAX_WORKER: u32 = ADOPTED - 1;
@@ -36,6 +41,12 @@ pub(crate) enum KeeperOrder {
     Guard { guardian: u32, pidns: bool },
     /// The guardian does not answer: kill it and everything below it.
     Replace { guardian: u32 },
+    /// From now on live on without a host, and wait for the next one. Descriptors: the lock of the run, which is held for as long as the
+    /// keeper lives; the listening socket where the next host comes in; the keeper's end of a socket to the guardian. Comes after the
+    /// guardian's [`Order::Keep`], whose [`Fact::Keeping`] is awaited there.
+    Keep,
+    /// The next host's first word. Descriptors: as with `Guard`.
+    Attach,
 }
 
 /// Keeper to host.
@@ -47,6 +58,14 @@ pub(crate) enum KeeperFact {
     Guarding { guardian: u32, pid: u32 },
     /// The guardian could not be started.
     Refused { guardian: u32, step: Step, errno: i32 },
+    /// `Keep` was carried out, by the guardian as well.
+    Keeping,
+    /// To whoever comes in, if there is no host: it is the host from now on. This and the next one never change.
+    Welcome { speech: u32 },
+    /// To whoever comes in while that host lives.
+    Hosted { host: u32 },
+    /// `Attach` was carried out; the guardian's own `Ready` comes on its own socket. Descriptors: pidfds of keeper and guardian.
+    Attached { keeper: u32, guardian: u32, layers: Layers },
 }
 
 /// Host to guardian.
@@ -67,6 +86,19 @@ pub(crate) enum Order<'a> {
     },
     /// Answer [`Fact::Alive`]. One that waits for a worker which the kernel holds has nothing else to say.
     Ask,
+    /// From now on the host's end is not the end of this worker, the only one. Descriptors: the guardian's end of a socket to the keeper, where
+    /// [`Fact::Keeping`] is said; the file in which the worker's end is written down; if `has_input`, the writing end of its stdin;
+    /// and others, which are held for the next host.
+    Keep {
+        worker: u32,
+        has_input: bool,
+    },
+    /// Hold the writing end of its stdin no longer: it is to end when the host closes its own.
+    CloseInput {
+        worker: u32,
+    },
+    /// From the keeper: the next host. Descriptors: its pidfd, and our ends of two sockets to it, the second for starts.
+    Attach,
 }
 
 /// A process that a worker of ours has forked for us, and that became the guardian's child when its own parent ended. From
@@ -104,6 +136,11 @@ pub(crate) enum Fact {
     Gone { worker: u32, code: i32, status: i32, escaped: u32 },
     /// The answer to [`Order::Ask`].
     Alive,
+    /// The answer to [`Order::Keep`], to the keeper.
+    Keeping,
+    /// To the next host, after `Ready`: the worker that was kept, whose leader may have ended. Descriptors: its pidfd, and what `Keep`
+    /// brought after the file.
+    Held { worker: u32, pid: u32, has_ended: bool, has_input: bool },
 }
 
 /// What to start, and what it is to be.
@@ -249,6 +286,8 @@ impl Encode for KeeperOrder {
             }
             KeeperOrder::Guard { guardian, pidns } => writer.u32s(&[2, guardian, u32::from(pidns)])?,
             KeeperOrder::Replace { guardian } => writer.u32s(&[3, guardian])?,
+            KeeperOrder::Keep => writer.u32s(&[4])?,
+            KeeperOrder::Attach => writer.u32s(&[5])?,
         }
         Some(writer.finish())
     }
@@ -265,6 +304,8 @@ impl KeeperOrder {
             }
             2 => KeeperOrder::Guard { guardian: reader.u32()?, pidns: reader.bool()? },
             3 => KeeperOrder::Replace { guardian: reader.u32()? },
+            4 => KeeperOrder::Keep,
+            5 => KeeperOrder::Attach,
             _ => return None,
         };
         reader.end(order)
@@ -283,6 +324,13 @@ impl Encode for KeeperFact {
             KeeperFact::Refused { guardian, step, errno } => {
                 writer.u32s(&[3, guardian, step as u32, errno.cast_unsigned()])?;
             }
+            KeeperFact::Keeping => writer.u32s(&[4])?,
+            KeeperFact::Welcome { speech } => writer.u32s(&[5, speech])?,
+            KeeperFact::Hosted { host } => writer.u32s(&[6, host])?,
+            KeeperFact::Attached { keeper, guardian, layers } => {
+                writer.u32s(&[7, keeper, guardian])?;
+                writer.layers(&layers)?;
+            }
         }
         Some(writer.finish())
     }
@@ -295,6 +343,10 @@ impl KeeperFact {
             1 => KeeperFact::Kept(reader.layers()?),
             2 => KeeperFact::Guarding { guardian: reader.u32()?, pid: reader.u32()? },
             3 => KeeperFact::Refused { guardian: reader.u32()?, step: reader.step()?, errno: reader.i32()? },
+            4 => KeeperFact::Keeping,
+            5 => KeeperFact::Welcome { speech: reader.u32()? },
+            6 => KeeperFact::Hosted { host: reader.u32()? },
+            7 => KeeperFact::Attached { keeper: reader.u32()?, guardian: reader.u32()?, layers: reader.layers()? },
             _ => return None,
         };
         reader.end(fact)
@@ -315,6 +367,9 @@ impl Encode for Order<'_> {
             Order::Adopt(Adopt { worker, on_escape, template, pid, own_leaf }) => {
                 writer.u32s(&[5, *worker, *on_escape as u32, *template, *pid, u32::from(*own_leaf)])?;
             }
+            Order::Keep { worker, has_input } => writer.u32s(&[6, *worker, u32::from(*has_input)])?,
+            Order::CloseInput { worker } => writer.u32s(&[7, *worker])?,
+            Order::Attach => writer.u32s(&[8])?,
         }
         Some(writer.finish())
     }
@@ -329,6 +384,9 @@ impl<'a> Order<'a> {
             3 => Order::End { worker: reader.u32()? },
             4 => Order::Ask,
             5 => Order::Adopt(reader.adopt()?),
+            6 => Order::Keep { worker: reader.worker()?, has_input: reader.bool()? },
+            7 => Order::CloseInput { worker: reader.worker()? },
+            8 => Order::Attach,
             _ => return None,
         };
         reader.end(order)
@@ -352,6 +410,10 @@ impl Encode for Fact {
                 writer.u32s(&[5, worker, code.cast_unsigned(), status.cast_unsigned(), escaped])?;
             }
             Fact::Alive => writer.u32s(&[6])?,
+            Fact::Keeping => writer.u32s(&[7])?,
+            Fact::Held { worker, pid, has_ended, has_input } => {
+                writer.u32s(&[8, worker, pid, u32::from(has_ended), u32::from(has_input)])?;
+            }
         }
         Some(writer.finish())
     }
@@ -369,6 +431,13 @@ impl Fact {
                 Fact::Gone { worker: reader.u32()?, code: reader.i32()?, status: reader.i32()?, escaped: reader.u32()? }
             }
             6 => Fact::Alive,
+            7 => Fact::Keeping,
+            8 => Fact::Held {
+                worker: reader.u32()?,
+                pid: reader.u32()?,
+                has_ended: reader.bool()?,
+                has_input: reader.bool()?,
+            },
             _ => return None,
         };
         reader.end(fact)

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,21 +29,25 @@ const REMAINS_PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Pair {
     /// To the keeper, and to the guardian.
-    orders: OwnedFd,
-    line: OwnedFd,
+    pub(super) orders: OwnedFd,
+    pub(super) line: OwnedFd,
     /// To the guardian as well: orders to start something, and their answers, which no other thread is woken for.
     starts: OwnedFd,
     /// Guards nothing: whoever has it reads the answers.
     turn: Mutex<()>,
     keeper: OwnKeeper,
     guardian: Held,
-    waiting: Waiting,
+    pub(super) waiting: Waiting,
     /// Wakes the thread that listens.
     bell: Bell,
     mark: Mark,
     guarantee: Guarantee,
     cgroup: Option<cgroup::Folder>,
+    /// The worker that goes on without this program.
+    pub(super) kept: OnceLock<u32>,
     is_closed: AtomicBool,
+    /// Closed without an end: what is kept goes on.
+    is_released: AtomicBool,
     /// True when both are gone and reaped.
     over: watch::Sender<bool>,
 }
@@ -60,8 +64,14 @@ impl Pair {
             // The keeper is gone by now.
             cgroup.iter().for_each(cgroup::Folder::remove);
         })?;
+        let pair = Pair::of(both, bell, plan, cgroup.ok());
+        plan.watcher.born(&pair);
+        pair.listen(plan)
+    }
+
+    pub(super) fn of(both: Both, bell: Bell, plan: &Plan, cgroup: Option<cgroup::Folder>) -> Arc<Pair> {
         let Both { orders, line, starts, keeper, guardian, guarantee } = both;
-        let pair = Arc::new(Pair {
+        Arc::new(Pair {
             orders,
             line,
             starts,
@@ -72,16 +82,26 @@ impl Pair {
             bell,
             mark: plan.mark,
             guarantee,
-            cgroup: cgroup.ok(),
+            cgroup,
+            kept: OnceLock::new(),
             is_closed: AtomicBool::new(false),
+            is_released: AtomicBool::new(false),
             over: watch::Sender::new(false),
-        });
-        plan.watcher.born(&pair);
+        })
+    }
+
+    /// What the guardian says is heard from now on.
+    pub(super) fn listen(self: Arc<Pair>, plan: &Plan) -> Result<Arc<Pair>, StartError> {
+        let pair = self;
         let (reading, watcher) = (Arc::clone(&pair), Arc::clone(&plan.watcher));
         let thread = thread::Builder::new().name("hatchery-guardian".to_owned());
         thread.spawn(move || reading.read(&*watcher)).map_err(|error| {
-            pair.close();
-            pair.conclude(&*plan.watcher);
+            if pair.release() {
+                pair.part();
+            } else {
+                pair.close();
+                pair.conclude(&*plan.watcher);
+            }
             os("start the thread that listens to it")(error)
         })?;
         Ok(pair)
@@ -122,12 +142,31 @@ impl Pair {
     pub(super) fn close(&self) {
         // A forked copy shares the socket, and must not close it for the original.
         if self.is_ours() && !self.is_closed.swap(true, Ordering::AcqRel) {
-            for socket in [&self.starts, &self.line, &self.orders] {
-                let _gone_already = shutdown(socket, Shutdown::Write);
+            // Else the guardian would go on with it.
+            if let Some(&worker) = self.kept.get() {
+                self.tell(&Order::End { worker });
             }
-            // Should both be stopped, neither sees it.
-            self.bell.ring();
+            self.hang_up();
         }
+    }
+
+    /// This program leaves, and what is kept goes on. False: nothing is, or it is on its way out already.
+    pub(in crate::process) fn release(&self) -> bool {
+        let may = self.is_ours() && self.kept.get().is_some() && self.is_up();
+        if may {
+            self.is_released.store(true, Ordering::Release);
+            self.is_closed.store(true, Ordering::Release);
+            self.hang_up();
+        }
+        may
+    }
+
+    fn hang_up(&self) {
+        for socket in [&self.starts, &self.line, &self.orders] {
+            let _gone_already = shutdown(socket, Shutdown::Write);
+        }
+        // Should both be stopped, neither sees it.
+        self.bell.ring();
     }
 
     /// Sends the order and waits for the reply. `Ok(None)`: the pair was lost, and whatever was started with it.
@@ -165,7 +204,7 @@ impl Pair {
     }
 
     /// A forked copy of this program has the sockets, but not the say.
-    fn is_ours(&self) -> bool {
+    pub(super) fn is_ours(&self) -> bool {
         self.keeper.is_ours()
     }
 
@@ -204,7 +243,7 @@ impl Pair {
     fn read(&self, watcher: &dyn Watcher) {
         let mut vigil = None;
         while let Ok(woken) = self.attend(vigil.as_ref()) {
-            if woken.message && !self.hear(vigil.as_mut()) {
+            if (woken.message && !self.hear(vigil.as_mut())) || self.is_released() {
                 break;
             }
             if woken.bell && vigil.is_none() {
@@ -216,7 +255,22 @@ impl Pair {
             let is_needed = |vigil: &Vigil| !vigil.is_trusting() || self.waiting.is_awaited();
             vigil = vigil.filter(|vigil| self.is_closed.load(Ordering::Acquire) || is_needed(vigil));
         }
-        self.conclude(watcher);
+        match self.is_released() {
+            true => self.part(),
+            false => self.conclude(watcher),
+        }
+    }
+
+    fn is_released(&self) -> bool {
+        self.is_released.load(Ordering::Acquire)
+    }
+
+    /// They go on. Nobody here waits for them, but whose child the keeper is.
+    fn part(&self) {
+        self.waiting.end();
+        let _gone_already = shutdown(&self.starts, Shutdown::Both);
+        self.over.send_replace(true);
+        self.keeper.let_go();
     }
 
     fn attend(&self, vigil: Option<&Vigil>) -> io::Result<Woken> {

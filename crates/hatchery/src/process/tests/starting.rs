@@ -98,7 +98,7 @@ async fn the_host_holds_no_writing_end() {
 #[test]
 fn the_host_s_ends_are_non_blocking_and_not_inherited() {
     let Spawned { stdout, stderr, .. } = spawn(spec("sleep", ["60".into()])).unwrap();
-    for pipe in [stdout.unwrap(), stderr] {
+    for pipe in [stdout.unwrap(), stderr.unwrap()] {
         assert!(fcntl_getfl(&pipe).unwrap().contains(OFlags::NONBLOCK));
         assert!(fcntl_getfd(&pipe).unwrap().contains(FdFlags::CLOEXEC));
     }

@@ -11,7 +11,7 @@ use tokio::net::unix::pipe::Sender;
 use super::*;
 
 fn with(stdin: Stdin, stdout: Stdout, program: &str, args: &[&str]) -> Spec {
-    Spec { stdio: Stdio { stdin, stdout }, ..spec(program, args.iter().map(Into::into)) }
+    Spec { stdio: Stdio { stdin, stdout, stderr: Stdout::Pipe }, ..spec(program, args.iter().map(Into::into)) }
 }
 
 fn file_with(text: &str) -> fs::File {
@@ -54,10 +54,22 @@ async fn a_file_is_read_and_a_file_is_written_with_no_pipe_of_ours() {
 }
 
 #[tokio::test]
+async fn both_outputs_may_be_one_file() {
+    let output = file_with("");
+    let [stdout, stderr] = [(); 2].map(|()| Stdout::File(output.try_clone().unwrap().into()));
+    let stdio = Stdio { stdin: Stdin::Null, stdout, stderr };
+    let spec = Spec { stdio, ..spec("sh", ["-c".into(), "echo one; echo two >&2".into()]) };
+    let Spawned { child, stdin, stdout, stderr, .. } = spawn(spec).unwrap();
+    assert!(stdin.is_none() && stdout.is_none() && stderr.is_none());
+    assert_eq!(written_to(output, child).await, "one\ntwo\n");
+}
+
+#[tokio::test]
 async fn the_child_has_these_descriptors_and_no_others() {
     let output = file_with("");
     let listing = fixture("list_descriptors.sh");
-    let stdio = Stdio { stdin: Stdin::Pipe, stdout: Stdout::File(output.try_clone().unwrap().into()) };
+    let stdio =
+        Stdio { stdin: Stdin::Pipe, stdout: Stdout::File(output.try_clone().unwrap().into()), stderr: Stdout::Pipe };
     let Spawned { child, stdin, .. } = spawn(Spec { stdio, ..listing }).unwrap();
     assert_eq!(written_to(output, child).await, "0\n1\n2\n");
     drop(stdin);

@@ -73,7 +73,7 @@ struct Files {
     runs: Folder,
     folder: Folder,
     record: File,
-    _lock: File,
+    lock: File,
 }
 
 impl OwnRecord {
@@ -126,6 +126,21 @@ impl OwnRecord {
         }
     }
 
+    /// Whether all that was added is on the disk.
+    pub(in crate::registry) fn is_written(&self) -> bool {
+        self.files.is_some() && self.failed.is_none()
+    }
+
+    /// The files of a run that is on a disk.
+    pub(in crate::registry) fn folder(&self) -> Option<&Folder> {
+        self.files.as_ref().map(|files| &files.folder)
+    }
+
+    /// The lock that says that the owner lives.
+    pub(in crate::registry) fn lock(&self) -> Option<&File> {
+        self.files.as_ref().map(|files| &files.lock)
+    }
+
     /// The run is over and nothing of it is left: its folder goes.
     pub(crate) fn close(self) {
         let is_ours = self.owner == std::process::id();
@@ -152,7 +167,7 @@ impl Files {
         let folder = runs.make(&unborn)?;
         let files = Files::fill(&folder, header);
         match files.and_then(|files| runs.rename(&unborn, &name).map(|()| files)) {
-            Ok((record, lock)) => Ok(Files { folder: runs.folder(&name)?, runs, record, _lock: lock }),
+            Ok((record, lock)) => Ok(Files { folder: runs.folder(&name)?, runs, record, lock }),
             Err(refusal) => {
                 let _nothing_was_made = runs.remove(&unborn);
                 Err(refusal)

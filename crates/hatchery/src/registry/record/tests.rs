@@ -58,7 +58,7 @@ fn a_record_that_claims_to_be_another_s_is_refused() {
     assert!(refused(&honest, other).contains("another run's id"));
     assert!(refused(&Header { mark: Mark::of_run(other, None), ..honest.clone() }, run).contains("another run's mark"));
     assert!(refused(&Header { mark: Mark { hard: 0, ..honest.mark }, ..honest.clone() }, run).contains("mark"));
-    assert!(refused(&Header { version: 2, ..honest }, run).contains("version 2"));
+    assert!(refused(&Header { version: 3, ..honest }, run).contains("version 3"));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::super::{Instance, Options, Registry};
 use super::*;
 use crate::id::WorkerId;
 
+mod kept;
 mod recycled;
 
 struct Scene {
