@@ -13,7 +13,7 @@ const LIMIT: Duration = Duration::from_millis(100);
 async fn a_tool_may_be_silent_for_as_long_as_it_likes() {
     let rig = Rig::new().await;
     let tool = format!("tool={}", rig.path("tool"));
-    let run = rig.start(idle_limit(["together", "init", &tool, "apart", &format!("wait={}", rig.path("never"))])).await;
+    let run = rig.start(working(["together", "init", &tool, "apart", &format!("wait={}", rig.path("never"))])).await;
     until_it_is(&run, "busy").await;
     three_are_idle(&rig).await;
     assert_eq!(run.info().state.phase, Phase::Busy { tool: Some("Bash".into()) });
@@ -26,7 +26,7 @@ async fn a_tool_may_be_silent_for_as_long_as_it_likes() {
 #[tokio::test]
 async fn one_that_waits_for_an_answer_may_wait_for_as_long_as_that_takes() {
     let rig = Rig::new().await;
-    let run = rig.start(idle_limit(["together", "init", "ask=one", "result"])).await;
+    let run = rig.start(talking(["together", "init", "ask=one", "result"])).await;
     until_it_is(&run, "waiting_input").await;
     three_are_idle(&rig).await;
     assert_eq!(run.info().state.phase, Phase::WaitingInput { request: "one".into() });
@@ -77,17 +77,19 @@ async fn three_are_idle(rig: &Rig) {
 }
 
 fn idle() -> AgentSpec {
-    idle_limit(["together", "init", "text=hello", "result", "turns"])
+    talking(["together", "init", "text=hello", "result", "turns"])
 }
 
-fn idle_limit<const N: usize>(steps: [&str; N]) -> AgentSpec {
-    let limits = AgentLimits { idle: Some(LIMIT), ..AgentLimits::default() };
-    let stop = Some(patient([Step::CloseStdin]));
-    with(fake("stream-json", steps), |spec| {
-        spec.limits = limits;
-        spec.stop = stop;
-        spec.input = Input::Conversation(None);
+/// It has a turn from its start: without one, a conversation is idle before it has said anything.
+fn talking<const N: usize>(steps: [&str; N]) -> AgentSpec {
+    with(working(steps), |spec| {
+        spec.stop = Some(patient([Step::CloseStdin]));
+        spec.input = Input::Conversation(Some("go on".into()));
     })
+}
+
+fn working<const N: usize>(steps: [&str; N]) -> AgentSpec {
+    with(fake("stream-json", steps), |spec| spec.limits.idle = Some(LIMIT))
 }
 
 /// What it has said, of one that is not over.

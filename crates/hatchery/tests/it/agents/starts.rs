@@ -44,7 +44,7 @@ async fn one_that_is_late_is_told_of_and_not_ended() {
 #[tokio::test]
 async fn one_that_may_not_be_late_is_ended_with_what_it_has_and_what_it_said_is_kept() {
     let rig = Rig::new().await;
-    let steps = [format!("mcp={}", rig.path("child")), "line=hello".into(), format!("wait={}", rig.path("go"))];
+    let steps = [format!("hold={}", rig.path("child")), "line=hello".into(), format!("wait={}", rig.path("go"))];
     let limits = AgentLimits { start: Some(SOON), start_stops: true, ..AgentLimits::default() };
     let stop = Some(patient([Step::Signal(libc::SIGWINCH)]));
     let run = rig
@@ -128,7 +128,7 @@ async fn one_that_is_to_outlive_its_supervisor_is_refused_as_long_as_that_cannot
     let refused =
         rig.hatchery.agents().start(with(spec(&["init".into()]), |spec| spec.on_owner_death = OwnerDeath::Keep));
     assert_eq!(refused.await.unwrap_err().kind(), ErrorKind::Validation);
-    assert!(!std::path::Path::new(&rig.path("agents")).exists(), "nothing was begun");
+    assert!(rig.hatchery.agents().history(everything()).await.unwrap().is_empty(), "nothing was begun");
     rig.end().await;
 }
 
