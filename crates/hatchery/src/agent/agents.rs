@@ -15,7 +15,7 @@ use super::history::History;
 use super::log::{AgentEvents, Log, Watcher};
 use super::order::StopReport;
 use super::owner::Owner;
-use super::{AgentFilter, AgentInfo, AgentRun, AgentRunId, AgentSpec, Asked, StopLadder};
+use super::{AgentFilter, AgentInfo, AgentRun, AgentRunId, AgentSpec, Asked, StopLadder, books};
 use crate::error::{Error, ErrorKind, Result, near_match};
 use crate::registry::Instance;
 use crate::run::Run;
@@ -60,8 +60,8 @@ impl Agents {
     pub(crate) fn open(settings: Settings) -> Agents {
         let Settings { run, instance, data_dir, adapters, emitter, most } = settings;
         Claims::new(&data_dir).remove_stale();
-        let history = History::open(&data_dir, run.id, &instance).map(|opened| opened.history);
-        let history = history.map_err(|error| error.to_string());
+        let opened = History::open(&data_dir, run.id, &instance).inspect(|found| books::tell_found(&emitter, found));
+        let history = opened.map(|opened| opened.history).map_err(|error| error.to_string());
         let nursery = Nursery { run, instance, data_dir, adapters, history, watcher: Watcher::default(), emitter };
         Agents(Arc::new(Office { nursery, live: Mutex::default(), owners: Mutex::default(), most }))
     }
@@ -101,7 +101,9 @@ impl Agents {
         let mut begin_so = live.runs.iter().zip(&ids).filter(|(_, id)| is_beginning(name, id)).map(|((_, run), _)| run);
         match (begin_so.next(), begin_so.next()) {
             (Some(run), None) => Ok(run.clone()),
-            (Some(_), Some(_)) => Err(Error::new(ErrorKind::Validation, format!("several agent runs begin with {name}"))),
+            (Some(_), Some(_)) => {
+                Err(Error::new(ErrorKind::Validation, format!("several agent runs begin with {name}")))
+            }
             (None, _) => {
                 let near = near_match(name, ids.iter().map(String::as_str));
                 Err(Error::new(ErrorKind::NotFound, format!("no such live agent run: {name}{near}")))
@@ -240,7 +242,10 @@ impl Office {
     }
 
     /// What looks at a disk does so where it may wait.
-    async fn elsewhere<T: Send + 'static>(&self, look: impl FnOnce(&Nursery) -> Result<T> + Send + 'static) -> Result<T> {
+    async fn elsewhere<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Nursery) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let nursery = self.nursery.clone();
         let looked = tokio::task::spawn_blocking(move || look(&nursery)).await;
         looked.unwrap_or_else(|error| Err(Error::new(ErrorKind::Internal, error.to_string())))

@@ -20,7 +20,8 @@ use super::owner::Owner;
 use super::run::Seen;
 use super::story::{Story, Voice};
 use super::{
-    AgentInfo, AgentRun, AgentRunId, AgentSpec, CommandPlan, Fidelity, Input, Leftovers, LineAdapter, SessionRef, Stream, Usage,
+    AgentInfo, AgentRun, AgentRunId, AgentSpec, CommandPlan, Fidelity, Input, Leftovers, LineAdapter, OwnerDeath,
+    SessionRef, Stream, Usage,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{WorkerId, random_u64};
@@ -82,7 +83,8 @@ impl Nursery {
     /// # Errors
     /// `unavailable` if there is none.
     pub(super) fn history(&self) -> Result<&History> {
-        let unwritten = |why: &String| Error::new(ErrorKind::Unavailable, format!("agent runs cannot be written down: {why}"));
+        let unwritten =
+            |why: &String| Error::new(ErrorKind::Unavailable, format!("agent runs cannot be written down: {why}"));
         self.history.as_ref().map_err(unwritten)
     }
 
@@ -97,6 +99,7 @@ impl Nursery {
 
     /// Touches nothing.
     fn conceive(&self, spec: AgentSpec) -> Result<Conception> {
+        refuse_keep(&spec)?;
         let (id, began, wall) = (AgentRunId::random(), Instant::now(), SystemTime::now());
         let adapter = self.adapters.get(&spec.adapter)?;
         let spec = named(spec, &*adapter);
@@ -223,6 +226,17 @@ impl Nursery {
         let story = Story { dialogue, machine, log, books, info, seen, began, stdout, stderr, is_past_a_limit: false };
         let owner = Owner { child, entry, input, orders: ordered, ladder, has_interrupt, ending: None, story };
         Ok(Newborn { owner, run, first_turn })
+    }
+}
+
+/// What would end with its supervisor must not look as if it would not.
+fn refuse_keep(spec: &AgentSpec) -> Result<()> {
+    match spec.on_owner_death {
+        OwnerDeath::Stop => Ok(()),
+        OwnerDeath::Keep => {
+            let message = "start an agent run: on_owner_death = keep cannot be had yet; its default is stop";
+            Err(Error::new(ErrorKind::Validation, message))
+        }
     }
 }
 

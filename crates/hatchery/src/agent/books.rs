@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::claim::{Claim, Claims, Key};
-use super::history::History;
-use super::{AgentInfo, AgentSessionId, AgentState};
+use super::history::{History, Opened};
+use super::{AgentInfo, AgentSessionId, AgentState, Phase};
 use crate::telemetry::{AgentRunEvent as Told, Emitter, Event};
 
 /// One run's.
@@ -32,11 +32,7 @@ impl Books {
 
     /// It does something else.
     pub(super) fn state(&self, info: &AgentInfo, state: &AgentState) {
-        self.tell(Told::State {
-            run: info.run.to_string(),
-            state: state.phase.name(),
-            reason: state.reason.clone(),
-        });
+        self.tell(Told::State { run: info.run.to_string(), state: state.phase.name(), reason: state.reason.clone() });
     }
 
     /// It calls its conversation something else. What its user should know, if another run carries that on.
@@ -68,18 +64,29 @@ impl Books {
     pub(super) fn over(&mut self, info: &AgentInfo) {
         drop(self.claim.take());
         self.keep(info);
-        if let super::Phase::Exited { outcome } = &info.state.phase {
-            self.tell(Told::Exited {
-                run: info.run.to_string(),
-                outcome: outcome.kind.name(),
-                reason: outcome.reason.clone(),
-                left: outcome.leftovers.len(),
-                took: Duration::from_millis(outcome.took_ms),
-            });
-        }
+        tell_over(&self.emitter, info);
     }
 
     fn tell(&self, told: Told) {
         self.emitter.emit(Event::Agent(told));
     }
+}
+
+/// What dead supervisors have left.
+pub(super) fn tell_found(emitter: &Emitter, found: &Opened) {
+    if let Some(path) = &found.set_aside {
+        emitter.emit(Event::Agent(Told::HistorySetAside { path: path.display().to_string() }));
+    }
+    found.lost.iter().for_each(|info| tell_over(emitter, info));
+}
+
+fn tell_over(emitter: &Emitter, info: &AgentInfo) {
+    let Phase::Exited { outcome } = &info.state.phase else { return };
+    emitter.emit(Event::Agent(Told::Exited {
+        run: info.run.to_string(),
+        outcome: outcome.kind.name(),
+        reason: outcome.reason.clone(),
+        left: outcome.leftovers.len(),
+        took: Duration::from_millis(outcome.took_ms),
+    }));
 }

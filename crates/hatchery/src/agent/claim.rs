@@ -99,6 +99,7 @@ impl Claims {
     }
 
     /// Takes over what another process has handed on with [`Claim::hand_on`]: the lock comes with the descriptor.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for runs that outlive their supervisor"))]
     pub(super) fn take_over(&self, key: Key, run: AgentRunId, descriptor: OwnedFd) -> Claim {
         let (file, holder) = (File::from(descriptor), Holder { run, pid: std::process::id() });
         let _names_the_one_before = write_down(&file, holder);
@@ -148,10 +149,6 @@ impl Claims {
 }
 
 impl Claim {
-    pub(super) fn session(&self) -> &AgentSessionId {
-        &self.key.session
-    }
-
     /// The agent calls its conversation something else now: that is taken, then the old one let go. There is no moment without either.
     ///
     /// # Errors
@@ -166,11 +163,13 @@ impl Claim {
     }
 
     /// Gives the lock to whoever gets the descriptor: it is free when the last copy is closed.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for runs that outlive their supervisor"))]
     pub(super) fn hand_on(mut self) -> Option<OwnedFd> {
         self.file.take().map(OwnedFd::from)
     }
 
     /// For a process that is to hold it as well.
+    #[expect(dead_code, reason = "for runs that outlive their supervisor")]
     pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.file.as_ref().map(AsFd::as_fd)
     }

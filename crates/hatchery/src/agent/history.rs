@@ -59,9 +59,10 @@ struct Desk {
 pub(super) struct Opened {
     pub(super) history: History,
     /// Runs of this instance that were to outlive their supervisor, which is dead: to be taken over, or written down as [`lost`].
+    #[cfg_attr(not(test), expect(dead_code, reason = "for runs that outlive their supervisor"))]
     pub(super) abandoned: Vec<AgentInfo>,
-    /// How many others were lost.
-    pub(super) lost: usize,
+    /// The others, which are lost.
+    pub(super) lost: Vec<AgentInfo>,
     /// Where a file went that could not be used.
     pub(super) set_aside: Option<PathBuf>,
 }
@@ -90,7 +91,7 @@ impl History {
 
     fn open_keeping(most: u32, data_dir: &Path, run: RunId, instance: &Instance) -> Result<Opened, DatabaseError> {
         let owner = Owner { run, process: owner_now(), instance: instance.clone() };
-        let (mut abandoned, mut lost, mut set_aside, mut database) = (Vec::new(), 0, None, None);
+        let (mut abandoned, mut lost, mut set_aside, mut database) = (Vec::new(), Vec::new(), None, None);
         if data_dir.join(LAYOUT.file).exists() {
             let mut opened = Database::open(data_dir, &LAYOUT)?;
             (abandoned, lost) =
@@ -166,18 +167,21 @@ pub(super) fn lost(info: AgentInfo, now: SystemTime) -> AgentInfo {
 }
 
 /// Marks what dead supervisors have left. What was to outlive its supervisor is left to whoever takes it over.
-fn settle(database: &mut Database, data_dir: &Path, owner: &Owner) -> rusqlite::Result<(Vec<AgentInfo>, usize)> {
+fn settle(
+    database: &mut Database,
+    data_dir: &Path,
+    owner: &Owner,
+) -> rusqlite::Result<(Vec<AgentInfo>, Vec<AgentInfo>)> {
     let transaction = database.connection().transaction()?;
     let orphaned = orphaned(&transaction, data_dir, Some(owner.run))?;
     let (kept, left): (Vec<_>, Vec<_>) =
         orphaned.into_iter().partition(|row| row.info.on_owner_death == OwnerDeath::Keep);
     let (now, instance) = (SystemTime::now(), instance_text(&owner.instance));
-    for row in &left {
-        update(&transaction, &lost(row.info.clone(), now))?;
-    }
+    let left: Vec<_> = left.into_iter().map(|row| lost(row.info, now)).collect();
+    left.iter().try_for_each(|info| update(&transaction, info))?;
     transaction.commit()?;
     let ours = kept.into_iter().filter(|row| row.instance == instance);
-    Ok((ours.map(|row| row.info).collect(), left.len()))
+    Ok((ours.map(|row| row.info).collect(), left))
 }
 
 /// The rows that are not over and whose supervisor is dead.

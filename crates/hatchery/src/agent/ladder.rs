@@ -66,7 +66,7 @@ enum Stand {
     On { until: Option<Instant> },
     /// The next thing is SIGKILL.
     AtTheTop,
-    /// There is nothing more to do: SIGKILL was sent, or the process has ended.
+    /// There is nothing more to do: SIGKILL was sent.
     Off,
 }
 
@@ -128,16 +128,6 @@ impl Ladder {
         if matches!(self.stand, Stand::On { .. }) {
             self.stand = Stand::AtTheTop;
         }
-    }
-
-    /// The process has ended: nothing more is done to it.
-    pub(super) fn ended(&mut self) {
-        self.stand = Stand::Off;
-    }
-
-    /// How many steps were taken, which is the number of the rung on which it stands.
-    pub(super) fn rung(&self) -> u32 {
-        self.taken
     }
 
     fn take(&mut self, means: Means, now: Instant) -> Next {

@@ -31,7 +31,7 @@ pub use reader::AgentEvents;
 pub(crate) use source::{Batch, Source};
 pub(crate) use splitter::Spoken;
 pub(crate) use watch::Watcher;
-pub(crate) use writer::{LogWriter, Trouble, Written};
+pub(crate) use writer::{LogWriter, Written};
 
 use super::{AgentRunId, Stream};
 use kept::Kept;
@@ -85,13 +85,6 @@ impl Log {
         self.0.published().last
     }
 
-    /// The number of the first event that can still be read, from disk at least.
-    pub(crate) fn first(&self) -> u64 {
-        let now = self.0.published();
-        let spooled = if now.spooled { now.kept.first } else { now.last + 1 };
-        self.0.ring().first().map_or(spooled, |oldest| oldest.event.seq.min(spooled))
-    }
-
     /// The events from this number on, and those that come. Nought is the first there was.
     pub(crate) fn from(&self, seq: u64) -> AgentEvents {
         AgentEvents::new(Arc::clone(&self.0), seq.max(1))
@@ -106,13 +99,6 @@ impl Log {
         let shared = Arc::clone(&self.0);
         let read = move || shared.bytes(stream, offset, length);
         tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
-    }
-
-    /// Returns once there will be no more events. Cancel safe.
-    pub(crate) async fn closed(&self) {
-        let mut published = self.0.published.subscribe();
-        // The sender lives as long as this.
-        let _closed = published.wait_for(|now| now.closed).await;
     }
 }
 

@@ -3,8 +3,6 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use serde_json::Value;
-
 use super::{
     AgentLimits, AgentSessionId, AgentSpec, AgentState, Asked, CommandPlan, ExitHow, Id, Input, Leftover, LineAdapter,
     Outcome, OutcomeKind, Phase, Signal, Start, Stream, Tail, Usage,
@@ -246,16 +244,6 @@ impl Machine {
     /// What they have cost together.
     pub(super) fn usage(&self) -> Usage {
         self.work.usage
-    }
-
-    /// Its last answer.
-    pub(super) fn last_result(&self) -> Option<&Value> {
-        self.work.last_result.as_ref()
-    }
-
-    /// The tools that it uses now, the oldest first.
-    pub(super) fn open_tools(&self) -> impl Iterator<Item = &str> {
-        self.work.tools.iter().map(|tool| tool.name.as_str())
     }
 
     /// What has become of it, once it is over.

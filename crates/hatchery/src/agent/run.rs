@@ -133,6 +133,9 @@ impl AgentRun {
         let (told, answer) = oneshot::channel();
         let over = || Error::new(ErrorKind::Conflict, format!("agent run {}: it is over", self.id));
         self.orders.send(order(told)).map_err(|_| over())?;
-        answer.await.unwrap_or_else(|_| Err(over())).map_err(|error| error.context(format_args!("agent run {}", self.id)))
+        answer
+            .await
+            .unwrap_or_else(|_| Err(over()))
+            .map_err(|error| error.context(format_args!("agent run {}", self.id)))
     }
 }

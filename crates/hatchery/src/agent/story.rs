@@ -54,6 +54,10 @@ impl Story {
     pub(super) async fn begin(&mut self) {
         self.books.started(&self.info);
         self.hear(Fact::Spawned).await;
+        if let Some(why) = self.stdout.source.unwatched() {
+            self.warn(format!("its output is looked at ten times a second, as the kernel does not tell of it: {why}"))
+                .await;
+        }
     }
 
     /// What is said next; never, once all was said. Cancel safe.

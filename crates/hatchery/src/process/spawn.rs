@@ -51,8 +51,6 @@ pub(crate) enum Stdin {
     Null,
     /// A pipe, whose only writing end is [`Spawned::stdin`]: it ends when that is dropped.
     Pipe,
-    /// This.
-    File(OwnedFd),
 }
 
 /// Where a process writes what it has to say, or what it has to say besides.
@@ -216,7 +214,6 @@ impl Stdin {
         match self {
             Stdin::Null => null.try_clone().map(|null| (None, null)).map_err(os("copy the descriptor of /dev/null")),
             Stdin::Pipe => input_pipe().map(|(writer, reader)| (Some(writer), reader)),
-            Stdin::File(file) => Ok((None, file)),
         }
     }
 }

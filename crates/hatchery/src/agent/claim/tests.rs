@@ -7,7 +7,7 @@ use super::*;
 const VARIABLE: &str = "HATCHERY_TEST_CLAIMS";
 
 fn key(session: &str) -> Key {
-    Key::new("stream-json", Path::new("/home/somebody/.agent"), &AgentSessionId::new(session))
+    Key::new("stream-json", Path::new("/somebody/.agent"), &AgentSessionId::new(session))
 }
 
 fn files(data_dir: &Path) -> usize {
@@ -50,12 +50,12 @@ fn another_name_is_taken_before_the_old_one_is_let_go() {
     let mut claim = claims.take(&key("a"), first).unwrap();
     let held_elsewhere = claims.take(&key("b"), second).unwrap();
     assert_eq!(claim.rekey(&key("b")).unwrap_err().kind(), ErrorKind::Conflict);
-    assert_eq!(claim.session().as_str(), "a");
+    assert_eq!(claim.key.session.as_str(), "a");
     assert!(claims.take(&key("a"), second).is_err(), "it has kept what it had");
     drop(held_elsewhere);
     claim.rekey(&key("b")).unwrap();
     claim.rekey(&key("b")).unwrap();
-    assert_eq!(claim.session().as_str(), "b");
+    assert_eq!(claim.key.session.as_str(), "b");
     assert!(claims.take(&key("b"), second).is_err());
     drop(claims.take(&key("a"), second).unwrap());
 }

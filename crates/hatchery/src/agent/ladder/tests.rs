@@ -19,7 +19,7 @@ fn climbed(ladder: &mut Ladder, means: Means, began: Instant, mut now: Instant) 
     loop {
         match ladder.next(means, now) {
             Next::Take { rung, action } => {
-                assert_eq!(rung, ladder.rung());
+                assert_eq!(rung, ladder.taken);
                 taken.push((now.duration_since(began).as_secs(), action));
             }
             Next::Wait(Some(until)) => now = until,
@@ -42,7 +42,7 @@ fn what_there_is_nothing_for_is_skipped_with_its_grace() {
     let mut ladder = Ladder::new(&StopLadder::default(), now);
     let steps = climbed(&mut ladder, NONE, now, now);
     assert_eq!(steps, [(0, Action::Step(INT)), (3, Action::Step(TERM)), (5, Action::Kill)]);
-    assert_eq!(ladder.rung(), 3);
+    assert_eq!(ladder.taken, 3);
 }
 
 #[test]
@@ -54,19 +54,6 @@ fn all_of_it_together_has_a_bound() {
     assert_eq!(at_once, [(0, Action::Kill)]);
     let bare = climbed(&mut Ladder::new(&plan(&[], 7), now), ALL, now, now);
     assert_eq!(bare, [(0, Action::Kill)]);
-}
-
-#[test]
-fn it_is_over_when_the_process_is() {
-    let now = Instant::now();
-    let mut ladder = Ladder::new(&StopLadder::default(), now);
-    ladder.next(ALL, now);
-    assert_eq!(ladder.next(ALL, now), Next::Wait(Some(now + SECOND * 2)));
-    ladder.ended();
-    ladder.kill();
-    ladder.join(&plan(&[], 0), ALL, now);
-    assert_eq!(ladder.next(ALL, now + SECOND * 100), Next::Wait(None));
-    assert_eq!(ladder.rung(), 1);
 }
 
 #[test]

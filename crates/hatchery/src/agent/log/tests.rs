@@ -55,6 +55,13 @@ fn writer(folder: &Path, limits: OutputLimits) -> LogWriter {
     LogWriter::create(folder, id(), limits).unwrap()
 }
 
+/// The number of the first event that can still be read, from disk at least.
+fn oldest_of(log: &Log) -> u64 {
+    let now = log.0.published();
+    let spooled = if now.spooled { now.kept.first } else { now.last + 1 };
+    log.0.ring().first().map_or(spooled, |oldest| oldest.event.seq.min(spooled))
+}
+
 /// Everything until the end of a closed log.
 async fn hear_all(mut events: AgentEvents) -> Vec<Heard> {
     let mut heard = Vec::new();

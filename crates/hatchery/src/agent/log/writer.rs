@@ -61,6 +61,7 @@ impl LogWriter {
     ///
     /// # Errors
     /// There is none in this folder, or it cannot be read.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for runs that outlive their supervisor"))]
     pub(crate) fn reopen(folder: &Path, run: AgentRunId, limits: OutputLimits) -> io::Result<LogWriter> {
         let spool = Spool::open(folder, Use::GoOn)?;
         let kept = spool.kept()?;

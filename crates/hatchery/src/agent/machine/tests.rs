@@ -51,8 +51,14 @@ impl Script {
     }
 
     fn over(&mut self, exit: ExitHow, tail: Tail) -> Outcome {
-        self.hear(Fact::Exited(exit)).hear(Fact::OutputEnded(tail)).hear(Fact::MembersEnded { ended: 0, left: Vec::new() });
+        self.hear(Fact::Exited(exit))
+            .hear(Fact::OutputEnded(tail))
+            .hear(Fact::MembersEnded { ended: 0, left: Vec::new() });
         self.machine.outcome().unwrap().clone()
+    }
+
+    fn open_tools(&self) -> Vec<&str> {
+        self.machine.work.tools.iter().map(|tool| tool.name.as_str()).collect()
     }
 
     fn phase(&self) -> &'static str {
@@ -110,7 +116,7 @@ fn a_run_with_one_turn_from_its_record_to_its_end() {
     run.says(tool("1")).says(tool("2"));
     assert_eq!(run.machine.state().phase, Phase::Busy { tool: Some("tool 1".into()) });
     run.says(tool_ends("1"));
-    assert_eq!(run.machine.open_tools().collect::<Vec<_>>(), ["tool 2"]);
+    assert_eq!(run.open_tools(), ["tool 2"]);
     assert_eq!(run.says(turn_ends(true)).phase(), "draining");
     // The result is not the last line.
     run.says(Signal::Background { open: 0 });
@@ -215,7 +221,7 @@ fn an_interrupted_run_goes_on() {
     run.hear(Fact::Spawned).hear(Fact::TurnSent).says(seen("a")).says(tool("1"));
     assert_eq!(run.asked(Asked::Interrupt).phase(), "busy");
     run.says(turn_ends(false));
-    assert_eq!((run.phase(), run.machine.open_tools().count()), ("idle", 0));
+    assert_eq!((run.phase(), run.open_tools().len()), ("idle", 0));
     run.hear(Fact::TurnSent).says(seen("a")).says(turn_ends(true)).hear(Fact::InputClosed);
     let outcome = run.over(ExitHow::Code(0), Tail::Clean);
     assert_eq!((outcome.kind, outcome.asked), (OutcomeKind::Completed, None), "that was another turn");
@@ -376,6 +382,21 @@ fn a_clock_that_goes_back_hurts_nothing() {
     run.hear(Fact::Line(Stream::Stdout));
     assert_eq!(run.machine.due(), Some(run.now + SECOND * 4 + SECOND * 8));
     assert!(run.wait(SECOND).changes.is_empty());
+}
+
+/// A17: the wall is looked at once, and what it says then decides nothing.
+#[test]
+fn a_wall_clock_that_is_days_off_stops_nothing_and_puts_nothing_off() {
+    let (days, now, wall) = (SECOND * 2 * 86_400, Instant::now(), SystemTime::now());
+    let limits = AgentLimits { idle: Some(SECOND * 3), runtime: Some(SECOND * 5), ..AgentLimits::default() };
+    let told = [wall - days, wall, wall + days].map(|wall| {
+        let mut run = Script { machine: Machine::new(plan(limits), now, wall), now, changes: Vec::new() };
+        run.hear(Fact::Spawned).says(seen("a"));
+        (1..=6).map(|_| run.wait(SECOND).changes.clone()).collect::<Vec<_>>()
+    });
+    assert!(told.iter().all(|each| *each == told[1]), "{told:?}");
+    let stopping = |changes: &Vec<Change>| changes.iter().any(|change| matches!(change, Change::LimitPassed { .. }));
+    assert_eq!(told[1].iter().position(stopping), Some(2), "{told:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a process has for its descriptors 0 and 1.
 
-use std::io::{Read, Seek, Write as _};
+use std::io::{Read, Seek};
 use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::fs::{OFlags, fcntl_getfl};
@@ -12,13 +12,6 @@ use super::*;
 
 fn with(stdin: Stdin, stdout: Stdout, program: &str, args: &[&str]) -> Spec {
     Spec { stdio: Stdio { stdin, stdout, stderr: Stdout::Pipe }, ..spec(program, args.iter().map(Into::into)) }
-}
-
-fn file_with(text: &str) -> fs::File {
-    let mut file = tempfile::tempfile().unwrap();
-    file.write_all(text.as_bytes()).unwrap();
-    file.rewind().unwrap();
-    file
 }
 
 async fn written_to(mut file: fs::File, child: Child) -> String {
@@ -45,12 +38,12 @@ async fn what_is_written_arrives_and_the_end_of_input_is_the_end_of_the_only_wri
 }
 
 #[tokio::test]
-async fn a_file_is_read_and_a_file_is_written_with_no_pipe_of_ours() {
-    let (input, output) = (file_with("what was asked"), file_with(""));
-    let (stdin, stdout) = (Stdin::File(input.into()), Stdout::File(output.try_clone().unwrap().into()));
-    let Spawned { child, stdin, stdout, .. } = spawn(with(stdin, stdout, "cat", &[])).unwrap();
+async fn a_file_is_written_with_no_pipe_of_ours() {
+    let output = tempfile::tempfile().unwrap();
+    let stdout = Stdout::File(output.try_clone().unwrap().into());
+    let Spawned { child, stdin, stdout, .. } = spawn(with(Stdin::Null, stdout, "echo", &["said"])).unwrap();
     assert!(stdin.is_none() && stdout.is_none());
-    assert_eq!(written_to(output, child).await, "what was asked");
+    assert_eq!(written_to(output, child).await, "said\n");
 }
 
 #[tokio::test]
@@ -66,7 +59,7 @@ async fn both_outputs_may_be_one_file() {
 
 #[tokio::test]
 async fn the_child_has_these_descriptors_and_no_others() {
-    let output = file_with("");
+    let output = tempfile::tempfile().unwrap();
     let listing = fixture("list_descriptors.sh");
     let stdio =
         Stdio { stdin: Stdin::Pipe, stdout: Stdout::File(output.try_clone().unwrap().into()), stderr: Stdout::Pipe };

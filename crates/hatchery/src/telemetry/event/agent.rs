@@ -32,6 +32,11 @@ events! {
             /// What it is called now.
             session: String,
         },
+        /// The file of runs that were could not be used: there is a new one.
+        HistorySetAside = "agent.history_set_aside" {
+            /// Where it is now.
+            path: String,
+        },
         /// Its user should know.
         Warned = "agent.warned" {
             /// Which run.
@@ -39,11 +44,11 @@ events! {
             /// What.
             message: String,
         },
-        /// It is over.
+        /// It is over; or it was found that its supervisor has died, and it is lost.
         Exited = "agent.exited" {
             /// Which run.
             run: String,
-            /// `completed`, `failed`, `stopped`, …
+            /// `completed`, `failed`, `stopped`, and so on.
             outcome: &'static str,
             /// Why, in a few words; empty where it goes without saying.
             reason: String,

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tracing_core::Level as Weight;
 
 use crate::telemetry::event::{
-    AgentRunEvent, CallEvent, Event, FaultEvent, Log, PoolEvent, RunEvent, ServiceEvent, SessionEvent, SharedEvent, WorkerEvent,
+    AgentRunEvent, CallEvent, Event, FaultEvent, Log, PoolEvent, RunEvent, ServiceEvent, SessionEvent, SharedEvent,
+    WorkerEvent,
 };
 
 /// Told once for each event, at its level. The words are put together only by whoever wants them.
@@ -156,6 +157,9 @@ fn of_agent(event: &AgentRunEvent, say: Say<'_>) {
         }
         AgentRunEvent::Session { run, session } => {
             say(Weight::DEBUG, format_args!("agent run {run} calls its conversation {session}"));
+        }
+        AgentRunEvent::HistorySetAside { path } => {
+            say(Weight::WARN, format_args!("the file of agent runs could not be used; it is kept as {path}"));
         }
         AgentRunEvent::Warned { run, message } => say(Weight::WARN, format_args!("agent run {run}: {message}")),
         AgentRunEvent::Exited { run, outcome, reason, .. } if reason.is_empty() => {

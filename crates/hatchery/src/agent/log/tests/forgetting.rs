@@ -4,6 +4,7 @@ use std::io;
 
 use rustix::io::Errno;
 
+use super::super::writer::Trouble;
 use super::*;
 use crate::agent::Gap;
 
@@ -45,7 +46,7 @@ async fn the_spool_stays_below_its_cap_and_keeps_the_end() {
     assert_eq!(heard.len() as u64, 1 + 20_001 - (1 + gap.events), "one gap, and all that is left");
     assert_eq!(text(&event(heard.last().unwrap().clone()).line), format!("{:0>200}", 19_999));
     assert!(gap.events < 20_000 - CAP / 2 / 256, "what fits is kept: {gap:?}");
-    assert_eq!(log.first(), 2 + gap.events);
+    assert_eq!(oldest_of(&log), 2 + gap.events);
     assert_eq!(log.bytes(Stream::Stdout, 0, 10).await.unwrap(), None);
 }
 
@@ -113,7 +114,7 @@ async fn where_nothing_can_be_given_back_only_memory_is_used_and_that_is_said_on
     let kept = heard.len() as u64 - 1;
     assert!(kept > 100);
     assert_eq!(heard[0], Heard::Gap(Gap { from: 1, events: 4000 - kept, bytes: Some((4000 - kept) * 200) }));
-    assert_eq!(log.first(), 4001 - kept);
+    assert_eq!(oldest_of(&log), 4001 - kept);
     assert_eq!(hear_all(Log::open(&folder, id()).unwrap().from(1)).await, []);
 }
 
@@ -127,7 +128,7 @@ async fn where_nothing_can_be_given_back_a_file_of_the_agents_grows_and_that_is_
     assert!(matches!(&troubles[..], [Trouble::Grows(_)]), "{troubles:?}");
     let log = writer.log();
     drop(writer);
-    let heard = hear_all(log.from(log.first())).await;
+    let heard = hear_all(log.from(oldest_of(&log))).await;
     assert_eq!(text(&event(heard.last().unwrap().clone()).line), format!("{:0>200}", 3999));
 }
 
