@@ -13,7 +13,7 @@ use super::record::{Header, Line, OwnRecord, RUNS, Record, Unreadable, pid_names
 use super::{Instance, RuntimeBase};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RunId;
-use crate::process::{Identity, Mark, Remembered, Standing as Life, Worn, redacted};
+use crate::process::{ADOPTED, Census, Identity, Mark, Remembered, Standing as Life, Worn, redacted};
 use crate::storage::{Folder, Refusal};
 
 /// In a run's folder: how its process ended, as a line of two numbers.
@@ -220,6 +220,12 @@ impl KeptRecord {
             Err(refusal) if refusal.is_missing() => Ok(Standing::Lost),
             Err(refusal) => Err(unread(self.run, &refusal)),
         }
+    }
+
+    /// Whether a process of the run lives, keeper and guardian aside, and what may outlive it. Where `/proc` cannot be read, none is seen.
+    pub(crate) fn has_strays(&self) -> bool {
+        let is_stray = |worker: u32| !matches!(worker, 0 | ADOPTED);
+        Census::take().is_ok_and(|census| census.of(self.mark).any(|sighting| is_stray(sighting.worn.worker)))
     }
 
     /// The run is over, and nobody needs to know of it any more: its folder goes.

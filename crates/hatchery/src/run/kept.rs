@@ -270,7 +270,10 @@ impl Watcher for Scribe {
     fn lost(&self, _pair: &Pair) {}
 
     fn over(&self, _pair: &Pair) {
-        self.forget();
+        // What the kernel holds is the next sweep's, and the record is all that knows of it.
+        if self.with(|record| record.has_strays()) == Some(false) {
+            self.forget();
+        }
     }
 }
 
