@@ -123,13 +123,9 @@ impl Guardian {
         let Some(keeping) = &self.keeping else { return Ok(()) };
         // An error: it was the last thing to be kept, and we are on our way out.
         let slot = self.table.find(keeping.worker).ok_or(Errno::NOENT)?;
-        let has_ended = processes::has_ended(slot.pid).is_some();
-        let fact = Fact::Held {
-            worker: slot.worker,
-            pid: slot.pid.cast_unsigned(),
-            has_ended,
-            has_input: keeping.input.is_some(),
-        };
+        let (worker, pid) = (slot.worker, slot.pid.cast_unsigned());
+        let others = keeping.held.iter().count() as u32;
+        let fact = Fact::Held { worker, pid, has_input: keeping.input.is_some(), others };
         let pidfd = processes::open_pidfd(slot.pid)?;
         let mut descriptors = [&pidfd; MAX_FDS];
         let given = [&pidfd].into_iter().chain(&keeping.input).chain(keeping.held.iter());

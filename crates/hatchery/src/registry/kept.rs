@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::record::{Header, Line, OwnRecord, RUNS, Record, pid_namespace, this_boot};
+use super::record::{Header, Line, OwnRecord, RUNS, Record, Unreadable, pid_namespace, this_boot};
 use super::{Instance, RuntimeBase};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RunId;
-use crate::process::{Identity, Mark, Remembered, Standing as Life, Worn, redacted};
+use crate::process::{ADOPTED, Census, Identity, Mark, Remembered, Standing as Life, Worn, redacted};
 use crate::storage::{Folder, Refusal};
 
 /// In a run's folder: how its process ended, as a line of two numbers.
@@ -81,8 +81,10 @@ impl KeptRecord {
                 Err(refusal) => return Err(unlisted(&refusal)),
             };
             let names = runs.names().map_err(|refusal| unlisted(&refusal))?;
-            let found = names.iter().filter_map(|name| KeptRecord::find(&runs, RunId::parse(name)?, instance));
-            all.extend(found);
+            for run in names.iter().filter_map(|name| RunId::parse(name)) {
+                let found = KeptRecord::find(&runs, run, instance);
+                all.extend(found.map_err(|refusal| unlisted(&refusal))?);
+            }
         }
         // The data dir may be the runtime dir.
         all.sort_by_key(|kept| kept.run);
@@ -90,13 +92,23 @@ impl KeptRecord {
         Ok(all)
     }
 
-    /// What cannot be relied on is nobody's, and the sweep's.
-    fn find(runs: &Arc<Folder>, run: RunId, instance: &Instance) -> Option<KeptRecord> {
-        let folder = runs.folder(&run.to_string()).ok()?;
-        let record = Record::read(&folder, run).ok().filter(|record| record.header.instance == *instance)?;
-        record.keeper.as_ref()?;
+    /// What cannot be relied on is nobody's, and the sweep's. What only cannot be read now may be somebody's.
+    fn find(runs: &Arc<Folder>, run: RunId, instance: &Instance) -> std::result::Result<Option<KeptRecord>, Refusal> {
+        let folder = match runs.folder(&run.to_string()) {
+            Err(refusal @ Refusal::Io { .. }) if !refusal.is_missing() => return Err(refusal),
+            Err(_no_folder_of_ours) => return Ok(None),
+            Ok(folder) => folder,
+        };
+        let record = match Record::read(&folder, run) {
+            Err(Unreadable::Refused(refusal @ Refusal::Io { .. })) if !refusal.is_missing() => return Err(refusal),
+            Err(_no_record) => return Ok(None),
+            Ok(record) => record,
+        };
+        if record.header.instance != *instance || record.keeper.is_none() {
+            return Ok(None);
+        }
         let (mark, record) = (record.header.mark, Box::new(record));
-        Some(KeptRecord { run, mark, source: Source::Found { runs: Arc::clone(runs), folder, record } })
+        Ok(Some(KeptRecord { run, mark, source: Source::Found { runs: Arc::clone(runs), folder, record } }))
     }
 
     pub(crate) fn run(&self) -> RunId {
@@ -190,18 +202,30 @@ impl KeptRecord {
     }
 
     /// How it is now. What nobody can tell from here may be kept.
-    pub(crate) fn standing(&self) -> Standing {
-        let Some(record) = self.record() else { return Standing::Kept };
+    ///
+    /// # Errors
+    /// `unavailable` if it is over, and how cannot be read.
+    pub(crate) fn standing(&self) -> Result<Standing> {
+        let Source::Found { folder, record, .. } = &self.source else { return Ok(Standing::Kept) };
         let is_here = record.header.pid_namespace.is_some() && record.header.pid_namespace == pid_namespace();
         let is_of_this_boot = record.header.boot.is_none() || record.header.boot == this_boot();
         // The keeper first: it ends after the guardian has written.
         let is_over = !is_of_this_boot || (is_here && matches!(record.owner().standing(), Life::Dead(_)));
-        let end = self.folder().and_then(exit_in);
-        match end {
-            _ if !is_over => Standing::Kept,
-            Some((code, status)) => Standing::Ended { code, status },
-            None => Standing::Lost,
+        if !is_over {
+            return Ok(Standing::Kept);
         }
+        match exit_in(folder) {
+            Ok(Some((code, status))) => Ok(Standing::Ended { code, status }),
+            Ok(None) => Ok(Standing::Lost),
+            Err(refusal) if refusal.is_missing() => Ok(Standing::Lost),
+            Err(refusal) => Err(unread(self.run, &refusal)),
+        }
+    }
+
+    /// Whether a process of the run lives, keeper and guardian aside, and what may outlive it. Where `/proc` cannot be read, none is seen.
+    pub(crate) fn has_strays(&self) -> bool {
+        let is_stray = |worker: u32| !matches!(worker, 0 | ADOPTED);
+        Census::take().is_ok_and(|census| census.of(self.mark).any(|sighting| is_stray(sighting.worn.worker)))
     }
 
     /// The run is over, and nobody needs to know of it any more: its folder goes.
@@ -223,12 +247,22 @@ pub(super) fn is_uncollected(folder: &Folder) -> bool {
         // What is of the future was written by a clock that has been set back since.
         age.is_none_or(|age| age < COLLECTED_WITHIN)
     };
-    exit_in(folder).is_some() && folder.read(EXIT).is_ok_and(is_recent)
+    match exit_in(folder) {
+        Ok(end) => end.is_some() && folder.read(EXIT).is_ok_and(is_recent),
+        // It may say something to whoever can read it.
+        Err(refusal) => !refusal.is_missing(),
+    }
 }
 
-fn exit_in(folder: &Folder) -> Option<(i32, i32)> {
-    let mut text = String::new();
-    folder.read(EXIT).ok()?.take(64).read_to_string(&mut text).ok()?;
+/// `None`: nobody has written it.
+fn exit_in(folder: &Folder) -> std::result::Result<Option<(i32, i32)>, Refusal> {
+    let (file, mut text) = (folder.read(EXIT)?, Vec::new());
+    let read = file.take(64).read_to_end(&mut text);
+    read.map_err(|error| Refusal::Io { path: folder.path().join(EXIT), error })?;
+    Ok(std::str::from_utf8(&text).ok().and_then(parsed))
+}
+
+fn parsed(text: &str) -> Option<(i32, i32)> {
     let (code, status) = text.trim().split_once(' ')?;
     Some((code.parse().ok()?, status.parse().ok()?))
 }
@@ -238,6 +272,10 @@ fn unwritten(run: RunId, why: Option<String>) -> Error {
     let message =
         format!("begin run {}: it is to outlive its supervisor, and cannot be written down: {why}", run.short());
     Error::new(ErrorKind::Validation, message)
+}
+
+fn unread(run: RunId, refusal: &Refusal) -> Error {
+    Error::new(ErrorKind::Unavailable, format!("read how run {} has ended: {refusal}", run.short()))
 }
 
 fn unlisted(refusal: &Refusal) -> Error {

@@ -164,7 +164,7 @@ impl KeptRun {
     /// # Errors
     /// `unavailable` if that cannot be told, or if its keeper is of another version of this library. It is as it was then.
     pub(crate) fn attach(self) -> Result<Attachment> {
-        match self.0.standing() {
+        match self.0.standing()? {
             KeptStanding::Kept => self.take_over(),
             KeptStanding::Ended { code, status } => {
                 Ok(Attachment::Ended { status: Status::of(code, status), run: self })
@@ -175,7 +175,8 @@ impl KeptRun {
 
     fn take_over(self) -> Result<Attachment> {
         let id = self.id();
-        let (Ok(folder), Some(&keeper)) = (open(&self.0), self.0.keeper()) else { return Ok(Attachment::Lost) };
+        let folder = open(&self.0)?;
+        let Some(&keeper) = self.0.keeper() else { return Ok(Attachment::Lost) };
         let cgroup = self.0.cgroup();
         let scribe = Scribe::of(self.0);
         let attached = Guardian::attach(scribe.plan(id), &folder, &keeper, cgroup.as_deref());
@@ -192,7 +193,7 @@ impl KeptRun {
     /// Nobody opens: the keeper is on its way out, and then the end is written down.
     fn see_it_end(self) -> Result<Attachment> {
         let began = Instant::now();
-        while self.0.standing() == KeptStanding::Kept {
+        while self.0.standing()? == KeptStanding::Kept {
             if began.elapsed() > LEAVING {
                 return Err(unavailable(self.id(), &"its keeper lives, and lets nobody in"));
             }
@@ -269,7 +270,10 @@ impl Watcher for Scribe {
     fn lost(&self, _pair: &Pair) {}
 
     fn over(&self, _pair: &Pair) {
-        self.forget();
+        // What the kernel holds is the next sweep's, and the record is all that knows of it.
+        if self.with(|record| record.has_strays()) == Some(false) {
+            self.forget();
+        }
     }
 }
 

@@ -199,11 +199,11 @@ impl OwnKeeper {
             return false;
         }
         let second = Duration::from_secs(1);
-        let ends_itself = (0..KEEPER_PATIENCE).any(|_| ends_within(&self.pidfd, second));
-        if !ends_itself {
+        if !(0..KEEPER_PATIENCE).any(|_| ends_within(&self.pidfd, second)) {
             self.kill();
         }
-        if self.is_child { self.reap() } else { ends_itself }
+        // How another's child has ended, nobody tells us.
+        self.is_child && self.reap()
     }
 
     /// Whether it said that all went well.

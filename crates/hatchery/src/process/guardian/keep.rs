@@ -7,6 +7,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, Mode, chmodat};
 use rustix::io::Errno;
@@ -24,6 +26,10 @@ use crate::process::identity::{Identity, Pid, Remembered, Standing};
 
 /// Its name in the folder of a run.
 const DOOR: &str = "door";
+
+/// How long one may wait in front of a door where that many wait.
+const LOOKS_FOR_ROOM: u32 = 500;
+const LOOK_FOR_ROOM: Duration = Duration::from_millis(10);
 
 /// How many may wait at once until the keeper has told them that there is a host.
 const BACKLOG: i32 = 16;
@@ -64,13 +70,29 @@ pub(crate) enum AttachError {
     /// Process `0` is the host, and lives.
     #[error("process {0} has it")]
     Hosted(u32),
-    /// The keeper is gone, or on its way out: the child has ended.
+    /// The keeper is gone, or on its way out: what was kept has ended meanwhile.
     #[error("its keeper is gone")]
     Gone,
     #[error("it is kept by another version of this library (which speaks {0}, and this one {SPEECH})")]
     OtherVersion(u32),
+    #[error("no answer within {0:?}")]
+    Silent(Duration),
+    #[error("{what}: {source}")]
+    Os { what: &'static str, source: Arc<io::Error> },
     #[error(transparent)]
-    Failed(#[from] StartError),
+    Failed(StartError),
+}
+
+impl From<StartError> for AttachError {
+    /// Nothing is started here.
+    fn from(error: StartError) -> AttachError {
+        match error {
+            StartError::Ended => AttachError::Gone,
+            StartError::Silent(patience) => AttachError::Silent(patience),
+            StartError::Os { what, source } => AttachError::Os { what, source },
+            other => AttachError::Failed(other),
+        }
+    }
 }
 
 impl Pair {
@@ -168,12 +190,12 @@ impl Taken {
         let Sockets { line, starts, theirs } = Sockets::make()?;
         channel::send(&orders, &KeeperOrder::Attach, 0, &theirs.each_ref().map(AsFd::as_fd)).map_err(gone)?;
         drop(theirs);
-        let (fact, pidfds) = answered(&orders, KeeperFact::decode)?;
+        let (fact, pidfds) = answer_with(&orders, KeeperFact::decode)?;
         let KeeperFact::Attached { keeper, guardian, layers } = fact else { return Err(unexpected().into()) };
         let [keeper_s, guardian_s]: [OwnedFd; 2] = pidfds.try_into().map_err(|_| no_descriptors())?;
         let keeper = own_keeper(keeper, keeper_s, expected)?;
         let ready = ready(&line)?;
-        let worker = Worker::held(answered(&line, Fact::decode)?)?;
+        let worker = Worker::held(answer_with(&line, Fact::decode)?)?;
         let guardian = Held { identity: Identity::of(pid(guardian)?, &guardian_s), pidfd: guardian_s };
         let guarantee = Guarantee::new(layers, ready, no_cgroup, &"kept since an earlier supervisor", plan.pidns);
         let keeper = OwnKeeper::of_another(keeper.0, keeper.1);
@@ -183,8 +205,9 @@ impl Taken {
 
 impl Worker {
     fn held((fact, mut fds): (Fact, Vec<OwnedFd>)) -> Result<Worker, AttachError> {
-        let Fact::Held { worker: number, pid, has_input, .. } = fact else { return Err(unexpected().into()) };
-        if fds.len() <= usize::from(has_input) {
+        let Fact::Held { worker: number, pid, has_input, others } = fact else { return Err(unexpected().into()) };
+        // Of those for which this program had no room, none is lost: it has not become the host.
+        if fds.len() != 1 + usize::from(has_input) + others as usize {
             return Err(no_descriptors());
         }
         let held = fds.split_off(1 + usize::from(has_input));
@@ -205,18 +228,10 @@ fn own_keeper(told: u32, pidfd: OwnedFd, expected: &Remembered) -> Result<(Ident
 }
 
 fn ready(line: &OwnedFd) -> Result<Layers, AttachError> {
-    match answered(line, Fact::decode)? {
+    match answer_with(line, Fact::decode)? {
         (Fact::Ready(layers), _) => Ok(layers),
         _other => Err(unexpected().into()),
     }
-}
-
-/// An end is no failure: what was kept has ended meanwhile.
-fn answered<T>(socket: &OwnedFd, decode: impl Fn(&[u8]) -> Option<T>) -> Result<(T, Vec<OwnedFd>), AttachError> {
-    answer_with(socket, decode).map_err(|error| match error {
-        StartError::Ended => AttachError::Gone,
-        other => other.into(),
-    })
 }
 
 fn pid(told: u32) -> Result<Pid, AttachError> {
@@ -247,13 +262,23 @@ fn make_door(folder: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 fn enter(folder: BorrowedFd<'_>) -> Result<OwnedFd, AttachError> {
     let socket = seqpacket().map_err(os("make a socket to it"))?;
     let address = address(folder).map_err(os("name its door"))?;
-    connect(&socket, &address).map_err(|errno| gone(errno.into()))?;
-    match answered(&socket, KeeperFact::decode)? {
+    knock(&socket, &address).map_err(|errno| gone(errno.into()))?;
+    match answer_with(&socket, KeeperFact::decode)? {
         (KeeperFact::Welcome { speech: SPEECH }, _) => Ok(socket),
         (KeeperFact::Welcome { speech }, _) => Err(AttachError::OtherVersion(speech)),
         (KeeperFact::Hosted { host }, _) => Err(AttachError::Hosted(host)),
         _other => Err(unexpected().into()),
     }
+}
+
+fn knock(socket: &OwnedFd, address: &SocketAddrUnix) -> Result<(), Errno> {
+    for _ in 0..LOOKS_FOR_ROOM {
+        match connect(socket, address) {
+            Err(Errno::AGAIN) => thread::sleep(LOOK_FOR_ROOM),
+            connected => return connected,
+        }
+    }
+    Err(Errno::TIMEDOUT)
 }
 
 /// Never blocks: one that is stopped must not stop whoever comes.

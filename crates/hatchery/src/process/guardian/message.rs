@@ -139,8 +139,8 @@ pub(crate) enum Fact {
     /// The answer to [`Order::Keep`], to the keeper.
     Keeping,
     /// To the next host, after `Ready`: the worker that was kept, whose leader may have ended. Descriptors: its pidfd, and what `Keep`
-    /// brought after the file.
-    Held { worker: u32, pid: u32, has_ended: bool, has_input: bool },
+    /// brought after the file, `others` of them besides the input.
+    Held { worker: u32, pid: u32, has_input: bool, others: u32 },
 }
 
 /// What to start, and what it is to be.
@@ -411,8 +411,8 @@ impl Encode for Fact {
             }
             Fact::Alive => writer.u32s(&[6])?,
             Fact::Keeping => writer.u32s(&[7])?,
-            Fact::Held { worker, pid, has_ended, has_input } => {
-                writer.u32s(&[8, worker, pid, u32::from(has_ended), u32::from(has_input)])?;
+            Fact::Held { worker, pid, has_input, others } => {
+                writer.u32s(&[8, worker, pid, u32::from(has_input), others])?;
             }
         }
         Some(writer.finish())
@@ -432,12 +432,10 @@ impl Fact {
             }
             6 => Fact::Alive,
             7 => Fact::Keeping,
-            8 => Fact::Held {
-                worker: reader.u32()?,
-                pid: reader.u32()?,
-                has_ended: reader.bool()?,
-                has_input: reader.bool()?,
-            },
+            8 => {
+                let (worker, pid) = (reader.u32()?, reader.u32()?);
+                Fact::Held { worker, pid, has_input: reader.bool()?, others: reader.u32()? }
+            }
             _ => return None,
         };
         reader.end(fact)

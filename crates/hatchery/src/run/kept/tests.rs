@@ -8,7 +8,7 @@ use rustix::process::{PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal}
 
 use super::*;
 use crate::process::{Census, Confinement, Escalation, Mark, Sighting, Stdin, Stdio, Stdout, Worn, end, end_marked};
-use crate::registry::{SweepOptions, SweepReport, orphans};
+use crate::registry::{ProcessClass, SweepOptions, SweepReport, orphans};
 
 mod door;
 mod hand_over;
@@ -196,6 +196,9 @@ struct Host {
     words: BufReader<ChildStdout>,
 }
 
+/// No script, but another test that is the supervisor.
+const WITHOUT_DESCRIPTORS: &str = "without descriptors";
+
 const DATA: &str = "HATCHERY_TEST_KEPT_DATA";
 const SCRIPT: &str = "HATCHERY_TEST_KEPT_SCRIPT";
 const DIES_AT: &str = "HATCHERY_TEST_KEPT_DIES_AT";
@@ -203,7 +206,8 @@ const DIES_AT: &str = "HATCHERY_TEST_KEPT_DIES_AT";
 impl Host {
     #[expect(clippy::disallowed_methods, reason = "a supervisor is nobody's worker")]
     fn start(data: &Path, script: &str, dies_at: Option<Step>) -> Host {
-        let name = format!("{}::a_host", module_path!().split_once("::").unwrap().1);
+        let who = if script == WITHOUT_DESCRIPTORS { "door::a_host_without_descriptors" } else { "a_host" };
+        let name = format!("{}::{who}", module_path!().split_once("::").unwrap().1);
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", &name, "--ignored", "--nocapture", "--test-threads=1"]);
         command.env(DATA, data).env(SCRIPT, script);

@@ -32,11 +32,11 @@ fn fact() -> impl Strategy<Value = Fact> {
             escaped
         }),
         Just(Fact::Keeping),
-        any::<(u32, u32, bool, bool)>().prop_map(|(worker, pid, has_ended, has_input)| Fact::Held {
+        any::<(u32, u32, bool, u32)>().prop_map(|(worker, pid, has_input, others)| Fact::Held {
             worker,
             pid,
-            has_ended,
-            has_input
+            has_input,
+            others
         }),
     ]
 }
@@ -177,5 +177,5 @@ fn what_is_said_to_a_next_host_is_what_its_speech_stands_for() {
     assert_eq!(numbers(&Fact::Escaped { worker: 1, pid: 2 }), [4, 1, 2]);
     assert_eq!(numbers(&Fact::Gone { worker: 1, code: 2, status: 3, escaped: 4 }), [5, 1, 2, 3, 4]);
     assert_eq!(numbers(&Fact::Alive), [6]);
-    assert_eq!(numbers(&Fact::Held { worker: 1, pid: 2, has_ended: true, has_input: false }), [8, 1, 2, 1, 0]);
+    assert_eq!(numbers(&Fact::Held { worker: 1, pid: 2, has_input: true, others: 4 }), [8, 1, 2, 1, 4]);
 }

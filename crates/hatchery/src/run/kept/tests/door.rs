@@ -90,3 +90,37 @@ async fn another_user_is_not_let_in() {
     }
     scene.attach().end().await;
 }
+
+/// Nothing that is held is lost on the way to a supervisor that cannot take it.
+#[tokio::test]
+async fn a_supervisor_without_descriptors_becomes_none_until_it_has_enough() {
+    let scene = Scene::new();
+    scene.killed_host(ECHO);
+    let mut host = Host::start(scene.data.path(), WITHOUT_DESCRIPTORS, None);
+    host.expect("taken over");
+    host.wait();
+    let successor = scene.attach();
+    assert_eq!((successor.input.is_some(), successor.held.len()), (true, 1));
+    successor.end().await;
+}
+
+#[test]
+#[ignore = "the supervisor of another test"]
+fn a_host_without_descriptors() {
+    let data = PathBuf::from(std::env::var_os(DATA).expect("started by another test"));
+    let mut taken: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    let mut refusals = 0;
+    let taken_over = loop {
+        match Kept::find(&place(&data)).and_then(|mut runs| runs.pop().expect("it is there").attach()) {
+            Ok(Attachment::Attached(taken_over)) => break taken_over,
+            // Its keeper has not seen yet that the last attempt is over.
+            Ok(Attachment::Hosted { .. }) => continue,
+            Ok(other) => panic!("{other:?}"),
+            Err(_) => refusals += 1,
+        }
+        drop(taken.pop());
+    };
+    assert!(refusals > 5 && taken_over.input.is_some() && taken_over.held.len() == 1, "{refusals}: {taken_over:?}");
+    assert!(taken_over.kept.leave(taken_over.child));
+    println!("taken over");
+}

@@ -47,7 +47,8 @@ async fn a_guard_is_killed_while_there_is_a_supervisor() {
         let (successor, mark) = (scene.attach(), scene.mark());
         let guards = scene.guards(mark);
         kill(&victims.iter().map(|victim| &guards[*victim]).collect::<Vec<_>>());
-        assert_eq!(successor.end().await, Status::Unguarded);
+        // A guardian may obey before it sees that its keeper is gone.
+        assert!(matches!(successor.end().await, Status::Unguarded | Status::Signaled { .. }));
         assert_eq!((scene.processes(mark), scene.records()), (vec![], vec![]));
     }
 }

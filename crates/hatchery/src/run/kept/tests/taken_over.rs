@@ -12,6 +12,8 @@ async fn what_is_kept_goes_on_and_is_the_next_supervisor_s() {
     assert_eq!((report.found, report.terminated, report.errors), (0, 0, 0), "{report:?}");
     assert!(scene.is_locked(), "by the guardian");
     let run = scene.only_run();
+    let seen: Vec<_> = report.details.iter().filter(|seen| seen.run == Some(run.id())).collect();
+    assert!(seen.len() >= 4 && seen.iter().all(|seen| seen.class == ProcessClass::Active), "{seen:?}");
     assert_eq!((run.worker(), mark_of(run.id())), (LABEL.worker, mark));
 
     let successor = scene.attach();
