@@ -66,7 +66,7 @@ pub(crate) fn data(global: &GlobalOptions) -> Result<(PathBuf, Instance)> {
     Ok(data_of(global, &config))
 }
 
-fn data_of(global: &GlobalOptions, config: &Config) -> (PathBuf, Instance) {
+pub(crate) fn data_of(global: &GlobalOptions, config: &Config) -> (PathBuf, Instance) {
     let folder = global.data_dir.clone().unwrap_or_else(|| config.data_dir());
     (folder, config.instance.instance())
 }

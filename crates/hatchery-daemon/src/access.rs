@@ -21,7 +21,7 @@ mod shares;
 mod standing;
 mod tokens;
 
-pub(crate) use arrival::{Arrival, Entrance};
+pub(crate) use arrival::{Arrival, Door, Entrance};
 
 pub(crate) use caller::{Caller, Client, Scopes};
 pub use hatchery::Scope;

@@ -1,9 +1,10 @@
 //! Takes connections in, and sees all of them out.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -13,10 +14,10 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::access::{Access, Arrival, Limits};
+use crate::access::{Access, Arrival, Door, Limits};
+use crate::counters::Counters;
 use crate::house::House;
 use crate::listen::{Accepted, Listeners, Room, Tls};
-use crate::routes;
 
 mod again;
 mod answered;
@@ -59,7 +60,7 @@ const BUFFER: usize = 64 << 10;
 
 /// Serves connections until the house is closed, and then until they are.
 pub(crate) async fn serve(mut listeners: Listeners, tls: Option<Arc<Tls>>, house: Arc<House>) {
-    let router = routes::router(Arc::clone(&house));
+    let behind = Behind::of(&house);
     let access = Arc::clone(house.access());
     let rooms = Rooms::of(&access.policy().limits);
     let (mut closed, mut watching) = (std::pin::pin!(house.closed()), std::pin::pin!(access.watch()));
@@ -74,7 +75,7 @@ pub(crate) async fn serve(mut listeners: Listeners, tls: Option<Arc<Tls>>, house
             Some(_ended) = open.join_next() => {}
             accepted = listeners.accept(rooms.room()) => match accepted {
                 Ok(accepted) => {
-                    let guest = Guest { router: router.clone(), access: Arc::clone(&access), watcher: graceful.watcher() };
+                    let guest = Guest { behind: behind.clone(), access: Arc::clone(&access), watcher: graceful.watcher() };
                     let permit = rooms.enter(&accepted);
                     let tls = tls.clone();
                     drop(open.spawn(async move {
@@ -120,9 +121,29 @@ impl Rooms {
     }
 }
 
+/// What is behind each door.
+#[derive(Clone)]
+struct Behind {
+    daemon: Arc<Counters>,
+    bridge: Arc<Counters>,
+}
+
+impl Behind {
+    fn of(house: &Arc<House>) -> Behind {
+        Behind { daemon: Arc::new(Counters::of_the_daemon(house)), bridge: Arc::new(Counters::of_the_bridge(house)) }
+    }
+
+    fn door(self, door: Door) -> Arc<Counters> {
+        match door {
+            Door::Daemon => self.daemon,
+            Door::Bridge => self.bridge,
+        }
+    }
+}
+
 /// A connection that has come.
 struct Guest {
-    router: Router,
+    behind: Behind,
     access: Arc<Access>,
     watcher: Watcher,
 }
@@ -152,12 +173,17 @@ impl Guest {
     }
 
     async fn stay(self, stream: Stream, arrival: Arrival) {
-        let Guest { router, access, watcher } = self;
+        let Guest { behind, access, watcher } = self;
+        let counters = behind.door(arrival.door);
         let (patience, limits) = (Arc::new(Patience::new()), access.policy().limits.clone());
         let stream = TokioIo::new(Watched::new(stream, Arc::clone(&patience)));
-        let reception = Reception::new(router, access, arrival, Arc::clone(&patience));
+        let reception = Arc::new(Reception::new(counters, access, arrival, Arc::clone(&patience)));
+        let answering = service_fn(move |request| {
+            let reception = Arc::clone(&reception);
+            async move { Ok::<_, Infallible>(reception.answered(request).await) }
+        });
         let builder = protocols(&limits);
-        let served = Again::new(watcher.watch(builder.serve_connection(stream, reception)));
+        let served = Again::new(watcher.watch(builder.serve_connection(stream, answering)));
         tokio::select! {
             _client_went_away = served => {}
             () = patience.ends(limits.head, limits.stall) => {}

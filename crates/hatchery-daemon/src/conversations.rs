@@ -110,7 +110,23 @@ pub(crate) fn create(house: &House, wish: Wish) -> Result<Made> {
 /// # Errors
 /// `not_found`.
 pub(crate) fn get(house: &House, id: &str) -> Result<Whole> {
-    Ok(Whole::of(&sessions(house)?.get(id)?))
+    Ok(Whole::of(&stored(house, id)?))
+}
+
+/// The same, as the store has it.
+///
+/// # Errors
+/// `not_found`.
+pub(crate) fn stored(house: &House, id: &str) -> Result<Session> {
+    sessions(house)?.get(id)
+}
+
+/// Keeps it for as long as a session lives that was just accessed.
+///
+/// # Errors
+/// `not_found`.
+pub(crate) fn touch(house: &House, id: &str) -> Result<()> {
+    sessions(house)?.touch(id)
 }
 
 /// Deletes it. What its worker knows of it is the worker's.

@@ -1,23 +1,37 @@
 //! The two counters in front of the desk, on one port: gRPC and all else, told apart by what a request says that it is.
 
-use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use tonic::codegen::Service;
+use std::sync::Arc;
 
-/// Sends a request where it belongs.
-pub(crate) async fn choose(State(mut grpc): State<Router>, request: Request, next: Next) -> Response {
-    if !is_grpc(request.headers()) {
-        return next.run(request).await;
+use axum::body::Body;
+use axum::http::{HeaderMap, header};
+
+use crate::house::House;
+use crate::{grpc, http, routes};
+
+/// What answers requests.
+pub(crate) struct Counters {
+    pub(crate) grpc: grpc::Counter,
+    pub(crate) http: http::Counter,
+}
+
+/// A body of an answer, as its counter makes it.
+pub(crate) type Content = http_body_util::Either<Body, tonic::body::Body>;
+
+impl Counters {
+    pub(crate) fn of_the_daemon(house: &Arc<House>) -> Counters {
+        let http = http::Counter::new(routes::table(), Arc::clone(house));
+        Counters { grpc: grpc::Counter::of_the_daemon(house), http }
     }
-    // A router is always ready, and does not fail.
-    grpc.call(request).await.into_response()
+
+    /// Where clients that are no workers speak `snakepit.bridge`: that, and nothing else.
+    pub(crate) fn of_the_bridge(house: &Arc<House>) -> Counters {
+        let http = http::Counter::new(Vec::new(), Arc::clone(house)).advises("here snakepit.bridge is spoken, by gRPC");
+        Counters { grpc: grpc::Counter::of_the_bridge(house), http }
+    }
 }
 
 /// `application/grpc`, also with the name of its encoding behind.
-fn is_grpc(headers: &HeaderMap) -> bool {
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let rest = content_type.strip_prefix("application/grpc");
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']))

@@ -48,7 +48,7 @@ impl Daemon {
     ///
     /// # Errors
     /// `validation` for an address that others reach without TLS or without a credential to ask for, and for files that cannot be
-    /// used; `conflict` if somebody listens there, or if the directory has a daemon.
+    /// used; `conflict` if somebody listens there, or on every port of `[bridge]`, or if the directory has a daemon.
     pub async fn open(data_dir: &Path, config: &ServerConfig, handed_over: HandedOver) -> Result<Daemon> {
         Daemon::listen(Some(data_dir), config, handed_over).await
     }
@@ -65,14 +65,17 @@ impl Daemon {
         for address in listeners.addresses() {
             listen::may_listen(address, config, &access)?;
         }
+        let bridge = bridge(&mut listeners, config, &access).await?;
         let claim = data_dir.map(Claim::of).transpose()?;
         for socket in sockets(data_dir, config, unix).await? {
             listeners.add(socket);
         }
         if let Some(claim) = &claim {
-            claim.tell(&Record::of(listeners.address(), listeners.socket(), tls.is_some()))?;
+            let record = Record::of(listeners.address(), listeners.socket(), tls.is_some());
+            claim.tell(&Record { bridge: bridge.clone(), ..record })?;
         }
-        let doors = Doors::new(config.clone(), listeners.addresses().collect(), access, tls.clone());
+        let doors =
+            Doors::new(config.clone(), listeners.addresses().collect(), access, tls.clone()).with_bridge(bridge);
         let house = Arc::new(House::new(listeners.address(), doors));
         Ok(Daemon { listeners, tls, house, claim, patience: None, exporting: None })
     }
@@ -91,6 +94,11 @@ impl Daemon {
     /// Its Unix socket, if it has one that lies in the file system.
     pub fn socket(&self) -> Option<&Path> {
         self.listeners.socket()
+    }
+
+    /// Where clients that are no workers reach `snakepit.bridge`, if they do: `HOST:PORT`.
+    pub fn bridge(&self) -> Option<&str> {
+        self.house.doors().bridge()
     }
 
     /// The phases that it enters, from now on to the last.
@@ -179,6 +187,14 @@ impl Daemon {
         let ((), outcome) = tokio::join!(connections::serve(listeners, tls, Arc::clone(&house)), live);
         outcome
     }
+}
+
+/// The one for clients of the bridge, if it is wanted: how they are told to reach it.
+async fn bridge(listeners: &mut Listeners, config: &ServerConfig, access: &Access) -> Result<Option<String>> {
+    let Some(wanted) = &config.bridge else { return Ok(None) };
+    listen::may_listen(SocketAddr::new(wanted.bind, *wanted.ports.start()), config, access)?;
+    let address = listeners.bind_bridge(wanted).await?;
+    Ok(Some(format!("{}:{}", wanted.host, address.port())))
 }
 
 /// Those that were handed over, else the one that the configuration names, else the one of the data directory, if it can be there.

@@ -12,6 +12,8 @@ use crate::listen::{self, Tls};
 pub(crate) struct Doors {
     config: Mutex<ServerConfig>,
     addresses: Vec<SocketAddr>,
+    /// Where clients are told that they reach `snakepit.bridge`, if they do: `HOST:PORT`.
+    bridge: Option<String>,
     access: Arc<Access>,
     tls: Option<Arc<Tls>>,
 }
@@ -33,7 +35,11 @@ impl Doors {
         access: Arc<Access>,
         tls: Option<Arc<Tls>>,
     ) -> Doors {
-        Doors { config: Mutex::new(config), addresses, access, tls }
+        Doors { config: Mutex::new(config), addresses, bridge: None, access, tls }
+    }
+
+    pub(crate) fn with_bridge(self, bridge: Option<String>) -> Doors {
+        Doors { bridge, ..self }
     }
 
     /// Those of a daemon that listens nowhere.
@@ -46,6 +52,10 @@ impl Doors {
 
     pub(crate) fn access(&self) -> &Arc<Access> {
         &self.access
+    }
+
+    pub(crate) fn bridge(&self) -> Option<&str> {
+        self.bridge.as_deref()
     }
 
     pub(crate) fn speak_tls(&self) -> bool {
@@ -86,6 +96,7 @@ fn held(before: &ServerConfig, config: &ServerConfig) -> ServerConfig {
     let mut held = config.clone();
     held.listen.clone_from(&before.listen);
     held.socket.clone_from(&before.socket);
+    held.bridge.clone_from(&before.bridge);
     held.limits.connections = before.limits.connections;
     if before.tls.cert.is_some() != config.tls.cert.is_some() {
         held.tls = before.tls.clone();
@@ -97,31 +108,31 @@ fn compared(before: &ServerConfig, now: &ServerConfig) -> Reconfigured {
     let (limits, new) = (&before.limits, &now.limits);
     let switched = (before.tls.cert.is_some() != now.tls.cert.is_some()).then_some(BOUND);
     let keys = [
-        ("listen", before.listen == now.listen, Some(BOUND)),
-        ("socket", before.socket == now.socket, Some(BOUND)),
-        ("auth", before.auth == now.auth, None),
-        ("insecure_plaintext", before.insecure_plaintext == now.insecure_plaintext, None),
-        ("cors_origins", before.cors_origins == now.cors_origins, None),
-        ("tls.cert", before.tls.cert == now.tls.cert, switched),
-        ("tls.key", before.tls.key == now.tls.key, switched),
-        ("tls.client_ca", before.tls.client_ca == now.tls.client_ca, switched),
-        ("tls.client_scopes", before.tls.client_scopes == now.tls.client_scopes, switched),
-        ("limits.requests_per_second", limits.requests_per_second == new.requests_per_second, None),
-        ("limits.burst", limits.burst == new.burst, None),
-        ("limits.calls_per_client", limits.calls_per_client == new.calls_per_client, None),
-        ("limits.connections", limits.connections == new.connections, Some(COUNTED)),
-        ("limits.connections_per_client", limits.connections_per_client == new.connections_per_client, None),
-        ("limits.body", limits.body == new.body, None),
-        ("limits.head", limits.head == new.head, None),
-        ("limits.stall", limits.stall == new.stall, None),
+        ("bridge", before.bridge == now.bridge, Some(BOUND)),
+        ("server.listen", before.listen == now.listen, Some(BOUND)),
+        ("server.socket", before.socket == now.socket, Some(BOUND)),
+        ("server.auth", before.auth == now.auth, None),
+        ("server.insecure_plaintext", before.insecure_plaintext == now.insecure_plaintext, None),
+        ("server.cors_origins", before.cors_origins == now.cors_origins, None),
+        ("server.tls.cert", before.tls.cert == now.tls.cert, switched),
+        ("server.tls.key", before.tls.key == now.tls.key, switched),
+        ("server.tls.client_ca", before.tls.client_ca == now.tls.client_ca, switched),
+        ("server.tls.client_scopes", before.tls.client_scopes == now.tls.client_scopes, switched),
+        ("server.limits.requests_per_second", limits.requests_per_second == new.requests_per_second, None),
+        ("server.limits.burst", limits.burst == new.burst, None),
+        ("server.limits.calls_per_client", limits.calls_per_client == new.calls_per_client, None),
+        ("server.limits.connections", limits.connections == new.connections, Some(COUNTED)),
+        ("server.limits.connections_per_client", limits.connections_per_client == new.connections_per_client, None),
+        ("server.limits.body", limits.body == new.body, None),
+        ("server.limits.head", limits.head == new.head, None),
+        ("server.limits.stall", limits.stall == new.stall, None),
     ];
     let mut report = Reconfigured::default();
     for (key, is_same, why_not) in keys {
-        let key = format!("server.{key}");
         match why_not {
             _ if is_same => report.unchanged += 1,
             Some(reason) => report.needs_restart(key, reason),
-            None => report.applied.push(key),
+            None => report.applied.push(key.to_owned()),
         }
     }
     report
@@ -145,18 +156,22 @@ mod tests {
         Doors::new(config, addresses.iter().map(|address| address.parse().unwrap()).collect(), access, None)
     }
 
+    const LATER: &str = "listen = \"127.0.0.1:2\"\nauth = \"token\"\nlimits.body = \"1MiB\"\nlimits.connections = 7";
+
     #[test]
     fn what_can_change_changes_and_the_rest_is_named_each_time() {
         let doors = doors("", &["127.0.0.1:1"]);
-        let config =
-            server("listen = \"127.0.0.1:2\"\nauth = \"token\"\nlimits.body = \"1MiB\"\nlimits.connections = 7");
+        let config = server(LATER);
         let report = doors.check(&config).unwrap().obey();
         assert_eq!(report.applied, ["server.auth", "server.limits.body"]);
         let restart = |report: &Reconfigured| report.needs_restart.iter().map(|it| it.key.clone()).collect::<Vec<_>>();
         assert_eq!(restart(&report), ["server.listen", "server.limits.connections"]);
         assert_eq!(doors.access.policy().limits.body.size, Some(1 << 20));
+        let bridged = format!("[bridge]\nmode = \"external\"\nhost = \"::1\"\nport = 1\n[server]\n{LATER}");
+        let bridged = Settings::parse(&bridged, Path::new("/f")).config().unwrap().server;
+        assert_eq!(restart(&doors.check(&bridged).unwrap().obey())[0], "bridge");
         let again = doors.check(&config).unwrap().obey();
-        assert_eq!((again.applied.len(), restart(&again).len(), again.unchanged), (0, 2, 15));
+        assert_eq!((again.applied.len(), restart(&again).len(), again.unchanged), (0, 2, 16));
     }
 
     #[test]

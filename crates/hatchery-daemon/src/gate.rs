@@ -4,7 +4,6 @@
 use std::net::IpAddr;
 
 use axum::http::StatusCode;
-use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::response::{IntoResponse, Response};
 use hatchery::{Error, ErrorKind, Result};
@@ -78,11 +77,15 @@ fn only(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>> {
 
 /// Whatever the port: it may have been forwarded.
 fn is_ours(host: &str, bound: IpAddr) -> bool {
-    let Ok(authority) = host.parse::<Authority>() else { return false };
-    let name = authority.host();
-    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    let is_bare = !host.contains('@');
-    is_bare && (name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|ip| ip.is_loopback() || ip == bound))
+    // Only an address in brackets has colons of its own.
+    let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((name, "")) if name.contains(':') => (name, ""),
+        Some((name, port)) if name.contains(':') && port.starts_with(':') => (name, &port[1..]),
+        _ => host.split_once(':').unwrap_or((host, "")),
+    };
+    let is_name = name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback() || address == bound);
+    is_name && port.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn refused(message: impl Into<String>) -> Error {

@@ -6,6 +6,7 @@ mod bare;
 pub(crate) mod calls;
 mod compression;
 pub(crate) mod conversations;
+mod counter;
 pub(crate) mod events;
 pub(crate) mod host_tools;
 mod json_body;
@@ -19,7 +20,7 @@ mod path;
 mod query;
 mod route;
 
-pub(crate) use compression::{compressed, gzip_or_nothing};
+pub(crate) use counter::Counter;
 pub(crate) use route::{Answer, Method, Query, Route};
 
 use axum::http::StatusCode;

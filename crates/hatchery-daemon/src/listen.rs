@@ -6,11 +6,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::task::{Context, Poll};
 
-use hatchery::{Auth, Error, ErrorKind, Result, ServerConfig};
+use hatchery::{Auth, BridgeListener, Error, ErrorKind, Result, ServerConfig};
 use rustix::net::sockopt::socket_peercred;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 
-use crate::access::{Access, Arrival};
+use crate::access::{Access, Arrival, Door};
 
 mod common_name;
 mod handed_over;
@@ -23,10 +23,16 @@ pub(crate) use tls::Tls;
 
 /// All that connections come in by.
 pub(crate) struct Listeners {
-    tcp: Vec<(TcpListener, SocketAddr)>,
+    tcp: Vec<Tcp>,
     sockets: Vec<Socket>,
     /// Which is asked first, so that none waits behind another for ever.
     turn: usize,
+}
+
+struct Tcp {
+    listener: TcpListener,
+    address: SocketAddr,
+    door: Door,
 }
 
 /// A connection, before anything is read from it.
@@ -47,15 +53,29 @@ impl Listeners {
     pub(crate) async fn bind(text: &str, handed_over: Vec<std::net::TcpListener>) -> Result<Listeners> {
         let mut tcp = Vec::new();
         for listener in handed_over {
-            tcp.push(adopted(listener).map_err(|why| refused("a TCP socket that was handed over", &why))?);
+            tcp.push(Tcp::adopted(listener).map_err(|why| refused("a TCP socket that was handed over", &why))?);
         }
         if tcp.is_empty() {
-            let failed = |why: io::Error| refused(text, &why);
-            let listener = TcpListener::bind(address(text)?).await.map_err(failed)?;
-            let address = listener.local_addr().map_err(failed)?;
-            tcp.push((listener, address));
+            let bound = Tcp::bind(address(text)?, Door::Daemon).await;
+            tcp.push(bound.map_err(|why| refused(text, &why))?);
         }
         Ok(Listeners { tcp, sockets: Vec::new(), turn: 0 })
+    }
+
+    /// Listens for clients of the bridge as well, on the first of its ports that is free.
+    pub(crate) async fn bind_bridge(&mut self, wanted: &BridgeListener) -> Result<SocketAddr> {
+        for port in wanted.ports.clone() {
+            let address = SocketAddr::new(wanted.bind, port);
+            match Tcp::bind(address, Door::Bridge).await {
+                Ok(bound) => {
+                    self.tcp.push(bound);
+                    return Ok(address);
+                }
+                Err(why) if why.kind() == io::ErrorKind::AddrInUse => {}
+                Err(why) => return Err(refused(&format!("{address} for `[bridge]`"), &why)),
+            }
+        }
+        Err(all_taken(wanted))
     }
 
     pub(crate) fn add(&mut self, socket: Socket) {
@@ -64,11 +84,11 @@ impl Listeners {
 
     /// The first address: the one that others are told of.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.tcp.first().map_or_else(|| (Ipv4Addr::LOCALHOST, 0).into(), |(_, address)| *address)
+        self.tcp.first().map_or_else(|| (Ipv4Addr::LOCALHOST, 0).into(), |tcp| tcp.address)
     }
 
     pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        self.tcp.iter().map(|(_, address)| *address)
+        self.tcp.iter().map(|tcp| tcp.address)
     }
 
     /// The first Unix socket that has a place.
@@ -86,7 +106,7 @@ impl Listeners {
         self.turn = (self.turn + 1) % all.max(1);
         for index in (self.turn..all).chain(0..self.turn) {
             let accepted = match self.tcp.get(index) {
-                Some((listener, address)) if room.tcp => accepted_tcp(listener, *address, context),
+                Some(tcp) if room.tcp => tcp.poll(context),
                 None if room.unix => accepted_unix(&self.sockets[index - self.tcp.len()], context),
                 _ => Poll::Pending,
             };
@@ -98,9 +118,23 @@ impl Listeners {
     }
 }
 
-fn accepted_tcp(listener: &TcpListener, address: SocketAddr, context: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
-    let accepted = |(stream, peer): (_, SocketAddr)| Accepted::Tcp(stream, Arrival::over_tcp(address.ip(), peer.ip()));
-    listener.poll_accept(context).map_ok(accepted)
+impl Tcp {
+    async fn bind(address: SocketAddr, door: Door) -> io::Result<Tcp> {
+        let listener = TcpListener::bind(address).await?;
+        Ok(Tcp { address: listener.local_addr()?, listener, door })
+    }
+
+    /// One that was handed over.
+    fn adopted(listener: std::net::TcpListener) -> io::Result<Tcp> {
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok(Tcp { listener: TcpListener::from_std(listener)?, address, door: Door::Daemon })
+    }
+
+    fn poll(&self, context: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+        let arrival = |peer: SocketAddr| Arrival::over_tcp(self.address.ip(), peer.ip()).at(self.door);
+        self.listener.poll_accept(context).map_ok(|(stream, peer)| Accepted::Tcp(stream, arrival(peer)))
+    }
 }
 
 /// Who is at the other end, the kernel knows.
@@ -110,12 +144,6 @@ fn accepted_unix(socket: &Socket, context: &mut Context<'_>) -> Poll<io::Result<
         let uid = socket_peercred(&stream)?.uid.as_raw();
         Ok(Accepted::Unix(stream, Arrival::over_socket(uid)))
     })
-}
-
-fn adopted(listener: std::net::TcpListener) -> io::Result<(TcpListener, SocketAddr)> {
-    listener.set_nonblocking(true)?;
-    let address = listener.local_addr()?;
-    Ok((TcpListener::from_std(listener)?, address))
 }
 
 /// The address that a text means.
@@ -163,6 +191,23 @@ fn refused(text: &str, why: &io::Error) -> Error {
         ),
         _ => Error::new(ErrorKind::Validation, format!("listen on {text}: {why}")),
     }
+}
+
+/// One port, or each of several.
+fn all_taken(wanted: &BridgeListener) -> Error {
+    let (bind, first, last) = (wanted.bind, *wanted.ports.start(), *wanted.ports.end());
+    let found = match first == last {
+        true => format!(
+            "listen on {} for `[bridge]`: another program listens there; give it another `port`, or `mode = \"external_pool\"`, \
+             which takes the first free one of several",
+            SocketAddr::new(bind, first)
+        ),
+        false => format!(
+            "listen on {bind} for `[bridge]`: other programs listen on all ports from {first} to {last}; give it another `base_port`, \
+             or a larger `pool_size`"
+        ),
+    };
+    Error::new(ErrorKind::Conflict, found)
 }
 
 #[cfg(test)]

@@ -34,6 +34,8 @@ pub(crate) struct Status {
     pub(crate) address: String,
     /// Whether TLS is spoken there.
     pub(crate) tls: bool,
+    /// Where clients that are no workers reach `snakepit.bridge`, if they do.
+    pub(crate) bridge: Option<String>,
     /// In seconds since 1970.
     pub(crate) started_at: f64,
     pub(crate) pools: Vec<PoolStatus>,
@@ -69,6 +71,7 @@ pub(crate) async fn status(house: &House) -> Status {
         version: env!("CARGO_PKG_VERSION"),
         address: house.address.to_string(),
         tls: house.doors().speak_tls(),
+        bridge: house.doors().bridge().map(str::to_owned),
         started_at: house.started_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
         pools: house.pools().iter().map(Pool::status).collect(),
         guarantee: house.hatchery().map(|hatchery| Promise::of(&hatchery.guarantee())),

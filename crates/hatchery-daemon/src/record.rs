@@ -28,6 +28,9 @@ pub struct Record {
     /// Whether TLS is spoken at the address.
     #[serde(default)]
     pub tls: bool,
+    /// Where clients that are no workers reach `snakepit.bridge`: `HOST:PORT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bridge: Option<String>,
     /// Its process.
     pub pid: u32,
     /// The version of hatchery that it is.
@@ -55,7 +58,8 @@ impl Record {
     /// That of this process.
     pub(crate) fn of(address: SocketAddr, socket: Option<&Path>, tls: bool) -> Record {
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        Record { address, socket: socket.map(Path::to_owned), tls, pid: std::process::id(), version }
+        let (socket, pid) = (socket.map(Path::to_owned), std::process::id());
+        Record { address, socket, tls, bridge: None, pid, version }
     }
 }
 

@@ -1,41 +1,11 @@
 //! Which path is answered by what, and what it takes and gives: one row each. The description of the interface for others
 //! (`/openapi.json`) is written from this table, too.
 
-use std::sync::Arc;
-
-use axum::Router;
-use axum::http::{HeaderValue, StatusCode, Uri, header};
-use axum::middleware;
-use axum::response::Response;
-use hatchery::ErrorKind;
-
 use crate::access::Scope::{Call, Observe, Operate};
-use crate::failure::Failure;
-use crate::house::House;
 use crate::http::Method::{Delete, Get, Post, Put};
 use crate::http::{
     Answer, Query, Route, calls, conversations, events, host_tools, metrics, observation, openapi, orders, page,
 };
-use crate::{counters, grpc, http};
-
-pub(crate) fn router(house: Arc<House>) -> Router {
-    let routes = table().into_iter().fold(Router::new(), |router, row| router.route(row.path, row.handler()));
-    routes
-        .fallback(no_such_path)
-        .method_not_allowed_fallback(no_such_method)
-        .layer(http::compressed())
-        .layer(middleware::from_fn(http::gzip_or_nothing))
-        .layer(middleware::map_response(signed))
-        .layer(middleware::from_fn_with_state(grpc::router(&house), counters::choose))
-        .with_state(house)
-}
-
-/// Whatever the answer, a client sees which version it speaks to, as far as that matters to it.
-async fn signed(mut response: Response) -> Response {
-    const OURS: &str = concat!("hatchery/", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
-    response.headers_mut().insert(header::SERVER, HeaderValue::from_static(OURS));
-    response
-}
 
 /// Every operation.
 pub(crate) fn table() -> Vec<Route> {
@@ -276,13 +246,4 @@ fn telling() -> Vec<Route> {
             .what("Whether a call would find a worker")
             .answers(Answer::Text("text/plain")),
     ]
-}
-
-async fn no_such_path(uri: Uri) -> Failure {
-    Failure::new(ErrorKind::NotFound, format!("no such path: {}", uri.path()))
-}
-
-async fn no_such_method(method: axum::http::Method, uri: Uri) -> Response {
-    let message = format!("{} does not take {method}", uri.path());
-    Failure::new(ErrorKind::Validation, message).with_status(StatusCode::METHOD_NOT_ALLOWED)
 }

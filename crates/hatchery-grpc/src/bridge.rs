@@ -27,11 +27,15 @@ pub mod chunks;
 mod client;
 pub mod errors;
 mod json;
+mod outcome;
+mod passing;
 pub mod results;
 pub mod tools;
 
 pub use crate::google::{Any, Timestamp};
 pub use client::{Answer, AnswerBody, ChunkStream, Client, Connection, RequestOptions, Telemetry, ToolCall};
+pub use outcome::Outcome;
+pub use passing::Passing;
 
 /// The messages, [`bridge_service_server`](proto::bridge_service_server) and [`bridge_service_client`](proto::bridge_service_client).
 /// Generated from `proto/snakepit/bridge.proto`, where each field is explained.

@@ -3,7 +3,9 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use hatchery::{App, Error, ErrorKind, Launch, LaunchContext, PythonApp, Result, ShimMode};
+use hatchery::{App, Error, ErrorKind, Interpreter, Launch, LaunchContext, PythonApp, Result, ShimMode};
+
+use serde::de::DeserializeOwned;
 
 use crate::shim;
 
@@ -110,6 +112,27 @@ impl Snakepit {
         self.is_threaded() || worker.threads > 1
     }
 
+    /// What its interpreter answers to this code, asked where a worker starts and with what that imports from.
+    pub(crate) fn ask<T: DeserializeOwned>(&self, code: &str) -> Result<(Interpreter, T)> {
+        let script = self.script(self.is_threaded())?;
+        let interpreter = self.interpreter(&script)?;
+        let folder = script.parent().unwrap_or(Path::new("/"));
+        let mut env = vec![("PYTHONPATH".into(), python_path(variable("PYTHONPATH"), folder))];
+        env.extend(self.env.iter().cloned());
+        let answer = interpreter.ask(code, &env, folder)?;
+        Ok((interpreter, answer))
+    }
+
+    pub(crate) fn adapter(&self) -> &str {
+        &self.adapter
+    }
+
+    /// The port that its workers are told to listen on, unless they may choose.
+    pub(crate) fn fixed_port(&self) -> Option<u16> {
+        let port = value_of(&self.adapter_args, "--port")?.parse().ok();
+        port.filter(|port| *port != 0)
+    }
+
     fn require_loopback(&self) -> Result<()> {
         match self.unsafe_bind || self.shim.contains(&ShimMode::Loopback) {
             true => Ok(()),
@@ -135,14 +158,14 @@ impl Snakepit {
         }
     }
 
-    fn interpreter(&self, script: &Path) -> Result<PathBuf> {
+    fn interpreter(&self, script: &Path) -> Result<Interpreter> {
         let app = PythonApp::file(script);
         let named = self.python.clone().or_else(|| variable("SNAKEPIT_PYTHON"));
         let app = match named {
             Some(python) => app.python(python),
             None => app,
         };
-        Ok(app.interpreter()?.path().to_owned())
+        app.interpreter()
     }
 
     /// What the pool has said of arguments, and what the worker needs of those that nobody has said.
@@ -175,7 +198,7 @@ impl App for Snakepit {
         self.require_loopback()?;
         let is_threaded = self.is_threaded_for(worker);
         let script = self.script(is_threaded)?;
-        let interpreter = self.interpreter(&script)?;
+        let interpreter = self.interpreter(&script)?.path().to_owned();
         let folder = script.parent().unwrap_or(Path::new("/")).to_owned();
         let mut env = defaults(worker, is_threaded, &folder, &interpreter, variable);
         env.extend(worker.thread_limits.iter().map(|(name, value)| (name.into(), value.into())));
@@ -199,6 +222,12 @@ impl App for Snakepit {
 /// Whole flags are compared, alone or with `=`: one that is part of another argument is another.
 pub(crate) fn has_flag(args: &[String], flag: &str) -> bool {
     args.iter().any(|arg| arg == flag || arg.strip_prefix(flag).is_some_and(|rest| rest.starts_with('=')))
+}
+
+/// The last one that is said, as the scripts take it.
+fn value_of<'a>(args: &'a [String], flag: &str) -> Option<&'a str> {
+    let at = args.iter().rposition(|arg| has_flag(std::slice::from_ref(arg), flag))?;
+    args[at].split_once('=').map(|(_, value)| value).or_else(|| args.get(at + 1).map(String::as_str))
 }
 
 fn variable(name: &str) -> Option<OsString> {

@@ -159,13 +159,15 @@ impl BridgeBerth {
             sessions: Arc::clone(&self.sessions),
             current: Arc::clone(&self.current),
             over,
+            measured: watch::Sender::default(),
             tasks: vec![driving.abort_handle()],
         };
         let greeting = RequestOptions::new().timeout(GREETING);
         client.ping("connection_test", &greeting).await.map_err(|error| not_greeted(port, &error))?;
         let metadata = [("worker".to_owned(), self.worker.worker.to_string())].into();
         client.initialize_session(self.sessions.private(), metadata, None, &greeting).await?;
-        let telling = tokio::spawn(telemetry::pass_on(client, self.worker.voice.clone()));
+        let (voice, wanted) = (self.worker.voice.clone(), link.measured.subscribe());
+        let telling = tokio::spawn(telemetry::pass_on(client, voice, wanted));
         link.tasks.push(telling.abort_handle());
         Ok(link)
     }

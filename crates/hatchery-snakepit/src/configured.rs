@@ -26,7 +26,7 @@ pub fn configured(pool: &PoolConfig, bridge: &BridgeConfig) -> Result<Bridged> {
     })
 }
 
-fn app(pool: &PoolConfig, said: &BridgeScript) -> Snakepit {
+pub(crate) fn app(pool: &PoolConfig, said: &BridgeScript) -> Snakepit {
     let app = Snakepit::new(&said.script, &said.adapter)
         .adapter_args(said.adapter_args.iter().cloned())
         .shim(said.shim.clone().unwrap_or_else(|| ShimMode::USUAL.to_vec()))

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
-use hatchery::{Error, ErrorKind, HostTool, HostToolInfo, HostToolSource, HostTools, ToolSpec, WorkerCalls};
+use hatchery::{Error, ErrorKind, HostCaller, HostTool, HostToolSource, HostTools, ToolSpec, WorkerCalls};
 use hatchery_grpc::bridge::proto::bridge_service_server::BridgeService;
 use hatchery_grpc::bridge::proto::{
     CleanupSessionRequest, CleanupSessionResponse, ExecuteElixirToolRequest, ExecuteElixirToolResponse,
@@ -15,11 +15,12 @@ use hatchery_grpc::bridge::proto::{
     InitializeSessionResponse, PingRequest, PingResponse, RegisterToolsRequest, RegisterToolsResponse,
     TelemetryControl, TelemetryEvent, ToolChunk,
 };
-use hatchery_grpc::bridge::{ANSWER_LIMIT, CORRELATION_HEADER, Timestamp, arguments, errors, results, tools};
+use hatchery_grpc::bridge::{
+    ANSWER_LIMIT, CORRELATION_HEADER, Outcome, Passing, Timestamp, arguments, errors, results, tools,
+};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::current::Current;
-use crate::passing::Passing;
 use crate::sessions::WorkerSessions;
 
 /// What one worker may ask.
@@ -34,36 +35,19 @@ pub(crate) struct Host {
 type Answer<T> = Result<Response<T>, Status>;
 type Stream<T> = Pin<Box<dyn tonic::codegen::tokio_stream::Stream<Item = Result<T, Status>> + Send>>;
 
-/// A tool that was run, and how long it took.
-struct Ran {
-    result: hatchery::Result<results::Returned>,
-    milliseconds: i64,
-}
-
 impl Host {
-    async fn run(
-        &self,
-        session: &str,
-        tool: &str,
-        correlation_id: Option<String>,
-        arguments: arguments::Arguments,
-    ) -> Ran {
-        let began = Instant::now();
-        let result = self.result(session, tool, correlation_id, arguments).await;
-        let milliseconds = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
-        Ran { result, milliseconds }
+    async fn run(&self, caller: HostCaller, tool: &str, arguments: arguments::Arguments) -> Outcome {
+        Outcome::of(self.result(caller, tool, arguments)).await
     }
 
     async fn result(
         &self,
-        session: &str,
+        caller: HostCaller,
         tool: &str,
-        correlation_id: Option<String>,
         arguments: arguments::Arguments,
     ) -> hatchery::Result<results::Returned> {
-        self.require_session(session)?;
+        self.require_session(caller.session_id().unwrap_or_default())?;
         let arguments::Received { payload, .. } = arguments::read(arguments)?;
-        let caller = self.current.caller(session, correlation_id.as_deref());
         let answer = self.host_tools.execute(tool, payload, caller).await?;
         fitting(results::write(&answer)?)
     }
@@ -77,19 +61,8 @@ impl Host {
         arguments: arguments::Arguments,
     ) -> hatchery::Result<Passing> {
         self.require_session(session)?;
-        let info = self.host_tools.get(Some(session), tool)?;
-        let worker = match info.source {
-            HostToolSource::Local => {
-                return Err(does_not_stream(tool, "is a function of the host, and those do not stream"));
-            }
-            _ if !info.supports_streaming => return Err(does_not_stream(tool, "does not stream")),
-            HostToolSource::Worker { worker, .. } => worker.to_string(),
-            HostToolSource::Pool { pool, .. } => pool,
-        };
-        let arguments::Received { payload, .. } = arguments::read(arguments)?;
         let caller = self.current.caller(session, correlation_id.as_deref());
-        let items = self.host_tools.stream(tool, payload, caller).await?;
-        Ok(Passing::new(tool, worker, items))
+        Passing::begin(&self.host_tools, tool, arguments, caller).await
     }
 
     fn require_session(&self, session: &str) -> hatchery::Result<()> {
@@ -160,24 +133,10 @@ impl BridgeService for Host {
 
     async fn execute_tool(&self, request: Request<ExecuteToolRequest>) -> Answer<ExecuteToolResponse> {
         let correlation_id = correlation_id(&request);
-        let ExecuteToolRequest { session_id, tool_name, parameters, metadata, binary_parameters, .. } =
-            request.into_inner();
-        let arguments = arguments::Arguments { parameters, binary_parameters, metadata };
-        let Ran { result, milliseconds } = self.run(&session_id, &tool_name, correlation_id, arguments).await;
-        Ok(Response::new(match result {
-            Ok(results::Returned { result, binary_result }) => ExecuteToolResponse {
-                success: true,
-                result,
-                binary_result,
-                execution_time_ms: milliseconds,
-                ..ExecuteToolResponse::default()
-            },
-            Err(error) => ExecuteToolResponse {
-                error_message: errors::to_message(&error),
-                execution_time_ms: milliseconds,
-                ..ExecuteToolResponse::default()
-            },
-        }))
+        let request = request.into_inner();
+        let (session, tool) = (request.session_id.clone(), request.tool_name.clone());
+        let caller = self.current.caller(&session, correlation_id.as_deref());
+        Ok(Response::new(self.run(caller, &tool, request.into()).await.into()))
     }
 
     type ExecuteStreamingToolStream = Stream<ToolChunk>;
@@ -223,12 +182,9 @@ impl BridgeService for Host {
         request: Request<GetExposedElixirToolsRequest>,
     ) -> Answer<GetExposedElixirToolsResponse> {
         let session_id = request.into_inner().session_id;
-        let listed = self.host_tools.list(Some(&session_id));
         // What workers have registered is theirs to run, by `ExecuteTool`; those of pools are the host's, too.
-        let is_hosts = |tool: &&HostToolInfo| !matches!(tool.source, HostToolSource::Worker { .. });
-        let exposed = listed.iter().filter(|tool| tool.exposed).filter(is_hosts);
-        let tools = exposed.map(|tool| tools::write(&spec(tool))).collect();
-        Ok(Response::new(GetExposedElixirToolsResponse { tools }))
+        let seen = self.host_tools.seen_by(&self.current.caller(&session_id, None).hosts_tools_only());
+        Ok(Response::new(GetExposedElixirToolsResponse { tools: tools::exposed(&seen) }))
     }
 
     async fn execute_elixir_tool(
@@ -238,22 +194,9 @@ impl BridgeService for Host {
         let correlation_id = correlation_id(&request);
         let ExecuteElixirToolRequest { session_id, tool_name, parameters, metadata } = request.into_inner();
         let arguments = arguments::Arguments { parameters, binary_parameters: BTreeMap::new(), metadata };
-        let Ran { result, milliseconds } = self.run(&session_id, &tool_name, correlation_id, arguments).await;
-        Ok(Response::new(match result {
-            Ok(results::Returned { result, binary_result }) => ExecuteElixirToolResponse {
-                success: true,
-                result,
-                binary_result,
-                metadata: [("execution_time".to_owned(), milliseconds.to_string())].into(),
-                execution_time_ms: milliseconds,
-                ..ExecuteElixirToolResponse::default()
-            },
-            Err(error) => ExecuteElixirToolResponse {
-                error_message: errors::to_text(&error),
-                execution_time_ms: milliseconds,
-                ..ExecuteElixirToolResponse::default()
-            },
-        }))
+        // A worker registers whatever its adapter has, and would hide the host's tools from itself.
+        let caller = self.current.caller(&session_id, correlation_id.as_deref()).hosts_tools_only();
+        Ok(Response::new(self.run(caller, &tool_name, arguments).await.into()))
     }
 
     type StreamTelemetryStream = Stream<TelemetryEvent>;
@@ -264,17 +207,6 @@ impl BridgeService for Host {
     ) -> Answer<Self::StreamTelemetryStream> {
         Err(Status::unimplemented("a host measures nothing for its workers: it listens to them"))
     }
-}
-
-fn does_not_stream(tool: &str, why: &str) -> Error {
-    Error::new(ErrorKind::Unavailable, format!("{tool} {why}: use ExecuteTool")).with_retryable(false)
-}
-
-fn spec(tool: &HostToolInfo) -> ToolSpec {
-    let mut spec = ToolSpec::new(&*tool.name);
-    (spec.doc, spec.parameters) = (tool.description.clone(), tool.parameters.clone());
-    spec.streaming = tool.supports_streaming;
-    spec
 }
 
 /// What a worker's client takes: gRPC's default, which workers leave as it is.

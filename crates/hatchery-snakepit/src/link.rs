@@ -4,7 +4,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use hatchery::{
-    Error, ErrorKind, Later, Payload, ProfileCall, ProfileGraces, ProfileItems, ProfileWorker, Result, ToolSpec,
+    Error, ErrorKind, Later, Payload, ProfileCall, ProfileGraces, ProfileItems, ProfileWorker, Result, Telemetry,
+    ToolSpec,
 };
 use hatchery_grpc::bridge::{Answer, Client, Connection, RequestOptions, ToolCall};
 use serde_json::json;
@@ -12,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::current::Current;
+use crate::options;
 use crate::sessions::WorkerSessions;
 
 /// Within this, a connection that is lost is known to be.
@@ -30,6 +32,8 @@ pub(crate) struct Link {
     pub(crate) current: Arc<Current>,
     /// Why the connection is over.
     pub(crate) over: watch::Receiver<Option<Error>>,
+    /// Which events the worker is to tell. Nobody listens to this if it has none.
+    pub(crate) measured: watch::Sender<Telemetry>,
     /// What drives the connection, and what listens to telemetry.
     pub(crate) tasks: Vec<AbortHandle>,
 }
@@ -45,6 +49,7 @@ impl Link {
         let session = call.session.as_deref().unwrap_or(self.sessions.private());
         self.sessions.sees(session);
         let asked = ToolCall::new(&*call.tool, call.arguments.clone()).session(session);
+        let asked = call.metadata.iter().fold(asked, options::told);
         match &call.trace_parent {
             Some(span) => asked.metadata("traceparent", &**span),
             None => asked,
@@ -52,13 +57,13 @@ impl Link {
     }
 
     async fn run(&self, call: &ProfileCall) -> Result<Payload> {
-        let options = options(call);
+        let options = request_options(call);
         let answer = until_taken(|| self.client.execute_tool(self.tool_call(call), &options)).await?;
         surfaced(answer)
     }
 
     async fn run_stream(&self, call: &ProfileCall, items: &mut ProfileItems) -> Result<()> {
-        let options = options(call);
+        let options = request_options(call);
         let mut chunks = until_taken(|| self.client.execute_streaming_tool(self.tool_call(call), &options)).await?;
         while let Some(item) = chunks.next_item().await {
             items.send(item?).await?;
@@ -103,7 +108,7 @@ async fn until_taken<T, F: Future<Output = Result<T>>>(mut ask: impl FnMut() -> 
     }
 }
 
-fn options(call: &ProfileCall) -> RequestOptions {
+fn request_options(call: &ProfileCall) -> RequestOptions {
     // No deadline: the pool has one, and a worker that ends a call at its deadline does not end the tool.
     RequestOptions::new().correlation_id(&*call.correlation_id)
 }
@@ -142,6 +147,15 @@ impl ProfileWorker for Link {
             let result = self.run_stream(&call, &mut items).await;
             self.unless_over(result).await
         })
+    }
+
+    fn telemetry(&self, settings: &Telemetry) -> Result<()> {
+        if self.measured.is_closed() {
+            let message = "it sends no telemetry: Snakepit's threaded workers have none";
+            return Err(Error::new(ErrorKind::Unavailable, message).with_retryable(false));
+        }
+        self.measured.send_modify(|held| *held = settings.clone().over(std::mem::take(held)));
+        Ok(())
     }
 
     fn answers(&self) -> Later<'_, Result<()>> {

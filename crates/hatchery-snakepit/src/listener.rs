@@ -16,6 +16,7 @@ use tonic::Request;
 use tonic::service::interceptor::InterceptedService;
 
 use crate::host::Host;
+use crate::peer;
 use crate::secret::Secret;
 
 /// A worker has a channel or two; one that opens these is not well.
@@ -69,6 +70,11 @@ async fn serve(listener: TcpListener, host: Arc<Host>, secret: Arc<Secret>) {
 }
 
 async fn answer(stream: TcpStream, host: Arc<Host>, secret: Arc<Secret>) {
+    // A worker is of this user; another one is told nothing.
+    match (stream.local_addr(), stream.peer_addr()) {
+        (Ok(ours), Ok(theirs)) if peer::is_of_this_user(ours, theirs).await => {}
+        _ => return,
+    }
     // Without it, short answers wait for the other side's acknowledgement.
     let _as_it_is = stream.set_nodelay(true);
     let service = BridgeServiceServer::from_arc(host)

@@ -2,6 +2,7 @@
 
 mod span;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +12,9 @@ use crate::id::new_correlation_id;
 use crate::waiting::Errand;
 
 pub(crate) use span::Span;
+
+/// What else a worker is told of a call. Few calls have any, and it is not to weigh on the others.
+pub(crate) type Metadata = Arc<BTreeMap<String, String>>;
 
 /// Options of one call. `CallOptions::default()` takes everything from the pool.
 ///
@@ -30,6 +34,7 @@ pub struct CallOptions {
     pub(crate) idempotent: bool,
     pub(crate) handles: bool,
     pub(crate) trace_parent: Option<Arc<str>>,
+    pub(crate) metadata: Option<Metadata>,
     /// Each call is a span, for this share of those that are part of none.
     spanned: Option<f64>,
     /// That of the one call that these are the options of.
@@ -110,6 +115,14 @@ impl CallOptions {
     #[must_use]
     pub fn handles(mut self, yes: bool) -> CallOptions {
         self.handles = yes;
+        self
+    }
+
+    /// A fact that the worker is told beside the arguments, by its name. Only workers that an embedder's [`Profile`](crate::Profile) or
+    /// [`Transport`](crate::Transport) serves know of such; for those of the native wire such a call is `validation`.
+    #[must_use]
+    pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> CallOptions {
+        Arc::make_mut(self.metadata.get_or_insert_default()).insert(name.into(), value.into());
         self
     }
 

@@ -26,6 +26,7 @@ mod duration;
 mod keys;
 mod kind;
 mod layer;
+mod listener;
 mod origin;
 mod pool;
 mod raw;
@@ -48,6 +49,7 @@ use variables::Variables;
 pub(crate) use bridge::without_a_bridge;
 pub use bridge::{BridgeConfig, BridgeScript, ShimMode};
 pub use duration::{format_duration, parse_duration};
+pub use listener::BridgeListener;
 pub use origin::{ConfigProblem, Origin};
 pub use pool::{
     ArenaConfig, BreakerConfig, CrashBarrierConfig, HealthConfig, HealthGateConfig, HeartbeatConfig, PoolConfig,
@@ -89,7 +91,7 @@ pub struct Config {
     pub python: Option<PathBuf>,
     /// `[instance]`.
     pub instance: InstanceConfig,
-    /// `[server]`.
+    /// `[server]`, and `[bridge]`.
     pub server: ServerConfig,
     /// `[sessions]`.
     pub sessions: SessionsConfig,

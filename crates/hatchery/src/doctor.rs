@@ -56,7 +56,8 @@ pub enum CheckStatus {
 }
 
 impl Check {
-    fn new(name: &'static str, status: CheckStatus, message: impl Into<String>) -> Check {
+    /// A finding that needs no advice.
+    pub fn new(name: &'static str, status: CheckStatus, message: impl Into<String>) -> Check {
         Check { name, status, message: message.into(), hint: None, critical: false }
     }
 

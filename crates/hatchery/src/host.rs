@@ -117,13 +117,20 @@ impl HostTools {
     /// # Errors
     /// `not_found` with the near match; `details.reason` is `tool_not_found`, and `details.session` the session.
     pub fn get(&self, session: Option<&str>, name: &str) -> Result<HostToolInfo> {
-        self.find(name, session, Seen::All).map(|tool| tool.info())
+        self.find(name, session, Seen::ALL).map(|tool| tool.info())
     }
 
     /// What calls of this session see, by name: its own and the global ones; without a session, the global ones.
     pub fn list(&self, session: Option<&str>) -> Vec<HostToolInfo> {
         self.look_after(session);
-        let seen: Vec<_> = self.table().seen(session, Seen::All).cloned().collect();
+        let seen: Vec<_> = self.table().seen(session, Seen::ALL).cloned().collect();
+        seen.iter().map(|tool| tool.info()).collect()
+    }
+
+    /// What this caller could [`execute`](HostTools::execute), by name.
+    pub fn seen_by(&self, caller: &HostCaller) -> Vec<HostToolInfo> {
+        self.look_after(caller.session_id());
+        let seen: Vec<_> = self.table().seen(caller.session_id(), caller.sees()).cloned().collect();
         seen.iter().map(|tool| tool.info()).collect()
     }
 
@@ -141,8 +148,7 @@ impl HostTools {
     /// `not_found` as [`HostTools::get`]; `validation` if the arguments do not fit; `deadline` if the caller's passes before; what
     /// the tool returns; `internal` if it panics.
     pub async fn execute(&self, name: &str, arguments: Payload, caller: HostCaller) -> Result<Payload> {
-        let seen = if caller.worker().is_some() { Seen::Exposed } else { Seen::All };
-        let tool = self.find(name, caller.session_id(), seen)?;
+        let tool = self.find(name, caller.session_id(), caller.sees())?;
         let (caller, deadline) = (caller.known_to(&self.0.waiting), caller.deadline_at());
         let answer = caught(&tool.spec.name, async { (tool.run)(arguments, caller).await });
         match deadline {
@@ -162,8 +168,7 @@ impl HostTools {
     /// `not_found` as [`HostTools::get`]; `unavailable`, not to be tried again, if it does not stream; what the tool returns;
     /// `internal` if it panics.
     pub async fn stream(&self, name: &str, arguments: Payload, caller: HostCaller) -> Result<ToolItems> {
-        let seen = if caller.worker().is_some() { Seen::Exposed } else { Seen::All };
-        let tool = self.find(name, caller.session_id(), seen)?;
+        let tool = self.find(name, caller.session_id(), caller.sees())?;
         let Some(begin) = &tool.begin else {
             let message = format!("host tool {name} does not stream: execute it");
             return Err(Error::new(ErrorKind::Unavailable, message).with_retryable(false));
@@ -200,7 +205,8 @@ impl HostTools {
     /// What workers see.
     pub(crate) fn specs(&self, session: Option<&str>) -> Vec<ToolSpec> {
         self.look_after(session);
-        let seen: Vec<_> = self.table().seen(session, Seen::Exposed).cloned().collect();
+        let exposed = Seen { exposed: true, ..Seen::ALL };
+        let seen: Vec<_> = self.table().seen(session, exposed).cloned().collect();
         seen.iter().map(|tool| tool.told()).collect()
     }
 

@@ -101,11 +101,11 @@ pub use crate::hatchery::{
 pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::{Affinity, CallOptions, Priority};
 pub use config::{
-    AppConfig, ArenaConfig, Auth, BreakerConfig, BridgeConfig, BridgeScript, Config, ConfigProblem, CrashBarrierConfig,
-    HealthConfig, HealthGateConfig, HeartbeatConfig, InstanceConfig, Origin, OtlpConfig, OtlpProtocol, PoolConfig,
-    PoolStop, PoolTimeouts, RestartsConfig, RetryConfig, Scope, ServerConfig, ServerLimitsConfig, SessionsConfig,
-    Settings, ShimMode, StartConfig, ThreadLimitsConfig, TlsConfig, config_reference, data_dir, format_duration,
-    format_size, parse_duration, parse_size,
+    AppConfig, ArenaConfig, Auth, BreakerConfig, BridgeConfig, BridgeListener, BridgeScript, Config, ConfigProblem,
+    CrashBarrierConfig, HealthConfig, HealthGateConfig, HeartbeatConfig, InstanceConfig, Origin, OtlpConfig,
+    OtlpProtocol, PoolConfig, PoolStop, PoolTimeouts, RestartsConfig, RetryConfig, Scope, ServerConfig,
+    ServerLimitsConfig, SessionsConfig, Settings, ShimMode, StartConfig, ThreadLimitsConfig, TlsConfig,
+    config_reference, data_dir, format_duration, format_size, parse_duration, parse_size,
 };
 pub use doctor::{Check, CheckStatus, DoctorOptions, critical_checks, doctor, write_guardian};
 pub use error::{Error, ErrorCategory, ErrorKind, Result};

@@ -49,7 +49,7 @@ use crate::process::{Containment, Escalation};
 use crate::tool::ToolSpec;
 use crate::value::Payload;
 use crate::wire::Telemetry;
-use crate::worker::{self, Line, Profile, Transport};
+use crate::worker::{self, Profile, Transport};
 
 pub(crate) use change::{COUNT as KEYS, SPOKEN, Takes, changes, spoken, within_reach};
 pub(crate) use crew::Crew;
@@ -126,6 +126,7 @@ pub(crate) struct Config {
     pub(crate) restarts: Restarts,
     pub(crate) faults: FaultConfig,
     pub(crate) stop: StopGraces,
+    pub(crate) telemetry: Telemetry,
     pub(crate) containment: Containment,
     /// `None`: no memory is shared with its workers.
     pub(crate) arena: Option<ArenaSettings>,
@@ -385,12 +386,12 @@ impl Pool {
         Error::new(ErrorKind::Unavailable, format!("pool {} is shut down", self.name()))
     }
 
-    /// Sets which telemetry events the workers that are ready now send from now on.
+    /// Sets which telemetry events its workers send from now on, those to come too; what is `None` stays as it is. A newly read configuration
+    /// that says something else than the last one goes before.
     ///
     /// # Errors
-    /// `unavailable` if a worker does not have the capability.
+    /// `unavailable` if a worker cannot be told. The others are.
     pub fn set_telemetry(&self, settings: &Telemetry) -> Result<()> {
-        let lines: Vec<Arc<Line>> = self.shared().lines();
-        lines.iter().try_for_each(|line| line.telemetry(settings))
+        self.shared().measure(settings)
     }
 }

@@ -44,7 +44,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 
-use crate::call::{CallOptions, Deadline};
+use crate::call::{CallOptions, Deadline, Metadata};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CallId, LifeId, WorkerId};
 use crate::process::{Confinement, Terminator};
@@ -150,6 +150,8 @@ pub(crate) struct Call {
     /// Whether values on a device are to stay there.
     pub(crate) handles: bool,
     pub(crate) trace_parent: Option<Arc<str>>,
+    /// None for workers of the native wire.
+    pub(crate) metadata: Option<Metadata>,
     pub(crate) deadline: Option<Deadline>,
     pub(crate) sink: Sink,
     /// When it was made.
@@ -225,7 +227,7 @@ pub(crate) enum Sent {
     /// Its caller was told why the worker cannot take it. The worker is free for another.
     Refused,
     /// The worker is on its way out and has not seen it.
-    Dying(Call),
+    Dying(Box<Call>),
 }
 
 impl Line {
@@ -307,10 +309,7 @@ impl Line {
     pub(crate) fn telemetry(&self, settings: &Telemetry) -> Result<()> {
         match &self.means {
             Means::Wire(wire) => wire.telemetry(settings),
-            Means::Own(_) => {
-                let message = format!("worker {} is of a profile that sends no telemetry", self.id);
-                Err(Error::new(ErrorKind::Unavailable, message).with_retryable(false))
-            }
+            Means::Own(own) => own.telemetry(settings),
         }
     }
 }
@@ -339,7 +338,7 @@ impl WireLine {
         let is_behind = match self.inflight.open(wire, id, call, opening) {
             Opened::First => false,
             Opened::Behind => true,
-            Opened::Dying(call) => return Sent::Dying(Call { mark, ..call }),
+            Opened::Dying(call) => return Sent::Dying(Box::new(Call { mark, ..*call })),
         };
         *next_id += 1;
         // Before the worker has it, and can ask for more.

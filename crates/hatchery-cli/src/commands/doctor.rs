@@ -28,9 +28,11 @@ pub(crate) async fn doctor(args: DoctorArgs, invocation: &Invocation) -> Result<
         Some(_) => Some(args.app.resolve(&invocation.global)?.app),
         None => None,
     };
-    let (data_dir, _) = configuration::data(&invocation.global)?;
+    let config = configuration::load(invocation.global.config.as_deref())?;
+    let (data_dir, _) = configuration::data_of(&invocation.global, &config);
     let options = DoctorOptions { python: args.app.python, app, data_dir: Some(data_dir) };
-    let checks = hatchery::doctor(&options);
+    let mut checks = hatchery::doctor(&options);
+    checks.extend(hatchery_snakepit::doctor(&config));
     let printer = &invocation.printer;
     if printer.json() {
         printer.document(&checks.iter().map(json_form).collect::<Vec<_>>()).await?;

@@ -95,10 +95,10 @@ fn of_claim(error: &Error) -> Option<String> {
 
 /// Serves; tells of the phases meanwhile, and reloads when it is told to.
 async fn watched(daemon: Daemon, pools: Builder, grace: Duration, invocation: &Invocation) -> hatchery::Result<()> {
-    let url = daemon.url();
+    let (url, bridge) = (daemon.url(), daemon.bridge().map(str::to_owned));
     let (phases, reloader) = (daemon.phases(), daemon.reloader());
     let beside = async {
-        tokio::join!(tell(phases, &url, grace, invocation), reload(reloader, invocation));
+        tokio::join!(tell(phases, (&url, bridge.as_deref()), grace, invocation), reload(reloader, invocation));
         std::future::pending().await
     };
     tokio::select! {
@@ -107,11 +107,16 @@ async fn watched(daemon: Daemon, pools: Builder, grace: Duration, invocation: &I
     }
 }
 
-async fn tell(mut phases: watch::Receiver<Phase>, url: &str, grace: Duration, invocation: &Invocation) {
+async fn tell(
+    mut phases: watch::Receiver<Phase>,
+    (url, bridge): (&str, Option<&str>),
+    grace: Duration,
+    invocation: &Invocation,
+) {
     while phases.changed().await.is_ok() {
         let phase = *phases.borrow_and_update();
         match phase {
-            Phase::Serving => say_listening(url, invocation).await,
+            Phase::Serving => say_listening(url, bridge, invocation).await,
             Phase::Sweeping => say("sweeping: ending what earlier runs have left"),
             Phase::Filling => say("filling: workers are starting"),
             Phase::Draining => {
@@ -128,12 +133,17 @@ fn say(text: &str) {
 }
 
 /// A daemon serves on though nobody reads what it says.
-async fn say_listening(url: &str, invocation: &Invocation) {
+async fn say_listening(url: &str, bridge: Option<&str>, invocation: &Invocation) {
     let printer = &invocation.printer;
     if printer.json() {
-        let _nobody_reads = printer.document(&json!({ "listening": url, "pid": std::process::id() })).await;
+        let mut document = json!({ "listening": url, "pid": std::process::id() });
+        if let Some(bridge) = bridge {
+            document["bridge"] = bridge.into();
+        }
+        let _nobody_reads = printer.document(&document).await;
     } else {
-        say(&format!("listening on {url}"));
+        let bridge = bridge.map(|bridge| format!(", bridge on {bridge}")).unwrap_or_default();
+        say(&format!("listening on {url}{bridge}"));
     }
 }
 

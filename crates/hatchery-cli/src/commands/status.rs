@@ -27,6 +27,7 @@ struct Status {
     /// Absent in the answer of an older daemon.
     #[serde(default)]
     tls: bool,
+    bridge: Option<String>,
     pools: Vec<PoolStatus>,
     guarantee: Option<Guarantee>,
     system: Option<System>,
@@ -80,9 +81,10 @@ fn head(status: &Status, paint: Paint) -> String {
     let run = status.run.as_deref().map(|run| format!(", run {}", &run[..run.floor_char_boundary(7)]));
     let phase = if status.phase == "serving" { paint.green(&status.phase) } else { paint.yellow(&status.phase) };
     format!(
-        "{phase} on {}://{}, pid {}{}, hatchery {}",
+        "{phase} on {}://{}{}, pid {}{}, hatchery {}",
         if status.tls { "https" } else { "http" },
         status.address,
+        status.bridge.as_deref().map(|bridge| format!(", bridge on {bridge}")).unwrap_or_default(),
         status.pid,
         run.unwrap_or_default(),
         status.version
@@ -177,6 +179,12 @@ health: healthy";
     fn where_tls_is_spoken_the_address_says_so() {
         let head = shown(r#""tls":true,"run":null,"pools":[]"#);
         assert!(head.starts_with("serving on https://127.0.0.1:7411, "), "{head}");
+    }
+
+    #[test]
+    fn where_others_than_workers_reach_the_bridge_is_told() {
+        let head = shown(r#""bridge":"localhost:50051","run":null,"pools":[]"#);
+        assert!(head.starts_with("serving on http://127.0.0.1:7411, bridge on localhost:50051, pid 7"), "{head}");
     }
 
     #[test]

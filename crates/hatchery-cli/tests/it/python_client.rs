@@ -53,6 +53,18 @@ fn who_is_interrupted_gives_up() {
 }
 
 #[test]
+fn it_sees_and_calls_host_tools() {
+    let sandbox = Sandbox::with_app();
+    let tool =
+        "[[host_tools]]\nname = \"count\"\npool = \"default\"\ntool = \"word_count\"\ndescription = \"Counts.\"\n";
+    let text = format!("[server]\nlisten = \"127.0.0.1:0\"\n[[pools]]\nname = \"default\"\napp = \"app.py\"\n{tool}");
+    sandbox.write("hatchery.toml", &text);
+    let daemon = Daemon::start(&sandbox, &["serve"]);
+    play(&sandbox, "calls_host_tools", "python3").exits(0).prints("");
+    daemon.end();
+}
+
+#[test]
 fn it_tells_what_the_daemon_does() {
     with_daemon("looks");
 }

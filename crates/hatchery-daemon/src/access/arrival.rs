@@ -9,11 +9,21 @@ use super::Client;
 #[derive(Clone, Debug)]
 pub(crate) struct Arrival {
     pub(crate) entrance: Entrance,
+    pub(crate) door: Door,
     /// The address of the peer, or its user.
     pub(crate) peer: Client,
     /// The common name of its certificate.
     pub(crate) certificate: Option<Arc<str>>,
     pub(crate) is_encrypted: bool,
+}
+
+/// What is behind the address that it came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// All that a daemon answers.
+    Daemon,
+    /// `snakepit.bridge`, for clients that are no workers.
+    Bridge,
 }
 
 /// What it came in by.
@@ -32,12 +42,18 @@ impl Arrival {
     pub(crate) fn over_tcp(listener: IpAddr, peer: IpAddr) -> Arrival {
         let entrance =
             if listener.to_canonical().is_loopback() { Entrance::Loopback(listener) } else { Entrance::Public };
-        Arrival { entrance, peer: Client::Address(whole(peer)), certificate: None, is_encrypted: false }
+        let peer = Client::Address(whole(peer));
+        Arrival { entrance, door: Door::Daemon, peer, certificate: None, is_encrypted: false }
     }
 
     /// Over the Unix socket.
     pub(crate) fn over_socket(uid: u32) -> Arrival {
-        Arrival { entrance: Entrance::Socket, peer: Client::User(uid), certificate: None, is_encrypted: false }
+        let (entrance, peer) = (Entrance::Socket, Client::User(uid));
+        Arrival { entrance, door: Door::Daemon, peer, certificate: None, is_encrypted: false }
+    }
+
+    pub(crate) fn at(self, door: Door) -> Arrival {
+        Arrival { door, ..self }
     }
 
     pub(crate) fn encrypted(self, certificate: Option<Arc<str>>) -> Arrival {

@@ -19,6 +19,7 @@ use tonic::Status;
 
 use super::patience::Answer;
 use crate::access::{Share, Standing};
+use crate::counters::Content;
 use crate::{event_stream, failure};
 
 /// What one answer can have on the connection beyond what its client makes room for. HTTP/2 cuts what it sends into frames of
@@ -49,7 +50,7 @@ enum Parting {
 
 /// An answer on its way.
 pub(super) struct Answered {
-    body: Body,
+    body: Content,
     /// What the connection was not yet given of the last frame.
     rest: Bytes,
     /// What it is given at once, at most.
@@ -59,7 +60,7 @@ pub(super) struct Answered {
 }
 
 impl Answered {
-    pub(super) fn new(head: &Parts, body: Body, version: Version, held: Held) -> Answered {
+    pub(super) fn new(head: &Parts, body: Content, version: Version, held: Held) -> Answered {
         // HTTP/1.1 has one answer at a time, and that waits for the socket.
         let piece = if version == Version::HTTP_2 { PIECE } else { usize::MAX };
         Answered { body, rest: Bytes::new(), piece, held, parting: Parting::of(&head.headers) }
@@ -82,7 +83,7 @@ impl Answered {
         if let Some(error) = self.held.standing.as_mut().and_then(Standing::lost) {
             return Poll::Ready(Some(self.part(&error)));
         }
-        let frame = Pin::new(&mut self.body).poll_frame(context);
+        let frame = Pin::new(&mut self.body).poll_frame(context).map_err(axum::Error::new);
         match &mut self.held.standing {
             Some(standing) if frame.is_pending() => {
                 let error = ready!(standing.poll_lost(context));
@@ -94,7 +95,7 @@ impl Answered {
 
     /// Ends it here. What it waits for, a call or events, is given up.
     fn part(&mut self, error: &Error) -> Result<Frame<Bytes>, axum::Error> {
-        (self.body, self.held.standing) = (Body::empty(), None);
+        (self.body, self.held.standing) = (Content::Left(Body::empty()), None);
         match self.parting {
             Parting::Grpc => Ok(Frame::trailers(trailers(&status::of(error)))),
             Parting::Event => Ok(Frame::data(event_stream::event("error", &failure::body(error)).into())),
@@ -168,7 +169,7 @@ mod tests {
         let text: Vec<u8> = (0..=255).cycle().take(2 * PIECE + 1).collect();
         let held = Held { answer: Arc::new(Patience::new()).answer(), standing: None, share: None };
         let (head, body) = Response::new(Body::from(text.clone())).into_parts();
-        let mut answered = Answered::new(&head, body, Version::HTTP_2, held);
+        let mut answered = Answered::new(&head, Content::Left(body), Version::HTTP_2, held);
         let (mut pieces, mut left) = (Vec::new(), text.len());
         while left > 0 {
             assert!(!answered.is_end_stream() && answered.size_hint().exact() == Some(left as u64));

@@ -1,30 +1,26 @@
 //! Whoever makes a request passes here, whatever is asked for and in which protocol: no web page of others, somebody who is
 //! known, and not too often.
 
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, Request, Response, header};
+use axum::http::{Request, Response};
+use axum::response::IntoResponse;
 use hatchery::{Error, Result};
 use hatchery_grpc::status;
 use hyper::body::Incoming;
-use hyper::service::Service;
-use hyper_util::service::TowerToHyperService;
 
 use super::answered::{Answered, Held};
 use super::patience::Patience;
 use crate::access::{Access, Arrival, Caller, Client, Matter, Policy, Scopes, Share, Standing};
 use crate::bounded::{Beyond, Bounded, Bounds};
+use crate::counters::{Content, Counters, is_grpc};
 use crate::failure::Failure;
 use crate::gate::{self, Site};
 
 /// What serves the requests of one connection.
-#[derive(Clone)]
 pub(super) struct Reception {
-    router: Router,
+    counters: Arc<Counters>,
     access: Arc<Access>,
     arrival: Arc<Arrival>,
     patience: Arc<Patience>,
@@ -41,15 +37,20 @@ struct Pass {
 
 /// What is answered, for how long, whose share it is, and which site's pages may read it.
 struct Decided {
-    answer: Response<Body>,
+    answer: Response<Content>,
     standing: Option<Standing>,
     share: Option<Share>,
     site: Option<Site>,
 }
 
 impl Reception {
-    pub(super) fn new(router: Router, access: Arc<Access>, arrival: Arrival, patience: Arc<Patience>) -> Reception {
-        Reception { router, access, arrival: Arc::new(arrival), patience }
+    pub(super) fn new(
+        counters: Arc<Counters>,
+        access: Arc<Access>,
+        arrival: Arrival,
+        patience: Arc<Patience>,
+    ) -> Reception {
+        Reception { counters, access, arrival: Arc::new(arrival), patience }
     }
 
     /// `seen`: as of which change the policy is.
@@ -74,7 +75,7 @@ impl Reception {
         Ok(Pass { caller, standing, share })
     }
 
-    async fn answered(self, request: Request<Incoming>) -> Response<Answered> {
+    pub(super) async fn answered(&self, request: Request<Incoming>) -> Response<Answered> {
         let version = request.version();
         let Decided { answer, standing, share, site } = self.decided(request).await;
         let (mut head, body) = answer.into_parts();
@@ -86,7 +87,7 @@ impl Reception {
         Response::from_parts(head, body)
     }
 
-    async fn decided(&self, mut request: Request<Incoming>) -> Decided {
+    async fn decided(&self, request: Request<Incoming>) -> Decided {
         let (seen, policy) = (self.access.changes(), self.access.policy());
         let is_grpc = is_grpc(request.headers());
         let refused = |error, site| Decided { answer: refusal(error, is_grpc), standing: None, share: None, site };
@@ -98,29 +99,34 @@ impl Reception {
             }
         };
         if let Some(answer) = site.as_ref().and_then(|_| gate::preflight(request.method(), request.headers())) {
-            return Decided { answer, standing: None, share: None, site };
+            return Decided { answer: answer.map(Content::Left), standing: None, share: None, site };
         }
         match self.pass(&policy, seen, &request) {
             Ok(Pass { caller, standing, share }) => {
-                request.extensions_mut().insert(caller);
-                let router = TowerToHyperService::new(self.router.clone());
-                let request = request.map(|body| bounded(body, policy.limits.body, is_grpc));
-                let Ok(answer) = router.call(request).await;
+                let bounds = policy.limits.body;
+                drop(policy);
+                let answer = self.served(caller, request, bounds, is_grpc).await;
                 Decided { answer, standing, share: Some(share), site }
             }
             Err(error) => refused(error, site),
         }
     }
-}
 
-impl Service<Request<Incoming>> for Reception {
-    type Response = Response<Answered>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Answered>, Infallible>> + Send>>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let reception = self.clone();
-        Box::pin(async move { Ok(reception.answered(request).await) })
+    /// Brings it to its counter. Who reads its body is told in the words of its protocol if the client does not keep to the bounds.
+    async fn served(
+        &self,
+        caller: Caller,
+        mut request: Request<Incoming>,
+        bounds: Bounds,
+        is_grpc: bool,
+    ) -> Response<Content> {
+        if is_grpc {
+            request.extensions_mut().insert(caller);
+            let told = |error: Error| axum::Error::new(status::of(&error));
+            return self.counters.grpc.answer(request.map(|body| Bounded::new(body, bounds, told))).await;
+        }
+        let request = request.map(|body| Body::new(Bounded::new(body, bounds, Beyond::told)));
+        self.counters.http.answer(caller, request).await.map(Content::Left)
     }
 }
 
@@ -137,20 +143,10 @@ fn nobody(client: Client) -> Caller {
     Caller::new(client, Scopes::of(&[]))
 }
 
-fn is_grpc(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    kind.is_some_and(|kind| kind.starts_with("application/grpc"))
-}
-
-/// Who reads it is told in the words of its protocol that the client has not kept to the bounds.
-fn bounded(body: Incoming, bounds: Bounds, is_grpc: bool) -> Body {
-    let told = if is_grpc { |error: Error| axum::Error::new(status::of(&error)) } else { Beyond::told };
-    Body::new(Bounded::new(body, bounds, told))
-}
-
-fn refusal(error: Error, is_grpc: bool) -> Response<Body> {
-    match is_grpc {
+fn refusal(error: Error, is_grpc: bool) -> Response<Content> {
+    let refusal: Response<Body> = match is_grpc {
         true => status::of(&error).into_http(),
-        false => axum::response::IntoResponse::into_response(Failure(error)),
-    }
+        false => Failure(error).into_response(),
+    };
+    refusal.map(Content::Left)
 }

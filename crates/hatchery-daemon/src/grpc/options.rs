@@ -57,7 +57,7 @@ fn duration(text: &str) -> Option<Duration> {
 }
 
 /// A `traceparent` that is none is passed over: so the W3C has it, for what stands between may have spoilt it.
-fn traced(options: CallOptions, metadata: &MetadataMap) -> CallOptions {
+pub(super) fn traced(options: CallOptions, metadata: &MetadataMap) -> CallOptions {
     let mut values = metadata.get_all("traceparent").iter();
     let (Some(value), None) = (values.next(), values.next()) else { return options };
     let text = value.to_str().unwrap_or_default();

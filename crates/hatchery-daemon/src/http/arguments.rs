@@ -22,12 +22,13 @@ pub(super) async fn arguments(
 ) -> Result<Payload> {
     let said = headers.get(header::CONTENT_TYPE).map(HeaderValue::to_str).transpose();
     let said = said.map_err(|_| invalid("content-type: expected ASCII"))?.unwrap_or_default();
-    let media_type = said.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match media_type.as_str() {
-        "multipart/form-data" => parts::read(said, body::read(body).await?).await,
-        OCTETS => only(parameters()?, BinaryValue::Bytes(body::read(body).await?)),
-        NPY => only(parameters()?, BinaryValue::Array(npy::read(&body::read(body).await?)?)),
-        _ => body::arguments(body).await,
+    let media_type = said.split(';').next().unwrap_or_default().trim();
+    let is = |other: &str| media_type.eq_ignore_ascii_case(other);
+    match () {
+        () if is("multipart/form-data") => parts::read(said, body::read(body).await?).await,
+        () if is(OCTETS) => only(parameters()?, BinaryValue::Bytes(body::read(body).await?)),
+        () if is(NPY) => only(parameters()?, BinaryValue::Array(npy::read(&body::read(body).await?)?)),
+        () => body::arguments(body).await,
     }
 }
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use hatchery::Payload;
 
@@ -20,9 +21,9 @@ pub(crate) async fn call(
     State(house): State<Arc<House>>,
     Named((pool, tool)): Named<(String, String)>,
     Options(options): Options,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Answered {
+    let (Parts { headers, .. }, body) = request.into_parts();
     let arguments = given(&house, &pool, &tool, &headers, body).await?;
     let result = calls::call(&house, &pool, &tool, arguments, &options).await?;
     match bare::answer(&result, &headers) {
@@ -36,9 +37,9 @@ pub(crate) async fn stream(
     State(house): State<Arc<House>>,
     Named((pool, tool)): Named<(String, String)>,
     Options(options): Options,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Answered {
+    let (Parts { headers, .. }, body) = request.into_parts();
     let arguments = given(&house, &pool, &tool, &headers, body).await?;
     let begun = calls::stream(&house, &pool, &tool, arguments, &options).await?;
     Ok(event_stream::answer(begun.first, begun.chunks))

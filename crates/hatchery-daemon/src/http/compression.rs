@@ -1,48 +1,139 @@
-//! Answers that are long and text are compressed for clients that ask for it.
+//! Answers that are long and text are compressed for clients that ask for it, with gzip, which every client knows. To a client
+//! that refuses everything else, an answer as it is says more than none: the call was made.
 
-use axum::extract::Request;
-use axum::http::{HeaderValue, Response, header};
-use axum::middleware::Next;
-use http_body::Body;
-use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::Predicate;
+use std::io::{self, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
-use super::accept;
+use axum::body::Body;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
 use super::bare::{NPY, OCTETS};
 
 /// A shorter one would hardly get shorter.
 const LEAST: u64 = 1024;
 
-/// Leaves of what a client accepts only whether that is gzip, the one coding that there is. To a client that refuses everything else, an
-/// answer as it is says more than none: the call was made.
-pub(crate) async fn gzip_or_nothing(mut request: Request, next: Next) -> Response<axum::body::Body> {
-    let headers = request.headers_mut();
-    let wants_gzip = accept::names(headers, header::ACCEPT_ENCODING, "gzip");
-    headers.remove(header::ACCEPT_ENCODING);
-    if wants_gzip {
-        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+/// The answer to a client that asks for gzip.
+pub(super) fn compressed(answer: Response) -> Response {
+    if !is_worthwhile(&answer) {
+        return answer;
     }
-    next.run(request).await
-}
-
-/// Gzip, which every client knows.
-pub(crate) fn compressed() -> CompressionLayer<Worthwhile> {
-    CompressionLayer::new().gzip(true).compress_when(Worthwhile)
+    let (mut head, body) = answer.into_parts();
+    head.headers.remove(header::CONTENT_LENGTH);
+    head.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    head.headers.append(header::VARY, HeaderValue::from_static("accept-encoding"));
+    Response::from_parts(head, Body::new(Gzip::new(body)))
 }
 
 /// Not events, as each is to leave at once; not binary values, which are dense already.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Worthwhile;
+fn is_worthwhile(answer: &Response) -> bool {
+    let media_type = answer.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let is_other = |other: &str| !media_type.starts_with(other.as_bytes());
+    is_long(answer) && ["text/event-stream", OCTETS, NPY].into_iter().all(is_other)
+}
 
-impl Predicate for Worthwhile {
-    fn should_compress<B: Body>(&self, response: &Response<B>) -> bool {
-        let media_type = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-        let is_other = |other: &str| !media_type.starts_with(other.as_bytes());
-        is_long(response) && ["text/event-stream", OCTETS, NPY, "application/grpc"].into_iter().all(is_other)
+fn is_long(answer: &Response) -> bool {
+    let said = answer.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    said.or_else(|| answer.body().size_hint().exact()).is_none_or(|length| length >= LEAST)
+}
+
+/// A body, compressed as it comes.
+struct Gzip {
+    body: Body,
+    /// `None` once the last of it is out.
+    encoder: Option<GzEncoder<Vec<u8>>>,
+}
+
+impl Gzip {
+    fn new(body: Body) -> Gzip {
+        Gzip { body, encoder: Some(GzEncoder::new(Vec::new(), Compression::default())) }
+    }
+
+    /// What is ready of it once this much more is known; `None`: the body is at its end.
+    fn take(&mut self, more: Option<&[u8]>) -> io::Result<Bytes> {
+        match (&mut self.encoder, more) {
+            (Some(encoder), Some(data)) => {
+                encoder.write_all(data)?;
+                Ok(std::mem::take(encoder.get_mut()).into())
+            }
+            (encoder, _) => encoder.take().map_or(Ok(Bytes::new()), |encoder| Ok(encoder.finish()?.into())),
+        }
     }
 }
 
-fn is_long<B: Body>(response: &Response<B>) -> bool {
-    let said = response.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    said.or_else(|| response.body().size_hint().exact()).is_none_or(|length| length >= LEAST)
+impl HttpBody for Gzip {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        while self.encoder.is_some() {
+            let frame = ready!(Pin::new(&mut self.body).poll_frame(context)).transpose()?;
+            let data = frame.map(|frame| frame.into_data().unwrap_or_default());
+            let ready = self.take(data.as_deref()).map_err(axum::Error::new)?;
+            if !ready.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(ready))));
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.encoder.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::io::Read;
+
+    use axum::response::IntoResponse;
+    use flate2::read::GzDecoder;
+    use futures_util::stream;
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    async fn unpacked(answer: Response) -> String {
+        assert_eq!(answer.headers()[header::CONTENT_ENCODING], "gzip");
+        assert!(!answer.headers().contains_key(header::CONTENT_LENGTH));
+        let packed = answer.into_body().collect().await.unwrap().to_bytes();
+        let mut text = String::new();
+        GzDecoder::new(&packed[..]).read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[tokio::test]
+    async fn a_body_is_what_it_was_however_it_comes() {
+        let text: String = (0..50_000).map(|number| number.to_string()).collect();
+        assert_eq!(unpacked(compressed(text.clone().into_response())).await, text);
+        let pieces: Vec<_> =
+            text.as_bytes().chunks(1000).map(Bytes::copy_from_slice).map(Ok::<_, Infallible>).collect();
+        let streamed = Response::new(Body::from_stream(stream::iter(pieces)));
+        assert_eq!(unpacked(compressed(streamed)).await, text);
+    }
+
+    #[test]
+    fn what_is_short_or_dense_or_events_is_left_as_it_is() {
+        let long = "a".repeat(1024);
+        let as_kind = |kind: &'static str| ([(header::CONTENT_TYPE, kind)], long.clone()).into_response();
+        let is_packed = |answer| compressed(answer).headers().contains_key(header::CONTENT_ENCODING);
+        assert!(is_packed(as_kind("application/json")));
+        assert!(!is_packed("a".repeat(1023).into_response()));
+        for kind in ["text/event-stream", OCTETS, NPY] {
+            assert!(!is_packed(as_kind(kind)), "{kind}");
+        }
+    }
 }

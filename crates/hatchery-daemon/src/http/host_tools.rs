@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
 use serde::Deserialize;
 
 use super::arguments::arguments;
@@ -48,9 +48,9 @@ pub(crate) async fn call(
     Named(name): Named<String>,
     Asked(OfSession { session }): Asked<OfSession>,
     Options(options): Options,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Answered {
+    let (Parts { headers, .. }, body) = request.into_parts();
     let only_parameter = || {
         let tool = host_tools::get(&house, &name, session.as_deref())?;
         Ok(Some(tool.parameters.into_iter().map(|parameter| parameter.name).collect()))

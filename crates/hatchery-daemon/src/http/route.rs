@@ -1,18 +1,19 @@
 //! One row of the table of routes: enough to answer a request, and to tell others of it.
 
-use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::extract::rejection::RawPathParamsRejection;
-use axum::extract::{RawPathParams, Request, State};
+use axum::extract::Request;
 use axum::handler::Handler;
-use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{MethodFilter, MethodRouter, on};
+use hatchery::Result;
 
+use super::path::Names;
 use crate::access::{Caller, Scope};
-use crate::failure::Failure;
 use crate::house::House;
+
+/// An answer on its way: the one future of a request that is boxed.
+pub(crate) type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
 
 /// One operation of the interface.
 pub(crate) struct Route {
@@ -28,7 +29,7 @@ pub(crate) struct Route {
     pub(crate) query: &'static [Query],
     pub(crate) body: Body,
     pub(crate) answer: Answer,
-    handler: MethodRouter<Arc<House>>,
+    handler: Box<dyn Fn(Request, Arc<House>) -> Answering + Send + Sync>,
 }
 
 /// How it is asked for.
@@ -84,18 +85,20 @@ impl Method {
         }
     }
 
-    fn filter(self) -> MethodFilter {
+    /// As a request says it. Whoever wants only the head of an answer gets that of `GET`.
+    pub(super) fn is(self, said: &axum::http::Method) -> bool {
+        use axum::http::Method as Said;
         match self {
-            Method::Get => MethodFilter::GET,
-            Method::Post => MethodFilter::POST,
-            Method::Put => MethodFilter::PUT,
-            Method::Delete => MethodFilter::DELETE,
+            Method::Get => [Said::GET, Said::HEAD].contains(said),
+            Method::Post => said == Said::POST,
+            Method::Put => said == Said::PUT,
+            Method::Delete => said == Said::DELETE,
         }
     }
 }
 
 impl Route {
-    pub(crate) fn of<H: Handler<T, Arc<House>>, T: 'static>(
+    pub(crate) fn of<H: Handler<T, Arc<House>, Future = Answering> + Sync, T>(
         method: Method,
         path: &'static str,
         scopes: &'static [Scope],
@@ -103,7 +106,7 @@ impl Route {
         handler: H,
     ) -> Route {
         let (body, answer) = (Body::None, Answer::Json("Anything"));
-        let handler = on(method.filter(), handler);
+        let handler = Box::new(move |request, house| handler.clone().call(request, house));
         Route { method, path, scopes, name, what: "", query: &[], body, answer, handler }
     }
 
@@ -136,44 +139,31 @@ impl Route {
         Route { answer, ..self }
     }
 
-    /// What answers its requests. Who may not ask is refused before anything else is read.
-    pub(crate) fn handler(self) -> MethodRouter<Arc<House>, Infallible> {
+    /// Lets a caller pass who may ask. Whoever gives an order is asked again where it is done, and leaves a line of audit there;
+    /// who may not leaves one here, whatever else is wrong with it.
+    ///
+    /// # Errors
+    /// [`Denial::Forbidden`](crate::denial::Denial::Forbidden).
+    pub(super) fn admit(&self, caller: &Caller, names: &Names) -> Result<()> {
         match self.scopes {
-            [] => self.handler,
-            [Scope::Operate] => self.handler.route_layer(middleware::from_fn_with_state(self.name, may_order)),
-            scopes => self.handler.route_layer(middleware::from_fn_with_state(scopes, may_ask)),
+            [] => Ok(()),
+            [Scope::Operate] => caller.may_order(self.name, &self.subject(names)),
+            scopes => caller.require_one_of(scopes),
         }
     }
-}
 
-async fn may_ask(
-    State(scopes): State<&'static [Scope]>,
-    caller: Caller,
-    request: Request,
-    next: Next,
-) -> Result<Response, Failure> {
-    caller.require_one_of(scopes)?;
-    Ok(next.run(request).await)
-}
+    pub(super) fn answer(&self, request: Request, house: &Arc<House>) -> Answering {
+        (self.handler)(request, Arc::clone(house))
+    }
 
-/// Whoever gives an order is asked again where it is done, and leaves a line of audit there; who may not leaves one here,
-/// whatever else is wrong with it.
-async fn may_order(
-    State(name): State<&'static str>,
-    caller: Caller,
-    places: Result<RawPathParams, RawPathParamsRejection>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Failure> {
-    caller.may_order(name, &places.as_ref().map_or_else(|_| "what is not UTF-8".to_owned(), subject))?;
-    Ok(next.run(request).await)
-}
-
-/// As orders call it.
-fn subject(places: &RawPathParams) -> String {
-    match places.iter().next() {
-        None => "daemon".to_owned(),
-        Some(("id", name)) => name.to_owned(),
-        Some((place, name)) => format!("{place} {name}"),
+    /// As orders call it.
+    fn subject(&self, names: &Names) -> String {
+        let place = self.path.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
+        match (place, names.first()) {
+            (None, _) => "daemon".to_owned(),
+            (Some(_), None) => "what is not UTF-8".to_owned(),
+            (Some(("id", _)), Some(name)) => name.to_owned(),
+            (Some((place, _)), Some(name)) => format!("{place} {name}"),
+        }
     }
 }

@@ -8,3 +8,5 @@ mod revoked;
 mod secrets;
 mod socket;
 mod stalled;
+
+pub(crate) use open::Open;

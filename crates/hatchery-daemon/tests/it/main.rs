@@ -3,6 +3,7 @@
 
 mod access;
 mod binary;
+mod bridge;
 mod calls;
 mod client;
 mod configured;

@@ -15,7 +15,8 @@ fn keys(value: &Value) -> Vec<&str> {
 async fn the_status_says_who_it_is_and_how_busy() {
     let rig = Rig::of(basics().workers(2)).await;
     let status = get(rig.address, "/v1/status").await.json();
-    let names = ["address", "guarantee", "phase", "pid", "pools", "run", "started_at", "system", "tls", "version"];
+    let names =
+        ["address", "bridge", "guarantee", "phase", "pid", "pools", "run", "started_at", "system", "tls", "version"];
     assert_eq!(keys(&status), names);
     assert_eq!(status["tls"], false);
     assert_eq!((&status["phase"], &status["pid"]), (&json!("serving"), &json!(std::process::id())));

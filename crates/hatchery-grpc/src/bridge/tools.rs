@@ -1,6 +1,6 @@
 //! Tools, as both sides tell each other of them.
 
-use hatchery::{Parameter, ToolSpec};
+use hatchery::{HostToolInfo, HostToolSource, Parameter, ToolSpec};
 use serde_json::{Value, json};
 
 use super::any::{self, Content};
@@ -17,6 +17,22 @@ pub fn write(tool: &ToolSpec) -> proto::ToolSpec {
         parameters: tool.parameters.iter().map(write_parameter).collect(),
         metadata: [].into(),
         supports_streaming: tool.streaming,
+    }
+}
+
+/// Those of a host's tools that are its own to run, and not hidden. What workers have registered is asked for by `ExecuteTool`; those
+/// of pools are the host's, too.
+pub fn exposed(tools: &[HostToolInfo]) -> Vec<proto::ToolSpec> {
+    let is_hosts = |tool: &&HostToolInfo| !matches!(tool.source, HostToolSource::Worker { .. });
+    tools.iter().filter(|tool| tool.exposed).filter(is_hosts).map(|tool| write(&spec(tool))).collect()
+}
+
+fn spec(tool: &HostToolInfo) -> ToolSpec {
+    ToolSpec {
+        doc: tool.description.clone(),
+        parameters: tool.parameters.clone(),
+        streaming: tool.supports_streaming,
+        ..ToolSpec::new(&*tool.name)
     }
 }
 

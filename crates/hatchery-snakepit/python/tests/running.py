@@ -23,10 +23,10 @@ from . import FIXTURE, SHIM, STUBS, WORKER
 from .fake_host import FakeHost, encoded, eventually
 
 SHOWCASE = "snakepit_bridge.adapters.showcase.ShowcaseAdapter"
-# The plain tools run in any worker; what has to look into ours asks for SHOWCASE and THREADED_SHOWCASE.
 PLAIN = "bridge_tools.plain.Plain"
 THREADED = "bridge_tools.threaded.Threaded"
-THREADED_SHOWCASE = "snakepit_bridge.adapters.threaded_showcase.ThreadedShowcaseAdapter"
+FULL = "bridge_tools.full.Full"
+FULL_THREADED = "bridge_tools.full.FullThreaded"
 _LARGE = [
     ("grpc.max_receive_message_length", 200 << 20),
     ("grpc.max_send_message_length", 200 << 20),
@@ -154,6 +154,10 @@ class SharedBridgeTest(unittest.TestCase):
         cls.worker = Worker(cls.host.address, cls.adapter, **cls.environment)
         cls.addClassCleanup(cls.worker.close)
         cls.stub = cls.worker.wait_ready().stub()
+
+
+# For what looks into the fixture's own modules, or waits for its words: another worker has others.
+of_the_fixture = unittest.skipUnless(WORKER == FIXTURE, "only the fixture has what this looks into")
 
 
 def shimmed(*modes: str) -> dict:

@@ -8,7 +8,7 @@ import grpc
 from snakepit import bridge_pb2 as pb
 
 from .fake_host import eventually
-from .running import BridgeTest, execute, failure, request, result
+from .running import BridgeTest, execute, failure, of_the_fixture, request, result
 from .sockets import listening
 
 
@@ -32,19 +32,23 @@ class Faults(BridgeTest):
         self.assertIsNone(worker.process.poll())
         self.assertFalse(os.path.exists(worker.ready_file))
 
+    @of_the_fixture
     def test_empty_readiness_first(self):
         worker = self.fault("empty_readiness_first")
         self.assertEqual(_size(worker.ready_file), 0)
         eventually("the port is there", lambda: _size(worker.ready_file))
         self.assertTrue(execute(worker.stub(), "ping").success)
 
+    @of_the_fixture
     def test_wrong_port(self):
         self.refuses(self.fault("wrong_port"))
 
+    @of_the_fixture
     def test_no_port(self):
         with self.assertRaises(ValueError):
             _ = self.fault("no_port").port
 
+    @of_the_fixture
     def test_ignores_sigterm(self):
         worker = self.fault("ignores_sigterm")
         worker.ask(signal.SIGTERM)
@@ -71,9 +75,11 @@ class Faults(BridgeTest):
         eventually("a ping hangs", lambda: _hangs(worker.stub()))
         self.assertTrue(call.result().success)
 
+    @of_the_fixture
     def test_speaks_no_grpc(self):
         self.refuses(self.fault("speaks_no_grpc"))
 
+    @of_the_fixture
     def test_closes_its_port(self):
         worker = self.fault("closes_its_port")
         self.refuses(worker)
@@ -94,6 +100,7 @@ class Faults(BridgeTest):
             list(stub.ExecuteStreamingTool(request("fail_in_stream"), timeout=30))
         self.assertEqual(len(json.loads(raised.exception.details())["message"]), 50_000)
 
+    @of_the_fixture
     def test_answers_no_json(self):
         with self.assertRaises(ValueError):
             result(self.fault("answers_no_json").stub(), "ping")
@@ -108,6 +115,7 @@ class Faults(BridgeTest):
         with self.assertRaises(grpc.RpcError):
             next(chunks)
 
+    @of_the_fixture
     def test_answers_beyond_limits(self):
         stub = self.fault("answers_beyond_limits").stub()
         self.assertEqual(len(execute(stub, "text", length=101 << 20).result.value), (101 << 20) + 2)
@@ -116,6 +124,7 @@ class Faults(BridgeTest):
         answer = execute(self.fault("answers_bytes").stub(), "picture")
         self.assertEqual((answer.binary_result, json.loads(answer.result.value)["format"]), (b"\x89PNG\x00\xff", "png"))
 
+    @of_the_fixture
     def test_spoils_its_connection(self):
         stub = self.fault("spoils_its_connection").stub()
         self.assertTrue(execute(stub, "ping").success)

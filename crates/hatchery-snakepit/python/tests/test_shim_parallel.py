@@ -5,7 +5,7 @@ import signal
 
 from snakepit import bridge_pb2 as pb
 
-from .running import THREADED_SHOWCASE, BridgeTest, execute, request, result, shimmed
+from .running import FULL_THREADED, BridgeTest, execute, of_the_fixture, request, result, shimmed
 
 
 class Parallel(BridgeTest):
@@ -27,7 +27,7 @@ class Parallel(BridgeTest):
         self.assertTrue(call.result().success)
 
     def test_the_call_s_context_goes_along(self):
-        stub = self.threaded(self.host(), THREADED_SHOWCASE, **shimmed("parallel")).stub()
+        stub = self.threaded(self.host(), FULL_THREADED, **shimmed("parallel")).stub()
         seen = execute(stub, "correlation", headers=(("x-snakepit-correlation-id", "sp-9"),))
         self.assertEqual(json.loads(seen.result.value), "sp-9")
 
@@ -38,6 +38,7 @@ class Parallel(BridgeTest):
         self.assertEqual([chunk.data for chunk in chunks], [b"0", b"1", b""])
         self.assertEqual(result(stub, "waits", seconds=0), {"waited": 0})
 
+    @of_the_fixture
     def test_the_safety_check_sees_the_threads(self):
         told = {"arguments": ("--thread-safety-check",), "SNAKEPIT_LOG_LEVEL": "warning"}
         worker = self.threaded(self.host(), **told, **shimmed("parallel"))

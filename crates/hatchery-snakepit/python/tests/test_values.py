@@ -7,7 +7,7 @@ from google.protobuf import any_pb2, struct_pb2, wrappers_pb2
 from snakepit import bridge_pb2 as pb
 
 from .fake_host import TEXT
-from .running import SHOWCASE, BridgeTest, SharedBridgeTest, execute, failure, result
+from .running import FULL, BridgeTest, SharedBridgeTest, execute, failure, result
 
 ADDRESS = "type.googleapis.com/snakepit."
 
@@ -144,5 +144,5 @@ class HostTools(BridgeTest):
 
     def test_a_tool_of_another_worker(self):
         host = self.host()
-        seen = result(self.worker(host, SHOWCASE).stub(), "call_other_worker", name="b", arguments={"a": [1]})
+        seen = result(self.worker(host, FULL).stub(), "call_other_worker", name="b", arguments={"a": [1]})
         self.assertEqual(seen, {"result": {"tool": "b", "given": {"a": [1]}}})

@@ -177,11 +177,12 @@ fn write_telemetry(keys: &Keys<'_>, draft: &mut Draft<'_>) {
 /// Workers have listeners of their own; this is the one for others.
 fn write_bridge(keys: &Keys<'_>, draft: &mut Draft<'_>) {
     if let Some(listener) = keys.below("grpc_listener", draft) {
-        draft.apply(LISTENER, &listener, Section::Bridge);
+        let of_mode = only_of_mode(&listener, draft);
+        draft.apply(LISTENER, &of_mode, Section::Bridge);
         let known = |name: &str| LISTENER.iter().any(|rule| rule.from == name);
         draft.leave_out(&listener, &known, left_out::LISTENER);
-        check_listener(&listener, draft);
-        return check_binding(listener.get("bind_host").or_else(|| listener.get("host")), draft);
+        check_listener(&of_mode, draft);
+        return check_binding(of_mode.get("bind_host").or_else(|| of_mode.get("host")), draft);
     }
     let Some(key) = keys.get("grpc_port") else {
         return if let Some(key) = keys.get("grpc_host") {
@@ -200,6 +201,21 @@ fn write_bridge(keys: &Keys<'_>, draft: &mut Draft<'_>) {
         }
         _ => draft.notes.push(Note::of_value(&key.path, key.term, "a whole number from 0 to 65535", "bridge.port")),
     }
+}
+
+/// What Snakepit does not look at in this mode would be a mistake here.
+fn only_of_mode<'a>(listener: &Keys<'a>, draft: &mut Draft<'_>) -> Keys<'a> {
+    let mode = listener.get("mode").and_then(|key| key.term.word()).unwrap_or("internal");
+    let names: &[&str] = match mode {
+        "external" => &["mode", "host", "bind_host", "port"],
+        "external_pool" => &["mode", "host", "bind_host", "base_port", "pool_size"],
+        _ => &["mode"],
+    };
+    let (ours, others): (Vec<_>, _) = listener.all.iter().cloned().partition(|key| names.contains(&key.name.as_str()));
+    for key in others.iter().filter(|key| LISTENER.iter().any(|rule| rule.from == key.name)) {
+        draft.note(&key.path, key.term.at, format!("with mode {mode} it says nothing"), "it is left out");
+    }
+    Keys { all: ours }
 }
 
 /// What Snakepit refuses too.

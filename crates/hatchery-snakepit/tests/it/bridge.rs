@@ -301,3 +301,21 @@ async fn a_tool_of_another_pool_is_one_of_the_hosts() {
     assert_eq!(rig.call("call_elixir_demo", asked).await.unwrap(), json!({ "result": 5.0 }));
     rig.end().await;
 }
+
+/// A worker registers whatever its adapter has. That hides no tool of the host's from those that ask for the host's.
+#[tokio::test]
+async fn a_tool_of_a_worker_hides_none_of_the_hosts() {
+    let Some(rig) = two().await else { return };
+    let of_host = |_: Value, _: HostCaller| async move { Ok("the host's") };
+    rig.hatchery.host_tools().register(HostTool::new("where", of_host)).unwrap();
+    let (first, second) = rig.shared_session().await;
+    let own = rig.at(&first, "where", json!({})).await.unwrap();
+    let found = rig.hatchery.host_tools().get(Some("shared"), "where").unwrap();
+    assert!(matches!(found.source, HostToolSource::Worker { .. }), "its session's own: {found:?}");
+    let answer = rig.at(&second, "call_elixir_demo", json!({ "name": "where" })).await.unwrap();
+    assert_eq!(answer, json!({ "result": "the host's" }));
+    let asked = json!({ "name": "where", "session_id": "shared", "arguments": {} });
+    let seen = rig.at(&second, "call_other_worker", asked).await.unwrap();
+    assert_eq!(seen["result"]["pid"], own["pid"], "who asks for any gets that of the session");
+    rig.end().await;
+}

@@ -1,20 +1,20 @@
 //! Pools of a configuration, and the shim in front of their workers.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hatchery::{Config, ErrorKind, Hatchery, Reconfigured};
 use hatchery_grpc::bridge::{Client, Connection, Peer, RequestOptions};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use crate::rig::{PATIENCE, Rig, eventually, fixture, python, stubs};
+use crate::rig::{PATIENCE, Rig, eventually, fixture, python, stubs, worker};
 
 /// One pool of the test worker, which says this besides; `None` if there is no interpreter for it.
 fn config(adapter: &str, pool: &str) -> Option<Config> {
     let python = python()?;
     let path = std::env::join_paths([stubs(&python).to_owned(), fixture()]).unwrap().into_string().unwrap();
-    let script = fixture().join("grpc_server.py");
+    let script = worker().join("grpc_server.py");
     let text = format!(
         "[[pools]]\nname = \"default\"\ntransport = \"grpc\"\nscript = {script:?}\nadapter = {adapter:?}\npython = {python:?}\n\
          env.PYTHONPATH = {path:?}\nenv.PYTHONDONTWRITEBYTECODE = \"1\"\n{pool}\n"
@@ -108,6 +108,47 @@ async fn nobody_else_passes_for_a_worker() {
     rig.end().await;
 }
 
+/// What a client that is another user's gets from the listener of a worker: the first bytes, if any.
+const AS_ANOTHER: &str = r#"
+import os, socket, sys
+host, port = sys.argv[1].split(":")
+os.setuid(int(sys.argv[2]))
+with socket.socket() as there:
+    there.settimeout(60)
+    there.connect((host, int(port)))
+    try:
+        there.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+        print(len(there.recv(9)))
+    except ConnectionError:
+        print(0)
+"#;
+
+/// Without the shim's secret: the kernel says whose a connection is.
+#[tokio::test]
+async fn another_user_is_told_nothing() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can be another user");
+        return;
+    }
+    let Some(config) = config(FULL, "shim = false\nunsafe_bind = true") else { return };
+    let rig = start(&config).await;
+    let words = words(rig.pids()[0]);
+    let at = words.iter().position(|word| word == "--elixir-address").unwrap();
+    for (user, bytes) in [("65534", "0"), ("0", "9")] {
+        let (address, python) = (words[at + 1].clone(), python().unwrap());
+        let asked = tokio::task::spawn_blocking(move || as_another(&python, &address, user)).await.unwrap();
+        assert_eq!(asked, bytes, "{user}");
+    }
+    rig.end().await;
+}
+
+#[expect(clippy::disallowed_methods, reason = "it is waited for")]
+fn as_another(python: &Path, address: &str, user: &str) -> String {
+    let asked = std::process::Command::new(python).args(["-c", AS_ANOTHER, address, user]).output().unwrap();
+    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    String::from_utf8_lossy(&asked.stdout).trim().to_owned()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_read_anew_comes_with_other_workers() {
     let Some(before) = config(FULL, "") else { return };
@@ -129,6 +170,22 @@ async fn what_is_read_anew_comes_with_other_workers() {
     let (_, restarts) = keys(&report);
     assert!(restarts.contains(&"pools.default.app") && restarts.contains(&"pools.default.transport"), "{report:?}");
     assert_eq!(rig.pool.call::<Value>("add", json!({ "a": 2, "b": 3 })).await.unwrap(), json!(5), "it serves on");
+    rig.end().await;
+}
+
+/// Scenario 51: a configuration that is read anew is told to the workers that run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn telemetry_is_measured_anew_by_the_same_workers() {
+    let Some(before) = config(FULL, "telemetry.deny = [\"tool.*\"]") else { return };
+    let rig = start(&before).await;
+    let pids = rig.pids();
+    rig.until_kept("tool.x", false).await;
+    rig.until_kept("other", true).await;
+    let report = rig.hatchery.reconfigure(&config(FULL, "telemetry.allow = [\"tool.*\"]").unwrap()).unwrap();
+    assert_eq!(keys(&report), (vec!["pools.default.telemetry"], vec![]));
+    rig.until_kept("tool.x", true).await;
+    rig.until_kept("other", false).await;
+    assert_eq!(rig.pids(), pids);
     rig.end().await;
 }
 

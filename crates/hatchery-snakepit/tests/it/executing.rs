@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use hatchery::{Binary, CallOptions, ErrorKind};
+use hatchery_snakepit::SnakepitOptions;
 use serde_json::{Value, json};
 
 use crate::rig::{Rig, app, pool};
@@ -121,6 +122,36 @@ async fn a_library_that_wants_the_main_thread_gets_it() {
     assert_eq!(seen["is_main"], true);
     let seen = rig.call("where", json!({ "library": "numpy" })).await.unwrap();
     assert_eq!(seen["is_main"], false);
+    rig.end().await;
+}
+
+/// Scenario 19: one call wants it, and the next does not.
+#[tokio::test]
+async fn a_call_that_wants_the_main_thread_gets_it() {
+    let Some(rig) = Rig::plain().await else { return };
+    for (options, is_main) in [(CallOptions::new().thread_sensitive(), true), (CallOptions::new(), false)] {
+        let seen: Value = rig.pool.call_with("where", json!({}), &options).await.unwrap();
+        assert_eq!(seen["is_main"], is_main);
+    }
+    rig.end().await;
+}
+
+/// Scenario 14: only what is said to be a pickle is unpickled, and only bytes can be.
+#[tokio::test]
+async fn what_was_pickled_arrives_as_what_it_was() {
+    let Some(rig) = Rig::plain().await else { return };
+    // pickle.dumps({"a": [1, 2]}, protocol=0)
+    let pickle = b"(dp0\nVa\np1\n(lp2\nI1\naI2\nas.".to_vec();
+    let arguments = || BTreeMap::from([("value", Binary::from(pickle.clone()))]);
+    let pickled = CallOptions::new().pickled("value");
+    let seen: Value = rig.pool.call_with("echo", arguments(), &pickled).await.unwrap();
+    assert_eq!(seen["value"], json!({ "a": [1, 2] }));
+    let seen: Value =
+        rig.pool.call("process_binary", BTreeMap::from([("data", Binary::from(pickle.clone()))])).await.unwrap();
+    assert_eq!((&seen["type"], &seen["length"]), (&json!("bytes"), &json!(pickle.len())));
+    let error = rig.pool.call_with::<Value>("echo", json!({ "value": 1 }), &pickled).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Validation);
+    assert!(error.message().contains("`value`: expected the bytes of a pickle"), "{error}");
     rig.end().await;
 }
 

@@ -16,6 +16,11 @@ pub(crate) fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bridge_worker")
 }
 
+/// The folder of the worker's scripts: the fixture's, or those of `HATCHERY_BRIDGE_WORKER`, such as the ancestor's own.
+pub(crate) fn worker() -> PathBuf {
+    std::env::var_os("HATCHERY_BRIDGE_WORKER").map_or_else(fixture, PathBuf::from)
+}
+
 /// The interpreter with grpcio and grpcio-tools that `cargo xtask test` makes; without it, the test is skipped.
 pub(crate) fn python() -> Option<PathBuf> {
     let home = std::env::var_os("HATCHERY_TEST_VENV");
@@ -47,19 +52,38 @@ pub(crate) fn stubs(python: &Path) -> &'static Path {
 
 /// A worker of this adapter; `None` if there is no interpreter for it.
 pub(crate) fn app(adapter: &str) -> Option<Snakepit> {
+    app_of(&worker(), adapter)
+}
+
+fn app_of(worker: &Path, adapter: &str) -> Option<Snakepit> {
     let python = python()?;
     let stubs = stubs(&python);
     Some(
-        Snakepit::new(fixture().join("grpc_server.py"), adapter)
+        Snakepit::new(worker.join("grpc_server.py"), adapter)
             .python(&python)
             .env("PYTHONPATH", std::env::join_paths([stubs.to_owned(), fixture()]).unwrap())
             .env("PYTHONDONTWRITEBYTECODE", "1"),
     )
 }
 
+/// Those of the faults that change what is inside of the fixture, and are nothing in another worker.
+const FAULTS_OF_THE_FIXTURE: [&str; 10] = [
+    "answers_beyond_limits",
+    "answers_no_json",
+    "closes_its_port",
+    "empty_readiness_first",
+    "ends_telemetry",
+    "ignores_sigterm",
+    "no_port",
+    "speaks_no_grpc",
+    "spoils_its_connection",
+    "wrong_port",
+];
+
 /// One that misbehaves so: see `faults` in the fixture.
 pub(crate) fn fault(name: &str) -> Option<Snakepit> {
-    app(&format!("faults.{name}.Adapter"))
+    let worker = if FAULTS_OF_THE_FIXTURE.contains(&name) { fixture() } else { worker() };
+    app_of(&worker, &format!("faults.{name}.Adapter"))
 }
 
 pub(crate) fn threaded(calls: usize) -> Option<Snakepit> {

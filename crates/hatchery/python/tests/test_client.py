@@ -272,6 +272,11 @@ class Questions(BothClients, unittest.TestCase):
             (lambda c: c.session("s").metadata.put("a/b", None), "PUT /v1/sessions/s/metadata/a%2Fb null"),
             (lambda c: c.session("s").programs.get("p"), "GET /v1/sessions/s/programs/p"),
             (lambda c: c.session("s").programs.delete("p"), "DELETE /v1/sessions/s/programs/p"),
+            (lambda c: c.host_tools.list(), "GET /v1/host-tools"),
+            (lambda c: c.session("a b").host_tools.list(), "GET /v1/host-tools?session=a+b"),
+            (lambda c: c.session("s").host_tools.get("a/b"), "GET /v1/host-tools/a%2Fb?session=s"),
+            (lambda c: c.host_tools.call("t", {"timeout": 1}, b=2), 'POST /v1/host-tools/t/call {"timeout":1,"b":2}'),
+            (lambda c: c.session("s").host_tools.unregister("t"), "DELETE /v1/host-tools/t?session=s"),
             (lambda c: c.orders.scale(3), 'POST /v1/pools/default/scale {"workers":3}'),
             (lambda c: c.pool("a").orders.drain("5s"), 'POST /v1/pools/a/drain {"wait":"5s"}'),
             (lambda c: c.orders.resume(), "POST /v1/pools/default/resume {}"),
@@ -296,6 +301,15 @@ class Questions(BothClients, unittest.TestCase):
             self.assertEqual([ask(client) for ask, _ in questions], list(range(len(questions))))
         asked = [f"{request.method} {request.target} {request.body.decode()}".rstrip() for request in seen]
         self.assertEqual(asked, [expected for _, expected in questions])
+
+    def test_a_host_tool_is_called_with_the_options_of_the_client(self, connect):
+        def script(peer):
+            seen = peer.serve({"a": 1})
+            said = {name: seen.headers.get(f"x-hatchery-{name}") for name in ("session", "timeout", "correlation-id")}
+            self.assertEqual(said, {"session": "s", "timeout": "5000ms", "correlation-id": "c"})
+
+        with FakeDaemon(script) as daemon, connect(daemon.address) as client:
+            self.assertEqual(client.session("s").host_tools.call("t", timeout=5, correlation_id="c"), {"a": 1})
 
     def test_tools_are_functions(self, connect):
         def script(peer):

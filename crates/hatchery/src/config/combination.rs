@@ -15,10 +15,12 @@ use crate::pool::Capacity;
 use crate::process::{Containment, OnEscape};
 
 mod bridge;
+mod listener;
 mod server;
 
 pub(super) fn problems(settings: &Settings) -> Vec<ConfigProblem> {
     let mut problems = server::problems(&settings.top);
+    problems.extend(listener::problems(&settings.top));
     for pool in &settings.pools {
         problems.extend(RULES.iter().filter_map(|rule| rule(&Seen { pool })));
     }

@@ -10,6 +10,7 @@ use crate::pool::{TimeoutProfile, Timeouts};
 
 mod bridge;
 mod faults;
+mod listener;
 mod pool;
 mod server;
 mod telemetry;
@@ -91,6 +92,12 @@ pub(super) const TOP: &[Key] = &[
     ),
     table("instance", INSTANCE, "Which installation this is: runs of one instance share their records."),
     table("server", server::SERVER, "Where a daemon is reached, by whom, and how much of it one client may have."),
+    table(
+        "bridge",
+        listener::BRIDGE,
+        "Where clients that are no workers reach the host's side of `snakepit.bridge`, under the credentials and limits of `[server]`. \
+         Workers have listeners of their own, and need none of this.",
+    ),
     table("sessions", SESSIONS, "The sessions of all pools."),
     table("telemetry", telemetry::TELEMETRY, "What is told to others."),
     table(

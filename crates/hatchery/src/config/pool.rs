@@ -15,6 +15,7 @@ use crate::pool::{
     Capacity, Concurrency, HealthCheck, OnTimeout, Recycle, Restarts, StartBatches, StopGraces, Timeouts,
 };
 use crate::process::{Containment, OnEscape, ResourceLimits};
+use crate::wire::Telemetry;
 use crate::worker::Heartbeat;
 
 mod arena;
@@ -69,6 +70,8 @@ pub struct PoolConfig {
     pub health_gate: Option<HealthGateConfig>,
     /// Keeps calls from what has crashed. `None`: off.
     pub crash_barrier: Option<CrashBarrierConfig>,
+    /// Which events of their own its workers send.
+    pub telemetry: Telemetry,
     /// The memory that is shared with its workers.
     pub arena: ArenaConfig,
     /// The modules that its template imports. Empty: none, or what the builder says.
@@ -310,6 +313,7 @@ impl PoolConfig {
             breaker: BreakerConfig::of(said),
             health_gate: HealthGateConfig::of(said),
             crash_barrier: CrashBarrierConfig::of(said),
+            telemetry: telemetry(said),
             arena: ArenaConfig::of(said),
             preload: preload(said),
             preload_app: said.flag("preload_app"),
@@ -419,6 +423,15 @@ fn restarts(said: &Layer) -> RestartsConfig {
     RestartsConfig {
         max_failures: said.whole("restarts.max_failures"),
         max_backoff: said.duration("restarts.max_backoff"),
+    }
+}
+
+fn telemetry(said: &Layer) -> Telemetry {
+    Telemetry {
+        enabled: said.flag("telemetry.enabled"),
+        sampling: said.number("telemetry.sampling"),
+        allow: said.list("telemetry.allow", text),
+        deny: said.list("telemetry.deny", text),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `[server]`: where a daemon is reached, by whom, and how much of it one client may have. What nobody says is `None`: the
+//! `[server]` and `[bridge]`: where a daemon is reached, by whom, and how much of it one client may have. What nobody says is `None`: the
 //! daemon has the defaults.
 
 use std::fmt;
@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use super::keys;
 use super::layer::Layer;
+use super::listener::BridgeListener;
 use super::top::path;
 use super::value::Value;
 use super::words::Word;
 
-/// `[server]`: where a daemon is reached.
+/// `[server]`, and `[bridge]`: where a daemon is reached.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ServerConfig {
@@ -31,6 +32,8 @@ pub struct ServerConfig {
     pub tls: TlsConfig,
     /// `limits`.
     pub limits: ServerLimitsConfig,
+    /// `[bridge]`, if its mode is an external one.
+    pub bridge: Option<BridgeListener>,
 }
 
 /// Who may call.
@@ -112,6 +115,7 @@ impl ServerConfig {
                 client_scopes: said.list("server.tls.client_scopes", |value| Scope::read(text(value)?)),
             },
             limits: limits(said),
+            bridge: BridgeListener::of(said),
         }
     }
 }

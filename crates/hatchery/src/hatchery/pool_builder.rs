@@ -23,7 +23,7 @@ use crate::registry::Instance;
 use crate::session::SessionSettings;
 use crate::telemetry::{EventFilter, Events};
 use crate::tool::ToolSpec;
-use crate::wire::Limits;
+use crate::wire::{Limits, Telemetry};
 use crate::worker::{Heartbeat, Transport};
 
 /// Configures one pool of a [`Builder`], the one named last.
@@ -70,6 +70,7 @@ impl PoolBuilder {
         };
         own.worker.heartbeat = pool.heartbeat.over(own.worker.heartbeat);
         own.health = pool.health.over(own.health);
+        own.telemetry = pool.telemetry.clone().over(std::mem::take(&mut own.telemetry));
         own.batches = pool.start.over(own.batches);
         own.restarts = pool.restarts.over(own.restarts);
         own.arena = pool.arena.over(own.arena);
@@ -247,6 +248,14 @@ impl PoolBuilder {
     #[must_use]
     pub fn health(mut self, health: HealthCheck) -> PoolBuilder {
         self.config.health = health;
+        self
+    }
+
+    /// Which events of their own its workers send; what is `None` stays as it is. Default: all.
+    /// [`Pool::set_telemetry`](crate::Pool::set_telemetry) changes it while they run.
+    #[must_use]
+    pub fn telemetry(mut self, settings: Telemetry) -> PoolBuilder {
+        self.config.telemetry = settings.over(self.config.telemetry);
         self
     }
 

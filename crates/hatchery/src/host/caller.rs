@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::table::Seen;
 use crate::call::CallOptions;
 use crate::id::WorkerId;
 use crate::waiting::{Errand, Life, Occupant, Waiting};
@@ -17,6 +18,7 @@ pub struct HostCaller {
     trace_parent: Option<Arc<str>>,
     deadline: Option<Instant>,
     errand: Option<Errand>,
+    hosts: bool,
 }
 
 /// Whoever makes a call of these options: its session, its time from now on, its correlation id or a new one, and its span. The
@@ -42,6 +44,13 @@ impl HostCaller {
     pub fn on_behalf_of(mut self, worker: &str, generation: u64, call: Option<u64>) -> HostCaller {
         self.worker = Some(Life { worker: WorkerId::read(worker), generation });
         self.call = call;
+        self
+    }
+
+    /// Looks at the host's own tools only: what a worker has registered under the same name neither is called nor hides one.
+    #[must_use]
+    pub fn hosts_tools_only(mut self) -> HostCaller {
+        self.hosts = true;
         self
     }
 
@@ -129,6 +138,10 @@ impl HostCaller {
     ) -> HostCaller {
         let (session, correlation_id) = (session.map(Arc::from), Some(correlation_id));
         HostCaller { session, correlation_id, trace_parent, deadline, ..self }
+    }
+
+    pub(super) fn sees(&self) -> Seen {
+        Seen { exposed: self.worker.is_some(), hosts: self.hosts }
     }
 
     /// With what those calls are known by to others who wait.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::{HostTool, HostToolLimits, name};
+use super::{HostTool, HostToolLimits, HostToolSource, name};
 use crate::error::{Error, ErrorKind, Result};
 
 #[derive(Default)]
@@ -21,16 +21,23 @@ type Shelf = BTreeMap<Arc<str>, Arc<HostTool>>;
 pub(super) type Removed = Vec<Arc<HostTool>>;
 
 /// Which of them somebody sees.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Seen {
-    All,
-    /// Those that workers see.
-    Exposed,
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// Only those that workers see. What they do not see hides others from them all the same.
+    pub(super) exposed: bool,
+    /// Only the host's own. What workers have registered hides none of them.
+    pub(super) hosts: bool,
 }
 
 impl Seen {
+    pub(super) const ALL: Seen = Seen { exposed: false, hosts: false };
+
+    fn knows(self, tool: &HostTool) -> bool {
+        !(self.hosts && matches!(tool.source, HostToolSource::Worker { .. }))
+    }
+
     fn shows(self, tool: &HostTool) -> bool {
-        self == Seen::All || tool.is_exposed
+        !self.exposed || tool.is_exposed
     }
 }
 
@@ -93,15 +100,17 @@ impl Table {
 
     /// A session's own comes first.
     pub(super) fn find(&self, name: &str, session: Option<&str>, seen: Seen) -> Option<Arc<HostTool>> {
-        let own = session.and_then(|session| self.sessions.get(session)?.get(name));
-        own.or_else(|| self.global.get(name)).filter(|tool| seen.shows(tool)).cloned()
+        let own = session.and_then(|session| self.sessions.get(session));
+        let mut shelves = own.into_iter().chain([&self.global]);
+        let found = shelves.find_map(|shelf| shelf.get(name).filter(|tool| seen.knows(tool)));
+        found.filter(|tool| seen.shows(tool)).cloned()
     }
 
     /// What somebody of this session sees, by name.
     pub(super) fn seen(&self, session: Option<&str>, seen: Seen) -> impl Iterator<Item = &Arc<HostTool>> {
         let own = session.and_then(|session| self.sessions.get(session));
         let mut shelf: BTreeMap<&str, &Arc<HostTool>> = BTreeMap::new();
-        for (name, tool) in self.global.iter().chain(own.into_iter().flatten()) {
+        for (name, tool) in self.global.iter().chain(own.into_iter().flatten()).filter(|(_, tool)| seen.knows(tool)) {
             shelf.insert(name, tool);
         }
         shelf.into_values().filter(move |tool| seen.shows(tool))

@@ -316,3 +316,24 @@ async fn a_tool_streams_if_it_says_how() {
         assert_eq!((error.kind(), error.message()), (kind, said));
     }
 }
+
+#[tokio::test]
+async fn what_a_worker_registers_hides_nothing_from_those_that_ask_for_the_hosts() {
+    let (tools, sessions) = with_sessions();
+    sessions.create("s").unwrap();
+    tools.register(constant("where", "here")).unwrap();
+    tools.register(of_worker("where", "p-1", 1).session("s")).unwrap();
+    tools.register(of_worker("other", "p-1", 1).session("s")).unwrap();
+    let caller = || HostCaller::new().on_behalf_of("p-2", 1, None).session("s");
+    assert_eq!(said(&tools, "where", "s").await, "far");
+    let answer = tools.execute("where", nothing(), caller().hosts_tools_only()).await.unwrap();
+    assert_eq!(answer.decode::<String>().unwrap(), "here");
+    let missing = tools.execute("other", nothing(), caller().hosts_tools_only()).await.unwrap_err();
+    assert_eq!(reason(&missing), (ErrorKind::NotFound, "tool_not_found"));
+    let names = |caller: HostCaller| tools.seen_by(&caller).into_iter().map(|tool| tool.name).collect::<Vec<_>>();
+    assert_eq!(names(caller().hosts_tools_only()), ["double", "where"]);
+    assert_eq!(names(caller()), ["double", "other", "where"]);
+    tools.register(constant("hidden", "x").exposed(false).session("s")).unwrap();
+    tools.register(constant("hidden", "y")).unwrap();
+    assert!(!names(caller().hosts_tools_only()).contains(&"hidden".to_owned()), "what hides is the host's, too");
+}

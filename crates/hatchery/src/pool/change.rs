@@ -80,6 +80,7 @@ const KEYS: &[Key] = &[
     live("retry", |it| text(&it.faults.retry)),
     live("breaker", |it| text(&it.faults.breaker)),
     live("health_gate", |it| text(it.faults.gate)),
+    live("telemetry", |it| text(&it.telemetry)),
     live("crash_barrier", |it| text(&it.faults.barrier)),
     renewal("cancel_grace", |it| text(it.worker.cancel_grace)),
     renewal("heartbeat", |it| text(it.worker.heartbeat)),

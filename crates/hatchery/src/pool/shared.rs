@@ -2,6 +2,7 @@
 //! thread of whoever brings the news.
 
 mod calling;
+mod measured;
 mod owner;
 mod sessions;
 mod staff;
@@ -33,6 +34,7 @@ use crate::telemetry::{Emitter, Event, PoolEvent, RecycleReason, ServiceEvent, l
 use crate::tool::ToolSpec;
 use crate::value::Payload;
 use crate::waiting::{Errand, Wait};
+use crate::wire::Telemetry;
 use crate::worker::{Answer, Call, Journey, Line, Sent, Sink};
 use tools::{Known, Tools};
 
@@ -53,6 +55,8 @@ pub(crate) struct Shared {
     pub(super) taints: Arc<TaintBook>,
     pub(super) counts: Counts,
     seats: Mutex<Seats>,
+    /// Which telemetry events its workers send.
+    measured: Mutex<Telemetry>,
     /// Rung when everything is served that was taken in, and no more is.
     drained: Notify,
 }
@@ -79,6 +83,7 @@ impl Shared {
             taints,
             counts: Counts::default(),
             seats: Mutex::default(),
+            measured: Mutex::new(rules.config.telemetry.clone()),
             drained: Notify::new(),
             rules: watch::Sender::new(Arc::new(rules)),
         }
@@ -96,8 +101,13 @@ impl Shared {
 
     /// From now on this holds: for calls that are made, and for workers that are started.
     pub(super) fn obey(&self, app: Arc<dyn App>, config: Config) -> Arc<Rules> {
+        let before = self.rules();
         self.rules.send_modify(|held| *held = Arc::new(held.followed_by(&self.name, app, config)));
         let rules = self.rules();
+        if rules.config.telemetry != before.config.telemetry {
+            // What the new ones do not say is not to stay as the old ones said it.
+            let _one_cannot_be_told = self.measure(&rules.config.telemetry.clone().over(Telemetry::all()));
+        }
         self.change(|roster| roster.obey(rules.of_roster()));
         rules
     }
@@ -136,6 +146,7 @@ impl Shared {
         if !arguments.is_object() {
             return Err(Error::new(ErrorKind::Validation, format!("{tool}: arguments must be a JSON object")));
         }
+        self.require_told(&tool, options)?;
         let correlation_id = options.correlation_id.clone().unwrap_or_default();
         log::called(&self.name, &tool, &correlation_id, &arguments);
         let (session, handles, made) = (options.session.clone(), options.handles, Instant::now());
@@ -147,6 +158,7 @@ impl Shared {
             session,
             handles,
             trace_parent,
+            metadata: options.metadata.clone(),
             deadline,
             sink,
             made,
@@ -154,6 +166,17 @@ impl Shared {
             mark,
         };
         Ok((call, known))
+    }
+
+    /// Nothing that is said of a call is lost in silence.
+    fn require_told(&self, tool: &str, options: &CallOptions) -> Result<()> {
+        let Some(name) = options.metadata.as_ref().and_then(|metadata| metadata.keys().next()) else { return Ok(()) };
+        let rules = self.rules();
+        if rules.config.profile.is_some() || rules.config.transport.is_some() {
+            return Ok(());
+        }
+        let message = format!("{tool}: workers of the native wire are told no metadata of a call, found `{name}`");
+        Err(Error::new(ErrorKind::Validation, message))
     }
 
     /// Until when a call that is made then may take: as its caller says, else the pool for this tool, else the app, else the pool.
@@ -305,7 +328,7 @@ impl Shared {
             }
             Sent::Refused => self.finished(worker.life, &[id]),
             Sent::Dying(call) => {
-                let retired = self.roster().take_back(id, call, Instant::now());
+                let retired = self.roster().take_back(id, *call, Instant::now());
                 self.note_left(worker.life, retired.is_some_and(|retired| retired.was_ready));
             }
         }

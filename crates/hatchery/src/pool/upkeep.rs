@@ -91,6 +91,7 @@ async fn ask(shared: &Arc<Shared>, line: &Arc<Line>) -> Option<Result<(), String
         session: None,
         handles: false,
         trace_parent: None,
+        metadata: None,
         deadline,
         sink: Sink::Unary(answered),
         made: Instant::now(),

@@ -4,6 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
+
 use super::ADVICE;
 use super::probe::{self, Probe};
 use crate::app::program::{self, Environment, Sight};
@@ -70,7 +72,16 @@ impl Interpreter {
         self.probe_with(&[])
     }
 
-    /// The same with these variables set, as a worker would have them.
+    /// Runs this code in this folder, with these variables on top of the host's, and reads the last line that it prints as JSON. Blocks
+    /// for as long as that takes, at most 10 s.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Validation`] with what it wrote, if that is none; [`ErrorKind::Unavailable`] if no process can be started.
+    pub fn ask<T: DeserializeOwned>(&self, code: &str, env: &[(OsString, OsString)], folder: &Path) -> Result<T> {
+        probe::answer(&self.path, code, env, Some(folder)).map_err(|error| error.context(format_args!("ask {self}")))
+    }
+
+    /// As [`Interpreter::probe`], with these variables set, as a worker would have them.
     pub(super) fn probe_with(&self, env: &[(OsString, OsString)]) -> Result<Probe> {
         probe::ask(&self.path, env).map_err(|error| error.context(format_args!("ask {self} for its version")))
     }

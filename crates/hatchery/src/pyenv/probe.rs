@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::ADVICE;
@@ -119,12 +120,25 @@ const MAX_OUTPUT: usize = 1 << 20;
 /// [`ErrorKind::Validation`] with what the program wrote, if that is not an answer; [`ErrorKind::Unavailable`] if nothing can
 /// be started on this machine.
 pub(super) fn ask(python: &Path, env: &[(OsString, OsString)]) -> Result<Probe> {
+    answer(python, QUESTION, env, None)
+}
+
+/// Runs `python` on other code that prints one line of JSON, and reads that.
+///
+/// # Errors
+/// As [`ask`].
+pub(super) fn answer<T: DeserializeOwned>(
+    python: &Path,
+    question: &str,
+    env: &[(OsString, OsString)],
+    folder: Option<&Path>,
+) -> Result<T> {
     let env: BTreeMap<_, _> = std::env::vars_os().chain(env.iter().cloned()).collect();
     let question = Spec {
         program: python.to_path_buf(),
-        args: vec!["-c".into(), QUESTION.into()],
+        args: vec!["-c".into(), question.into()],
         env: env.into_iter().collect(),
-        cwd: None,
+        cwd: folder.map(Path::to_owned),
         stdio: Stdio::default(),
         fds: Vec::new(),
         confinement: Confinement::default(),
@@ -136,7 +150,7 @@ pub(super) fn ask(python: &Path, env: &[(OsString, OsString)]) -> Result<Probe> 
     read(&output).ok_or_else(|| Error::new(ErrorKind::Validation, complaint(&output)))
 }
 
-fn read(output: &Output) -> Option<Probe> {
+fn read<T: DeserializeOwned>(output: &Output) -> Option<T> {
     let answer = output.stdout.lines().next_back()?;
     serde_json::from_str(answer).ok().filter(|_| output.status == Status::Exited(0))
 }
@@ -169,11 +183,11 @@ mod tests {
     #[test]
     fn the_answer_is_the_last_line_whatever_start_up_hooks_wrote() {
         let answer = r#"{"version":[3,13,1],"implementation":"CPython","prefix":"/v","free_threaded":true,"gil_enabled":false,"json_libraries":["orjson"]}"#;
-        let probe = read(&output(true, &format!("hello\n\n{answer}\n"), "")).unwrap();
+        let probe: Probe = read(&output(true, &format!("hello\n\n{answer}\n"), "")).unwrap();
         assert_eq!(probe.version.to_string(), "3.13.1");
         assert!(probe.free_threaded && !probe.gil_enabled);
         assert_eq!(probe.json_libraries, ["orjson"]);
-        assert!(read(&output(false, answer, "")).is_none());
+        assert!(read::<Probe>(&output(false, answer, "")).is_none());
     }
 
     #[test]

@@ -45,6 +45,11 @@ impl Store {
         Ok(Opened { store: Store(database), is_new, set_aside })
     }
 
+    /// The same, where it was open before; the data dir is not made again.
+    fn open_again(data_dir: &Path) -> Result<Store, DatabaseError> {
+        Ok(Store(Database::open_again(data_dir, &LAYOUT)?.database))
+    }
+
     /// Writes entries as they are now, all or none.
     pub(super) fn put<'a>(&mut self, entries: impl IntoIterator<Item = &'a ProcessEntry>) -> rusqlite::Result<()> {
         let transaction = self.0.connection().transaction()?;

@@ -115,7 +115,11 @@ impl Scribe {
                 outcome => return outcome.map_err(|error| database.failed(error)),
             }
         }
-        let database = self.database.insert(Database::open(&self.data_dir, &LAYOUT)?.database);
+        let opened = match self.database {
+            Some(_) => Database::open_again(&self.data_dir, &LAYOUT)?,
+            None => Database::open(&self.data_dir, &LAYOUT)?,
+        };
+        let database = self.database.insert(opened.database);
         let everything = locked(&self.table).everything();
         let put = put_all(database, changes).and_then(|()| put_all(database, &everything));
         put.map_err(|error| database.failed(error))

@@ -65,19 +65,27 @@ impl Database {
     /// Opens the file in a data dir, or makes it. One that cannot be used is kept beside the new one, as
     /// `<file>.corrupt.<seconds since 1970>`.
     pub(crate) fn open(data_dir: &Path, layout: &Layout) -> Result<Opened, DatabaseError> {
-        let folder = Folder::make_base(data_dir)?;
-        let _one_at_a_time = wait_for_lock(&folder, layout)?;
-        match attempt(&folder, layout)? {
-            Usable::Yes(connection) => opened(connection, &folder, layout, false, None),
-            Usable::New(connection) => opened(connection, &folder, layout, true, None),
+        Database::open_in(&Folder::make_base(data_dir)?, layout)
+    }
+
+    /// The same, where it was open before. The folder is not made again: whoever has removed it wants it gone, and would find it there.
+    pub(crate) fn open_again(data_dir: &Path, layout: &Layout) -> Result<Opened, DatabaseError> {
+        Database::open_in(&Folder::base(data_dir)?, layout)
+    }
+
+    fn open_in(folder: &Folder, layout: &Layout) -> Result<Opened, DatabaseError> {
+        let _one_at_a_time = wait_for_lock(folder, layout)?;
+        match attempt(folder, layout)? {
+            Usable::Yes(connection) => opened(connection, folder, layout, false, None),
+            Usable::New(connection) => opened(connection, folder, layout, true, None),
             Usable::No => {
-                let aside = set_aside(&folder, layout)?;
-                match attempt(&folder, layout)? {
+                let aside = set_aside(folder, layout)?;
+                match attempt(folder, layout)? {
                     Usable::Yes(connection) | Usable::New(connection) => {
-                        opened(connection, &folder, layout, true, Some(aside))
+                        opened(connection, folder, layout, true, Some(aside))
                     }
                     Usable::No => {
-                        Err(io_error(&folder, layout, std::io::Error::other("a new file cannot be used either")))
+                        Err(io_error(folder, layout, std::io::Error::other("a new file cannot be used either")))
                     }
                 }
             }
@@ -91,6 +99,11 @@ impl Database {
     /// Whether the path still leads to the file that is open.
     pub(crate) fn is_current(&self) -> bool {
         inode_of(&self.path).is_ok_and(|inode| inode == self.inode)
+    }
+
+    /// Whether the path leads to nothing: the file was removed, and not replaced by another program.
+    pub(crate) fn is_removed(&self) -> bool {
+        inode_of(&self.path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
     }
 
     /// The error, with the file that it is about.

@@ -384,3 +384,30 @@ pub struct Telemetry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deny: Option<Vec<String>>,
 }
+
+impl Telemetry {
+    /// These where they are set, else those of `before`.
+    #[must_use]
+    pub fn over(self, before: Telemetry) -> Telemetry {
+        Telemetry {
+            enabled: self.enabled.or(before.enabled),
+            sampling: self.sampling.or(before.sampling),
+            allow: self.allow.or(before.allow),
+            deny: self.deny.or(before.deny),
+        }
+    }
+
+    /// What a worker begins with.
+    pub(crate) fn all() -> Telemetry {
+        Telemetry { enabled: Some(true), sampling: Some(1.0), allow: Some(Vec::new()), deny: Some(Vec::new()) }
+    }
+
+    /// Whether it is what a worker begins with.
+    pub(crate) fn is_all(&self) -> bool {
+        let is_empty = |names: &Option<Vec<String>>| names.as_ref().is_none_or(Vec::is_empty);
+        self.enabled != Some(false)
+            && self.sampling.is_none_or(|share| share >= 1.0)
+            && is_empty(&self.allow)
+            && is_empty(&self.deny)
+    }
+}

@@ -126,7 +126,7 @@ pub(crate) enum Opened {
     /// It has.
     Behind,
     /// It is on its way out.
-    Dying(Call),
+    Dying(Box<Call>),
 }
 
 /// What the worker sent cannot be about this call.
@@ -154,7 +154,7 @@ impl Inflight {
     pub(crate) fn open(&self, wire: WireId, id: CallId, call: Call, opening: Opening) -> Opened {
         let mut table = self.lock();
         if table.is_closed {
-            return Opened::Dying(call);
+            return Opened::Dying(Box::new(call));
         }
         let counts = &*call.tool != HEALTH_TOOL;
         let Opening { credit, is_kept, given } = opening;

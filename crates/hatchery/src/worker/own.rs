@@ -24,7 +24,7 @@ use crate::id::{CallId, LifeId, WorkerId};
 use crate::process::Escalation;
 use crate::telemetry::{Event, WorkerEvent};
 use crate::value::Payload;
-use crate::wire::HEALTH_TOOL;
+use crate::wire::{HEALTH_TOOL, Telemetry};
 use items::Credit;
 pub use items::ProfileItems;
 
@@ -108,12 +108,16 @@ impl OwnLine {
     pub(super) fn send(self: &Arc<OwnLine>, line: &Arc<Line>, id: CallId, call: Call, first: impl FnOnce()) -> Sent {
         let mut open = self.open();
         if open.closed.is_some() {
-            return Sent::Dying(call);
+            return Sent::Dying(Box::new(call));
         }
-        let Call { tool, arguments, correlation_id, session, trace_parent, deadline, sink, made, mark, .. } = call;
+        let Call {
+            tool, arguments, correlation_id, session, trace_parent, metadata, deadline, sink, made, mark, ..
+        } = call;
         let given = Given { life: self.life, made, at: std::time::Instant::now(), is_serial: false };
+        let metadata = metadata.map(Arc::unwrap_or_clone).unwrap_or_default();
         let deadline = deadline.map(|deadline| deadline.at());
-        let call = ProfileCall { number: id, tool, arguments, correlation_id, session, trace_parent, deadline };
+        let call =
+            ProfileCall { number: id, tool, arguments, correlation_id, session, trace_parent, metadata, deadline };
         let counts = &*call.tool != HEALTH_TOOL;
         let streamed = Streamed::begin(&sink, line);
         let credit = streamed.as_ref().map(|stream| stream.credit.clone());
@@ -171,6 +175,10 @@ impl OwnLine {
 
     pub(super) fn answered(&self) -> Answered {
         Answered { calls: self.calls.load(Ordering::Relaxed), errors: self.errors.load(Ordering::Relaxed) }
+    }
+
+    pub(super) fn telemetry(&self, settings: &Telemetry) -> Result<()> {
+        self.worker.telemetry(settings).map_err(|error| error.context(format_args!("worker {}", self.id)))
     }
 
     pub(super) fn load(&self) -> Option<usize> {

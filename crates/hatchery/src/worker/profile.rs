@@ -1,5 +1,6 @@
 //! Workers of an embedder's own kind: not a process that speaks the wire, but whatever the embedder makes of it.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use crate::id::WorkerId;
 use crate::process::Escalation;
 use crate::tool::ToolSpec;
 use crate::value::Payload;
+use crate::wire::Telemetry;
 
 /// A future that a trait can return.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -88,6 +90,16 @@ pub trait ProfileWorker: Send + Sync + 'static {
         None
     }
 
+    /// Sets which telemetry events it sends from now on; what is `None` stays as it is. Told before its first call, if it is to send less than
+    /// all. Must not block. Default: it sends none, and so cannot be told.
+    ///
+    /// # Errors
+    /// `unavailable` if it cannot be told.
+    fn telemetry(&self, settings: &Telemetry) -> Result<()> {
+        let _for_nobody = settings;
+        Err(Error::new(ErrorKind::Unavailable, "it sends no telemetry").with_retryable(false))
+    }
+
     /// Whether it is well. Asked when it has nothing to do. Default: yes.
     fn health(&self) -> Later<'_, Result<()>> {
         Box::pin(std::future::ready(Ok(())))
@@ -140,6 +152,8 @@ pub struct ProfileCall {
     pub session: Option<String>,
     /// The span that it is part of, as the W3C's `traceparent`.
     pub trace_parent: Option<Arc<str>>,
+    /// What else it is told of the call: see [`CallOptions::metadata`](crate::CallOptions::metadata).
+    pub metadata: BTreeMap<String, String>,
     /// When its caller waits no longer. The pool sees to it.
     pub deadline: Option<Instant>,
 }

@@ -206,3 +206,14 @@ async fn every_error_carries_the_correlation_id_that_the_caller_gave() {
     assert_eq!(error.correlation_id(), Some("order-4711"), "{error}");
     rig.end().await;
 }
+
+/// Nothing that is said of a call is lost in silence.
+#[tokio::test]
+async fn metadata_is_refused_where_nobody_would_read_it() {
+    let rig = Rig::basics(1).await;
+    let options = CallOptions::new().metadata("thread_sensitive", "true");
+    let error = rig.pool.call_with::<Value>("later", json!({ "value": 1 }), &options).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Validation);
+    assert!(error.message().ends_with("are told no metadata of a call, found `thread_sensitive`"), "{error}");
+    rig.end().await;
+}

@@ -138,6 +138,24 @@ def orders():
         raised(NotFound, lambda: client.orders.restart("other-1"))
 
 
+def calls_host_tools():
+    with hatchery.connect() as client:
+        assert [tool["name"] for tool in client.host_tools.list()] == ["count"]
+        tool = client.host_tools.get("count")
+        assert (tool["description"], tool["session"]) == ("Counts.", None)
+        assert client.host_tools.call("count", text="a b a") == {"a": 2, "b": 1}
+        assert client.session("s").host_tools.call("count", {"text": "a"}, timeout="30s") == {"a": 1}
+        raised(NotFound, lambda: client.host_tools.get("cuont"))
+        client.host_tools.unregister("count")
+        assert client.host_tools.list() == []
+
+    async def in_a_loop():
+        async with hatchery.connect_async() as client:
+            assert await client.host_tools.list() == []
+
+    asyncio.run(in_a_loop())
+
+
 def remembers():
     with hatchery.connect() as client:
         made = client.create_session("user-8", ttl="1h", metadata={"a": 1})

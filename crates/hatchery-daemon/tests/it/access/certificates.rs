@@ -120,6 +120,20 @@ async fn who_has_no_certificate_of_our_authority_gets_no_answer_at_all() {
     open.end().await;
 }
 
+/// What is there is spoken by gRPC, which this client does not.
+#[tokio::test]
+async fn the_bridge_for_others_asks_for_the_same_certificate() {
+    let (server, clients) = (authority(), authority());
+    let folder = tempfile::tempdir().unwrap();
+    let config = prepared(folder.path(), &server, &clients, "");
+    let (_taken, bridge) = crate::bridge::beside_a_taken_port();
+    let open = Open::with(folder, &format!("listen = \"127.0.0.1:0\"\n{config}\n{bridge}")).await;
+    let at = open.bridge.unwrap();
+    assert_eq!(status(at, &server, Some(&signed(&clients, "robot")), None).await, Ok(404));
+    assert!(status(at, &server, None, None).await.is_err());
+    open.end().await;
+}
+
 #[tokio::test]
 async fn where_a_token_will_do_a_certificate_does_too_and_nothing_does_not() {
     let (server, clients) = (authority(), authority());

@@ -11,21 +11,23 @@ use tokio::task::JoinHandle;
 
 use crate::client::{Reply, send};
 
-pub(super) struct Open {
-    pub(super) address: SocketAddr,
-    pub(super) socket: Option<PathBuf>,
-    pub(super) folder: tempfile::TempDir,
+pub(crate) struct Open {
+    pub(crate) address: SocketAddr,
+    /// Where clients of the bridge reach it, if they do.
+    pub(crate) bridge: Option<SocketAddr>,
+    pub(crate) socket: Option<PathBuf>,
+    pub(crate) folder: tempfile::TempDir,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<Result<()>>,
 }
 
 /// What `[server]` says.
-pub(super) fn server(text: &str) -> ServerConfig {
+pub(crate) fn server(text: &str) -> ServerConfig {
     Settings::parse(&format!("[server]\n{text}"), Path::new("/f")).config().unwrap().server
 }
 
 /// What anybody in the network could use to reach a program of this machine.
-pub(super) fn own_address() -> IpAddr {
+pub(crate) fn own_address() -> IpAddr {
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
     // It sends nothing: it asks which of our addresses would be the sender's. A machine without a network has its loopback,
     // and a daemon that listens everywhere does not take that for an excuse.
@@ -35,12 +37,12 @@ pub(super) fn own_address() -> IpAddr {
 
 impl Open {
     /// One that listens on loopback.
-    pub(super) async fn here(config: &str) -> Open {
+    pub(crate) async fn here(config: &str) -> Open {
         Open::with(tempfile::tempdir().unwrap(), &format!("listen = \"127.0.0.1:0\"\n{config}")).await
     }
 
     /// One that others reach, without TLS, with these tokens' scopes.
-    pub(super) async fn to_all<const N: usize>(scopes: [Scope; N], config: &str) -> (Open, [String; N]) {
+    pub(crate) async fn to_all<const N: usize>(scopes: [Scope; N], config: &str) -> (Open, [String; N]) {
         let folder = tempfile::tempdir().unwrap();
         let tokens = Tokens::of(folder.path());
         let made = scopes.map(|scope| {
@@ -53,32 +55,33 @@ impl Open {
         (open, made)
     }
 
-    pub(super) async fn with(folder: tempfile::TempDir, config: &str) -> Open {
+    pub(crate) async fn with(folder: tempfile::TempDir, config: &str) -> Open {
         let daemon = Daemon::open(folder.path(), &server(config), HandedOver::default()).await.unwrap();
         let (address, socket) = (daemon.address(), daemon.socket().map(Path::to_owned));
+        let bridge = daemon.bridge().map(|bridge| bridge.parse().unwrap());
         let (stop, stopped) = oneshot::channel();
         let never = std::future::pending::<Result<Hatchery>>();
         let ended = tokio::spawn(daemon.serve(never, async { drop(stopped.await) }));
-        Open { address, socket, folder, stop, ended }
+        Open { address, bridge, socket, folder, stop, ended }
     }
 
-    pub(super) fn tokens(&self) -> Tokens {
+    pub(crate) fn tokens(&self) -> Tokens {
         Tokens::of(self.folder.path())
     }
 
-    pub(super) async fn ask(&self, method: &str, path: &str, token: &str) -> Reply {
+    pub(crate) async fn ask(&self, method: &str, path: &str, token: &str) -> Reply {
         let request = Request::builder().method(method).uri(path);
         let request =
             if token.is_empty() { request } else { request.header("authorization", format!("Bearer {token}")) };
         send(self.address, request.body(String::new()).unwrap()).await
     }
 
-    pub(super) async fn get(&self, path: &str, token: &str) -> Reply {
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Reply {
         self.ask("GET", path, token).await
     }
 
     /// Ends it, and proves that it leaves nothing that others could connect to.
-    pub(super) async fn end(self) {
+    pub(crate) async fn end(self) {
         let _has_ended_by_itself = self.stop.send(());
         self.ended.await.unwrap().unwrap();
         assert!(self.socket.is_none_or(|socket| !socket.exists()));

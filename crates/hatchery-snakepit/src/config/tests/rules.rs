@@ -1,5 +1,9 @@
 //! Keys one by one: what each becomes, and that it is a key of ours.
 
+use std::path::Path;
+
+use hatchery::Settings;
+
 use super::{converted, lines, notes, problems};
 
 /// What `config :snakepit, TEXT` becomes besides an empty pool.
@@ -114,23 +118,40 @@ fn later_statements_go_before_and_keyword_lists_are_merged() {
 }
 
 #[test]
-fn listeners() {
+fn listeners_are_written_as_they_are_read() {
+    let here = || "127.0.0.1".to_owned();
     let cases = [
-        ("grpc_listener: %{mode: :internal}", "mode = \"internal\""),
-        ("grpc_port: 0", "mode = \"internal\""),
-        ("grpc_port: 50051, grpc_host: \"127.0.0.1\"", "mode = \"external\"|host = \"127.0.0.1\"|port = 50051"),
+        ("grpc_listener: %{mode: :internal}", "mode = \"internal\"", None),
+        ("grpc_port: 0", "mode = \"internal\"", None),
+        (
+            "grpc_port: 50051, grpc_host: \"127.0.0.1\"",
+            "mode = \"external\"|host = \"127.0.0.1\"|port = 50051",
+            Some((here(), 50_051..=50_051)),
+        ),
         (
             "grpc_listener: [mode: :external_pool, host: \"localhost\", base_port: 50_051, pool_size: 8]",
             "mode = \"external_pool\"|host = \"localhost\"|base_port = 50051|pool_size = 8",
+            Some((here(), 50_051..=50_058)),
         ),
     ];
-    for (text, expected) in cases {
+    for (text, expected, reached) in cases {
         let (ours, told) = of_top(text);
         assert_eq!(ours[1..].join("|"), expected, "{text}");
         assert_eq!((ours[0].as_str(), told), ("[bridge]", Vec::new()), "{text}");
+        let read = Settings::parse(&ours.join("\n"), Path::new("/srv/hatchery.toml")).config().unwrap().server.bridge;
+        assert_eq!(read.map(|read| (read.bind.to_string(), read.ports)), reached, "{text}");
     }
-    let (_, told) = of_top("grpc_listener: [mode: :external, host: \"localhost\"]");
-    assert_eq!(told, ["1: grpc_listener.port: missing, though the mode is external; write `bridge.port` yourself"]);
+    let of_others = "grpc_listener: [mode: :external, host: \"::1\", port: 7, pool_size: 32]";
+    let (ours, told) = of_top(of_others);
+    assert_eq!(ours[1..].join("|"), "mode = \"external\"|host = \"::1\"|port = 7");
+    assert_eq!(told, ["1: grpc_listener.pool_size: with mode external it says nothing; it is left out"]);
+    let missing = converted("config :snakepit, grpc_listener: [mode: :external, host: \"localhost\"]");
+    let [refused] = &problems(&missing.toml)[..] else { panic!("{}", missing.toml) };
+    assert!(refused.ends_with("bridge.mode: expected `port` beside mode = \"external\", found none"), "{refused}");
+    assert_eq!(
+        notes(&missing)[1..],
+        ["1: grpc_listener.port: missing, though the mode is external; write `bridge.port` yourself"]
+    );
 }
 
 #[test]

@@ -53,7 +53,11 @@ fn mutilated() -> impl Strategy<Value = String> {
 fn holds(text: &str) -> Result<(), TestCaseError> {
     match convert(text, "a.exs") {
         Ok(conversion) => {
-            prop_assert_eq!(problems(&conversion.toml), Vec::<String>::new(), "{}\n{}", text, conversion.toml)
+            // What `[bridge]` lacks, and which door it would open, is the user's to say; and an adapter is written as it was said.
+            let told = [" bridge.", ".adapter: expected a class"];
+            let of_others =
+                problems(&conversion.toml).into_iter().filter(|it| !told.iter().any(|told| it.contains(told)));
+            prop_assert_eq!(of_others.collect::<Vec<_>>(), Vec::<String>::new(), "{}\n{}", text, conversion.toml)
         }
         Err(error) => {
             let lines: Vec<&str> = text.split('\n').collect();

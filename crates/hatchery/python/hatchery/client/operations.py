@@ -11,9 +11,10 @@ from typing import Any, Iterable, NamedTuple, Optional, TypeVar, Union
 from . import requests
 from .answers import Feed, chunk_of
 from .events import event_of
+from .host_tools import HostTools
 from .http1 import Request
 from .orders import Orders
-from .requests import PATIENCE, Options, Timeout, ask
+from .requests import PATIENCE, Options, Timeout, ask, merged
 
 Self = TypeVar("Self", bound="Operations")
 
@@ -116,6 +117,11 @@ class Operations:
         """What changes pools, workers and the daemon."""
         return Orders(self)
 
+    @property
+    def host_tools(self) -> HostTools:
+        """What workers may call back, to be seen and called from here."""
+        return HostTools(self)
+
     def status(self) -> Any:
         """How the daemon is: its phase, its pools, what it promises."""
         return self._ask(ask("GET", "status"))
@@ -201,6 +207,11 @@ class Session:
         return self._client.stream(tool, arguments, **more)
 
     @property
+    def host_tools(self) -> HostTools:
+        """As `Client.host_tools`, with those of the session."""
+        return self._client.host_tools
+
+    @property
     def tools(self) -> Any:
         """As `Client.tools`."""
         return self._client.tools  # type: ignore[attr-defined]
@@ -235,15 +246,3 @@ class Shelf:
     def delete(self, name: str) -> Any:
         """Raises `NotFound` where there is none."""
         return self._client._ask(ask("DELETE", *self._place, name))
-
-
-def merged(arguments: Optional[dict[str, Any]], named: dict[str, Any]) -> Any:
-    """The arguments of a call, from both ways to give them."""
-    if arguments is None or not named:
-        return named if arguments is None else arguments
-    if not isinstance(arguments, dict):
-        return arguments  # Which is refused where it is written.
-    twice = sorted(set(arguments) & set(named))
-    if twice:
-        raise TypeError(f"argument {twice[0]!r} is given twice, in the dict and as a keyword")
-    return {**arguments, **named}

@@ -59,6 +59,12 @@ def stream(pool: str, tool: str, arguments: Any, options: Options) -> Request:
     return _of_tool("stream", pool, tool, arguments, options, ("Accept", "text/event-stream"))
 
 
+def call_host(name: str, arguments: Any, options: Options) -> Request:
+    accept = ("Accept", f"{JSON}, {BYTES}, {ARRAY}")
+    target = path("host-tools", name, "call")
+    return _request("POST", target, (accept, *options.headers()), arguments_of(arguments), bool(options.idempotent))
+
+
 def ask(method: str, *segments: str, query: Optional[dict[str, Any]] = None, body: Any = None) -> Request:
     """A question or an order: `segments` are what follows `/v1` in the path, `body` goes as JSON where it is not None."""
     said = {name: value for name, value in (query or {}).items() if value is not None}
@@ -70,6 +76,18 @@ def ask(method: str, *segments: str, query: Optional[dict[str, Any]] = None, bod
 def store(segments: tuple[str, ...], value: Any) -> Request:
     """Puts a JSON value there, None too."""
     return _request("PUT", path(*segments), (), Body(JSON, text_of(value, segments[-1])), True)
+
+
+def merged(arguments: Optional[dict[str, Any]], named: dict[str, Any]) -> Any:
+    """The arguments of a call, from both ways to give them."""
+    if arguments is None or not named:
+        return named if arguments is None else arguments
+    if not isinstance(arguments, dict):
+        return arguments  # Which is refused where it is written.
+    twice = sorted(set(arguments) & set(named))
+    if twice:
+        raise TypeError(f"argument {twice[0]!r} is given twice, in the dict and as a keyword")
+    return {**arguments, **named}
 
 
 def path(*segments: str) -> str:

@@ -16,21 +16,19 @@ const RULES: [fn(&Layer) -> Option<ConfigProblem>; 6] =
 /// What travels from elsewhere is encrypted, unless somebody says that it need not be.
 fn in_the_clear(top: &Layer) -> Option<ConfigProblem> {
     let address = elsewhere(top)?;
-    let is_meant = top.flag("server.insecure_plaintext") == Some(true) || top.get("server.tls.cert").is_some();
     let message = format!(
         "expected an address on loopback (127.0.0.1, ::1, localhost), or beside it `tls` with `cert` and `key`, or `insecure_plaintext = \
          true`, found {address:?}: tokens and arguments would travel in the clear"
     );
-    (!is_meant).then(|| error(top, "server.listen", message))?
+    is_in_the_clear(top).then(|| error(top, "server.listen", message))?
 }
 
 /// Who may call may run the app's code.
 fn open_to_all(top: &Layer) -> Option<ConfigProblem> {
     let address = elsewhere(top)?;
-    let is_open = top.word::<Auth>("server.auth")? == Auth::None && top.get("server.tls.client_ca").is_none();
     let message =
         format!("expected \"token\" beside listen = {address:?}, found \"none\": anybody could run the app's code");
-    is_open.then(|| error(top, "server.auth", message))?
+    lets_everybody_in(top).then(|| error(top, "server.auth", message))?
 }
 
 fn half_of_a_certificate(top: &Layer) -> Option<ConfigProblem> {
@@ -55,6 +53,16 @@ fn scopes_without_clients(top: &Layer) -> Option<ConfigProblem> {
 fn burst_without_rate(top: &Layer) -> Option<ConfigProblem> {
     let endless = top.number("server.limits.requests_per_second").is_none();
     endless.then(|| error(top, "server.limits.burst", "expected beside `requests_per_second`, found alone"))?
+}
+
+/// Whether nothing is encrypted, and nobody has said that it need not be.
+pub(super) fn is_in_the_clear(top: &Layer) -> bool {
+    top.flag("server.insecure_plaintext") != Some(true) && top.get("server.tls.cert").is_none()
+}
+
+/// Whether somebody has said that no credential is asked for.
+pub(super) fn lets_everybody_in(top: &Layer) -> bool {
+    top.word::<Auth>("server.auth") == Some(Auth::None) && top.get("server.tls.client_ca").is_none()
 }
 
 /// The address, if others than programs of this machine can reach it.

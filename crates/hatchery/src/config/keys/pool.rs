@@ -138,6 +138,12 @@ pub(in super::super) const POOL: &[Key] = &[
         CRASH_BARRIER,
         "Keeps calls from workers and devices that have crashed. Off unless something is said of it.",
     ),
+    table(
+        "telemetry",
+        TELEMETRY,
+        "Which events of its own a worker sends (`ctx.emit`; `telemetry.emit` in one that was written for Snakepit). A reload tells those that run. \
+         What cannot be told sends all; Snakepit's threaded worker sends none.",
+    ),
     table("arena", ARENA, "Memory that is shared with its workers, for large values."),
     table(
         "thread_limits",
@@ -305,6 +311,23 @@ const RESTARTS: &[Key] = &[
         "So many deaths before ready, one after another without a success, are a crash loop.",
     ),
     key("max_backoff", Kind::Period, time!(Restarts::default().max_backoff), "The longest pause between two tries."),
+];
+
+const TELEMETRY: &[Key] = &[
+    key("enabled", Kind::Flag, Fallback::Is(|| Value::Flag(true)), "Whether any are sent."),
+    key("sampling", Kind::Share, Fallback::Is(|| Value::Number(1.0)), "The share of them that is sent, by chance."),
+    key(
+        "allow",
+        Kind::List(&Kind::Text),
+        Fallback::Is(|| Value::List(Vec::new())),
+        "The names that are sent, with `*` and `?` as in file names. An empty list allows all.",
+    ),
+    key(
+        "deny",
+        Kind::List(&Kind::Text),
+        Fallback::Is(|| Value::List(Vec::new())),
+        "The names that are not, whatever `allow` says.",
+    ),
 ];
 
 const ARENA: &[Key] = &[

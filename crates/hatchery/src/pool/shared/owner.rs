@@ -28,7 +28,9 @@ impl Owner for Shared {
         }
         self.restarted(life);
         let takes_ahead = line.takes_ahead();
+        let told = self.tell_newcomer(&line);
         self.change(|roster| roster.ready(life, line, takes_ahead, Instant::now()));
+        drop(told);
         self.bar_the_tainted();
         self.order(life.seat, Order::Ready(life.generation));
     }

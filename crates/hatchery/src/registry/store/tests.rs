@@ -174,6 +174,39 @@ fn a_writer_whose_file_is_set_aside_by_another_tells_the_new_one_everything() {
     writer.finish();
 }
 
+/// A run that was given up ends while its user removes the folder.
+#[test]
+fn a_folder_that_is_removed_stays_so() {
+    let outer = tempfile::tempdir().unwrap();
+    let folder = outer.path().join("data");
+    let writer = Writer::start(&folder, Store::open(&folder).unwrap().store).unwrap();
+    let run = RunId::random();
+    writer.put(Arc::new(entry(run, 1)));
+    writer.flush();
+    std::fs::remove_dir_all(&folder).unwrap();
+    writer.put(Arc::new(ProcessEntry { state: EntryState::Terminating, ..entry(run, 1) }));
+    writer.flush();
+    assert!(writer.loss().unwrap().contains(folder.to_str().unwrap()), "{:?}", writer.loss());
+    writer.finish();
+    assert!(!folder.exists());
+}
+
+#[test]
+fn a_file_that_is_removed_is_not_made_again_for_what_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = Writer::start(folder.path(), Store::open(folder.path()).unwrap().store).unwrap();
+    let run = RunId::random();
+    writer.put(Arc::new(entry(run, 1)));
+    writer.flush();
+    for suffix in ["", "-wal", "-shm"] {
+        std::fs::remove_file(folder.path().join(format!("{}{suffix}", LAYOUT.file))).unwrap();
+    }
+    writer.put(Arc::new(ProcessEntry { state: EntryState::Gone, ..entry(run, 1) }));
+    writer.forget(run);
+    writer.finish();
+    assert!(!folder.path().join(LAYOUT.file).exists());
+}
+
 #[test]
 fn of_those_that_are_gone_the_last_hundred_are_remembered() {
     let folder = tempfile::tempdir().unwrap();

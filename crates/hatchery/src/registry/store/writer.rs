@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::entry::{EntryState, ProcessEntry};
-use super::{Opened, Store};
+use super::Store;
 use crate::id::RunId;
 use crate::storage::{self, DatabaseError, is_damage};
 
@@ -60,6 +60,10 @@ impl Scribe {
     fn write(&mut self, batch: &[Change]) -> Result<(), DatabaseError> {
         self.remember(batch);
         if !self.store.0.is_current() {
+            if self.living.is_empty() && self.store.0.is_removed() {
+                // What is over needs no new file, and whoever removes the folder may be in the middle of it.
+                return Ok(());
+            }
             self.open_anew()?;
         }
         match self.apply(batch) {
@@ -90,8 +94,7 @@ impl Scribe {
 
     /// Sets a damaged file aside, or follows another program that did.
     fn open_anew(&mut self) -> Result<(), DatabaseError> {
-        let Opened { store, .. } = Store::open(&self.data_dir)?;
-        self.store = store;
+        self.store = Store::open_again(&self.data_dir)?;
         let living: Vec<_> = self.living.values().cloned().collect();
         let put = self.store.put(living.iter().map(AsRef::as_ref));
         put.map_err(|error| self.store.0.failed(error))

@@ -144,6 +144,19 @@ fn a_file_that_is_taken_away_is_made_anew_with_everything() {
 }
 
 #[test]
+fn a_folder_that_is_taken_away_stays_away() {
+    let disk = Disk::new();
+    let sessions = disk.run();
+    sessions.create("a").unwrap();
+    sessions.flush();
+    std::fs::remove_dir_all(disk.0.path()).unwrap();
+    sessions.create("b").unwrap();
+    sessions.flush();
+    assert!(!sessions.losses().is_empty() && !disk.0.path().exists());
+    assert!(sessions.exists("a") && sessions.exists("b"), "memory is the truth");
+}
+
+#[test]
 fn what_cannot_be_written_now_is_said_and_written_later() {
     let disk = Disk::new();
     let sessions = disk.run();

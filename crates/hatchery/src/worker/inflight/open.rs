@@ -84,6 +84,7 @@ impl Open {
             session,
             handles,
             trace_parent,
+            metadata: None,
             deadline,
             sink,
             made,

@@ -23,7 +23,21 @@ fn call(sink: Sink) -> Call {
     let (tool, correlation_id) = ("t".into(), "c".into());
     let (session, handles, trace_parent, deadline, made, deaths) = (None, false, None, None, Instant::now(), 0);
     let (arguments, mark) = (payload(), None);
-    Call { tool, arguments, correlation_id, session, handles, trace_parent, deadline, sink, made, deaths, mark }
+    let metadata = None;
+    Call {
+        tool,
+        arguments,
+        correlation_id,
+        session,
+        handles,
+        trace_parent,
+        metadata,
+        deadline,
+        sink,
+        made,
+        deaths,
+        mark,
+    }
 }
 
 fn payload() -> Payload {

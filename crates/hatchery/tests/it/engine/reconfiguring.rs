@@ -218,3 +218,53 @@ async fn one_that_was_not_made_from_a_configuration_or_has_ended_obeys_none() {
     assert!(Path::new(&rig.path("data")).exists());
     rig.end().await;
 }
+
+#[tokio::test]
+async fn which_events_are_told_is_told_to_those_that_run_and_to_those_that_come() {
+    const TELLING: &str = "
+from hatchery import Context, tool
+
+@tool
+def tell(ctx: Context, name: str, round: int) -> None:
+    ctx.emit(name, {'round': round})
+";
+    let folder = Folder::new();
+    std::fs::write(folder.0.path().join("app.py"), TELLING).unwrap();
+    let mut rig = folder.start(&folder.saying("telemetry.deny = [\"a.*\"]")).await;
+    until_only(&mut rig, "a.b", "b.a").await;
+    let before = rig.pids();
+    let report = rig.hatchery.reconfigure(&folder.saying("telemetry.allow = [\"a.*\"]")).unwrap();
+    assert_eq!(report.applied, ["pools.default.telemetry"]);
+    until_only(&mut rig, "b.a", "a.b").await;
+    assert_eq!(rig.pids(), before, "they were told, not replaced");
+    rig.pool.set_telemetry(&hatchery::Telemetry { deny: Some(vec!["*.b".to_owned()]), ..Default::default() }).unwrap();
+    rig.pool.reload();
+    eventually("another worker serves", || rig.pids().len() == 1 && rig.pids() != before).await;
+    until_only(&mut rig, "a.b", "a.c").await;
+    rig.end().await;
+}
+
+/// Tools emit an event of each of the two names, in rounds, until the second is told and the first is not: orders overtake calls, and calls
+/// orders.
+async fn until_only(rig: &mut Rig, unwanted: &str, wanted: &str) {
+    let obeyed = async {
+        for round in 0.. {
+            for name in [unwanted, wanted] {
+                rig.pool.call::<Value>("tell", json!({ "name": name, "round": round })).await.unwrap();
+            }
+            if first_of(rig, round).await == wanted {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, obeyed).await.unwrap_or_else(|_| panic!("{unwanted} is told, or {wanted} is not"));
+}
+
+async fn first_of(rig: &mut Rig, round: i64) -> String {
+    loop {
+        match rig.events.next().await.unwrap() {
+            hatchery::Event::Tool(event) if event.measurements["round"] == round => return event.name,
+            _ => {}
+        }
+    }
+}

@@ -1,18 +1,20 @@
-//! The stream of one worker's tool, passed on to another worker that asked for it.
+//! The stream of one side's tool, passed on to who asked for it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use hatchery::{Payload, Result, ToolItems};
-use hatchery_grpc::bridge::chunks::{Summary, Writer};
-use hatchery_grpc::bridge::errors;
-use hatchery_grpc::bridge::proto::ToolChunk;
+use hatchery::{Error, ErrorKind, HostCaller, HostToolSource, HostTools, Payload, Result, ToolItems};
 use tonic::Status;
 use tonic::codegen::tokio_stream::Stream;
 
+use super::arguments::{self, Arguments};
+use super::chunks::{Summary, Writer};
+use super::errors;
+use super::proto::ToolChunk;
+
 /// Its chunks, and one mark of the end, which is the host's: what the worker says in its own is in no item. Dropped, the tool is stopped.
-pub(crate) struct Passing {
+pub struct Passing {
     /// `None` when it is over.
     items: Option<ToolItems>,
     writer: Writer,
@@ -21,7 +23,27 @@ pub(crate) struct Passing {
 }
 
 impl Passing {
-    pub(crate) fn new(tool: &str, worker: String, items: ToolItems) -> Passing {
+    /// Has a host tool begin to stream, as its caller sees it.
+    ///
+    /// # Errors
+    /// `not_found`; `unavailable`, not to be tried again, if it does not stream; `validation` for arguments that cannot be read; what
+    /// the tool returns.
+    pub async fn begin(tools: &HostTools, tool: &str, arguments: Arguments, caller: HostCaller) -> Result<Passing> {
+        let info = tools.get(caller.session_id(), tool)?;
+        let worker = match info.source {
+            HostToolSource::Local => {
+                return Err(does_not_stream(tool, "is a function of the host, and those do not stream"));
+            }
+            _ if !info.supports_streaming => return Err(does_not_stream(tool, "does not stream")),
+            HostToolSource::Worker { worker, .. } => worker,
+            HostToolSource::Pool { pool, .. } => pool,
+        };
+        let items = tools.stream(tool, arguments::read(arguments)?.payload, caller).await?;
+        Ok(Passing::new(tool, worker, items))
+    }
+
+    /// The items of this tool, which runs in that worker.
+    pub fn new(tool: &str, worker: String, items: ToolItems) -> Passing {
         Passing { items: Some(items), writer: Writer::new(tool), worker, began: Instant::now() }
     }
 
@@ -46,6 +68,10 @@ impl Passing {
             worker_id: self.worker.clone(),
         }
     }
+}
+
+fn does_not_stream(tool: &str, why: &str) -> Error {
+    Error::new(ErrorKind::Unavailable, format!("{tool} {why}: use ExecuteTool")).with_retryable(false)
 }
 
 impl Stream for Passing {
