@@ -127,9 +127,9 @@ pub use run::{RunMetrics, Survivor};
 pub use service::{ServiceState, ServiceStatus};
 pub use session::{Entries, Session, SessionSettings, SessionStats, SessionWorker, Sessions, StoreStats};
 pub use telemetry::{
-    AgentRunEvent, CallEvent, Event, EventFilter, EventKind, Events, FaultEvent, FieldKind, Heard, Histogram, Lagged, Level, Log,
-    LogSource, PoolEvent, Progress, RecycleReason, RunEvent, ServiceEvent, SessionEvent, SharedEvent, Standing,
-    ToolEvent, WorkerEvent, catalogue, event_reference,
+    AgentRunEvent, CallEvent, Event, EventFilter, EventKind, Events, FaultEvent, FieldKind, Heard, Histogram, Lagged,
+    Level, Log, LogSource, PoolEvent, Progress, RecycleReason, RunEvent, ServiceEvent, SessionEvent, SharedEvent,
+    Standing, ToolEvent, WorkerEvent, catalogue, event_reference,
 };
 pub use tool::{Parameter, ToolItems, ToolSpec};
 pub use value::{

@@ -23,8 +23,8 @@ mod unspoken;
 pub use catalogue::{EventKind, FieldKind, Standing, catalogue};
 pub(crate) use emitter::Emitter;
 pub use event::{
-    AgentRunEvent, CallEvent, Event, FaultEvent, Heard, Lagged, Level, Log, LogSource, PoolEvent, Progress, RecycleReason, RunEvent,
-    ServiceEvent, SessionEvent, SharedEvent, ToolEvent, WorkerEvent,
+    AgentRunEvent, CallEvent, Event, FaultEvent, Heard, Lagged, Level, Log, LogSource, PoolEvent, Progress,
+    RecycleReason, RunEvent, ServiceEvent, SessionEvent, SharedEvent, ToolEvent, WorkerEvent,
 };
 pub use events::Events;
 pub use filter::EventFilter;

@@ -101,7 +101,9 @@ impl Agents {
         let mut begin_so = live.runs.iter().zip(&ids).filter(|(_, id)| is_beginning(name, id)).map(|((_, run), _)| run);
         match (begin_so.next(), begin_so.next()) {
             (Some(run), None) => Ok(run.clone()),
-            (Some(_), Some(_)) => Err(Error::new(ErrorKind::Validation, format!("several agent runs begin with {name}"))),
+            (Some(_), Some(_)) => {
+                Err(Error::new(ErrorKind::Validation, format!("several agent runs begin with {name}")))
+            }
             (None, _) => {
                 let near = near_match(name, ids.iter().map(String::as_str));
                 Err(Error::new(ErrorKind::NotFound, format!("no such live agent run: {name}{near}")))
@@ -240,7 +242,10 @@ impl Office {
     }
 
     /// What looks at a disk does so where it may wait.
-    async fn elsewhere<T: Send + 'static>(&self, look: impl FnOnce(&Nursery) -> Result<T> + Send + 'static) -> Result<T> {
+    async fn elsewhere<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Nursery) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let nursery = self.nursery.clone();
         let looked = tokio::task::spawn_blocking(move || look(&nursery)).await;
         looked.unwrap_or_else(|error| Err(Error::new(ErrorKind::Internal, error.to_string())))

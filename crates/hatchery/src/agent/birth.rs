@@ -17,10 +17,12 @@ use super::input::StandardInput;
 use super::log::{LogWriter, Watcher};
 use super::machine::{Fact, Machine, Plan};
 use super::owner::Owner;
+use super::records;
 use super::run::Seen;
 use super::story::{Story, Voice};
 use super::{
-    AgentInfo, AgentRun, AgentRunId, AgentSpec, CommandPlan, Fidelity, Input, Leftovers, LineAdapter, SessionRef, Stream, Usage,
+    AgentInfo, AgentRun, AgentRunId, AgentSpec, CommandPlan, Fidelity, Input, Leftovers, LineAdapter, SessionRef,
+    Stream, Usage,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{WorkerId, random_u64};
@@ -76,13 +78,14 @@ struct Body {
 impl Nursery {
     /// Where the output of a run lies.
     pub(super) fn folder(&self, run: AgentRunId) -> PathBuf {
-        self.data_dir.join("agents").join(run.to_string())
+        records::folder(&self.data_dir, run)
     }
 
     /// # Errors
     /// `unavailable` if there is none.
     pub(super) fn history(&self) -> Result<&History> {
-        let unwritten = |why: &String| Error::new(ErrorKind::Unavailable, format!("agent runs cannot be written down: {why}"));
+        let unwritten =
+            |why: &String| Error::new(ErrorKind::Unavailable, format!("agent runs cannot be written down: {why}"));
         self.history.as_ref().map_err(unwritten)
     }
 

@@ -32,11 +32,7 @@ impl Books {
 
     /// It does something else.
     pub(super) fn state(&self, info: &AgentInfo, state: &AgentState) {
-        self.tell(Told::State {
-            run: info.run.to_string(),
-            state: state.phase.name(),
-            reason: state.reason.clone(),
-        });
+        self.tell(Told::State { run: info.run.to_string(), state: state.phase.name(), reason: state.reason.clone() });
     }
 
     /// It calls its conversation something else. What its user should know, if another run carries that on.

@@ -224,12 +224,11 @@ fn update(transaction: &Transaction<'_>, info: &AgentInfo) -> rusqlite::Result<(
 }
 
 /// The two words that can be asked for with any tool that reads SQLite.
-fn words(info: &AgentInfo) -> (&'static str, Option<String>) {
+fn words(info: &AgentInfo) -> (&'static str, Option<&'static str>) {
     let outcome = match &info.state.phase {
-        Phase::Exited { outcome } => serde_json::to_value(outcome.kind).ok(),
+        Phase::Exited { outcome } => Some(outcome.kind.name()),
         _ => None,
     };
-    let outcome = outcome.and_then(|kind| kind.get("outcome")?.as_str().map(str::to_owned));
     (info.state.phase.name(), outcome)
 }
 

@@ -161,7 +161,20 @@ impl Begun {
         reach.begin(pools.values());
         let services = Services::new(Intensity::default(), emitter.clone());
         let (started_at, configured) = (SystemTime::now(), Mutex::new(configured));
-        Hatchery { run, pools, crews, agents, taints, sessions, host_tools, reach, emitter, started_at, services, configured }
+        Hatchery {
+            run,
+            pools,
+            crews,
+            agents,
+            taints,
+            sessions,
+            host_tools,
+            reach,
+            emitter,
+            started_at,
+            services,
+            configured,
+        }
     }
 }
 

@@ -50,8 +50,10 @@ const LEVELS: [(&str, LevelFilter); 8] = [
 
 impl LogFilter {
     /// What lines are about. The target of a line is `hatchery::CATEGORY`; of `output` it is `hatchery::worker::output`.
-    pub const CATEGORIES: [&str; 12] =
-        ["pool", "worker", "output", "call", "session", "registry", "guardian", "fault", "service", "agent", "daemon", "audit"];
+    pub const CATEGORIES: [&str; 12] = [
+        "pool", "worker", "output", "call", "session", "registry", "guardian", "fault", "service", "agent", "daemon",
+        "audit",
+    ];
 
     /// Nothing.
     pub const NONE: LogFilter = LogFilter { levels: [LevelFilter::OFF; LogFilter::CATEGORIES.len()] };

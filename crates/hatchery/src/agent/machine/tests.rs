@@ -51,7 +51,9 @@ impl Script {
     }
 
     fn over(&mut self, exit: ExitHow, tail: Tail) -> Outcome {
-        self.hear(Fact::Exited(exit)).hear(Fact::OutputEnded(tail)).hear(Fact::MembersEnded { ended: 0, left: Vec::new() });
+        self.hear(Fact::Exited(exit))
+            .hear(Fact::OutputEnded(tail))
+            .hear(Fact::MembersEnded { ended: 0, left: Vec::new() });
         self.machine.outcome().unwrap().clone()
     }
 

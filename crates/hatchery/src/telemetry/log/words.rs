@@ -6,7 +6,8 @@ use std::time::Duration;
 use tracing_core::Level as Weight;
 
 use crate::telemetry::event::{
-    AgentRunEvent, CallEvent, Event, FaultEvent, Log, PoolEvent, RunEvent, ServiceEvent, SessionEvent, SharedEvent, WorkerEvent,
+    AgentRunEvent, CallEvent, Event, FaultEvent, Log, PoolEvent, RunEvent, ServiceEvent, SessionEvent, SharedEvent,
+    WorkerEvent,
 };
 
 /// Told once for each event, at its level. The words are put together only by whoever wants them.
