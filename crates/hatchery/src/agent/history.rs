@@ -244,5 +244,7 @@ fn instance_text(instance: &Instance) -> String {
 /// `None`: the row says nothing intelligible.
 fn info_in(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<AgentInfo>> {
     let text: String = row.get(column)?;
-    Ok(serde_json::from_str(&text).ok())
+    // By way of a value, as signals are read.
+    let value: Option<serde_json::Value> = serde_json::from_str(&text).ok();
+    Ok(value.and_then(|value| serde_json::from_value(value).ok()))
 }
