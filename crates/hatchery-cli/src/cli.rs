@@ -9,9 +9,9 @@ use hatchery::ErrorKind;
 
 use crate::colour::ColorChoice;
 use crate::commands::{
-    bench, breakers, call, compat, completions, config, doctor, drain, events, host_tools, import, man, map, new,
-    orphans, recycle, registry, reload, restart, resume, scale, serve, sessions, stats, status, stop, stream, taints,
-    test, token, tools, workers,
+    agent, bench, breakers, call, compat, completions, config, doctor, drain, events, host_tools, import, man, map,
+    new, orphans, recycle, registry, reload, restart, resume, scale, serve, sessions, stats, status, stop, stream,
+    taints, test, token, tools, workers,
 };
 use crate::exit::Exit;
 use crate::logs::{Filter, LogFormat};
@@ -37,7 +37,7 @@ pub(crate) struct GlobalOptions {
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// What is logged on stderr: a level (none, error, warning, info, debug, trace), then levels by category: pool, worker (and
-    /// of it output, which is what workers write), call, session, registry, guardian, fault, service, daemon, audit, or hatchery,
+    /// of it output, which is what workers write), call, session, registry, guardian, fault, service, agent, daemon, audit, or hatchery,
     /// which is all but output
     #[arg(long, global = true, value_name = "LEVEL[,CATEGORY=LEVEL]", default_value = "info")]
     pub(crate) log: Filter,
@@ -82,6 +82,7 @@ pub(crate) enum Command {
     Test(test::TestArgs),
     Orphans(orphans::OrphansArgs),
     Registry(registry::RegistryArgs),
+    Agent(agent::AgentArgs),
     Token(token::TokenArgs),
     Doctor(doctor::DoctorArgs),
     Config(config::ConfigArgs),

@@ -1,5 +1,6 @@
 //! The commands: one file each, one function each.
 
+pub(crate) mod agent;
 pub(crate) mod bench;
 pub(crate) mod breakers;
 pub(crate) mod call;
@@ -45,7 +46,7 @@ use crate::first_process;
 use crate::interrupt::{Hangup, Interrupt};
 use crate::invocation::Invocation;
 
-/// Runs the command to its end, or to the second signal.
+/// Runs the command to its end, or to the signal that is one too many: the second, for most.
 pub(crate) fn run(cli: Cli) -> Exit {
     let outcome = match &cli.command {
         Command::Serve(_) if first_process::is_this() => first_process::stand_by(),
@@ -78,13 +79,22 @@ fn hangup_for(command: &Command) -> Hangup {
     if matches!(command, Command::Serve(_)) { Hangup::Reloads } else { Hangup::Ends }
 }
 
+/// With which signal it ends at once. An agent has several ends before that.
+fn patience_of(command: &Command) -> u32 {
+    match command {
+        Command::Agent(args) if args.stays_with_it() => agent::SIGNALS + 1,
+        _ => 2,
+    }
+}
+
 async fn watched(cli: Cli) -> io::Result<Exit> {
     let interrupt = Interrupt::listen(hangup_for(&cli.command))?;
+    let patience = patience_of(&cli.command);
     let invocation = Invocation::new(cli.global, interrupt.clone())?;
     tokio::select! {
         exit = concluded(cli.command, &invocation) => Ok(exit),
         // Everything is dropped, and with it every process ends.
-        number = interrupt.second() => Ok(Exit::Signal(number)),
+        number = interrupt.after(patience) => Ok(Exit::Signal(number)),
     }
 }
 
@@ -119,6 +129,7 @@ async fn dispatch(command: Command, invocation: &Invocation) -> Result<Exit, Fai
         Command::Test(args) => test::test(args, invocation).await,
         Command::Orphans(args) => orphans::orphans(args, invocation).await,
         Command::Registry(args) => registry::registry(args, invocation).await,
+        Command::Agent(args) => agent::agent(args, invocation).await,
         Command::Token(args) => token::token(args, invocation).await,
         Command::Doctor(args) => doctor::doctor(args, invocation).await,
         Command::Config(args) => config::config(args, invocation).await,

@@ -71,6 +71,14 @@ pub(crate) fn data_of(global: &GlobalOptions, config: &Config) -> (PathBuf, Inst
     (folder, config.instance.instance())
 }
 
+/// A supervisor of agents, and of nothing else.
+pub(crate) fn agents(global: &GlobalOptions) -> Result<Builder> {
+    let config = load(global.config.as_deref())?;
+    let (data_dir, instance) = data_of(global, &config);
+    must_be_folder(&data_dir)?;
+    Ok(hatchery::Hatchery::builder().data_dir(data_dir).instance(instance).agents(&config.agents))
+}
+
 /// How an app is run: as the flags say, then the pool of the configuration that runs it, if one does.
 pub(crate) struct Setting {
     pub(crate) app: PythonApp,

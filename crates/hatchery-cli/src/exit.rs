@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use hatchery::ErrorKind;
+use hatchery::agent::OutcomeKind;
 
 use crate::writer::WriteError;
 
@@ -21,6 +22,8 @@ pub(crate) enum Exit {
     Failed(ErrorKind),
     /// This signal ended it.
     Signal(i32),
+    /// An agent run came to this; `signal` is what made us end it, `leaves` whether it has left members that should not be there.
+    Agent { outcome: OutcomeKind, signal: Option<i32>, leaves: bool },
     /// A child in whose place it stood ended with this status.
     As(u8),
 }
@@ -81,8 +84,22 @@ impl Exit {
             Exit::Unhealthy => 6,
             Exit::Failed(kind) => failed(kind),
             Exit::Signal(number) => u8::try_from(128 + number).unwrap_or(u8::MAX),
+            Exit::Agent { outcome, signal, leaves } => came_to(outcome, signal, leaves),
             Exit::As(status) => status,
         }
+    }
+}
+
+fn came_to(outcome: OutcomeKind, signal: Option<i32>, leaves: bool) -> u8 {
+    match (outcome, signal) {
+        (OutcomeKind::Completed, _) if leaves => Exit::Unhealthy.code(),
+        (OutcomeKind::Completed, _) => Exit::Success.code(),
+        (OutcomeKind::Interrupted, _) => failed(ErrorKind::Cancelled),
+        (OutcomeKind::Stopped | OutcomeKind::Killed, Some(number)) => Exit::Signal(number).code(),
+        // Nobody asked for it: a limit has passed.
+        (OutcomeKind::Stopped | OutcomeKind::StartTimeout, _) => failed(ErrorKind::Deadline),
+        (OutcomeKind::ResumeNotFound | OutcomeKind::BadCommandLine, _) => failed(ErrorKind::NotFound),
+        _ => Exit::SomeFailed.code(),
     }
 }
 
@@ -134,6 +151,22 @@ mod tests {
     fn a_signal_is_told_as_shells_tell_it() {
         assert_eq!(Exit::Signal(2).code(), 130);
         assert_eq!(Exit::Signal(15).code(), 143);
+    }
+
+    #[test]
+    fn what_an_agent_came_to_has_its_status() {
+        let code = |outcome, signal, leaves| Exit::Agent { outcome, signal, leaves }.code();
+        assert_eq!(code(OutcomeKind::Completed, None, false), 0);
+        assert_eq!(code(OutcomeKind::Completed, Some(2), true), 6);
+        assert_eq!(code(OutcomeKind::Failed { status: Some(400) }, None, true), 1);
+        assert_eq!([OutcomeKind::Crashed, OutcomeKind::Incomplete].map(|kind| code(kind, None, false)), [1, 1]);
+        assert_eq!(
+            [OutcomeKind::ResumeNotFound, OutcomeKind::BadCommandLine].map(|kind| code(kind, None, false)),
+            [2, 2]
+        );
+        assert_eq!([OutcomeKind::StartTimeout, OutcomeKind::Stopped].map(|kind| code(kind, None, false)), [3, 3]);
+        assert_eq!(code(OutcomeKind::Interrupted, Some(2), false), 130);
+        assert_eq!(code(OutcomeKind::Stopped, Some(15), false), 143);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! SIGINT, SIGTERM, SIGHUP and SIGQUIT, handled the same: the first asks for an orderly end, the second for an immediate one.
-//! To a daemon SIGHUP means something else.
+//! To a daemon SIGHUP means something else, and an agent has more ends than these two.
 
 use std::io;
 
@@ -22,17 +22,16 @@ pub(crate) enum Hangup {
     Reloads,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Seen {
-    Nothing,
-    First(i32),
-    Second(i32),
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    first: Option<i32>,
+    count: u32,
 }
 
 impl Interrupt {
     /// Listens from now on, by a task on the current runtime.
     pub(crate) fn listen(meaning: Hangup) -> io::Result<Interrupt> {
-        let (sender, seen) = watch::channel(Seen::Nothing);
+        let (sender, seen) = watch::channel(Seen::default());
         let (reloads, hangups) = watch::channel(0);
         let hangup = if is_ignored(SignalKind::hangup()) { None } else { Some(signal(SignalKind::hangup())?) };
         let (hangup, for_reloads) = match meaning {
@@ -57,25 +56,13 @@ impl Interrupt {
 
     /// The first signal's number, once it has come.
     pub(crate) async fn first(&self) -> i32 {
-        self.wait(|seen| match seen {
-            Seen::Nothing => None,
-            Seen::First(number) | Seen::Second(number) => Some(number),
-        })
-        .await
+        self.after(1).await
     }
 
-    /// The first signal's number, once the second has come.
-    pub(crate) async fn second(&self) -> i32 {
-        self.wait(|seen| match seen {
-            Seen::Second(number) => Some(number),
-            _ => None,
-        })
-        .await
-    }
-
-    async fn wait(&self, number: impl Fn(Seen) -> Option<i32>) -> i32 {
+    /// The first signal's number, once so many have come.
+    pub(crate) async fn after(&self, count: u32) -> i32 {
         let mut seen = self.seen.clone();
-        match seen.wait_for(|seen| number(*seen).is_some()).await.map(|seen| number(*seen)) {
+        match seen.wait_for(|seen| seen.count >= count).await.map(|seen| seen.first) {
             Ok(Some(number)) => number,
             // The counting task lives as long as the runtime that drives us.
             _ => std::future::pending().await,
@@ -84,10 +71,13 @@ impl Interrupt {
 }
 
 async fn count(mut signals: Signals, seen: watch::Sender<Seen>) {
-    let first = signals.next().await;
-    seen.send_replace(Seen::First(first));
-    signals.next().await;
-    seen.send_replace(Seen::Second(first));
+    loop {
+        let number = signals.next().await;
+        seen.send_modify(|seen| {
+            seen.first.get_or_insert(number);
+            seen.count += 1;
+        });
+    }
 }
 
 /// For as long as somebody looks, also if none can come.

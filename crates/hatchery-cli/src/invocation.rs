@@ -53,6 +53,11 @@ impl Invocation {
         self.interrupt.first().await;
     }
 
+    /// The first signal's number, once so many have come, for work that ends by steps.
+    pub(crate) async fn told_to_end_so_often(&self, count: u32) -> i32 {
+        self.interrupt.after(count).await
+    }
+
     /// How often SIGHUP has come, in a command that does not end with it.
     pub(crate) fn hangups(&self) -> watch::Receiver<u64> {
         self.interrupt.hangups()
@@ -104,7 +109,8 @@ impl Invocation {
             Ok(()) | Err(Failure::StdoutClosed) => exit,
             Err(Failure::Signal(number)) => {
                 let _held_by_its_reader = tokio::time::timeout(PARTING, self.printer.flush()).await;
-                Exit::Signal(number)
+                // What an agent came to says whether the signal has ended it.
+                if matches!(exit, Exit::Agent { .. }) { exit } else { Exit::Signal(number) }
             }
             // What failed first was told.
             Err(Failure::Error { .. }) if matches!(exit, Exit::Failed(_)) => exit,

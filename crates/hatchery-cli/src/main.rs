@@ -10,6 +10,7 @@ mod commands;
 mod configuration;
 mod exit;
 mod first_process;
+mod input_lines;
 mod interrupt;
 mod invocation;
 mod json_input;

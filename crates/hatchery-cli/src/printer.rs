@@ -112,6 +112,11 @@ impl Printer {
         let _closed_stderr_is_no_failure = self.stderr.write(format!("{text}\n")).await;
     }
 
+    /// Bytes of somebody else, beside the results.
+    pub(crate) async fn message_bytes(&self, bytes: Vec<u8>) {
+        let _closed_stderr_is_no_failure = self.stderr.write(bytes).await;
+    }
+
     /// Why the command failed: on stderr for people, on stdout for machines. The hint is for people.
     pub(crate) async fn error(&self, error: &Error, hint: Option<&str>) {
         self.progress.clear();

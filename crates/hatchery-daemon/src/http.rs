@@ -1,6 +1,7 @@
 //! HTTP, in front of the desk: reads requests, asks, writes answers. Nothing here decides.
 
 mod accept;
+pub(crate) mod agents;
 mod arguments;
 mod bare;
 pub(crate) mod calls;

@@ -47,6 +47,7 @@ mod body;
 mod calls;
 mod orders;
 mod conversations;
+mod agents;
 mod host_tools;
 mod event_feed;
 mod observation;

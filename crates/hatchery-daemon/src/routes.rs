@@ -4,12 +4,15 @@
 use crate::access::Scope::{Call, Observe, Operate};
 use crate::http::Method::{Delete, Get, Post, Put};
 use crate::http::{
-    Answer, Query, Route, calls, conversations, events, host_tools, metrics, observation, openapi, orders, page,
+    Answer, Query, Route, agents, calls, conversations, events, host_tools, metrics, observation, openapi, orders, page,
 };
 
 /// Every operation.
 pub(crate) fn table() -> Vec<Route> {
-    [watching(), calling(), calling_back(), remembering(), ordering(), telling()].into_iter().flatten().collect()
+    [watching(), calling(), calling_back(), remembering(), running(), ordering(), telling()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// What is there, and how it does.
@@ -151,6 +154,63 @@ fn remembering() -> Vec<Route> {
         )
         .what("Deletes a fact")
         .gives("Deleted"),
+    ]
+}
+
+/// Agents, which run for longer than a call.
+fn running() -> Vec<Route> {
+    const FILTER: &[Query] = &[
+        Query { name: "state", is: "string", what: "Only those in this state" },
+        Query {
+            name: "label",
+            is: "string",
+            what: "Only those with this label, `KEY=VALUE`; several with commas between",
+        },
+        Query { name: "session", is: "string", what: "Only those of the conversation that is, or was, called so" },
+        Query { name: "all", is: "boolean", what: "Those that are over as well, and those of other supervisors" },
+        Query { name: "limit", is: "integer", what: "So many at most, the latest" },
+    ];
+    const FROM: &[Query] =
+        &[Query { name: "from", is: "integer", what: "From the event of this number on; `Last-Event-ID` goes before" }];
+    vec![
+        Route::of(Post, "/v1/agents", &[Operate], "start_agent", agents::start)
+            .what("Starts an agent, or any program that speaks lines. Answers when its process is there")
+            .takes("StartAgent")
+            .gives("Agent"),
+        Route::of(Get, "/v1/agents", &[Observe], "agents", agents::list)
+            .what("Agent runs, the latest first: those that live here")
+            .query(FILTER)
+            .gives("Agents"),
+        Route::of(Get, "/v1/agents/{run}", &[Observe], "agent", agents::show)
+            .what("One agent run, also one that is over: by its id, the beginning of that, or the name of its conversation")
+            .gives("Agent"),
+        Route::of(Get, "/v1/agents/{run}/events", &[Observe], "agent_events", agents::events)
+            .what("What it says: events `stdout`, `stderr` and `host`, `gap` for what is not there any more, `end` with the outcome")
+            .query(FROM)
+            .answers(Answer::Events),
+        Route::of(Get, "/v1/agents/{run}/wait", &[Observe], "wait_agent", agents::wait)
+            .what("What has become of it; waits until it is over")
+            .gives("AgentEnded"),
+        Route::of(Post, "/v1/agents/{run}/turns", &[Operate], "send_turn", agents::send)
+            .what("Writes a turn of its conversation. One that is busy reads it later")
+            .takes("AgentTurn")
+            .gives("Sent"),
+        Route::of(Post, "/v1/agents/{run}/turns/end", &[Operate], "end_turns", agents::end_input)
+            .what("No turn follows: its input ends, and most agents then end by themselves")
+            .takes("Nothing")
+            .gives("Sent"),
+        Route::of(Post, "/v1/agents/{run}/answers", &[Operate], "answer_agent", agents::answer)
+            .what("Answers what it has asked")
+            .takes("AgentAnswer")
+            .gives("Sent"),
+        Route::of(Post, "/v1/agents/{run}/interrupt", &[Operate], "interrupt_agent", agents::interrupt)
+            .what("Ends its turn, and not its process")
+            .takes("Nothing")
+            .gives("Sent"),
+        Route::of(Post, "/v1/agents/{run}/stop", &[Operate], "stop_agent", agents::stop)
+            .what("Ends it with everything that it has started, by its ladder or at once. Answers when that is done")
+            .takes("StopAgent")
+            .gives("AgentStopped"),
     ]
 }
 

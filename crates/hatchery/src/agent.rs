@@ -2,6 +2,7 @@
 //! `docs/design/agents.md` has the whole picture.
 
 mod agents;
+mod records;
 mod birth;
 mod owner;
 mod story;
@@ -34,6 +35,7 @@ pub use info::AgentInfo;
 pub use log::AgentEvents;
 pub use order::StopReport;
 pub use outcome::{Asked, ExitHow, Leftover, Outcome, OutcomeKind, Tail};
+pub use records::{agent_events, agent_run, agent_runs};
 pub use run::AgentRun;
 pub use signal::{Answer, Signal, Usage};
 pub use spec::{

@@ -5,11 +5,13 @@
 //! lays it over what holds otherwise; `combination.rs` finds what does not go together; `pool.rs` and `top.rs` make what the
 //! rooms are told; `show.rs` and `reference.rs` write it down.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use crate::agent::Adapters;
 use crate::app::program::{Environment, Host};
 use crate::app::{App, CommandApp, Launch, LaunchContext};
 use crate::error::{Error, Result};
@@ -95,6 +97,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// `[sessions]`.
     pub sessions: SessionsConfig,
+    /// `[agents]`.
+    pub agents: AgentsConfig,
     /// `[telemetry.otlp]`.
     pub otlp: OtlpConfig,
     /// `[[pools]]`, in the file's order; their names differ.
@@ -155,6 +159,28 @@ pub struct SessionsConfig {
     pub warning: Option<f64>,
     /// Whether that is told as a warning. Default: no.
     pub strict: Option<bool>,
+}
+
+/// `[agents]`: long-lived processes that speak lines. What nobody says is `None`, or not there.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct AgentsConfig {
+    /// How many may live at once; `Some(None)`: any number. Default: any number.
+    pub max_concurrent: Option<Option<usize>>,
+    /// Kinds of agents besides those that are built in, by name: what their lines mean, as
+    /// [`Adapters`](crate::agent::Adapters) reads it.
+    pub adapters: BTreeMap<String, toml::Table>,
+}
+
+impl AgentsConfig {
+    /// Those that are given, and these.
+    ///
+    /// # Errors
+    /// `validation`, with the place in a table and what was expected there.
+    pub(crate) fn over(&self, adapters: Adapters) -> Result<Adapters> {
+        let add = |adapters: Adapters, (name, table): (&String, &toml::Table)| adapters.with_toml(name, table.clone());
+        self.adapters.iter().try_fold(adapters, add)
+    }
 }
 
 impl SessionsConfig {

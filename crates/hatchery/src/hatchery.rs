@@ -19,9 +19,9 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::agent::{Adapters, Agents};
+use crate::agent::{Adapters, Agents, LineAdapter};
 use crate::app::{App, Launch, LaunchContext};
-use crate::config::{self, Config, InstanceConfig, PoolConfig};
+use crate::config::{self, AgentsConfig, Config, InstanceConfig, PoolConfig};
 use crate::error::{Error, ErrorKind, Result, near_match};
 use crate::fault::Taints;
 use crate::host::{HostTool, HostToolLimits, HostTools, PoolTool};
@@ -100,6 +100,17 @@ pub struct Builder {
 struct AgentOptions {
     adapters: Adapters,
     most: Option<usize>,
+    /// Of a configuration: its adapters are added at the start, which can be refused.
+    configured: AgentsConfig,
+}
+
+impl AgentOptions {
+    /// # Errors
+    /// `validation` for a mistake in an adapter's table.
+    fn settle(&mut self) -> Result<()> {
+        self.adapters = self.configured.over(std::mem::take(&mut self.adapters))?;
+        Ok(())
+    }
 }
 
 /// Whose run it will be.
@@ -315,12 +326,13 @@ impl Drop for Hatchery {
 }
 
 impl Builder {
-    /// Everything that a configuration says: whose data it is and where that lies, sessions, its pools, after those that are
+    /// Everything that a configuration says: whose data it is and where that lies, sessions, agents, its pools, after those that are
     /// there, and its host tools.
     #[must_use]
     pub fn configure(self, config: &Config) -> Builder {
         let sessions = config.sessions.over(self.sessions.clone());
         let builder = self.instance(config.instance.instance()).data_dir(config.data_dir()).sessions(sessions);
+        let builder = builder.agents(&config.agents);
         let add = |builder: Builder, pool: &PoolConfig| {
             let started = builder.pool(&pool.name, pool.app.clone()).timeouts(config.timeouts());
             started.configure(pool).done()
@@ -413,6 +425,29 @@ impl Builder {
     #[must_use]
     pub fn sessions(mut self, settings: SessionSettings) -> Builder {
         self.sessions = settings;
+        self
+    }
+
+    /// What a configuration says of agent runs. A mistake in one of its adapters is told by the start.
+    #[must_use]
+    pub fn agents(mut self, config: &AgentsConfig) -> Builder {
+        self.agents.most = config.max_concurrent.unwrap_or(self.agents.most);
+        self.agents.configured.adapters.extend(config.adapters.clone());
+        self
+    }
+
+    /// A kind of agents that this program knows how to speak to, besides those that are built in. It takes the place of one that is
+    /// called so.
+    #[must_use]
+    pub fn agent_adapter(mut self, adapter: Arc<dyn LineAdapter>) -> Builder {
+        self.agents.adapters = std::mem::take(&mut self.agents.adapters).with(adapter);
+        self
+    }
+
+    /// How many agent runs may live at once; one more is refused. Default: any number.
+    #[must_use]
+    pub fn max_agents(mut self, most: usize) -> Builder {
+        self.agents.most = Some(most);
         self
     }
 

@@ -101,9 +101,9 @@ pub use crate::hatchery::{
 pub use app::{App, CommandApp, Launch, LaunchContext};
 pub use call::{Affinity, CallOptions, Priority};
 pub use config::{
-    AppConfig, ArenaConfig, Auth, BreakerConfig, BridgeConfig, BridgeListener, BridgeScript, Config, ConfigProblem,
-    CrashBarrierConfig, HealthConfig, HealthGateConfig, HeartbeatConfig, InstanceConfig, Origin, OtlpConfig,
-    OtlpProtocol, PoolConfig, PoolStop, PoolTimeouts, RestartsConfig, RetryConfig, Scope, ServerConfig,
+    AgentsConfig, AppConfig, ArenaConfig, Auth, BreakerConfig, BridgeConfig, BridgeListener, BridgeScript, Config,
+    ConfigProblem, CrashBarrierConfig, HealthConfig, HealthGateConfig, HeartbeatConfig, InstanceConfig, Origin,
+    OtlpConfig, OtlpProtocol, PoolConfig, PoolStop, PoolTimeouts, RestartsConfig, RetryConfig, Scope, ServerConfig,
     ServerLimitsConfig, SessionsConfig, Settings, ShimMode, StartConfig, ThreadLimitsConfig, TlsConfig,
     config_reference, data_dir, format_duration, format_size, parse_duration, parse_size,
 };

@@ -1,4 +1,3 @@
-mod input;
 mod order;
 
 use std::path::PathBuf;
@@ -8,12 +7,12 @@ use serde_json::Value;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::exit::{Exit, Failure};
+use crate::input_lines::{Input, Line, TooLong};
 use crate::invocation::Invocation;
 use crate::json_input;
 use crate::logs::Calls;
 use crate::printer::{Printer, error_line};
 use crate::target::{CallingOptions, Target};
-use input::{Input, Line, TooLong};
 use order::InOrder;
 
 /// How many lines may be under way or wait for an earlier one: what a slow line can hold back, and so the memory it can cost.

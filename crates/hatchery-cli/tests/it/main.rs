@@ -2,6 +2,7 @@
 //! is left.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+mod agents;
 mod asking;
 mod bench;
 mod both_ways;

@@ -85,10 +85,10 @@ impl Feed {
 }
 
 /// What is heard next, if that is soon; `None` at the end.
-async fn until(
-    heard: impl Future<Output = Option<Arc<Heard>>>,
+pub(super) async fn until<T>(
+    heard: impl Future<Output = Option<T>>,
     closed: impl Future<Output = ()>,
-) -> Result<Option<Arc<Heard>>, Elapsed> {
+) -> Result<Option<T>, Elapsed> {
     let next = async {
         tokio::select! {
             biased;
@@ -110,10 +110,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_silence_is_broken_before_somebody_takes_it_for_the_end() {
         let begun = Instant::now();
-        assert!(until(pending(), pending()).await.is_err());
+        assert!(until::<()>(pending(), pending()).await.is_err());
         assert_eq!(begun.elapsed(), KEEP_ALIVE);
-        assert!(matches!(until(ready(None), pending()).await, Ok(None)));
-        assert!(matches!(until(pending(), ready(())).await, Ok(None)));
+        assert!(matches!(until::<()>(ready(None), pending()).await, Ok(None)));
+        assert!(matches!(until::<()>(pending(), ready(())).await, Ok(None)));
         assert_eq!(begun.elapsed(), KEEP_ALIVE, "an end is told at once");
     }
 }

@@ -44,7 +44,7 @@ pub(crate) enum Method {
 /// A parameter behind the `?`.
 pub(crate) struct Query {
     pub(crate) name: &'static str,
-    /// `string` or `integer`.
+    /// `string`, `integer` or `boolean`.
     pub(crate) is: &'static str,
     pub(crate) what: &'static str,
 }

@@ -17,6 +17,7 @@ use super::input::StandardInput;
 use super::log::{LogWriter, Watcher};
 use super::machine::{Fact, Machine, Plan};
 use super::owner::Owner;
+use super::records;
 use super::run::Seen;
 use super::story::{Story, Voice};
 use super::{
@@ -77,7 +78,7 @@ struct Body {
 impl Nursery {
     /// Where the output of a run lies.
     pub(super) fn folder(&self, run: AgentRunId) -> PathBuf {
-        self.data_dir.join("agents").join(run.to_string())
+        records::folder(&self.data_dir, run)
     }
 
     /// # Errors

@@ -228,12 +228,11 @@ fn update(transaction: &Transaction<'_>, info: &AgentInfo) -> rusqlite::Result<(
 }
 
 /// The two words that can be asked for with any tool that reads SQLite.
-fn words(info: &AgentInfo) -> (&'static str, Option<String>) {
+fn words(info: &AgentInfo) -> (&'static str, Option<&'static str>) {
     let outcome = match &info.state.phase {
-        Phase::Exited { outcome } => serde_json::to_value(outcome.kind).ok(),
+        Phase::Exited { outcome } => Some(outcome.kind.name()),
         _ => None,
     };
-    let outcome = outcome.and_then(|kind| kind.get("outcome")?.as_str().map(str::to_owned));
     (info.state.phase.name(), outcome)
 }
 
@@ -249,5 +248,7 @@ fn instance_text(instance: &Instance) -> String {
 /// `None`: the row says nothing intelligible.
 fn info_in(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<AgentInfo>> {
     let text: String = row.get(column)?;
-    Ok(serde_json::from_str(&text).ok())
+    // By way of a value, as signals are read.
+    let value: Option<serde_json::Value> = serde_json::from_str(&text).ok();
+    Ok(value.and_then(|value| serde_json::from_value(value).ok()))
 }

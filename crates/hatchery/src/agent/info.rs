@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::{AgentRunId, AgentSessionId, AgentState, OwnerDeath, Usage};
 
@@ -56,4 +57,24 @@ impl AgentInfo {
     pub fn is_called(&self, name: &str) -> bool {
         self.sessions.iter().any(|session| session.as_str() == name)
     }
+
+    /// For scripts: the same, but `state` is a word with its particulars (`tool`, `request`, `rung`, `outcome`), `since` and
+    /// `reason` beside it, and times are seconds since 1970.
+    pub fn to_json(&self) -> Value {
+        // Only a path that is no text cannot be written.
+        let mut object = serde_json::to_value(self).unwrap_or_else(|_| json!({ "run": self.run }));
+        if let (Ok(Value::Object(phase)), Some(fields)) =
+            (serde_json::to_value(&self.state.phase), object.as_object_mut())
+        {
+            fields.extend(phase);
+            fields.insert("since".to_owned(), seconds(self.state.since).into());
+            fields.insert("reason".to_owned(), self.state.reason.as_str().into());
+            fields.insert("started_at".to_owned(), seconds(self.started_at).into());
+        }
+        object
+    }
+}
+
+fn seconds(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }

@@ -12,6 +12,8 @@ pub(super) enum Order {
     Turn { text: String, told: oneshot::Sender<Result<()>> },
     /// Answer what it asked.
     Answer { request: String, answer: Answer, told: oneshot::Sender<Result<()>> },
+    /// No turn follows.
+    EndInput { told: oneshot::Sender<Result<()>> },
     /// End the turn, not the process.
     Interrupt { told: oneshot::Sender<Result<()>> },
     /// End. Whoever waits for that sees it by the run's end.

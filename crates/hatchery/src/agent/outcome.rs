@@ -7,6 +7,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// In a word.
+    #[serde(flatten)]
     pub kind: OutcomeKind,
     /// What the kernel says.
     pub exit: ExitHow,
@@ -30,7 +31,7 @@ pub struct Outcome {
 
 /// In a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "outcome")]
+#[serde(rename_all = "snake_case", tag = "kind")]
 pub enum OutcomeKind {
     /// It did what it was to do, and said so.
     Completed,

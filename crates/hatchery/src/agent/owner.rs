@@ -119,6 +119,10 @@ impl Owner {
                 let done = self.answer(&request, &answer).await;
                 tell(told, done);
             }
+            Order::EndInput { told } => {
+                self.end_input().await;
+                tell(told, Ok(()));
+            }
             Order::Interrupt { told } => {
                 let done = self.interrupt();
                 self.story.hear(Fact::Ordered { asked: Asked::Interrupt, by: "an interrupt was asked for" }).await;
@@ -144,6 +148,12 @@ impl Owner {
             self.story.hear(Fact::Signal(signal)).await;
         }
         Ok(())
+    }
+
+    /// It reads what waits for it, and then the end.
+    async fn end_input(&mut self) {
+        self.input.end();
+        self.story.hear(Fact::InputClosed).await;
     }
 
     /// By its own word if it has one and can read it, else by the signal that a terminal would send.
@@ -223,10 +233,7 @@ impl Owner {
     async fn act(&mut self, action: Action) {
         match action {
             Action::Step(Step::Interrupt) => drop(self.interrupt()),
-            Action::Step(Step::CloseStdin) => {
-                self.input.end();
-                self.story.hear(Fact::InputClosed).await;
-            }
+            Action::Step(Step::CloseStdin) => self.end_input().await,
             Action::Step(Step::Signal(signal)) => self.child.signal(signal),
             Action::Kill => drop(self.child.kill_now()),
         }

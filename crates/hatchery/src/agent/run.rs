@@ -90,6 +90,15 @@ impl AgentRun {
         self.told(|told| Order::Answer { request, answer, told }).await
     }
 
+    /// Tells it that no turn follows: its input ends once it has read what was sent. Most agents end then, with the turn that they
+    /// work on.
+    ///
+    /// # Errors
+    /// `conflict` if it is over.
+    pub async fn end_input(&self) -> Result<()> {
+        self.told(|told| Order::EndInput { told }).await
+    }
+
     /// Ends its turn, and not its process, where its protocol has a word for that; else it is sent SIGINT, which ends some. Returns when
     /// that is on its way.
     ///

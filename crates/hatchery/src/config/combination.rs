@@ -8,6 +8,7 @@ use super::origin::{ConfigProblem, Origin};
 use super::settings::{ElementSettings, Settings, is_bridged};
 use super::value::Value;
 use super::words::Profile;
+use crate::agent::Adapters;
 use crate::call::Affinity;
 use crate::error::near_match;
 use crate::fault::CrashRetry;
@@ -21,6 +22,7 @@ mod server;
 pub(super) fn problems(settings: &Settings) -> Vec<ConfigProblem> {
     let mut problems = server::problems(&settings.top);
     problems.extend(listener::problems(&settings.top));
+    problems.extend(adapters(&settings.top));
     for pool in &settings.pools {
         problems.extend(RULES.iter().filter_map(|rule| rule(&Seen { pool })));
     }
@@ -228,6 +230,16 @@ fn names(what: &str, pools: &[ElementSettings]) -> Vec<ConfigProblem> {
         }
     }
     problems
+}
+
+/// A table of an adapter has rules of its own.
+fn adapters(top: &Layer) -> Vec<ConfigProblem> {
+    let problem = |(name, setting): (&str, &Setting)| {
+        let Some(Value::Table(table)) = &setting.value else { return None };
+        let error = Adapters::default().with_toml(name, table.clone()).err()?;
+        Some(ConfigProblem::error(setting.origin.clone(), format!("agents.adapters.{name}"), error.message()))
+    };
+    top.below("agents.adapters").filter_map(problem).collect()
 }
 
 /// It names a pool that there is, and what of it is meant.

@@ -99,6 +99,7 @@ pub(super) const TOP: &[Key] = &[
          Workers have listeners of their own, and need none of this.",
     ),
     table("sessions", SESSIONS, "The sessions of all pools."),
+    table("agents", AGENTS, "Long-lived processes that speak lines, coding agents above all: `hatchery agent`."),
     table("telemetry", telemetry::TELEMETRY, "What is told to others."),
     table(
         "pool_defaults",
@@ -149,6 +150,22 @@ const INSTANCE: &[Key] = &[
         Kind::Path,
         Fallback::Nothing("HATCHERY_DATA_DIR, which also goes before, then $XDG_STATE_HOME/hatchery/NAME"),
         "Where it keeps its records.",
+    ),
+];
+
+const AGENTS: &[Key] = &[
+    key(
+        "max_concurrent",
+        Kind::WholeOrInfinity(1, 1_000_000),
+        Fallback::Is(|| Value::Infinity),
+        "How many agent runs may live at once in one supervisor. One more is refused.",
+    ),
+    key(
+        "adapters",
+        Kind::Entries(&Kind::Adapter, Naming::Adapters),
+        Fallback::Nothing("codex-jsonl, plain and stream-json are built in"),
+        "Kinds of agents, each a table of what its lines mean, or of what differs from a built-in one \
+         (`like = \"stream-json\"`).",
     ),
 ];
 

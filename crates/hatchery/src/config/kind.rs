@@ -51,6 +51,8 @@ pub(super) enum Kind {
     ListOrNot(&'static Kind),
     /// A program and its arguments.
     Command,
+    /// What the lines of an agent mean: a table of its own.
+    Adapter,
     /// Keys below it.
     Table(&'static [Key]),
     /// Keys that the user names, each set to this.
@@ -64,10 +66,14 @@ pub(super) enum Kind {
 pub(super) enum Naming {
     Variables,
     Tools,
+    Adapters,
 }
 
 /// Names become parts of file names and of worker ids.
 pub(super) const A_NAME: &str = "a name of 1 to 64 letters, digits, `-`, `_` or `.`, beginning with a letter or digit";
+
+const A_NAME_EXPECTED: &str =
+    "expected a name of 1 to 64 letters, digits, `-`, `_` or `.`, beginning with a letter or digit";
 
 /// Instead of a path, where none is wanted.
 const NONE: &str = "none";
@@ -111,6 +117,7 @@ impl Kind {
                 raw.whole().filter(|number| (from..=to).contains(number)).map(Value::Whole)
             }
             Kind::NumberOrInfinity => raw.number().filter(|number| *number > 0.0).map(Value::Number),
+            Kind::Adapter => raw.table().map(Value::Table),
             Kind::Share => raw.number().filter(|share| (0.0..=1.0).contains(share)).map(Value::Number),
             Kind::Wait | Kind::Limit | Kind::Grace | Kind::Period => self.read_duration(raw.text()?),
             Kind::Size => size::read(raw.text()?).filter(|bytes| *bytes > 0).map(Value::Size),
@@ -192,6 +199,7 @@ impl Kind {
             Kind::List(element) => format!("a list, each {}", element.expected()).into(),
             Kind::ListOrNot(element) => format!("a list, each {}, or false", element.expected()).into(),
             Kind::Command => A_COMMAND.into(),
+            Kind::Adapter => "a table, like { like = \"stream-json\" }".into(),
             Kind::Tables(list, _) => format!("tables under [[{list}]]").into(),
             Kind::Table(_) | Kind::Entries(..) => "a table".into(),
         }
@@ -221,6 +229,7 @@ impl Naming {
             Naming::Variables if name.is_empty() || name.contains(['=', '\0']) => {
                 Some("expected a variable's name without `=`")
             }
+            Naming::Adapters if !is_name(name) => Some(A_NAME_EXPECTED),
             Naming::Tools if name.is_empty() => Some("expected the name of a tool"),
             _ => None,
         }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use serde::Deserialize;
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -57,6 +58,14 @@ impl Raw<'_> {
             Raw::Variable(text) => text.parse().ok(),
         };
         number.filter(|number| number.is_finite())
+    }
+
+    /// A table with whatever is in it; no variable holds one.
+    pub(super) fn table(&self) -> Option<toml::Table> {
+        match self {
+            Raw::File(value, _) => toml::Table::deserialize(toml::de::ValueDeserializer::from((*value).clone())).ok(),
+            Raw::Variable(_) => None,
+        }
     }
 
     /// A variable holds a list as JSON has it.

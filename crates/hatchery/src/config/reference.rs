@@ -74,6 +74,8 @@ fn is(kind: Kind) -> String {
         Kind::ListOrNot(element) => format!("a list, each {}, or false", is(*element)),
         Kind::Entries(kind, Naming::Variables) => format!("a table, names of variables to {}", is(*kind)),
         Kind::Entries(kind, Naming::Tools) => format!("a table, names of tools to {}", is(*kind)),
+        Kind::Entries(kind, Naming::Adapters) => format!("a table, names of adapters to {}", is(*kind)),
+        Kind::Adapter => "a table".to_owned(),
         _ => kind.expected().replace('"', ""),
     }
 }

@@ -116,6 +116,7 @@ impl Settings {
             instance: top::instance(&self.top.said()),
             server: ServerConfig::of(&self.top.said()),
             sessions: top::sessions(&self.top.said()),
+            agents: top::agents(&self.top.said()),
             otlp: telemetry::otlp(&self.top.said()),
             pools: self.pools.iter().filter_map(|pool| PoolConfig::of(&pool.layer.said())).collect(),
             host_tools: self.host_tools.iter().filter_map(|tool| top::host_tool(&tool.layer.said())).collect(),

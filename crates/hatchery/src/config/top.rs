@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::layer::Layer;
+use super::layer::{Layer, Setting};
 use super::value::Value;
-use super::{InstanceConfig, SessionsConfig};
+use super::{AgentsConfig, InstanceConfig, SessionsConfig};
 use crate::host::PoolTool;
 
 pub(super) fn instance(said: &Layer) -> InstanceConfig {
@@ -23,6 +23,15 @@ pub(super) fn sessions(said: &Layer) -> SessionsConfig {
         warning: said.number("sessions.warning"),
         strict: said.flag("sessions.strict"),
     }
+}
+
+pub(super) fn agents(said: &Layer) -> AgentsConfig {
+    let table = |setting: &Setting| match &setting.value {
+        Some(Value::Table(table)) => Some(table.clone()),
+        _ => None,
+    };
+    let adapters = said.below("agents.adapters").filter_map(|(name, setting)| Some((name.to_owned(), table(setting)?)));
+    AgentsConfig { max_concurrent: said.count("agents.max_concurrent"), adapters: adapters.collect() }
 }
 
 /// `None` if it lacks what it needs, which is among the problems.

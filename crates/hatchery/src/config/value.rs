@@ -22,6 +22,8 @@ pub(super) enum Value {
     /// `"infinity"`, for whatever has no limit.
     Infinity,
     List(Vec<Value>),
+    /// Of the user's, as it stands there.
+    Table(toml::Table),
 }
 
 impl Value {
@@ -37,6 +39,7 @@ impl Value {
             Value::Duration(duration) => quoted(&format_duration(*duration)),
             Value::Size(bytes) => quoted(&format_size(*bytes)),
             Value::Infinity => quoted("infinity"),
+            Value::Table(table) => toml::Value::Table(table.clone()).to_string(),
             Value::List(values) => {
                 format!("[{}]", values.iter().map(Value::toml).collect::<Vec<_>>().join(", "))
             }
@@ -55,6 +58,7 @@ impl Value {
             Value::Size(bytes) => format_size(*bytes).into(),
             Value::Infinity => "infinity".into(),
             Value::List(values) => values.iter().map(Value::json).collect(),
+            Value::Table(table) => serde_json::to_value(table).unwrap_or_default(),
         }
     }
 }

@@ -186,6 +186,7 @@ fn compare_top(before: &Config, after: &Config, report: &mut Reconfigured) {
     let instance = |config: &Config| format!("{:?}", config.instance);
     let keys = [
         ("instance", instance(before) == instance(after), "whose records these are is settled at the start"),
+        ("agents", before.agents == after.agents, "agent runs are started as it was said at the start"),
         ("sessions", before.sessions == after.sessions, "sessions are opened at the start"),
     ];
     for (key, is_same, reason) in keys {

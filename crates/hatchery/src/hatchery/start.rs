@@ -59,6 +59,7 @@ impl Builder {
     pub async fn begin(mut self) -> Result<Begun> {
         self.bridge_pools()?;
         self.check()?;
+        self.agents.settle()?;
         let host_tools = HostTools::new(self.host_tool_limits);
         let reach = Reach::default();
         let of_pools = self.pool_tools.iter().map(|tool| reach.host_tool(tool));
@@ -195,7 +196,7 @@ async fn begun(
         }
         let run = Arc::new(run);
         let (instance, data_dir) = (config.instance, config.data_dir);
-        let AgentOptions { adapters, most } = agents;
+        let AgentOptions { adapters, most, .. } = agents;
         let settings = agent::Settings { run: Arc::clone(&run), instance, data_dir, adapters, emitter, most };
         Ok((run, sessions, Agents::open(settings)))
     };

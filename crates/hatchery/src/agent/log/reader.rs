@@ -11,6 +11,7 @@ use super::record::{Record, number};
 use super::writer::event;
 use super::{LONGEST_HERE, Published, Shared};
 use crate::agent::{AgentEvent, Gap, Heard, Signal, Stream};
+use crate::error::{Error, ErrorKind, Result};
 
 /// So many events are fetched at once, at most,
 const AT_ONCE: usize = 256;
@@ -67,6 +68,21 @@ impl AgentEvents {
                 None => self.look_on_disk().await,
             };
             self.take(found);
+        }
+    }
+
+    /// So many bytes of a line that an event names by its place ([`Line::Spooled`](crate::agent::Line::Spooled)), from there on.
+    ///
+    /// # Errors
+    /// `not_found` if the spool has forgotten them, or cannot be read.
+    pub async fn bytes(&self, stream: Stream, offset: u64, length: usize) -> Result<Bytes> {
+        let shared = Arc::clone(&self.shared);
+        let read = tokio::task::spawn_blocking(move || shared.bytes(stream, offset, length)).await;
+        let gone =
+            |why: &str| Error::new(ErrorKind::NotFound, format!("agent run {}: that line {why}", self.shared.run));
+        match read.map_err(io::Error::other).flatten() {
+            Ok(bytes) => bytes.ok_or_else(|| gone("is not there any more")),
+            Err(error) => Err(gone(&format!("cannot be read: {error}"))),
         }
     }
 
@@ -188,7 +204,12 @@ fn so_many(records: &[Record]) -> usize {
 }
 
 fn read_signals(json: &[u8]) -> Vec<Signal> {
-    if json.is_empty() { Vec::new() } else { serde_json::from_slice(json).unwrap_or_default() }
+    if json.is_empty() {
+        return Vec::new();
+    }
+    // By way of a value: a program that keeps numbers as their text (serde_json's `arbitrary_precision`) finds none in a tagged enum else.
+    let value: serde_json::Value = serde_json::from_slice(json).unwrap_or_default();
+    serde_json::from_value(value).unwrap_or_default()
 }
 
 /// What some events in a row have in one file.

@@ -16,19 +16,19 @@ const AHEAD: usize = 16;
 
 /// One line that is not blank.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// Its number among those that are not blank, from 0.
-    pub(super) number: u64,
+    pub(crate) number: u64,
     /// Its number in the file, from 1.
-    pub(super) in_file: u64,
+    pub(crate) in_file: u64,
     /// Where it ends, in bytes.
-    pub(super) up_to: u64,
-    pub(super) text: std::result::Result<Vec<u8>, TooLong>,
+    pub(crate) up_to: u64,
+    pub(crate) text: std::result::Result<Vec<u8>, TooLong>,
 }
 
 /// The line was skipped.
 #[derive(Debug)]
-pub(super) struct TooLong;
+pub(crate) struct TooLong;
 
 impl std::fmt::Display for TooLong {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -38,7 +38,7 @@ impl std::fmt::Display for TooLong {
 
 /// The lines, one after another.
 #[derive(Debug)]
-pub(super) struct Input {
+pub(crate) struct Input {
     lines: mpsc::Receiver<io::Result<Line>>,
     name: String,
     length: Option<u64>,
@@ -46,7 +46,7 @@ pub(super) struct Input {
 
 impl Input {
     /// Opens the file, or stdin for `-`, and begins to read ahead.
-    pub(super) fn open(path: &Path) -> Result<Input> {
+    pub(crate) fn open(path: &Path) -> Result<Input> {
         if path == Path::new("-") {
             return Input::read("stdin".into(), None, io::stdin());
         }
@@ -64,18 +64,18 @@ impl Input {
     }
 
     /// The next line; none at the end.
-    pub(super) async fn next(&mut self) -> Result<Option<Line>> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Line>> {
         self.lines.recv().await.transpose().map_err(|why| failed(&self.name, &why))
     }
 
     /// How many bytes there are, if that is known.
-    pub(super) fn length(&self) -> Option<u64> {
+    pub(crate) fn length(&self) -> Option<u64> {
         self.length
     }
 }
 
 fn failed(name: &str, why: &io::Error) -> Error {
-    Error::new(ErrorKind::Validation, format!("read lines of arguments from {name}: {why}"))
+    Error::new(ErrorKind::Validation, format!("read lines from {name}: {why}"))
 }
 
 /// Until the end, or until nobody wants more.
@@ -145,7 +145,7 @@ mod tests {
         let mut input = Input::open(Path::new("/")).unwrap();
         let error = input.next().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Validation);
-        assert!(error.message().starts_with("read lines of arguments from /: "), "{error}");
+        assert!(error.message().starts_with("read lines from /: "), "{error}");
     }
 
     #[test]
