@@ -130,7 +130,9 @@ async fn what_is_still_there_is_named_and_does_not_hold_up_the_caller() {
     let cleanup = rig.hatchery.cleanup(Duration::ZERO).await;
     let [survivor] = cleanup.survivors.as_slice() else { panic!("{cleanup:?}") };
     assert_eq!((survivor.worker.as_str(), survivor.pid, cleanup.ended), ("default-1", pid, 0));
-    assert!(survivor.held_by.starts_with("state S"), "{survivor}");
+    // Between two signals that it ignores it sleeps, and while it ignores one it runs.
+    let is_held = |state| survivor.held_by.starts_with(state);
+    assert!(is_held("state S") || is_held("state R"), "{survivor}");
     assert!(survivor.command.contains("python"), "{survivor:?}");
     drop(stopped);
     assert!(rig.hatchery.cleanup(PATIENCE).await.is_complete());
