@@ -20,7 +20,7 @@ pub struct Outcome {
     pub last_result: Option<Value>,
     /// Whether its output ended with a whole line.
     pub tail: Tail,
-    /// How many members outlived it and were ended.
+    /// How many members that had left its process group were ended.
     pub members_ended: u32,
     /// Members that live on, as its [`Leftovers`](super::Leftovers) allow.
     pub leftovers: Vec<Leftover>,

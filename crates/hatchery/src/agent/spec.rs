@@ -152,7 +152,7 @@ pub enum Step {
     Signal(i32),
 }
 
-/// What becomes of members that outlive a run's process.
+/// What becomes of members that outlive a run's process. Those that have not left its process group end with it in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Leftovers {

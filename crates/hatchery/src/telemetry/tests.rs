@@ -209,6 +209,7 @@ fn agents() -> impl Iterator<Item = Event> {
         AgentRunEvent::Started { run: text(), adapter: text(), pid: 1 },
         AgentRunEvent::State { run: text(), state: "busy", reason: text() },
         AgentRunEvent::Session { run: text(), session: text() },
+        AgentRunEvent::HistorySetAside { path: text() },
         AgentRunEvent::Warned { run: text(), message: text() },
         AgentRunEvent::Exited { run: text(), outcome: "completed", reason: text(), left: 1, took: TIME },
     ];

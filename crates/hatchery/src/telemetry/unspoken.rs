@@ -12,10 +12,6 @@ const fn is_called(name: &'static str, doc: &'static str) -> EventKind {
 }
 
 pub(super) const UNSPOKEN: &[EventKind] = &[
-    is_to_come("agent.started", "An agent run began."),
-    is_to_come("agent.output", "An agent said something."),
-    is_to_come("agent.waiting", "An agent waits for an answer."),
-    is_to_come("agent.ended", "An agent run is over."),
     is_to_come("bridge.connected", "A worker that speaks gRPC connected."),
     is_to_come("bridge.disconnected", "A worker that speaks gRPC is gone."),
     is_to_come("gpu.memory_sampled", "The memory of a card was measured."),

@@ -113,6 +113,8 @@ fn a_row_follows_its_run_and_only_the_last_of_many_changes_counts() {
     let history = world.open();
     history.insert(&info(1)).unwrap();
     (0..500).for_each(|turns| history.update(&AgentInfo { turns, ..called(1, "a") }));
+    // Else that name may never have been on disk.
+    history.flush();
     history.update(&ended(called(1, "b")));
     history.flush();
     let found = find(world.path(), "a").unwrap();

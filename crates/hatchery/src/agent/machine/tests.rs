@@ -384,6 +384,21 @@ fn a_clock_that_goes_back_hurts_nothing() {
     assert!(run.wait(SECOND).changes.is_empty());
 }
 
+/// A17: the wall is looked at once, and what it says then decides nothing.
+#[test]
+fn a_wall_clock_that_is_days_off_stops_nothing_and_puts_nothing_off() {
+    let (days, now, wall) = (SECOND * 2 * 86_400, Instant::now(), SystemTime::now());
+    let limits = AgentLimits { idle: Some(SECOND * 3), runtime: Some(SECOND * 5), ..AgentLimits::default() };
+    let told = [wall - days, wall, wall + days].map(|wall| {
+        let mut run = Script { machine: Machine::new(plan(limits), now, wall), now, changes: Vec::new() };
+        run.hear(Fact::Spawned).says(seen("a"));
+        (1..=6).map(|_| run.wait(SECOND).changes.clone()).collect::<Vec<_>>()
+    });
+    assert!(told.iter().all(|each| *each == told[1]), "{told:?}");
+    let stopping = |changes: &Vec<Change>| changes.iter().any(|change| matches!(change, Change::LimitPassed { .. }));
+    assert_eq!(told[1].iter().position(stopping), Some(2), "{told:?}");
+}
+
 #[test]
 fn a_refusing_service_is_told_until_it_gives_in() {
     let mut run = Script::one_shot();

@@ -48,7 +48,7 @@ events! {
         Exited = "agent.exited" {
             /// Which run.
             run: String,
-            /// `completed`, `failed`, `stopped`, …
+            /// `completed`, `failed`, `stopped`, and so on.
             outcome: &'static str,
             /// Why, in a few words; empty where it goes without saying.
             reason: String,
