@@ -1,5 +1,6 @@
 //! A run: one life of one supervisor, with the guardians that own its processes and the registry that knows of them.
 
+#[cfg_attr(not(test), expect(dead_code, reason = "agent runs that outlive their supervisor are to call it"))]
 pub(crate) mod kept;
 mod metrics;
 mod survivor;
@@ -171,6 +172,7 @@ impl Run {
     }
 
     /// Where processes of this instance are written down that go on without it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "agent runs that outlive their supervisor are to call it"))]
     pub(crate) fn place_of_kept(&self) -> kept::Place {
         let SweepOptions { instance, data_dir, .. } = self.sweep.clone();
         kept::Place { instance, data_dir, runtime: RuntimeBase::of_user() }

@@ -89,6 +89,7 @@ impl Child {
     }
 
     /// Of one that is kept: its stdin ends when its writing end is closed here, and not only with its guardian.
+    #[cfg_attr(not(test), expect(dead_code, reason = "agent runs that outlive their supervisor are to call it"))]
     pub(crate) fn close_kept_input(&self) -> io::Result<()> {
         self.leader.pair.close_input(self.leader.worker)
     }

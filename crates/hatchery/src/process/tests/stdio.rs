@@ -48,7 +48,7 @@ async fn a_file_is_written_with_no_pipe_of_ours() {
 
 #[tokio::test]
 async fn both_outputs_may_be_one_file() {
-    let output = file_with("");
+    let output = tempfile::tempfile().unwrap();
     let [stdout, stderr] = [(); 2].map(|()| Stdout::File(output.try_clone().unwrap().into()));
     let stdio = Stdio { stdin: Stdin::Null, stdout, stderr };
     let spec = Spec { stdio, ..spec("sh", ["-c".into(), "echo one; echo two >&2".into()]) };
