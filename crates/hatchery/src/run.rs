@@ -172,7 +172,7 @@ impl Run {
     }
 
     /// Where processes of this instance are written down that go on without it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "agent runs that outlive their supervisor are to call it"))]
+    #[expect(dead_code, reason = "agent runs that outlive their supervisor are to call it")]
     pub(crate) fn place_of_kept(&self) -> kept::Place {
         let SweepOptions { instance, data_dir, .. } = self.sweep.clone();
         kept::Place { instance, data_dir, runtime: RuntimeBase::of_user() }

@@ -127,7 +127,6 @@ impl Pair {
     }
 
     /// The guardian's copy of the writing end of its stdin goes.
-    #[cfg_attr(not(test), expect(dead_code, reason = "agent runs that outlive their supervisor are to call it"))]
     pub(in crate::process) fn close_input(&self, worker: u32) -> io::Result<()> {
         match self.is_ours() {
             true => channel::send(&self.line, &Order::CloseInput { worker }, 0, &[]),
