@@ -257,8 +257,7 @@ fn an_unknown_key_is_refused_with_the_nearest_known_one() {
     check_pool("app = \"a.py\"\nworker = 4", "4: pools[0].worker: unknown key; did you mean `workers`?");
     check_pool("app = \"a.py\"\nmax-queue = 4", "4: pools[0].max-queue: unknown key; did you mean `max_queue`?");
     check("[[pool]]", "1: pool: unknown key; did you mean `pools`?");
-    let known =
-        "timeout_profile, python, instance, server, bridge, sessions, telemetry, pool_defaults, pools, host_tools";
+    let known = "timeout_profile, python, instance, server, bridge, sessions, agents, telemetry, pool_defaults, pools, host_tools";
     check("zebra = 1\napple = 1", &format!("1: zebra: unknown key; expected one of {known}"));
     check_pool(
         "app = \"a.py\"\ntimeouts = { total = \"5m\" }",

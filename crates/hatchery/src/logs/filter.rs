@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(told("loud"), "no log level `loud`: there are none, error, warning, info, debug and trace");
         assert_eq!(told("INFO"), "no log level `INFO`: there are none, error, warning, info, debug and trace");
         let expected = "no log category `pols` (did you mean `pool`?): there are pool, worker, output, call, session, registry, \
-             guardian, fault, service, daemon, audit, hatchery";
+             guardian, fault, service, agent, daemon, audit, hatchery";
         assert_eq!(told("info,pols=debug"), expected);
     }
 

@@ -120,7 +120,7 @@ async fn alone_without_descriptors() {
         }
         taken.pop().unwrap();
     };
-    let steps = ["open /dev/null", "make a pipe for its output", "take hold of the new process"];
+    let steps = ["copy the descriptor of /dev/null", "make a pipe for its output", "take hold of the new process"];
     for step in steps {
         let expected = format!("{step}: Too many open files (os error 24)");
         assert!(failures.contains(&expected), "{expected}: {failures:?}");
